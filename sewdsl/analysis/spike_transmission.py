@@ -135,5 +135,5 @@ def activation_failure(op: Op, values: ValueRange, steps: int) -> str:
     learned = ", ".join(op.equations.learned)
     # Training can change the parameters of an identity.
     if learned and values.largest is not None:
-        return f"may cease to be an identity: {op.kind} learns {learned}, which changes its output"
+        return f"may stop being an identity: {op.kind} learns {learned}, which changes its output"
     return ""

@@ -1,4 +1,4 @@
-"""AND blocks in a row, which can only lose spikes."""
+"""Consecutive AND blocks, which can only remove spikes."""
 
 from __future__ import annotations
 
@@ -12,22 +12,25 @@ from sewdsl.ops.joins import And
 
 
 def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
-    """Sec. 4.1: each AND keeps only the spikes at which its branch fires too, so that deep layers fall silent."""
+    """Warn about consecutive AND blocks: deep layers become silent (Sec. 4.1)."""
 
-    def conjoined(block: ResidualBlock) -> bool:
+    def is_and_block(block: ResidualBlock) -> bool:
         return block.activation is None and isinstance(network.nodes[block.join].op, And)
 
-    for row in identity_chains(network, conjoined):
-        if len(row) > 1:
-            join = network.nodes[row[-1].join]
-            pooled = any(block.source != before.end for before, block in pairwise(row))
-            left = f"at a firing rate of 1/2 in each branch, {0.5 ** len(row):.2g} of the spikes are left"
+    for chain in identity_chains(network, is_and_block):
+        if len(chain) > 1:
+            join = network.nodes[chain[-1].join]
+            pooled = any(block.source != before.end for before, block in pairwise(chain))
+            # Max pooling between the blocks raises the firing rate again, so no fraction follows.
+            effect = "can only remove spikes"
+            if not pooled:
+                effect = f"pass only {100 * 0.5 ** len(chain):.2g} % of the spikes at a firing rate of 1/2 per branch"
             yield Diagnostic(
                 "and-in-a-row",
                 Severity.WARNING,
-                f"{len(row)} AND blocks in a row: {'each can only lose spikes' if pooled else left} (Sec. 4.1)",
+                f"{len(chain)} consecutive AND blocks {effect} (Sec. 4.1)",
                 join.span,
-                label="each keeps only spikes at which its branch fires too",
-                help="use ADD or IAND, which are identities where the branch is silent",
+                label="passes a spike only if its branch also fires",
+                help="use ADD or IAND, which are identities for a silent branch",
                 path=join.where,
             )

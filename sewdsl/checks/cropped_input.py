@@ -1,4 +1,4 @@
-"""A pooling window that does not reach the last rows or columns of its input."""
+"""Pooling windows that ignore the last rows or columns of their input."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from sewdsl.ops.layers.pool import Pool
 
 
 def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
-    """Warns where rows or columns of the input change nothing."""
+    """Warn about rows or columns that no pooling window covers."""
     for node in network:
         if not isinstance(node.op, Pool):
             continue
         (signal,) = network.inputs(node)
-        lost = node.op.cropped(signal)
-        if any(lost):
-            names = ("row", "column") if len(lost) > 1 else ("place",)
-            parts = [f"{n} {what}{'s' if n > 1 else ''}" for n, what in zip(lost, names, strict=True) if n]
-            pad = ", add a padding such as p1" if min(node.op.kernel) > 1 else ""
+        cropped = node.op.cropped(signal)
+        if any(cropped):
+            names = ("row", "column") if len(cropped) > 1 else ("position",)
+            parts = [f"{n} {name}{'s' if n > 1 else ''}" for n, name in zip(cropped, names, strict=True) if n]
+            # The padding must be smaller than the window, so a window of 1 allows none.
+            pad = ", add padding, e.g. p1," if min(node.op.kernel) > 1 else ""
             yield Diagnostic(
                 "cropped-input",
                 Severity.WARNING,
-                f"pooling {node.op.short} does not reach the last {' and '.join(parts)} of [{signal.size}]",
+                f"pooling {node.op.short} ignores the last {' and '.join(parts)} of its input",
                 node.span,
                 label=f"input is [{', '.join(map(str, signal.shape))}]",
-                help=f"sizes are rounded down; choose an input or a window that divides{pad}, "
-                "or say 'allow cropped-input \"why\"'",
+                help=f"change the input size or the window{pad} or add 'allow cropped-input \"reason\"'",
                 path=node.where,
             )

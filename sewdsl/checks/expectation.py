@@ -1,4 +1,4 @@
-"""``expect`` lines that must hold, and ``claim`` lines that are compared with what is computed or measured."""
+"""Comparison of ``expect`` and ``claim`` lines with computed values."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from sewdsl.ir.settings import Expectation
 
 QUANTITIES = ("parameters", "macs", "output")
 MEASURED = {
-    "accuracy": "the share of test samples that a network gets right: 'sewdsl train' and 'sewdsl eval' measure it",
-    "energy": "what one sample takes, by the usual estimate: 'sewdsl probe energy' measures it",
+    "accuracy": "fraction of correctly classified test samples, measured by 'sewdsl train' and 'sewdsl eval'",
+    "energy": "estimated energy per sample, measured by 'sewdsl probe energy'",
 }
-"""What only a claim can be about, since no text says it, and who measures it."""
+"""Quantities that depend on trained weights and data, with their descriptions. Only a claim can state them."""
 _PARSERS = {"accuracy": parse_share, "energy": parse_energy}
-_FORMS = {"accuracy": "a percentage such as 97.5%, at most 100%", "energy": "a number with a unit such as 11.577mJ"}
+_FORMS = {"accuracy": "a percentage of at most 100%, e.g. 97.5%", "energy": "a number with a unit, e.g. 11.577mJ"}
 
 
 def quantities(network: Network) -> tuple[str, ...]:
-    """What can be computed of a network: of several outputs, each by its name."""
+    """Return the quantities that can be computed for a network, with the names of several outputs."""
     names = tuple(name for name, _ in network.outputs) or QUANTITIES[-1:]
     return (*QUANTITIES[:-1], *names)
 
 
 def is_measured(network: Network, figure: Expectation) -> bool:
-    """Whether a line is about what has to be measured; an output of that name is computed."""
+    """Return whether a line states a measured quantity, unless an output has that name."""
     return figure.quantity in MEASURED and figure.quantity not in quantities(network)
 
 
 def measured_claims(network: Network, quantity: str) -> tuple[Expectation, ...]:
-    """The claims about a quantity that is measured, ``accuracy`` or ``energy``."""
-    return tuple(one for one in network.expectations if one.quantity == quantity and is_measured(network, one))
+    """Return the claims about ``accuracy`` or ``energy``."""
+    return tuple(claim for claim in network.expectations if claim.quantity == quantity and is_measured(network, claim))
 
 
 def compute_quantity(network: Network, quantity: str) -> str | int:
-    """The value of a quantity: a number, or a shape such as ``11`` or ``32x4x4`` for an output."""
+    """Return the value of a quantity: a number, or the shape of an output, e.g. ``11`` or ``32x4x4``."""
     outputs = {"output": network.output} if not network.outputs else dict(network.outputs)
     if quantity in outputs:
         return network.nodes[outputs[quantity]].output.size
@@ -45,7 +45,7 @@ def compute_quantity(network: Network, quantity: str) -> str | int:
 
 
 def agrees_with_figure(expectation: Expectation, value: str | int) -> bool | None:
-    """Whether a value agrees with the figure as written; None: that is no figure."""
+    """Return whether a value rounds to the written one, or None if that is not a number."""
     if isinstance(value, str):
         return expectation.value == value
     figure = parse_figure(expectation.value)
@@ -53,12 +53,12 @@ def agrees_with_figure(expectation: Expectation, value: str | int) -> bool | Non
 
 
 def claimed_value(claim: Expectation) -> PrintedNumber | None:
-    """What a claim says of a measured quantity, in J or as a share in [0, 1]; None: that is no figure of it."""
+    """Return the claimed energy in J or accuracy in [0, 1], or None if it cannot be parsed."""
     return _PARSERS[claim.quantity](claim.value)
 
 
 def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
-    """Compares every figure with the network's; nothing is compared in a network that is not whole."""
+    """Compare the written values with those of the network, if the network is complete."""
     known = quantities(network)
     for expectation in network.expectations:
         if is_measured(network, expectation):
@@ -66,28 +66,29 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
         elif expectation.quantity not in known:
             message = f"unknown quantity '{expectation.quantity}'"
             possible = known if expectation.binding else (*known, *MEASURED)
-            near = advice(expectation.quantity, possible, expectation.span, f"quantities: {', '.join(possible)}")
+            near = advice(expectation.quantity, possible, expectation.span, f"expected one of: {', '.join(possible)}")
             yield Diagnostic("unknown-setting", Severity.ERROR, message, expectation.span, **near)
         elif whole:
             yield from _compare(expectation, compute_quantity(network, expectation.quantity))
 
 
 def _check_measured(figure: Expectation) -> Iterator[Diagnostic]:
-    """A figure that is not compared here has at least to be one, and no promise."""
+    """Report an ``expect`` line of a measured quantity, and a value that cannot be parsed."""
     if figure.binding:
+        # The fix only replaces the keyword, so comments and spacing stay.
         word = figure.span.part(0, len("expect"))
         yield Diagnostic(
             "expectation-not-computed",
             Severity.ERROR,
-            f"'{figure.quantity}' cannot be expected: the text of a network does not say it",
+            f"cannot check '{figure.quantity}' at compile time",
             figure.span,
             label=MEASURED[figure.quantity],
-            help=f"record it as a claim: claim {figure.quantity} {figure.value}",
+            help=f"use 'claim {figure.quantity} {figure.value}'",
             fixes=(Fix("write 'claim'", (Edit(word, "claim"),)),),
         )
     if claimed_value(figure) is None:
-        message = f"'{figure.value}' is not a figure of {figure.quantity}"
-        form = f"write {_FORMS[figure.quantity]}"
+        message = f"invalid {figure.quantity} '{figure.value}'"
+        form = f"use {_FORMS[figure.quantity]}"
         yield Diagnostic("invalid-argument", Severity.ERROR, message, figure.span, help=form)
 
 
@@ -95,25 +96,25 @@ def _compare(expectation: Expectation, value: str | int) -> Iterator[Diagnostic]
     agrees = agrees_with_figure(expectation, value)
     shown = f"{value:,}" if isinstance(value, int) else value
     if agrees is None:
-        message = f"'{expectation.value}' is not a figure"
+        message = f"expected a number for '{expectation.quantity}', got '{expectation.value}'"
         yield Diagnostic(
-            "invalid-argument", Severity.ERROR, message, expectation.span, help="write a number such as 130938 or 0.13M"
+            "invalid-argument", Severity.ERROR, message, expectation.span, help="use a number, e.g. 130938 or 0.13M"
         )
     elif not agrees and expectation.binding:
         yield Diagnostic(
             "expectation-failed",
             Severity.ERROR,
-            f"{expectation.quantity}: expected {expectation.value}, but it is {shown}",
+            f"expected {expectation.quantity} {expectation.value}, got {shown}",
             expectation.span,
             label=f"computed: {shown}",
-            help="correct the network or the figure; what a source misprints is a 'claim', not an 'expect'",
+            help="correct the network or the value, or use 'claim' for a misprint in a paper",
         )
     elif not agrees:
-        said = f"{expectation.source} prints" if expectation.source else "the source prints"
+        origin = f"{expectation.source} claims" if expectation.source else "claimed"
         yield Diagnostic(
             "claim-differs",
             Severity.NOTE,
-            f"{expectation.quantity}: {said} {expectation.value}, computed is {shown}",
+            f"{origin} {expectation.quantity} {expectation.value}, computed {shown}",
             expectation.span,
             label=f"computed: {shown}",
         )

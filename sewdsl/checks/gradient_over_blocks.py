@@ -1,4 +1,4 @@
-"""Consecutive Spiking blocks, over which gradients vanish or explode."""
+"""Vanishing and exploding gradients over consecutive Spiking blocks."""
 
 from __future__ import annotations
 
@@ -16,31 +16,32 @@ from sewdsl.ir.op import LinearNeuron
 from sewdsl.ops.layers.pool import MaxPool
 
 MIN_GRADIENT_CHANGE = 10
-"""By how much a row must multiply or divide a gradient to be warned of."""
+"""Smallest factor by which a reported chain of blocks multiplies or divides a gradient."""
 
 MAX_FIRST_RATE = 0.2
-"""The firing rate from which on, at the latest, a row must multiply a gradient by that much to be warned of."""
+"""Highest firing rate at which an exploding gradient has to begin to be reported."""
 
 MAX_BOUNDS = 20
-"""Chains of different neurons, or of different lengths, for which a bound is computed; of more, none is known."""
+"""Maximum number of different chains for which a bound is computed. Longer searches would slow down ``check``."""
 
 Chain = tuple[LinearNeuron, ...]
 
 
 def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
-    """Eq. 8 for the file's neurons and time-steps: what consecutive blocks with neutral branches make of a gradient.
+    """Warn about blocks with neutral branches that vanish or explode a gradient (Eq. 8).
 
-    SEW blocks leave it as it is (Eq. 11).
+    SEW blocks have a gradient of 1 (Eq. 11).
     """
     T, factors = network.settings.steps, _Factors(network.settings.steps)
     for row in identity_chains(network, lambda block: _neuron(network, block) is not None):
         chains, windows = _chains(network, row)
-        most, least = factors.most(chains, windows), factors.least(chains)
-        if most is not None and most <= 1 / MIN_GRADIENT_CHANGE:
-            yield _report(network, row, "vanishing-gradient", f"at most {most:.2g} at T = {T}", "larger")
+        upper, lower = factors.upper_bound(chains, windows), factors.lower_bounds(chains)
+        if upper is not None and upper <= 1 / MIN_GRADIENT_CHANGE:
+            yield _report(network, row, "vanishing-gradient", f"at most {upper:.2g} at T = {T}", "larger")
             continue
-        for number, rate in enumerate(RATES[: RATES.index(MAX_FIRST_RATE) + 1]):
-            bound = min(least[number:]) if least else 0.0
+        for index, rate in enumerate(RATES[: RATES.index(MAX_FIRST_RATE) + 1]):
+            # The factor is not monotonic in the firing rate: take the minimum over all higher rates.
+            bound = min(lower[index:]) if lower else 0.0
             if bound >= MIN_GRADIENT_CHANGE:
                 size = f"at least {min(bound, float_info.max):.2g} at T = {T}"
                 rates = f"firing rates from {rate:g} to {RATES[-1]:g}"
@@ -49,13 +50,14 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
 
 
 def _neuron(network: Network, block: ResidualBlock) -> LinearNeuron | None:
-    """The neuron of a Spiking block, if its factors are known and all of the gradient goes through it."""
+    """Return the neuron of a Spiking block, if it receives the whole gradient and its derivative is known."""
     neuron, source = network.nodes[block.end].op, network.nodes[block.source]
     if block.activation is None or not isinstance(neuron, LinearNeuron) or surrogate_slopes(neuron) is None:
         return None
     if not source.output.values.binary:
         return None
     readers = network.graph.consumers[block.source]
+    # A reader outside the block is a second path for the gradient.
     if readers[-1] > block.join or not all(network.graph.reaches(reader, block.join) for reader in readers):
         return None
     while isinstance(source.op, MaxPool):
@@ -66,10 +68,10 @@ def _neuron(network: Network, block: ResidualBlock) -> LinearNeuron | None:
 
 
 def _chains(network: Network, row: Sequence[ResidualBlock]) -> tuple[list[Chain], float]:
-    """The neurons of a row, divided where it pools, and of how many windows a value can be the maximum."""
+    """Split the neurons of consecutive blocks at max pooling, and count the pooling windows per value."""
     neurons = [neuron for neuron in (_neuron(network, block) for block in row) if neuron is not None]
     chains: list[list[LinearNeuron]] = [[neurons[0]]]
-    windows = 1.0  # a float: infinite where it is beyond all bounds
+    windows = 1.0  # A float overflows to infinity, an int would grow without bound.
     for (before, block), neuron in zip(pairwise(row), neurons[1:], strict=True):
         if block.source == before.end:
             chains[-1].append(neuron)
@@ -83,18 +85,23 @@ def _chains(network: Network, row: Sequence[ResidualBlock]) -> tuple[list[Chain]
 
 
 class _Factors:
-    """By how much rows multiply a gradient; each bound is computed once, and of many different ones only the first."""
+    """Cache of gradient bounds, limited to :data:`MAX_BOUNDS` of each kind."""
 
     def __init__(self, steps: int) -> None:
         self._steps = steps
         self._above: dict[tuple[Chain, bool], Bound | None] = {}
         self._below: dict[tuple[Chain, bool], tuple[float, ...] | None] = {}
 
-    def most(self, chains: Sequence[Chain], windows: float) -> float | None:
-        """By how much chains with pooling between them do so at most; None if that is not known.
+    def upper_bound(self, chains: Sequence[Chain], windows: float) -> float | None:
+        """Return an upper bound of the gradient's factor over chains separated by max pooling.
 
-        A window sends its gradient to its maximum, so that pooling adds up those of several windows at most.
+        Args:
+            windows: Number of pooling windows whose maximum one value can be.
+
+        Returns:
+            None if no bound is known.
         """
+        # A pooling window passes its gradient to its maximum: a value sums up the gradients of its windows.
         factor, silent = sqrt(windows), False
         for chain in chains:
             key = chain, silent
@@ -106,8 +113,8 @@ class _Factors:
             factor, silent = factor * bound.factor, bound.silent
         return factor
 
-    def least(self, chains: Sequence[Chain]) -> tuple[float, ...] | None:
-        """Return by how much they do so at least, for each of the ``RATES``; None if that is not known."""
+    def lower_bounds(self, chains: Sequence[Chain]) -> tuple[float, ...] | None:
+        """Return lower bounds of the gradient's factor for each of the ``RATES``, or None if unknown."""
         key = tuple(neuron for chain in chains for neuron in chain), len(chains) > 1
         if key not in self._below and len(self._below) < MAX_BOUNDS:
             self._below[key] = bound_below(key[0], self._steps, apart=key[1])
@@ -116,8 +123,8 @@ class _Factors:
 
 def _report(network: Network, row: Sequence[ResidualBlock], code: str, size: str, advice: str) -> Diagnostic:
     join, neuron = network.nodes[row[-1].join], _neuron(network, row[-1])
-    one = surrogate_slopes(neuron) if neuron else None
-    assert neuron is not None and one is not None  # noqa: S101, PT018 -- only such blocks belong to a row
+    slopes = surrogate_slopes(neuron) if neuron else None
+    assert neuron is not None and slopes is not None  # noqa: S101, PT018 -- only such blocks form a chain
     blocks = "with a neutral branch, a Spiking block multiplies"
     if len(row) > 1:
         blocks = f"with neutral branches, {len(row)} consecutive Spiking blocks multiply"
@@ -126,7 +133,7 @@ def _report(network: Network, row: Sequence[ResidualBlock], code: str, size: str
         Severity.WARNING,
         f"{blocks} the gradient by {size} (Eq. 8)",
         join.span,
-        label=f"{neuron.kind} at rest: {one.spike:.3g} where there is a spike, {one.silent:.3g} where there is none",
-        help=f"use SEW blocks, whose gradient is 1 (Eq. 11), or a surrogate with a {advice} derivative",
+        label=f"derivative of {neuron.kind} at rest: {slopes.spike:.3g} with a spike, {slopes.silent:.3g} without",
+        help=f"use SEW blocks, which have a gradient of 1 (Eq. 11), or a surrogate with a {advice} derivative",
         path=join.where,
     )

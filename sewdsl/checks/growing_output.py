@@ -1,4 +1,4 @@
-"""ReLU before the addition, block after block: an output that can only grow."""
+"""Consecutive blocks with ReLU before the addition, whose output can only grow."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from sewdsl.ops.neurons.activations import ReLU
 
 
 def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
-    """Eq. 10: Y = ReLU(F(X)) + X is never less than X.
+    """Warn about consecutive blocks Y = ReLU(F(X)) + X, which is never less than X (Eq. 10).
 
-    k SEW blocks with ADD give at most k + 1 (Sec. 3.3), which the ranges of ``sewdsl show`` say exactly.
+    SEW blocks are exempt: k of them with ADD output at most k + 1 (Sec. 3.3).
     """
 
     def grows(block: ResidualBlock) -> bool:
@@ -22,15 +22,15 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
         end = network.nodes[join.inputs[0]].op
         return block.activation is None and isinstance(end, ReLU) and isinstance(join.op, Add)
 
-    for row in identity_chains(network, grows):
-        if len(row) > 1:
-            join = network.nodes[row[-1].join]
+    for chain in identity_chains(network, grows):
+        if len(chain) > 1:
+            join = network.nodes[chain[-1].join]
             yield Diagnostic(
                 "growing-output",
                 Severity.WARNING,
-                f"{len(row)} blocks in a row add what is never negative: the output grows without bound (Eq. 10)",
+                f"{len(chain)} consecutive blocks add non-negative values: the output grows with depth (Eq. 10)",
                 join.span,
-                label="its branch ends in ReLU",
-                help="put the ReLU after the addition, as in a Basic Block",
+                label="branch ends in ReLU",
+                help="move the ReLU after the addition, as in Basic Block",
                 path=join.where,
             )

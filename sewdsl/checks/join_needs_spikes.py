@@ -1,4 +1,4 @@
-"""A join that is defined on spikes, on something that is none."""
+"""Joins that are only defined for spikes, with other operands."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sewdsl.ir.op import Join
 
 
 def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
-    """AND and IAND need binary operands: (1 - A) · S is no spike where S counts to 2 (Table 1)."""
+    """Report operands of AND and IAND that are not binary: (1 - A) · S is not a spike if S is 2 (Table 1)."""
     for node in network:
         if not (isinstance(node.op, Join) and node.op.spikes_only):
             continue
@@ -20,9 +20,9 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
                 yield Diagnostic(
                     "join-needs-spikes",
                     Severity.ERROR,
-                    f"{node.op.kind} needs spikes, but its {name} is {signal.values}",
+                    f"{node.op.kind} requires spikes, but the value range of its {name} is {signal.values}",
                     node.span,
-                    label=f"the {name} is {signal.values}",
-                    help=f"put a neuron between, or use ADD instead of {node.op.kind}",
+                    label=f"{name}: {signal.values}",
+                    help=f"insert a neuron, or use ADD instead of {node.op.kind}",
                     path=node.where,
                 )

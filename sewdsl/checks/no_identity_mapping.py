@@ -1,4 +1,4 @@
-"""A Spiking block whose neuron changes the spikes that it should pass on."""
+"""Spiking blocks whose neuron changes the spikes of the shortcut."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.op import Neuron
 
 MAX_NEURONS = 200
-"""Neurons, each with other arguments, whose potentials are followed; the rest of many is not judged."""
+"""Maximum number of different neurons that are simulated. Blocks with further neurons are not checked."""
 
 
 def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
-    """Sec. 3.2: with F = 0 a Spiking block gives SN(S), which is S for IF with 0 < v_threshold <= 1.
+    """Warn if a Spiking block with a neutral branch does not output its input (Sec. 3.2).
 
-    A SEW block needs no such neuron: its join gives S where the branch is neutral (Sec. 3.3).
+    With F = 0 it outputs SN(S), which is S for IF with 0 < v_threshold <= 1. In a SEW block, the join outputs S for
+    any neuron (Sec. 3.3).
     """
     failures: dict[Neuron, IdentityViolation | None] = {}
     for block in identity_blocks(network):
@@ -25,35 +26,39 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
         if block.activation is None:
             continue
         if not isinstance(neuron, Neuron):
-            said = activation_failure(neuron, network.nodes[block.source].output.values, network.settings.steps)
-            if said:
+            failure = activation_failure(neuron, network.nodes[block.source].output.values, network.settings.steps)
+            if failure:
                 yield Diagnostic(
                     "no-identity-mapping",
                     Severity.WARNING,
-                    f"with a neutral branch, this block {said} (Sec. 3.2)",
+                    f"with a neutral branch, this block {failure} (Sec. 3.2)",
                     join.span,
                     label=f"{neuron.kind} follows the {join.op.kind}",
-                    help="use a SEW block, which is one with any neuron",
+                    help="use a SEW block, which is an identity with any neuron",
                     path=join.where,
                 )
             continue
+        # Simulating a neuron takes much longer than a lookup, and most networks have one or two.
         if neuron not in failures:
             if len(failures) == MAX_NEURONS:
                 continue
             failures[neuron] = first_identity_violation(neuron, network.settings.steps)
-        wrong, values = failures[neuron], network.nodes[block.source].output.values
+        violation, values = failures[neuron], network.nodes[block.source].output.values
         learned = ", ".join(neuron.learnable())
         outcome = "is not an identity"
-        help_ = "use a SEW block, which is one with any neuron, or IF with v_reset=0.0 and 0 < v_threshold <= 1"
+        help_ = "use a SEW block, or IF with v_reset=0.0 and 0 < v_threshold <= 1"
         if not values.binary:
-            reason = f"its input is {values}, and {neuron.kind} outputs spikes only"
-            help_ = "put a neuron before the block, or use a SEW block"
-        elif wrong is not None:
-            sent = "sent a spike" if wrong.spike else "sent none"
-            reason = f"{sent} at V = {wrong.v:.3g}, {neuron.kind} reaches H = {wrong.h:.3g} of {neuron.v_threshold:.3g}"
+            reason = f"the value range of its input is {values}, but {neuron.kind} outputs only spikes"
+            help_ = "insert a neuron before the block, or use a SEW block"
+        elif violation is not None:
+            spike = "with a spike" if violation.spike else "without a spike"
+            reason = (
+                f"{spike} at V = {violation.v:.3g}, {neuron.kind} reaches H = {violation.h:.3g} "
+                f"(threshold {neuron.v_threshold:.3g})"
+            )
         elif learned:
-            outcome = "may cease to be an identity"
-            reason = f"{neuron.kind} learns {learned}, and with it which spikes it passes on"
+            outcome = "may stop being an identity"
+            reason = f"{neuron.kind} learns {learned}, which changes its output spikes"
         else:
             continue
         yield Diagnostic(

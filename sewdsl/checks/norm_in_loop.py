@@ -1,4 +1,4 @@
-"""Batch norms in a loop, which see one time-step at a time."""
+"""Batch norms in loops, which normalise one time-step at a time."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from sewdsl.ops.layers.norms import Norm
 
 
 def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
-    """Notes, once, that statistics in a loop are not those over all time-steps, as they are elsewhere."""
-    found = [network.nodes[index] for index in network.graph.looped]
-    norms = sorted((node for node in found if isinstance(node.op, Norm)), key=lambda node: node.span.start)
+    """Note once that batch statistics in a loop cover one time-step instead of all."""
+    looped = [network.nodes[index] for index in network.graph.looped]
+    norms = sorted((node for node in looped if isinstance(node.op, Norm)), key=lambda node: node.span.start)
     if norms:
-        several = f"{len(norms)} batch norms are" if len(norms) > 1 else f"{norms[0].op.kind} is"
+        subject = f"{len(norms)} batch norms in a loop use" if len(norms) > 1 else f"{norms[0].op.kind} in a loop uses"
         yield Diagnostic(
             "norm-in-loop",
             Severity.NOTE,
-            f"{several} in a loop, where training takes the statistics of one time-step at a time",
+            f"{subject} the statistics of a single time-step in training",
             norms[0].span,
-            help="use LN or GN, which have none, or say 'allow norm-in-loop \"why\"'",
+            help="use LN or GN, which need no batch statistics, or add 'allow norm-in-loop \"reason\"'",
             path=norms[0].where,
         )

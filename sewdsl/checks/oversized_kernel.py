@@ -1,4 +1,4 @@
-"""A kernel that is larger than the map it slides over, as a digit too many makes it: ``c32k33`` on 32x32."""
+"""Kernels larger than their input, e.g. ``c32k33`` on 32x32, which is probably a typing error."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from sewdsl.ir.network import Network
 from sewdsl.ops.layers.conv import Conv
 
 MAX_USUAL_KERNEL = 7
-"""The largest kernel that deep stages slide over smaller maps: a 3x3 kernel over 1x1 is no slip."""
+"""Largest kernel that is not reported: deep stages apply 3x3 kernels to 1x1 feature maps on purpose."""
 
 
 def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
-    """Warns of kernels that are larger than usual and than their input."""
+    """Warn about kernels that exceed their input and :data:`MAX_USUAL_KERNEL`."""
     for node in network:
         if not isinstance(node.op, Conv):
             continue
         (signal,) = network.inputs(node)
-        places = signal.shape[1:]
-        sides = list(zip(node.op.kernel, places, strict=False))
+        # Not strict: a kernel always has two sides, a row [C, L] one.
+        sides = list(zip(node.op.kernel, signal.shape[1:], strict=False))
         if any(kernel > max(MAX_USUAL_KERNEL, side) for kernel, side in sides):
             size, map_size = ("x".join(map(str, lengths)) for lengths in zip(*sides, strict=True))
-            what = f"{map_size} map" if len(sides) > 1 else f"row of {map_size}"
+            target = f"{map_size} feature map" if len(sides) > 1 else f"row of length {map_size}"
             yield Diagnostic(
                 "oversized-kernel",
                 Severity.WARNING,
-                f"the {size} kernel is larger than the {what} that it slides over",
+                f"the {size} kernel is larger than its input, a {target}",
                 node.span,
                 label=f"input is [{', '.join(map(str, signal.shape))}]",
-                help="write a smaller kernel, such as k3, or say 'allow oversized-kernel \"why\"'",
+                help="use a smaller kernel, e.g. k3, or add 'allow oversized-kernel \"reason\"'",
                 path=node.where,
             )

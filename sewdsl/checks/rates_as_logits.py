@@ -1,4 +1,4 @@
-"""A cross-entropy of firing rates, which cannot fall to zero."""
+"""Cross-entropy of firing rates, which has a lower bound above zero."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from sewdsl.ops.layers.pool import AvgPool, GlobalAvgPool, MaxPool
 from sewdsl.ops.layers.shapes import Flatten
 
 LEAST = 0.1
-"""A loss that can fall below this is not kept from falling."""
+"""Largest lower bound of the loss that is not reported."""
 NON_INCREASING_LAYERS = (AvgPool, GlobalAvgPool, MaxPool, Flatten)
-"""Layers whose output is never greater than their input's."""
+"""Layers whose largest output value does not exceed their largest input value."""
 
 
 def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
-    """Logits between 0 and b give the right class at most e^b / (e^b + K - 1) of the softmax over K classes."""
+    """Warn if bounded logits keep the loss up: with logits in [0, b], the softmax is at most e^b / (e^b + K - 1)."""
     recipe, output = network.recipe, network.nodes[network.output]
     if network.outputs:
-        return  # it cannot be trained so
+        return  # A recipe supports a single output, which is reported elsewhere.
     last = output
     while isinstance(last.op, NON_INCREASING_LAYERS):
         last = network.nodes[last.inputs[0]]
@@ -36,11 +36,11 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
     yield Diagnostic(
         "rates-as-logits",
         Severity.WARNING,
-        f"the output is a rate from 0 to {most}: a cross-entropy over {classes} classes never falls below {least:.2f}",
+        f"the outputs are rates from 0 to {most}: cross-entropy over {classes} classes cannot fall below {least:.2f}",
         output.span,
-        label="ends in neurons, or in a mean of theirs",
-        help="end the network in FC"
-        + (", or take 'readout sum'" if "sum" in recipe.loss.readouts else "")
-        + ", or train with 'loss MSE'",
+        label="output of neurons, or an average of neurons",
+        help="end the network with FC"
+        + (", use 'readout sum'" if "sum" in recipe.loss.readouts else "")
+        + " or train with 'loss MSE'",
         path=output.where,
     )

@@ -1,4 +1,4 @@
-"""An input of two numbers that looks like the height and width of an image."""
+"""Inputs of two numbers that look like the height and width of an image."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from sewdsl.ir.network import Network
 from sewdsl.ops.layers.conv import Conv
 
 MIN_SIDE = 16
-"""From this length on, both numbers may be those of an image; rows have fewer channels or are longer."""
+"""Length from which two different numbers may be an image. Rows usually have fewer channels."""
 
 
 def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
-    """Notes, once, that convolutions of an input ``HxW`` are along one axis: it is read as ``CxL``."""
+    """Note once that an input ``AxB`` is read as ``CxL``, so that convolutions are 1-D."""
     shape = network.settings.input
+    # Small unequal numbers are typical of rows, e.g. 2x700.
     if len(shape) != len("CL") or (shape[0] != shape[1] and min(shape) < MIN_SIDE):
         return
     channels, length = shape
@@ -26,8 +27,8 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
         yield Diagnostic(
             "row-input",
             Severity.NOTE,
-            f"this convolution is 1-D: the input {channels}x{length} is {channels} channels along one axis of {length}",
+            f"this convolution is 1-D: the input {channels}x{length} has {channels} channels of length {length}",
             node.span,
-            help=f"write 'input 1x{channels}x{length}' for an image, or say 'allow row-input \"reason\"'",
+            help=f"use 'input 1x{channels}x{length}' for an image, or add 'allow row-input \"reason\"'",
             path=node.where,
         )

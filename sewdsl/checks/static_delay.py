@@ -1,4 +1,4 @@
-"""A delay of what is the same at every time-step."""
+"""Delays of values that are constant over time."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from sewdsl.ops.layers.delay import Delay
 
 
 def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
-    """Warns of a delay that only silences the first time-step: what it reads does not depend on time."""
+    """Warn about delays with a static input, which only zero the first time-step."""
     for node in network:
         if isinstance(node.op, Delay) and not any(signal.varies for signal in network.inputs(node)):
             yield Diagnostic(
                 "static-delay",
                 Severity.WARNING,
-                "what DELAY reads is the same at every time-step, so that it only silences the first",
+                "the input of DELAY is constant over time, so DELAY only zeroes the first time-step",
                 node.span,
-                help="put it after a neuron, or leave it out",
+                help="move it after a neuron, or remove it",
                 path=node.where,
             )

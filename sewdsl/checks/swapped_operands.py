@@ -1,4 +1,4 @@
-"""A shortcut written where the branch belongs."""
+"""Joins whose branch and shortcut are swapped."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from sewdsl.ir.network import Network
 
 
 def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
-    """Table 1: g(A, S) takes the branch A first. IAND is another function of them swapped."""
+    """Warn if the shortcut of a join is computed from its branch: g(A, S) takes the branch A first (Table 1)."""
     for index, node in enumerate(network):
         if not is_residual(network, index):
             continue
         branch, shortcut = node.inputs
         if any(step.kind == "value" and step not in node.path for step in network.nodes[shortcut].path):
-            continue  # what has a name is written in the order of the names, and is no shortcut
+            continue  # A named value is not a shortcut: its operands follow the order of the definitions.
         if branch != shortcut and network.graph.reaches(branch, shortcut):
             yield Diagnostic(
                 "swapped-operands",
                 Severity.WARNING,
-                f"the branch of {node.op.kind} computes nothing, and its shortcut does",
+                f"branch and shortcut of {node.op.kind} are swapped: the first operand contains no layer",
                 node.span,
-                label="the branch comes first, the shortcut second",
-                help=f"write {node.op.kind}[branch | id]: as it is, no rule sees a residual block here",
+                label="expected the branch first and the shortcut second",
+                help=f"write {node.op.kind}[branch | id]",
                 path=node.where,
             )

@@ -1,4 +1,4 @@
-"""Zero-initialisation of a block that has no batch norm to set."""
+"""Zero initialisation of blocks without a final batch norm."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sewdsl.ir.network import Network
 
 
 def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
-    """Sec. 3.3: the last batch norm of the branch is what makes the branch neutral."""
+    """Report blocks that 'init zero' cannot make an identity: it sets the last batch norm of the branch (Sec. 3.3)."""
     if not (network.settings.zero_init and whole):
         return
     for index, node in enumerate(network):
@@ -20,7 +20,7 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
                 Severity.ERROR,
                 f"'init zero' cannot make this block an identity: its branch ends in {branch_end(network, node).why}",
                 node.span,
-                label="needs a branch that ends in BN, or in BN and a neuron",
-                help="end the branch with BN or BN-SN, or leave 'zero' out of 'init'",
+                label="expected a branch that ends in BN, or in BN and a neuron",
+                help="end the branch with BN or BN-SN, or remove 'zero' from 'init'",
                 path=node.where,
             )

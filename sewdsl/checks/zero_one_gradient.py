@@ -1,4 +1,4 @@
-"""A surrogate that knows two gradients only."""
+"""Surrogates with a single non-zero gradient."""
 
 from __future__ import annotations
 
@@ -10,31 +10,32 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.op import Spiking, Surrogate
 
 SAMPLE_DISTANCES = [0.0, *(sign * 2.0**exponent for sign in (-1, 1) for exponent in range(-24, 3))]
-"""Distances from the threshold at which a surrogate is looked at, however narrow it is."""
+"""Distances from the threshold at which a surrogate is evaluated. Powers of 2 cover narrow and wide surrogates."""
 
 
 def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
-    """Appendix A.5: 0/1 gradients neither vanish nor explode by Eq. 8, and yet learn less or nothing (Table 9).
+    """Warn about 0/1 gradients, which neither vanish nor explode (Eq. 8) but learn less (appendix A.5, Table 9).
 
-    In SEW ResNet, those that are 0 away from the threshold learn as well as others.
+    In SEW ResNet, a surrogate that is 0 away from the threshold learns as well as others.
     """
     spiking = {block.activation for block in residual_blocks(network)}
-    said: set[Surrogate] = set()
-    known: dict[Surrogate, frozenset[float]] = {}
+    reported: set[Surrogate] = set()
+    gradients_of: dict[Surrogate, frozenset[float]] = {}
     for index, node in enumerate(network):
-        if not isinstance(node.op, Spiking) or node.op.surrogate in said:
+        if not isinstance(node.op, Spiking) or node.op.surrogate in reported:
             continue
         surrogate = node.op.surrogate
-        if surrogate not in known:
-            known[surrogate] = frozenset(float(surrogate.derivative(u)) for u in SAMPLE_DISTANCES)
-        gradients = known[surrogate]
+        if surrogate not in gradients_of:
+            gradients_of[surrogate] = frozenset(float(surrogate.derivative(u)) for u in SAMPLE_DISTANCES)
+        gradients = gradients_of[surrogate]
+        # A surrogate with zeros only harms Spiking blocks, where the gradient passes through the neuron.
         if len(gradients - {0.0}) != 1 or (0.0 in gradients and index not in spiking):
             continue
-        said.add(surrogate)
+        reported.add(surrogate)
         message = (
-            f"{surrogate} gives every spike the same gradient or none, with which Spiking blocks learn less"
+            f"{surrogate} has the same gradient wherever it is not 0; Spiking blocks learn less with it"
             if 0.0 in gradients
-            else f"{surrogate} gives every potential the same gradient, with which networks learn nothing"
+            else f"{surrogate} has the same gradient for every membrane potential; networks do not learn with it"
         )
         yield Diagnostic(
             "zero-one-gradient",
@@ -42,6 +43,6 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
             f"{message} (Tab. 9)",
             node.span,
             label="see appendix A.5",
-            help="use a surrogate that falls off, such as ATan(alpha=2.0)",
+            help="use a surrogate that decreases away from the threshold, e.g. ATan(alpha=2.0)",
             path=node.where,
         )

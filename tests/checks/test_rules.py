@@ -95,8 +95,8 @@ def test_both_operands_are_named() -> None:
     text = "c4k3-BN-ADD[IF|IF]-AND[BN|id]"
     messages = [d.message for d in sewdsl.read(text, input="2x8x8").diagnostics]
     assert messages == [
-        "AND needs spikes, but its branch is real",
-        "AND needs spikes, but its shortcut is count 0..2",
+        "AND requires spikes, but the value range of its branch is real",
+        "AND requires spikes, but the value range of its shortcut is count 0..2",
     ]
 
 

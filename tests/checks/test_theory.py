@@ -179,7 +179,7 @@ def test_when_gradients_are_spoken_of(blocks: int) -> None:
         f"with neutral branches, {blocks} consecutive Spiking blocks multiply the gradient by at most "
         f"{(1 / (1 + (pi / 2) ** 2)) ** blocks:.2g} at T = 1 (Eq. 8)"
     )
-    assert found.label == "IF at rest: 0.288 where there is a spike, 0.288 where there is none"
+    assert found.label == "derivative of IF at rest: 0.288 with a spike, 0.288 without"
     assert said(body.replace("Spiking", "SEW"), neuron=NEURONS["steep"]) == []
 
 
@@ -416,12 +416,12 @@ def test_the_least_loss_of_rates() -> None:
     (found,) = sewdsl.read(text).diagnostics
     logits = torch.eye(11)[:1]
     least = torch.nn.functional.cross_entropy(logits, torch.tensor([0])).item()
-    assert found.message.endswith(f"over 11 classes never falls below {least:.2f}")
+    assert found.message.endswith(f"over 11 classes cannot fall below {least:.2f}")
 
 
 @pytest.mark.parametrize(
     ("loss", "help_"),
-    [("CrossEntropy", "FC, or take 'readout sum', or train with 'loss MSE'"), ("TET", "FC, or train with 'loss MSE'")],
+    [("CrossEntropy", "FC, use 'readout sum' or train with 'loss MSE'"), ("TET", "FC or train with 'loss MSE'")],
 )
 def test_what_helps_goes_with_the_loss(loss: str, help_: str) -> None:
     text = "sewdsl 1\ninput 2x16x16\nbody FC110-IF-APk10\ntrain on dvs128-gesture {\noptimizer Adam(lr=0.001)\n"
@@ -490,7 +490,7 @@ def test_a_loss_that_can_fall_is_none_of_rates() -> None:
 def test_what_and_leaves_is_not_known_after_pooling() -> None:
     body = "c4k3-BN-IF-{SEW Block-POOL}*3-GAP-FC3"
     (plain,), (pooled,) = (said(body.replace("POOL", pool), join="AND", neuron="IF") for pool in ("MPk1s1", "MPk2s2"))
-    assert plain.message == pooled.message == "3 AND blocks in a row: each can only lose spikes (Sec. 4.1)"
+    assert plain.message == pooled.message == "3 consecutive AND blocks can only remove spikes (Sec. 4.1)"
     (bare,) = said(body.replace("-POOL", ""), join="AND", neuron="IF")
     check_words(bare.message)
 

@@ -112,8 +112,8 @@ def test_what_has_no_form_is_said(text: str, code: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("text", "code", "said"),
     [
-        ("c4k3-MPk2-FC2", "cropped-input", "pooling k2 s2 does not reach the last 1 place of [4x11]"),
-        ("c4k13-FC2", "oversized-kernel", "the 13 kernel is larger than the row of 11 that it slides over"),
+        ("c4k3-MPk2-FC2", "cropped-input", "pooling k2 s2 ignores the last 1 position of its input"),
+        ("c4k13-FC2", "oversized-kernel", "the 13 kernel is larger than its input, a row of length 11"),
     ],
 )
 def test_what_is_warned_of(text: str, code: str, said: str) -> None:
