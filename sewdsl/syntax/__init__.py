@@ -1,1 +1,1 @@
-"""Text to tree and back: grammar, parser, tree, printer, formatter. Knows no layer by name."""
+"""Parser, syntax tree, printer and formatter of the language, independent of the available layers."""

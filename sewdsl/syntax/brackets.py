@@ -1,4 +1,4 @@
-"""Which bracket closes which, over a whole text, and what is wrong with them."""
+"""Matching of brackets over a source, with diagnostics for unmatched and deeply nested ones."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ _OPENED_BY = {"RBRACE": "{", "MORE": "<", "_RSQB": "[", "_RPAR": "("}
 
 @dataclass
 class BracketPairs:
-    """What the match found.
+    """Result of bracket matching.
 
     Attributes:
-        depth: How much each bracket token, by its offset, changes the nesting: 1, -1, or 0 where it pairs with none.
-        broken: Offsets of tokens that keep their statement from being parsed.
+        depth: Change of the nesting depth, 1 or -1, by the offset of the bracket. Unmatched closing ones are missing.
+        unclosed: Offsets of opening brackets that are not closed.
+        broken: Offsets of tokens that prevent parsing of their statement.
     """
 
     depth: dict[int, int] = field(default_factory=dict)
@@ -37,21 +38,21 @@ class BracketPairs:
 
 
 class _Matcher:
-    """One walk over the tokens, with a stack of what is open."""
+    """Bracket matcher with a stack of open brackets."""
 
     def __init__(self, source: Source, limits: Limits) -> None:
         self.source, self.limits = source, limits
         self.reporter = Reporter(limits)
         self.brackets = BracketPairs()
         self.open: list[Token] = []
-        self.formulas = 0
+        self.formulas = 0  # number of open '$('
         self.operators = 0
         self.too_deep = False
-        self.mixed: list[tuple[Token, Token, str]] = []  # opener, closer, what kind the closer is as written
-        self.left_over: set[str] = set()
+        self.mixed: list[tuple[Token, Token, str]] = []  # opener, closer, type of the closer as written
+        self.unmatched: set[str] = set()  # types of closing brackets
 
     def take(self, token: Token, following: Token | None) -> None:
-        """Goes on by one token; a closer of the wrong kind is turned into the right one once reported."""
+        """Process a token. A closing bracket of the wrong type gets the right type."""
         if token.type in OPENERS:
             self._opened(token)
         elif token.type in _OPERATORS and self.formulas:
@@ -60,15 +61,16 @@ class _Matcher:
             self._closed(token, counted=following is not None and following.type == "_STAR")
 
     def _operator(self, token: Token) -> None:
-        """Counts the operators of one ``$(…)``: each may nest the tree by one level."""
+        """Count the operators of a formula."""
+        # Each operator can nest the syntax tree by one level, and later stages recurse over the tree.
         self.operators += 1
         if self.operators > self.limits.nesting:
             self.brackets.broken.add(token_start(token))
             self._report(
                 "nesting-too-deep",
-                f"more operators than the limit of {self.limits.nesting} in one '$(…)'",
+                f"the formula exceeds the limit of {self.limits.nesting} operators",
                 self.open[-1],
-                label="this formula",
+                label="start of the formula",
                 help=raise_limit_help("nesting"),
             )
 
@@ -79,25 +81,27 @@ class _Matcher:
             self.operators = 0
         self.brackets.depth[token_start(token)] = 1
         depth, limit = len(self.open), self.limits.nesting
+        # Later stages recurse over brackets, so the limit also bounds their stack.
         if depth > limit:
             self.brackets.broken.add(token_start(token))
             if not self.too_deep:
                 self.too_deep = True
                 self._report(
                     "nesting-too-deep",
-                    f"brackets nested {self._deepest(token)} deep are over the limit of {limit}",
+                    f"brackets nested {self._deepest(token)} deep exceed the limit of {limit}",
                     token,
                     label=f"level {depth}",
                     help=raise_limit_help("nesting"),
                 )
 
     def _deepest(self, token: Token) -> int:
-        """How deep it goes from here if the openers that follow at once are counted too."""
+        """Return the nesting depth after the opening brackets that directly follow a token."""
         text, offset = self.source.text, token_end(token)
         run = len(text[offset:]) - len(text[offset:].lstrip("{<([$ \n"))
         return len(self.open) + sum(text.count(c, offset, offset + run) for c in "{<([")
 
     def _closed(self, token: Token, *, counted: bool) -> None:
+        # Searching only within the nesting limit keeps the time linear.
         nearby = self.open[-self.limits.nesting :]
         if any(OPENERS[opener.type] == token.type for opener in nearby):
             while OPENERS[self.open[-1].type] != token.type:
@@ -112,17 +116,21 @@ class _Matcher:
             token.type = OPENERS[opener.type]
         else:
             self.brackets.broken.add(token_start(token))
-            self.left_over.add(token.type)
+            self.unmatched.add(token.type)
             self._report(
                 "unmatched-bracket",
-                f"'{CLOSERS[token.type]}' closes nothing",
+                f"unmatched '{CLOSERS[token.type]}'",
                 token,
-                label="no such bracket is open here",
-                help=f"remove it, or open it with '{_OPENED_BY[token.type]}' before",
+                label=f"no open '{_OPENED_BY[token.type]}'",
+                help=f"remove it, or add '{_OPENED_BY[token.type]}' before it",
             )
 
     def _confused(self, opener: Token, closer: Token, *, counted: bool) -> bool:
-        """Whether a closer of the wrong kind is intended for an opener, or just too much."""
+        """Return whether a closing bracket of the wrong type probably belongs to an opening one.
+
+        Args:
+            counted: Whether ``*`` follows the closing bracket, as after a repeat.
+        """
         if opener.type not in {"LBRACE", "LESS"}:
             return not counted
         return counted or closer.type in {"RBRACE", "MORE"}
@@ -133,16 +141,17 @@ class _Matcher:
         return opener
 
     def _report_mixed(self, opener: Token, closer: Token, closer_type: str) -> None:
-        """The fix is safe unless the right closer is left over further down: then this one may be too much."""
+        """Report a closing bracket of the wrong type."""
         right = CLOSERS[closer.type]
         span = self._span(closer)
         self.reporter.report(
             "unmatched-bracket",
-            f"'{_shown(opener)}' in column {self._span(opener).column} is closed by '{CLOSERS[closer_type]}'",
+            f"'{CLOSERS[closer_type]}' does not match '{_shown(opener)}' in column {self._span(opener).column}",
             span,
             label=f"expected '{right}'",
-            help=f"close it with '{right}'",
-            fixes=(Fix(f"write '{right}'", (Edit(span, right),), safe=closer.type not in self.left_over),),
+            help=f"replace it with '{right}'",
+            # If the right bracket is unmatched further down, this one may be superfluous instead.
+            fixes=(Fix(f"write '{right}'", (Edit(span, right),), safe=closer.type not in self.unmatched),),
         )
 
     def _unclosed(self, opener: Token) -> None:
@@ -151,14 +160,14 @@ class _Matcher:
         closer = CLOSERS[OPENERS[opener.type]]
         self._report(
             "unclosed-bracket",
-            f"'{_shown(opener)}' is not closed",
+            f"unclosed '{_shown(opener)}'",
             opener,
-            label="opens here",
-            help=f"close it with '{closer}'",
+            label="opened here",
+            help=f"add the closing '{closer}'",
         )
 
     def finish(self) -> BracketPairs:
-        """The result, once every token is taken."""
+        """Report the brackets that are still open, and return the result."""
         for opener in self.open:
             self._unclosed(opener)
         for opener, closer, closer_type in self.mixed:
@@ -167,6 +176,7 @@ class _Matcher:
         return self.brackets
 
     def _report(self, code: str, message: str, token: Token, *, label: str, help: str) -> None:
+        # Brackets beyond the limit are not tracked reliably: do not report consequences.
         if self.too_deep and code != "nesting-too-deep":
             return
         self.reporter.report(code, message, self._span(token), label=label, help=help)
@@ -176,7 +186,7 @@ class _Matcher:
 
 
 def match_brackets(source: Source, tokens: list[Token], limits: Limits = DEFAULT_LIMITS) -> BracketPairs:
-    """Pairs the brackets of a text; says which have no partner, are of mixed kinds, or are nested too deep."""
+    """Match the brackets of a source, and report unmatched, mixed and deeply nested ones."""
     matcher = _Matcher(source, limits)
     for token, following in zip_longest(tokens, tokens[1:]):
         matcher.take(token, following)

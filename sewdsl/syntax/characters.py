@@ -1,4 +1,4 @@
-"""Typographic characters and malformed tokens: dashes, arrows and superscripts, read as what they replace."""
+"""Checks of characters: typographic characters, characters outside of the language, unterminated strings."""
 
 from __future__ import annotations
 
@@ -21,15 +21,13 @@ if TYPE_CHECKING:
 
 
 def is_arrow(token: Token) -> bool:
-    """Whether a token is an arrow."""
+    """Return whether a token is an arrow."""
     return token.type == "_DASH" and token[-1] in ARROWS
 
 
 def check_arrows(source: Source, tokens: list[Token], brackets: BracketPairs) -> Iterator[Diagnostic]:
-    """Warns of each arrow.
-
-    Its fix is safe where the ``>`` in it can close nothing: no ``<`` is without its partner.
-    """
+    """Warn about each arrow between layers."""
+    # The '>' of an arrow could be meant to close an open '<'.
     safe = not any(source.text[offset] in "<\u27e8" for offset in brackets.unclosed)
     for token in filter(is_arrow, tokens):
         span = token_span(source, token)
@@ -39,81 +37,84 @@ def check_arrows(source: Source, tokens: list[Token], brackets: BracketPairs) ->
             f"the arrow '{token}' is read as '-'",
             span,
             label="read as '-'",
-            help="layers are joined by '-'",
+            help="use '-' between layers",
             fixes=(Fix("write '-'", (Edit(span, "-"),), safe=safe),),
         )
 
 
-_BELOW, _ABOVE = "₀₁₂₃₄₅₆₇₈₉", "⁰¹²³⁴⁵⁶⁷⁸⁹"
-_RUN = re.compile(f"[{_BELOW}]+|[{_ABOVE}]+")
-_DIGITS = str.maketrans(_BELOW + _ABOVE, "0123456789" * 2)
+_SUBSCRIPTS, _SUPERSCRIPTS = "₀₁₂₃₄₅₆₇₈₉", "⁰¹²³⁴⁵⁶⁷⁸⁹"
+_RUN = re.compile(f"[{_SUBSCRIPTS}]+|[{_SUPERSCRIPTS}]+")
+_DIGITS = str.maketrans(_SUBSCRIPTS + _SUPERSCRIPTS, "0123456789" * 2)
 
 
 def small_digits(source: Source, offset: int) -> tuple[Span, str, tuple[Fix, ...]] | None:
-    """The run of such digits at a place, how it is fixed in words, and by a fix; None: there is none.
+    """Return the span, the help and the fixes of subscript or superscript digits at an offset, if any.
 
-    The fix is safe where there is one reading: a count above the line after a repeat, an argument below it after its
-    letter. A number above the line elsewhere may be a footnote's.
+    The fix is safe if the meaning is unambiguous: a superscript count of a repeat, or a subscript argument after its
+    letter. Any other superscript number can be a footnote mark.
     """
-    found = _RUN.match(source.text, offset)
-    if not found:
+    match = _RUN.match(source.text, offset)
+    if not match:
         return None
-    digits = found.group().translate(_DIGITS)
+    digits = match.group().translate(_DIGITS)
     before = next((c for c in map(source.text.__getitem__, range(offset - 1, -1, -1)) if not c.isspace()), "")
-    repeat, above = before in {"}", ">", "⟩"}, found.group()[0] in _ABOVE
-    letter = source.text[offset - 1 : offset].isalpha() and not source.text[found.end() : found.end() + 1].isdecimal()
+    repeat, superscript = before in {"}", ">", "⟩"}, match.group()[0] in _SUPERSCRIPTS
+    letter = source.text[offset - 1 : offset].isalpha() and not source.text[match.end() : match.end() + 1].isdecimal()
     text = f"*{digits}" if repeat else digits
-    fix = Fix(f"write '{text}'", (Edit(Span(source, offset, found.end()), text),), safe=above if repeat else letter)
-    if above and not repeat:
-        return Span(source, offset, found.end()), f"write '{digits}', or remove it where it is a footnote's", ()
-    return Span(source, offset, found.end()), f"write '{text}'", (fix,)
+    safe = superscript if repeat else letter
+    fix = Fix(f"write '{text}'", (Edit(Span(source, offset, match.end()), text),), safe=safe)
+    # Both readings are plausible, so there is no fix.
+    if superscript and not repeat:
+        return Span(source, offset, match.end()), f"write '{digits}', or remove the footnote mark", ()
+    return Span(source, offset, match.end()), f"write '{text}'", (fix,)
 
 
 _TYPOGRAPHIC = re.compile(f"[{''.join(TYPOGRAPHIC)}]")
 _SYMBOLS = re.compile(rf"[^\s\w\"#$(){{}}\[\]<>|=,*+/{ARROWS}{''.join(TYPOGRAPHIC)}-]*")
 _LINE_END = re.compile(r"[ \t.;]*(?:\r|\n|$)")
 BYTE_ORDER_MARK = "\ufeff"
-"""The first character of files of some programs on Windows. Files are read without it; other texts may have it."""
-_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
+"""First character of files of some Windows programs. File access removes it, but strings can contain it."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _VERBATIM = frozenset({"STRING", "UNTERMINATED", "COMMENT"})
 
 
 def check_characters(source: Source, tokens: list[Token], limits: Limits) -> Reported[set[int]]:
-    """Says what no statement may hold.
+    """Report characters that are typographic or not allowed.
 
     Returns:
-        Offsets of the tokens that keep their statement from being parsed.
+        Offsets of tokens that prevent parsing of their statement.
     """
-    found = [*_check_typographic(source, tokens)]
+    diagnostics = [*_check_typographic(source, tokens)]
     too_long = re.compile(rf"(?<![0-9.])[0-9]{{{limits.digits + 1},}}")
     broken: set[int] = set()
     bad_until = -1
     for token in tokens:
         if token.type == "BAD":
+            # Adjacent characters are reported once, by the first of them.
             if token_start(token) != bad_until:
-                found.append(_unexpected_character(source, token))
+                diagnostics.append(_unexpected_character(source, token))
             bad_until = token_end(token)
             broken.add(token_start(token))
         elif token.type == "UNTERMINATED":
-            found.append(_unterminated_string(token_span(source, token)))
+            diagnostics.append(_unterminated_string(token_span(source, token)))
             broken.add(token_start(token))
         elif len(token) > limits.digits and token.type not in _VERBATIM and (run := too_long.search(token)):
             span = Span(source, token_start(token) + run.start(), token_start(token) + run.end())
-            found.append(_long_integer(span, limits))
+            diagnostics.append(_long_integer(span, limits))
             broken.add(token_start(token))
-        if token.type in _VERBATIM and (half := _HALF_CHARACTER.search(token)):
-            offset = token_start(token) + half.start()
-            found.append(_half_character(Span(source, offset, offset + 1)))
+        if token.type in _VERBATIM and (surrogate := _SURROGATE.search(token)):
+            offset = token_start(token) + surrogate.start()
+            diagnostics.append(_unpaired_surrogate(Span(source, offset, offset + 1)))
             if token.type == "STRING":
                 broken.add(token_start(token))
-    return Reported(broken, tuple(found))
+    return Reported(broken, tuple(diagnostics))
 
 
 def to_ascii(character: str, before: str, after: str, *, dash: bool = False) -> str:
-    """The ASCII text that a typographic character represents between its neighbours.
+    """Return the ASCII text of a typographic character between two neighbours.
 
     Args:
-        dash: Whether it is read as a dash there.
+        dash: Whether the scanner reads the character as a dash.
     """
     if character == "\u00d7" and before.isdecimal() and after.isdecimal():
         return "x"
@@ -121,19 +122,20 @@ def to_ascii(character: str, before: str, after: str, *, dash: bool = False) -> 
 
 
 def _check_typographic(source: Source, tokens: list[Token]) -> Iterator[Diagnostic]:
-    """One warning for each odd dash, space or sign outside strings and comments."""
+    """Warn about each typographic character outside of strings, comments and arrows."""
     text = source.text
+    # Strings and comments can contain any character. Arrows are reported by check_arrows().
     verbatim = [token for token in tokens if token.type in _VERBATIM or is_arrow(token)]
     dashes = {token_start(token) for token in tokens if token.type == "_DASH"}
     starts = [token_start(token) for token in verbatim]
-    for found in _TYPOGRAPHIC.finditer(text):
-        offset = found.start()
+    for match in _TYPOGRAPHIC.finditer(text):
+        offset = match.start()
         index = bisect_right(starts, offset) - 1
         if index >= 0 and offset < token_end(verbatim[index]):
             continue
-        if offset == 0 and found.group() == BYTE_ORDER_MARK:
+        if offset == 0 and match.group() == BYTE_ORDER_MARK:
             continue
-        character = found.group()
+        character = match.group()
         ascii_text = to_ascii(
             character, text[offset - 1 : offset], text[offset + 1 : offset + 2], dash=offset in dashes
         )
@@ -146,33 +148,34 @@ def _check_typographic(source: Source, tokens: list[Token]) -> Iterator[Diagnost
             f"the character U+{ord(character):04X} is {reading}",
             span,
             label=reading,
-            help="it looks like a copy from a PDF file or a word processor; write it in ASCII",
+            help="use ASCII; text copied from a PDF file often contains such characters",
             fixes=(fix,),
         )
 
 
 def _unexpected_character(source: Source, token: Token) -> Diagnostic:
-    """Points at a run of characters that no token of the language begins with."""
+    """Return the error for characters that cannot start a token."""
     text, stop = source.text, token_end(token)
+    # Extend the span over adjacent symbols, e.g. '...', but not over letters, which may be names.
     if not token.isalnum():
         run = _SYMBOLS.match(text, stop)
         stop = run.end() if run else stop
     span = Span(source, token_start(token), stop)
-    help_ = "remove it; only strings and comments may hold any character"
+    help_ = "remove it; it is only allowed in strings and comments"
     fixes: tuple[Fix, ...] = ()
-    raised = small_digits(source, token_start(token))
-    if raised is not None:
-        span, help_, fixes = raised
+    digits = small_digits(source, token_start(token))
+    if digits is not None:
+        span, help_, fixes = digits
     elif token.isdecimal():
-        help_ = "digits are 0 to 9"
+        help_ = "use the digits 0 to 9"
     elif token in "'\u201c\u201d\u2018\u2019":
-        help_ = "write a string between straight double quotes"
+        help_ = "use straight double quotes for strings"
     elif "…" in span.text or ".." in span.text:
-        help_ = "the text was shortened here: write the layers in place of the dots"
+        help_ = "replace the dots with the omitted layers"
     elif token == "$":
-        help_ = "a block's parameter is written '$(name)'"
+        help_ = "use '$(name)' for a parameter of a block"
     elif token in ".;" and _LINE_END.match(text, stop):
-        help_ = "nothing follows a statement's last word"
+        help_ = "remove it; statements end without punctuation"
         fixes = (Fix("remove it", (Edit(span, ""),)),)
     shown = ascii(span.text[:20]) if not span.text.isprintable() else repr(span.text[:20])
     kind = "characters" if len(span.text) > 1 else "character"
@@ -181,36 +184,36 @@ def _unexpected_character(source: Source, token: Token) -> Diagnostic:
         Severity.ERROR,
         f"unexpected {kind} {shown}",
         span,
-        label="no part of the language",
+        label="not part of the language",
         help=help_,
         fixes=fixes,
     )
 
 
-def _half_character(span: Span) -> Diagnostic:
-    """Points at half a character in a string or a comment: no file can hold it, nor what repeats it."""
+def _unpaired_surrogate(span: Span) -> Diagnostic:
+    """Return the error for an unpaired surrogate in a string or comment, which cannot be encoded in UTF-8."""
     return Diagnostic(
         "unexpected-character",
         Severity.ERROR,
-        f"U+{ord(span.text):04X} is half a character",
+        f"unpaired surrogate U+{ord(span.text):04X}",
         span,
-        label="no character by itself",
-        help="remove it; a text is cut in the middle of a character here",
+        label="half of a character",
+        help="remove it; the text was cut in the middle of a character",
         fixes=(Fix("remove it", (Edit(span, ""),)),),
     )
 
 
 def _unterminated_string(span: Span) -> Diagnostic:
-    """Points at a string that its line does not end."""
+    """Return the error for a string without a closing quote on its line."""
     text = span.text.rstrip()
     span = span.part(0, len(text))
     return Diagnostic(
         "unterminated-string",
         Severity.ERROR,
-        f"the string {text[:20]}{'…' if len(text) > 20 else ''} is not closed",  # noqa: PLR2004 -- a glimpse of it
+        f"unterminated string {text[:20]}{'…' if len(text) > 20 else ''}",  # noqa: PLR2004 -- an excerpt
         span,
-        label="begins here",
-        help="close it with '\"' in the same line",
+        label="starts here",
+        help="add the closing '\"' on the same line",
         fixes=(Fix("close the string at the end of the line", (Edit(span.after, '"'),), safe=False),),
     )
 
@@ -220,7 +223,7 @@ def _long_integer(span: Span, limits: Limits) -> Diagnostic:
     return Diagnostic(
         "integer-too-long",
         Severity.ERROR,
-        f"an integer of {digits} digits is over the limit of {limits.digits}",
+        f"an integer of {digits} digits exceeds the limit of {limits.digits}",
         span,
         label=f"{digits} digits",
         help=raise_limit_help("digits"),

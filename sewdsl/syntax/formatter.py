@@ -1,4 +1,4 @@
-"""``sewdsl fmt``: the same tokens and comments with canonical spacing, indentation and alignment."""
+"""Formatter of ``sewdsl fmt``: canonical spacing, indentation and alignment of the same tokens and comments."""
 
 from __future__ import annotations
 
@@ -23,29 +23,30 @@ if TYPE_CHECKING:
 
 
 _VALUES = frozenset({"KEY", "_USE", "_EXPECT", "_CLAIM", "_ALLOW"})
-"""First words of statements whose values are side by side."""
-_ALWAYS = frozenset({"_BAR", "_OR", "_ON"})
-"""Tokens with a blank on both sides."""
+"""First words of statements with values separated by blanks."""
+_SPACED = frozenset({"_BAR", "_OR", "_ON"})
+"""Token types with a blank on both sides."""
 
 
 _EQUATION_SIGNS = frozenset({"_EQUAL", "_PLUS", "_DASH", "_STAR", "_SLASH", "_BELOW", "_ABOVE", "_ARROW"})
 _TIGHT = frozenset({"_STAR", "_SLASH"})
-"""Signs in equations without blanks around them."""
+"""Operators in equations without blanks around them."""
 _BETWEEN_EQUATIONS = "   "
-"""What is between two equations in one line."""
+"""Separator of two equations on one line."""
 
 
 class Spacing:
-    """Walks over the tokens of a file without errors and gives each with the blanks in front of it.
+    """Spacing of tokens: returns each token of a valid file with the blanks before it.
 
     Attributes:
-        padded: Whether the statement's values begin in the common column; false in sections.
-        open: Kinds of the brackets that are open inside the statement.
-        formula_closed: Whether the token before closes a ``$(``.
-        name_spaced: Whether the name that precedes, or is being read, has several words.
-        defined: Whether a block's ``=`` was passed.
-        negates: Whether the token before is the sign of a negation.
-        tight: Whether the token before is the ``=`` of a neuron's parameter.
+        padded: Whether values start in the common column. False in sections.
+        head: First token of the statement or entry.
+        open: Types of the open brackets in the statement.
+        formula_closed: Whether the previous token closes a ``$(``.
+        name_spaced: Whether the current or previous name has several words.
+        defined: Whether the ``=`` of a block has been passed.
+        negates: Whether the previous token is the sign of a negation.
+        tight: Whether the previous token is the ``=`` of a neuron parameter.
     """
 
     def __init__(self) -> None:
@@ -61,7 +62,7 @@ class Spacing:
         self.tight = False
 
     def begin(self, token: Token, *, padded: bool, equation: bool = False) -> str:
-        """The text of a token that begins a statement or an entry, or ends a section."""
+        """Return the text of a token that starts a statement or an entry, or ends a section."""
         blanks = _BETWEEN_EQUATIONS if equation and self.equation else " "
         self.equation, self.negates, self.tight = equation, False, False
         self.padded, self.head, self.previous = padded and token.type in ALIGNED_KEYWORDS, token, token
@@ -70,14 +71,14 @@ class Spacing:
         return blanks + canonical_token(token)
 
     def section(self, token: Token) -> str:
-        """The text of the brace in front of a section's entries."""
+        """Return the text of the opening brace of a section."""
         self.previous = token
         return " " + canonical_token(token)
 
     def take(self, token: Token) -> str:
-        """The text of any other token."""
-        given = self.open and self.head is not None and self.head.type == "_NEURON"  # the parameters of a neuron
-        gap = self._equation_gap(token) if self.equation or given else self._gap(token)
+        """Return the text of any other token."""
+        in_parameters = self.open and self.head is not None and self.head.type == "_NEURON"
+        gap = self._equation_gap(token) if self.equation or in_parameters else self._gap(token)
         if token.type in OPENERS:
             self.open.append(token.type)
         self.formula_closed = token.type in CLOSERS and self.open.pop() == "_OPEN"
@@ -86,21 +87,22 @@ class Spacing:
         return gap + canonical_token(token)
 
     def _equation_gap(self, token: Token) -> str:
-        assert self.previous is not None  # noqa: S101 -- a statement has begun
+        assert self.previous is not None  # noqa: S101 -- set by begin()
         before, after, negated = self.previous.type, token.type, self.negates
-        first = before in _EQUATION_SIGNS | {"_LPAR", "_COMMA", "_GIVE"}  # where a sum or a part of one can begin
+        # At the start of an expression or after an operator, '-' is a sign.
+        first = before in _EQUATION_SIGNS | {"_LPAR", "_COMMA", "_GIVE"}
         self.negates = after == "_DASH" and first
         if negated or before == "_LPAR" or after in {"_RPAR", "_COMMA"} or _TIGHT & {before, after}:
             return ""
         if after == "_EQUAL" and before in {"_BELOW", "_ABOVE"}:
             return ""
-        tight, self.tight = self.tight, not self.equation and after == "_EQUAL"  # that of a parameter
+        tight, self.tight = self.tight, not self.equation and after == "_EQUAL"  # '=' of a parameter
         if tight or self.tight:
             return ""
         return "" if after == "_LPAR" and before == "WORD" else " "
 
     def _gap(self, token: Token) -> str:
-        assert self.head is not None  # noqa: S101 -- a statement has begun
+        assert self.head is not None  # noqa: S101 -- set by begin()
         assert self.previous is not None  # noqa: S101
         if self.previous is self.head:
             return " " * max(1, HEADER_VALUE_COLUMN - len(self.head)) if self.padded else " "
@@ -110,7 +112,7 @@ class Spacing:
             return "" if in_code or token.type == "_LPAR" or self.previous.type == "_DASH" else " "
         before, after = self.previous.type, token.type
         if after in {"WORD", "_OPEN"} and (before == "WORD" or self.formula_closed):
-            blank = token_end(self.previous) != token_start(token)  # white space stood between two parts of a name
+            blank = token_end(self.previous) != token_start(token)  # Keep white space in names.
             self.name_spaced = self.name_spaced or blank
             return " " if blank else ""
         if after == "_LPAR" and (before == "WORD" or self.formula_closed):
@@ -118,13 +120,13 @@ class Spacing:
             return " " if self.name_spaced and not defines else ""
         if "_OPEN" not in self.open and after == "WORD":
             self.name_spaced = False
-        if before in _ALWAYS or after in _ALWAYS or before == "_COMMA":
+        if before in _SPACED or after in _SPACED or before == "_COMMA":
             return " "
         return " " if "_EQUAL" in {before, after} and not self.open else ""
 
 
 def canonical_token(token: Token) -> str:
-    """A token in ASCII, except for strings."""
+    """Return the text of a token in ASCII. Strings are not changed."""
     plain = {"_DASH": "-", "_STAR": "*", "LESS": "<", "MORE": ">", "_BELOW": "<", "_ABOVE": ">"}.get(token.type)
     if plain is not None:
         return plain
@@ -138,14 +140,14 @@ _STEP = 4
 
 @dataclass
 class FormattedLine:
-    """One line of the result.
+    """Line of the formatted source.
 
     Attributes:
-        code: Its text without the comment, indented.
-        comment: Its comment, byte for byte; empty without one.
-        column: Where the comment stood in the source, from 1; 0 without one.
-        indent: Blanks in front of a comment that has the line for itself.
-        width: Where a comment after code begins, from 0; set by :func:`align_comments`.
+        code: Indented text without the comment.
+        comment: Unchanged comment, or an empty string.
+        column: Column of the comment in the source, from 1. 0 without a comment.
+        indent: Indent of a comment on a line of its own.
+        width: Column of the comment in the result, from 0. Set by :func:`align_comments`.
     """
 
     code: str = ""
@@ -156,23 +158,25 @@ class FormattedLine:
 
     @property
     def blank(self) -> bool:
-        """Whether there is nothing in it."""
+        """True for an empty line."""
         return not self.code and not self.comment
 
     @property
     def text(self) -> str:
-        """The whole line without its end."""
+        """Text of the line without a newline."""
         return f"{self.code:{self.width}}{self.comment}" if self.comment else self.code
 
 
 @dataclass(frozen=True)
 class _Head:
-    """A token that begins a statement or an entry, or ends a section.
+    """Indents for a token that starts a statement or an entry, or ends a section.
 
     Attributes:
-        onward: Indent of the statement's further lines, to which each open bracket adds a step.
-        hanging: The same for those outside all brackets.
-        comments: Indent of comments in lines of their own above it.
+        indent: Indent of the line of the token.
+        onward: Indent of continuation lines. Each open bracket adds a step.
+        hanging: Indent of continuation lines outside of brackets.
+        comments: Indent of comments on lines of their own before the token.
+        equation: Whether the token starts an equation.
     """
 
     indent: int
@@ -183,7 +187,7 @@ class _Head:
 
 
 class LineLayout:
-    """Makes rows of the tokens of a file without errors."""
+    """Layout of the lines of a valid file."""
 
     def __init__(self, statements: list[Lines]) -> None:
         self.heads: dict[int, _Head] = {}
@@ -202,9 +206,10 @@ class LineLayout:
         self.head = _Head(0, 0, 0, 0)
 
     def of(self, lines: list[list[Token]]) -> list[FormattedLine]:
-        """A row for each line."""
+        """Return a formatted line for the tokens of each line."""
         rows = [self._row(tokens) for tokens in lines]
         indent = 0
+        # A comment on a line of its own has the indent of the code after it.
         for row in reversed(rows):
             if row.code:
                 indent = row.indent
@@ -222,7 +227,7 @@ class LineLayout:
         return row
 
     def _indents(self, tokens: list[Token]) -> tuple[int, int]:
-        """Indent of a line, and of comments above it."""
+        """Return the indent of a line and of comments before it."""
         head = self.heads.get(token_start(tokens[0]))
         if head is not None:
             return head.indent, head.comments
@@ -241,8 +246,8 @@ class LineLayout:
 
 
 def align_comments(rows: list[FormattedLine]) -> list[FormattedLine]:
-    """The rows with their comments in place: two blanks after the code, or below each other where they were."""
-    run: list[FormattedLine] = []
+    """Set the columns of comments: two blanks after the code, or aligned if they were aligned in the source."""
+    run: list[FormattedLine] = []  # consecutive lines with aligned comments
     for row in [*rows, FormattedLine()]:
         if run and row.comment and row.column == run[0].column:
             run.append(row)
@@ -257,54 +262,53 @@ def align_comments(rows: list[FormattedLine]) -> list[FormattedLine]:
 
 @put_off()
 def format_source(source: Source, limits: Limits = DEFAULT_LIMITS) -> str:
-    r"""Return the text of a ``.net`` file in canonical form; formatting it again changes nothing.
+    r"""Return the canonical form of a ``.net`` file. Formatting is idempotent.
 
-    Line breaks within statements stay where they are. So do comments, byte for byte, and those that are aligned with
-    each other stay aligned. Typographic characters are replaced, every line ends as the first one does (``\n``, or
-    ``\r\n`` where git checks files out so), one blank line at most stays where there were several, and a section has
-    its braces on lines of their own or is on a single line.
+    Line breaks within statements and comments are kept, and aligned comments stay aligned. Typographic characters are
+    replaced, and several blank lines become one. All lines end like the first one (``\n`` or ``\r\n``). A section is on
+    a single line, or its braces end and start lines.
 
     Raises:
-        SewdslError: the file has syntax errors, so that its layout is unknown; or it would become longer than a source
-            may be, so that it could not be read any more.
+        SewdslError: If the file has syntax errors, or if the result would exceed the limit of a source.
     """
-    said = parse(source, limits).diagnostics
-    if errors_in(said):
-        raise SewdslError(sort_diagnostics(said))
+    diagnostics = parse(source, limits).diagnostics
+    if errors_in(diagnostics):
+        raise SewdslError(sort_diagnostics(diagnostics))
     tokens = scan(source)
     lines = statements(tokens, match_brackets(source, tokens, limits))
     rows = LineLayout(lines).of(_split(tokens, lines))
     text = "".join(f"{row.text}{source.line_end}" for row in align_comments(_without_blanks(rows)))
+    # Blanks can make the text longer. A file above the limit could not be read again.
     if (size := len(text.encode())) > limits.source_bytes:
-        message = f"formatted, the source would have {size} bytes, over the limit of {limits.source_bytes}"
-        whole, hint = Span(source, 0, len(source.text)), raise_limit_help("source")
-        raise SewdslError([Diagnostic("source-too-long", Severity.ERROR, message, whole, help=hint)])
+        message = f"the formatted source has {size:,} bytes, which exceeds the limit of {limits.source_bytes:,}"
+        source_span, hint = Span(source, 0, len(source.text)), raise_limit_help("source")
+        raise SewdslError([Diagnostic("source-too-long", Severity.ERROR, message, source_span, help=hint)])
     return text
 
 
 def _split(tokens: list[Token], lines: list[Lines]) -> list[list[Token]]:
-    """The tokens of each line; a section over several lines is broken after ``{`` and before ``}``."""
-    behind, before = set(), set()
+    """Split tokens into lines. A section over several lines is broken after ``{`` and before ``}``."""
+    openers, closers = set(), set()  # offsets of braces
     for statement in lines:
         if statement.braced:
             opener, closer = statement.tokens[-2:]
             if opener.line != closer.line:
-                behind.add(token_start(opener))
-                before.add(token_start(closer))
+                openers.add(token_start(opener))
+                closers.add(token_start(closer))
     split: list[list[Token]] = [[]]
     broken = False
     for token in tokens:
         if token.type == "NEWLINE":
             split.append([])
         else:
-            if split[-1] and (token_start(token) in before or (broken and token.type != "COMMENT")):
+            if split[-1] and (token_start(token) in closers or (broken and token.type != "COMMENT")):
                 split.append([])
             split[-1].append(token)
-        broken = token_start(token) in behind
+        broken = token_start(token) in openers
     return split
 
 
 def _without_blanks(rows: list[FormattedLine]) -> list[FormattedLine]:
-    """The rows with one blank row at most between others, and none at the ends."""
+    """Reduce several blank lines to one, and remove those at the start and end."""
     single = [row for before, row in pairwise([FormattedLine(), *rows]) if not (row.blank and before.blank)]
     return single[:-1] if single and single[-1].blank else single

@@ -1,4 +1,4 @@
-"""The tokens of a text with what they are, for highlighting; never fails, whatever the text."""
+"""Classification of tokens for syntax highlighting. It accepts any text, also with errors."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ TokenType = Literal[
     "unit",
     "value",
 ]
-"""What a piece of text is:
+"""Type of a piece of text:
 
 - ``keyword``: a statement's first word, ``on`` after a section's name, ``or`` in a shortcut, ``per`` in an equation;
   ``key``: the name of a setting or of an expected figure.
@@ -45,10 +45,10 @@ TokenType = Literal[
   ``value``: any other word, and a dataset's or a code's name with its hyphens.
 - ``number``, ``unit`` (the M of 0.13M), ``string``, ``comment``.
 - ``operator``, ``separator`` (a comma), ``bracket``, ``formula`` (the brackets of ``$(…)``).
-- ``bad``: characters that the language does not know.
+- ``bad``: characters that are not part of the language.
 """
 Piece = tuple[TokenType, int, int]
-"""What the characters from an offset up to another are."""
+"""Token type with the start and end offsets of the piece."""
 _Context = Literal["expression", "values", "arguments", "parameters", "block name", "place", "equation"]
 
 _KEYWORDS = frozenset(
@@ -94,7 +94,7 @@ _PART = re.compile(rf"([a-z])|{NUMBER}")
 
 
 class _Walk:
-    """One walk over the tokens of a statement, an entry of a section, or a compact text."""
+    """Walk over the tokens of a statement, an entry of a section, or a layer string."""
 
     def __init__(self, source: Source, tokens: list[Token], context: _Context) -> None:
         self.text = source.text
@@ -104,24 +104,25 @@ class _Walk:
 
     @property
     def context(self) -> _Context:
-        """What the innermost bracket holds, or the statement."""
+        """Context of the innermost open bracket, or of the statement."""
         return self.open[-1][1]
 
     def run(self) -> list[Piece]:
-        """What each token is, in pieces."""
+        """Return the pieces of all tokens."""
         index = 0
         while index < len(self.tokens):
             index += self._take(index)
         return self.pieces
 
     def _take(self, index: int) -> int:
-        """Goes on; how many tokens were taken."""
+        """Process the token at an index, and return the number of processed tokens."""
         token = self.tokens[index]
         if token.type == "WORD":
             return self._word(index)
         if self.context == "place" and self._in_place(index):
             self._add(token, "value")
         elif token.type == "QUANTITY":
+            # Themes colour a unit differently from its number.
             unit = token_start(token) + len(token.rstrip("%kKMGTPiBmunpJx"))
             self.pieces += [("number", token_start(token), unit), ("unit", unit, token_end(token))]
         elif len(self.open) > 1 and token in _CLOSES[self.open[-1][0]]:
@@ -136,7 +137,7 @@ class _Walk:
         self.pieces.append((kind, token_start(token), token_end(token)))
 
     def _enter(self, token: Token) -> None:
-        """Notes what begins with a token."""
+        """Update the context after a token."""
         opened = _OPENS.get(token.type)
         inner = opened == "arguments" and self.context == "parameters"
         if self.context == "equation" and opened:
@@ -149,27 +150,27 @@ class _Walk:
             self.open[-1] = ("", "expression")
 
     def _in_place(self, index: int) -> bool:
-        """Whether a token is part of a name such as ``cifar10-dvs``; its hyphens touch what follows them."""
+        """Return whether a token is part of a hyphenated name such as ``cifar10-dvs``."""
         if self.tokens[index].type == "_DASH":
             return self._type(index + 1) in _IN_PLACE and self._touched(index)
         return self.tokens[index].type in _IN_PLACE
 
     def _type(self, index: int) -> str:
-        """The type of a token, if there is one."""
+        """Return the type of the token at an index, or an empty string after the end."""
         return self.tokens[index].type if index < len(self.tokens) else ""
 
     def _touched(self, index: int) -> bool:
-        """Whether nothing is between a token and the next."""
+        """Return whether a token directly precedes the next one, without white space."""
         return token_end(self.tokens[index]) == token_start(self.tokens[index + 1])
 
     def _word(self, index: int) -> int:
-        """Takes a word, with those after it that are part of the same name."""
+        """Process a word and those after it that belong to the same name."""
         token = self.tokens[index]
         simple: dict[str, TokenType] = {"parameters": "argument", "place": "value"}
         if self.context == "equation":
             called: TokenType = "name" if self._type(index + 1) == "_LPAR" else "argument"
             self._add(token, "keyword" if token in {*EQUATION_KEYWORDS, PER} else called)
-        elif self._behind_formula(index):
+        elif self._follows_formula(index):
             if _LETTERED_OPEN.fullmatch(token):
                 self.pieces += _parts(token, token_start(token))
             else:
@@ -185,30 +186,30 @@ class _Walk:
         return 1
 
     def _words(self, index: int) -> int:
-        """Takes a name of several words, which only blocks have, with the white space in it."""
-        places = range(index, len(self.tokens))
-        stop = next((i for i in places if self.tokens[i].type != "WORD"), len(self.tokens))
+        """Process a name of several words, which is always a block. A line break splits it into two pieces."""
+        following = range(index, len(self.tokens))
+        stop = next((i for i in following if self.tokens[i].type != "WORD"), len(self.tokens))
         words = self.tokens[index:stop]
         begin = token_start(words[0])
-        for word, following in zip_longest(words, words[1:]):
-            if following is None or set(self.text[token_end(word) : token_start(following)]) & {"\r", "\n"}:
+        for word, after in zip_longest(words, words[1:]):
+            if after is None or set(self.text[token_end(word) : token_start(after)]) & {"\r", "\n"}:
                 self.pieces.append(("block", begin, token_end(word)))
-                begin = token_start(following) if following else token_end(word)
+                begin = token_start(after) if after else token_end(word)
         return len(words)
 
     def _single(self, index: int) -> list[Piece]:
-        """The pieces of a word that is a whole name, or none."""
+        """Return the pieces of a single word: a name, compact arguments or a value."""
         token = self.tokens[index]
-        goes_on = self._type(index + 1) == "_OPEN" and self._touched(index)
-        if self.context == "arguments" and (_LETTERED_OPEN if goes_on else _LETTERED).fullmatch(token):
+        continues = self._type(index + 1) == "_OPEN" and self._touched(index)
+        if self.context == "arguments" and (_LETTERED_OPEN if continues else _LETTERED).fullmatch(token):
             return _parts(token, token_start(token))
         called = self._type(index + 1) in {"_LPAR", "_LSQB"}
         if self.context == "expression" or called or token[0].isupper():
-            return _split_name(token, token_start(token), goes_on=goes_on)
+            return _split_name(token, token_start(token), continues=continues)
         return [("value", token_start(token), token_end(token))]
 
-    def _behind_formula(self, index: int) -> bool:
-        """Whether a word goes on after the ``)`` of a ``$(…)``, as k3 in ``c$(c)k3``."""
+    def _follows_formula(self, index: int) -> bool:
+        """Return whether a word directly follows a ``$(…)``, as ``k3`` does in ``c$(c)k3``."""
         return (
             bool(index)
             and self.tokens[index - 1] == ")"
@@ -217,29 +218,34 @@ class _Walk:
         )
 
 
-def _split_name(text: str, offset: int, *, goes_on: bool) -> list[Piece]:
-    """The pieces of a name; where a ``$(…)`` touches its end it goes on, and may end with an argument's letter."""
-    found = (_NAME_BEFORE_FORMULA if goes_on else _NAME).fullmatch(text)
-    if not found:
+def _split_name(text: str, offset: int, *, continues: bool) -> list[Piece]:
+    """Split a name into its head and compact arguments.
+
+    Args:
+        continues: Whether a ``$(…)`` directly follows, so that the name can end with the letter of an argument.
+    """
+    match = (_NAME_BEFORE_FORMULA if continues else _NAME).fullmatch(text)
+    if not match:
         return [("name", offset, offset + len(text))]
-    return [("name", offset, offset + found.end(1)), *_parts(found[2], offset + found.start(2))]
+    return [("name", offset, offset + match.end(1)), *_parts(match[2], offset + match.start(2))]
 
 
 def _parts(text: str, offset: int) -> list[Piece]:
     return [
-        ("argument" if found[1] else "number", offset + found.start(), offset + found.end())
-        for found in _PART.finditer(text)
+        ("argument" if match[1] else "number", offset + match.start(), offset + match.end())
+        for match in _PART.finditer(text)
     ]
 
 
 def _statement(source: Source, lines: Lines) -> list[Piece]:
-    """What the tokens of a statement are, without comments."""
+    """Return the pieces of a statement, without comments."""
     first, context = lines.tokens[0], _BEGINS.get(lines.tokens[0].type, "values")
     pieces: list[Piece] = []
     rest = lines.tokens
     if first.type in {"_EXPECT", "_CLAIM"} and len(rest) > 1 and rest[1].type == "WORD":
         pieces = [("keyword", token_start(first), token_end(first)), ("key", token_start(rest[1]), token_end(rest[1]))]
         rest = rest[2:]
+    # statements() marks 'or' only in the head of a statement and in blocks.
     for tokens in lines.entries:
         mark_alternatives(tokens)
     entries = (
@@ -249,28 +255,25 @@ def _statement(source: Source, lines: Lines) -> list[Piece]:
     return [*pieces, *_Walk(source, rest, context).run(), *chain.from_iterable(entries)]
 
 
-def _ordered(source: Source, pieces: list[Piece], found: list[Token]) -> list[tuple[TokenType, Span]]:
+def _ordered(source: Source, pieces: list[Piece], all_tokens: list[Token]) -> list[tuple[TokenType, Span]]:
     comments: list[Piece] = [
-        ("comment", token_start(token), token_end(token)) for token in found if token.type == "COMMENT"
+        ("comment", token_start(token), token_end(token)) for token in all_tokens if token.type == "COMMENT"
     ]
     return [(kind, Span(source, a, b)) for kind, a, b in sorted([*pieces, *comments], key=lambda piece: piece[1])]
 
 
 @put_off()
 def tokens(source: Source) -> list[tuple[TokenType, Span]]:
-    """Everything in a ``.net`` file but white space, in order, also where the file has errors.
-
-    A token of the compiler comes in pieces where it says several things, as ``c32k3s1`` does.
-    """
-    found = scan(source)
-    lines = statements(found, match_brackets(source, found))
-    return _ordered(source, [piece for statement in lines for piece in _statement(source, statement)], found)
+    """Return the highlighted pieces of a ``.net`` file in order. Names such as ``c32k3s1`` have several pieces."""
+    all_tokens = scan(source)
+    lines = statements(all_tokens, match_brackets(source, all_tokens))
+    return _ordered(source, [piece for statement in lines for piece in _statement(source, statement)], all_tokens)
 
 
 @put_off()
 def compact_tokens(source: Source) -> list[tuple[TokenType, Span]]:
-    """Likewise for a compact string, in which newlines are white space."""
-    found = scan(source)
-    visible = [token for token in found if token.type not in {"COMMENT", "NEWLINE"}]
+    """Return the highlighted pieces of a layer string, in which newlines are white space."""
+    all_tokens = scan(source)
+    visible = [token for token in all_tokens if token.type not in {"COMMENT", "NEWLINE"}]
     mark_alternatives(visible)
-    return _ordered(source, _Walk(source, visible, "expression").run(), found)
+    return _ordered(source, _Walk(source, visible, "expression").run(), all_tokens)

@@ -1,4 +1,4 @@
-"""Source to syntax tree, with what is wrong; what could be parsed is returned, so that later stages find more."""
+"""Parser: source to syntax tree and diagnostics. Statements with errors are left out of the tree."""
 
 from __future__ import annotations
 
@@ -31,34 +31,38 @@ from sewdsl.syntax.tree_builder import TreeBuilder
 from sewdsl.syntax.unexpected_token import ParseFailure, describe_unexpected
 
 MAX_EQUATIONS = 200
-"""Statements between the braces of one neuron."""
+"""Maximum number of statements in a neuron definition."""
 MAX_EQUATION_TOKENS = 400
-"""Names, numbers and signs in one of them."""
+"""Maximum number of tokens in a statement of a neuron definition."""
 
 _MAX_REPORTS = 1000
-"""More statements than this that fit nothing are no text of this language; the rest goes unreported."""
+"""Maximum number of reported syntax errors. A source with more is probably not a network."""
 
 
 def parse(source: Source, limits: Limits = DEFAULT_LIMITS) -> Reported[tree.Document]:
-    """The tree of a ``.net`` file; a statement that has errors is left out."""
+    """Parse a ``.net`` file."""
     parser = _Parser(source, limits)
     return parser.reporter.follow(parser.file)
 
 
 def parse_statements(source: Source, limits: Limits = DEFAULT_LIMITS) -> Reported[tree.Document]:
-    """The tree of a part of a ``.net`` file, which begins with no version."""
+    """Parse a part of a ``.net`` file, without the version line."""
     parser = _Parser(source, limits)
     return parser.reporter.follow(lambda: parser.file(part=True))
 
 
 def parse_compact(source: Source, limits: Limits = DEFAULT_LIMITS) -> Reported[tree.Document]:
-    """The tree of a compact string as a document of one Body; of none if it has errors. Newlines are white space."""
+    """Parse a layer string, in which newlines are white space.
+
+    Returns:
+        A document with a Body, or without statements if there are errors.
+    """
     parser = _Parser(source, limits)
     return parser.reporter.follow(parser.compact)
 
 
 def parse_value(source: Source, limits: Limits = DEFAULT_LIMITS) -> Reported[tuple[tree.Value, ...] | None]:
-    """The values of a setting, as they follow ``--set KEY=``; None if they have errors."""
+    """Parse the values of a setting, as in ``--set KEY=VALUE``. The result is None after an error."""
     parser = _Parser(source, limits)
     return parser.reporter.follow(parser.values)
 
@@ -66,13 +70,17 @@ def parse_value(source: Source, limits: Limits = DEFAULT_LIMITS) -> Reported[tup
 def parse_dialect(
     source: Source, language: Language, builder: type[TreeBuilder], limits: Limits = DEFAULT_LIMITS
 ) -> Reported[tree.Document]:
-    """The tree of a compact string in another language, as a document of one Body; of none if it has errors."""
+    """Parse a layer string of a dialect.
+
+    Returns:
+        A document with a Body, or without statements if there are errors.
+    """
     parser = _Parser(source, limits, builder, language)
     return parser.reporter.follow(parser.compact)
 
 
 class _Parser:
-    """The way through the stages of syntax for one source."""
+    """Stages of parsing for one source."""
 
     def __init__(
         self,
@@ -82,43 +90,46 @@ class _Parser:
         language: Language = NET_LANGUAGE,
     ) -> None:
         self.source, self.limits, self.reporter = source, limits, Reporter(limits)
-        self.whole = Span(source, 0, len(source.text))
+        self.source_span = Span(source, 0, len(source.text))
         self.broken: set[int] = set()
         self.language = language
         self.statements = StatementParser(builder(source, self.reporter), language)
-        self.tries = StatementParser(TreeBuilder(source, Reporter(limits)))
+        # Parser for attempts, with a reporter of its own whose diagnostics are dropped.
+        self.trial_parser = StatementParser(TreeBuilder(source, Reporter(limits)))
 
     def file(self, *, part: bool = False) -> tree.Document:
         tokens, brackets = self._scan()
         if tokens is None:
-            return tree.Document((), span=self.whole)
-        lines = self.reporter.take(rejoin_lines(self.source, statements(tokens, brackets), self._reads))
+            return tree.Document((), span=self.source_span)
+        lines = self.reporter.take(rejoin_lines(self.source, statements(tokens, brackets), self._can_parse))
         if not part:
             self.reporter.extend(check_version(self.source, lines))
             if (missing := add_missing_body(self.source, lines)) is not None:
                 self.reporter.add(missing)
-        found = [(line, self._statement(line)) for line in lines]
-        unread = frozenset(_defined(line.tokens) for line, statement in found if statement is None) - {""}
-        read = tuple(statement for _, statement in found if statement)
-        return tree.Document(read, unread, span=self.whole)
+        parsed = [(line, self._statement(line)) for line in lines]
+        # Later stages do not report names as unknown if their definitions could not be parsed.
+        unread = frozenset(_defined(line.tokens) for line, statement in parsed if statement is None) - {""}
+        read = tuple(statement for _, statement in parsed if statement)
+        return tree.Document(read, unread, span=self.source_span)
 
     def compact(self) -> tree.Document:
         body = self._single("compact")
-        return tree.Document((body,) if isinstance(body, tree.Body) else (), span=self.whole)
+        return tree.Document((body,) if isinstance(body, tree.Body) else (), span=self.source_span)
 
     def values(self) -> tuple[tree.Value, ...] | None:
         setting = self._single("values")
         return setting.values if isinstance(setting, tree.Setting) else None
 
     def _scan(self) -> tuple[list[Token] | None, BracketPairs]:
-        """The tokens and how their brackets pair; None for a text that is too long."""
+        """Return the tokens, or None if the source is too long, and the matched brackets."""
+        # A source from Python or an editor can contain unpaired surrogates, which strict encoding rejects.
         size, limit = len(self.source.text.encode("utf-8", "surrogatepass")), self.limits.source_bytes
         if size > limit:
             self.reporter.report(
                 "source-too-long",
-                f"the source has {size} bytes, over the limit of {limit}",
+                f"the source has {size:,} bytes, which exceeds the limit of {limit:,}",
                 Span(self.source, 0, 0),
-                label="begins here",
+                label="start of the source",
                 help=raise_limit_help("source"),
             )
             return None, BracketPairs()
@@ -132,7 +143,7 @@ class _Parser:
         return tokens, brackets
 
     def _single(self, rule: str) -> tree.Statement | tree.Equation | None:
-        """The tree of a text that is one expression, or the values of one setting."""
+        """Parse a source that is a single expression, or the values of a single setting."""
         tokens, _ = self._scan()
         if tokens is None:
             return None
@@ -143,9 +154,9 @@ class _Parser:
     def _statement(self, lines: Lines) -> tree.Statement | None:
         inside = (token_start(token) for tokens in lines.entries for token in tokens)
         if lines.neuron and lines.tokens[-1].type != "RBRACE" and not self.broken.isdisjoint(inside):
-            return None  # a bracket that is not closed between the braces takes the closing brace in
+            return None  # An unclosed bracket in an equation extends over the closing brace.
         statement = self._parse(lines.tokens, "statement")
-        assert not isinstance(statement, _EQUATIONS)  # noqa: S101 -- the rule says so
+        assert not isinstance(statement, _EQUATIONS)  # noqa: S101 -- not part of the rule
         if lines.neuron and self._too_large(lines):
             return None
         entries = [self._parse(tokens, lines.entry_rule) for tokens in lines.entries]
@@ -159,60 +170,63 @@ class _Parser:
         return statement
 
     def _too_large(self, lines: Lines) -> bool:
-        """Whether a neuron has more equations than may be, or one that is too long, which is reported."""
+        """Return whether a neuron has too many or too long equations, and report it."""
         longest = max(lines.entries, key=len, default=[])
         if len(lines.entries) <= MAX_EQUATIONS and len(longest) <= MAX_EQUATION_TOKENS:
             return False
         if len(lines.entries) > MAX_EQUATIONS:
-            what, limit = f"the neuron has {len(lines.entries)} statements", MAX_EQUATIONS
+            size, limit = f"the neuron has {len(lines.entries)} statements", MAX_EQUATIONS
             first, last = lines.tokens[0], lines.tokens[min(1, len(lines.tokens) - 1)]
         else:
-            what, limit = f"the equation has {len(longest)} names, numbers and signs", MAX_EQUATION_TOKENS
+            size, limit = f"the equation has {len(longest)} tokens", MAX_EQUATION_TOKENS
             first, last = longest[0], longest[0]
         span = token_span(self.source, first, last)
-        self.reporter.report("equations-too-large", f"{what}, over the limit of {limit}", span, help="make it shorter")
+        message = f"{size}, which exceeds the limit of {limit}"
+        self.reporter.report("equations-too-large", message, span, help="shorten it")
         return True
 
     def _long_block(
         self, block: tree.BlockDefinition, lines: Sequence[tree.Statement | tree.Equation | None]
     ) -> tree.BlockDefinition | None:
-        """A block with the lines between its braces; None where some have errors, or none says what it gives."""
+        """Return a block with the lines between its braces, or None if a line has errors or ``give`` is missing."""
         gives = [line for line in lines if isinstance(line, tree.Give)]
+        # A line with errors could be the missing 'give'.
         if None in lines:
             return None
         if not gives:
             self.reporter.report(
                 "missing-give",
-                "the block does not say what it gives",
+                "missing 'give' line in a block",
                 Span(self.source, block.span.end - 1, block.span.end),
                 label="expected 'give …' before this",
-                help="the last line between the braces is 'give' and a sequence",
+                help="end the block with 'give' and a sequence",
             )
             return None
-        place = lines.index(gives[0])
-        for line in lines[place + 1 :]:
-            assert line is not None  # noqa: S101 -- as was seen above
-            said = "gives once" if isinstance(line, tree.Give) else "names nothing after what it gives"
-            hint = "'give' is its last line, and the only one"
-            self.reporter.report("unexpected-token", f"a block {said}", line.span, label="remove it", help=hint)
-        lets = tuple(line for line in lines[:place] if isinstance(line, tree.Let))
+        give_index = lines.index(gives[0])
+        for line in lines[give_index + 1 :]:
+            assert line is not None  # noqa: S101 -- checked above
+            message = "duplicate 'give' line" if isinstance(line, tree.Give) else "'let' after the 'give' line"
+            hint = "remove it; a block ends with its only 'give' line"
+            self.reporter.report("unexpected-token", message, line.span, label="after 'give'", help=hint)
+        lets = tuple(line for line in lines[:give_index] if isinstance(line, tree.Let))
         return replace(block, expression=gives[0].expression, lets=lets)
 
-    def _reads(self, tokens: list[Token], rule: str) -> bool:
-        """Whether tokens follow a rule once fixed, of which nothing is said."""
+    def _can_parse(self, tokens: list[Token], rule: str) -> bool:
+        """Return whether tokens match a rule, possibly after repairs, without reporting anything."""
         if any(token_start(token) in self.broken for token in tokens):
             return False
-        return self.tries.parse(tokens, rule) is not None
+        return self.trial_parser.parse(tokens, rule) is not None
 
     def _parse(self, tokens: list[Token], rule: str) -> tree.Statement | tree.Equation | None:
-        """The tree of one statement, unless its tokens were already found to be broken."""
+        """Parse a statement, unless an error in its tokens is already reported."""
         if any(token_start(token) in self.broken for token in tokens):
             return None
         if rule == "compact" or (tokens and tokens[0].type == "_BODY"):
             check = check_other_notation if self.language is NET_LANGUAGE else check_own_notation
-            elsewhere = check(self.source, tokens)
-            self.reporter.extend(elsewhere)
-            if elsewhere:
+            # Wrong notation would cause many syntax errors: report only the notation.
+            notation_errors = check(self.source, tokens)
+            self.reporter.extend(notation_errors)
+            if notation_errors:
                 return None
             tokens = self.reporter.take(strip_citation(self.source, tokens))
         return self.statements.parse(tokens, rule)
@@ -222,10 +236,10 @@ _EQUATIONS = (tree.Learn, tree.StateDeclaration, tree.Assignment, tree.Gives)
 
 
 class StatementParser:
-    """Drives Lark's parser over the tokens of single statements, fixing what can be fixed.
+    """Parser of single statements, based on Lark's interactive parser, with repair of frequent mistakes.
 
     Attributes:
-        builder: Makes our tree of Lark's; what is wrong is reported where it reports too.
+        builder: Converts Lark's tree. Syntax errors go to its reporter.
     """
 
     def __init__(self, builder: TreeBuilder, language: Language = NET_LANGUAGE) -> None:
@@ -234,23 +248,24 @@ class StatementParser:
         self.reports = 0
 
     def parse(self, tokens: list[Token], rule: str) -> tree.Statement | tree.Equation | None:
-        """The tree of a statement's tokens; None, with something reported, if they do not follow the rule."""
+        """Parse the tokens of a statement. If they do not match the rule, report an error and return None."""
         parser = language_parser(self.language).parse_interactive(start=rule)
         before: Token | None = None
         faithful = True
         result: Any = None
-        place = token_end(tokens[-1]) if tokens else len(self.source.text)
-        end = Span(self.source, place, place)
-        stream = [*tokens, Token("$END", "", place, end.line, end.column, end.line, end.column, place)]
-        passed = 0  # tokens at the front of the stream that were read, or left out
+        stop = token_end(tokens[-1]) if tokens else len(self.source.text)
+        end = Span(self.source, stop, stop)
+        stream = [*tokens, Token("$END", "", stop, end.line, end.column, end.line, end.column, stop)]
+        consumed = 0  # number of tokens that were parsed or skipped
         for at, token in enumerate(stream):
-            if at < passed:
+            if at < consumed:
                 continue
             try:
                 result = parser.feed_token(token)
             except UnexpectedToken:
                 self.reports += 1
-                reported = self.reports <= _MAX_REPORTS  # once too much is wrong, nothing is
+                reported = self.reports <= _MAX_REPORTS
+                # Computing the accepted tokens is slow, so it is skipped for unreported errors.
                 accepted = cast("set[str]", parser.accepts()) if reported else set()  # type: ignore[no-untyped-call]
                 repaired = repair_token(self.source, before, stream[at:], accepted)
                 refused = False
@@ -261,7 +276,7 @@ class StatementParser:
                         result = None if repaired.skip else parser.feed_token(token)
                 except UnexpectedToken:
                     refused = True
-                # a fix after which the text is as wrong as before is none
+                # A repair with fixes must make the token acceptable. Otherwise the fix would not help.
                 if repaired is None or (refused and repaired.diagnostic.fixes):
                     if reported:
                         failure = ParseFailure(self.source, tokens, rule, before, token, accepted)
@@ -271,14 +286,14 @@ class StatementParser:
                 if refused:
                     return None
                 faithful = faithful and repaired.faithful
-                passed = at + repaired.skip
-            before = stream[max(at, passed - 1)]
+                consumed = at + repaired.skip
+            before = stream[max(at, consumed - 1)]
         statement: tree.Statement | tree.Equation | None = self.builder.build(result) if faithful else None
         return statement
 
 
 def _defined(tokens: list[Token]) -> str:
-    """The setting's key or the name of the block, neuron or value that a statement defines; empty for others."""
+    """Return the key of a setting, or the name of a defined block, neuron or value, if any."""
     if tokens[0].type == "KEY":
         return str(tokens[0]) if tokens[0] in SETTINGS else ""
     words = list(takewhile(lambda token: token.type == "WORD", tokens[1:]))
@@ -291,27 +306,28 @@ Tree = TypeVar("Tree")
 Parse = Callable[[Source, Limits], Reported[Tree]]
 
 
-def parse_excerpt(place: Span, parse: Parse[Tree], limits: Limits) -> Reported[Tree]:
-    """What a parser makes of the text at a place; its spans, and those of what it says, are in the whole source.
+def parse_excerpt(excerpt: Span, parse: Parse[Tree], limits: Limits) -> Reported[Tree]:
+    """Parse a part of a source. All spans of the result refer to the complete source.
 
     Raises:
-        NestingError: the text nests too deep.
+        NestingError: If the text is nested too deep.
     """
-    piece, reporter = Source(place.source.name, place.text), Reporter(limits)
+    piece, reporter = Source(excerpt.source.name, excerpt.text), Reporter(limits)
     try:
         parsed = parse(piece, limits)
     except NestingError as error:
-        raise NestingError(()) from error  # what was said before is of the piece, not of the whole
-    reporter.extend(_moved(parsed.diagnostics, piece, place))
-    return reporter.follow(lambda: _moved(parsed.value, piece, place))
+        raise NestingError(()) from error  # Drop diagnostics whose spans refer to the piece.
+    reporter.extend(_shifted(parsed.diagnostics, piece, excerpt))
+    return reporter.follow(lambda: _shifted(parsed.value, piece, excerpt))
 
 
-def _moved(thing: Any, piece: Source, place: Span) -> Any:
-    """The same with every span of the piece where it lies in the whole."""
-    if isinstance(thing, Span):
-        return place.part(thing.start, thing.end) if thing.source is piece else thing
-    if isinstance(thing, tuple):
-        return tuple(_moved(item, piece, place) for item in thing)
-    if is_dataclass(thing) and not isinstance(thing, type):
-        return replace(thing, **{item.name: _moved(getattr(thing, item.name), piece, place) for item in fields(thing)})
-    return thing
+def _shifted(value: Any, piece: Source, excerpt: Span) -> Any:
+    """Return a copy of a value in which spans of the piece refer to the complete source."""
+    if isinstance(value, Span):
+        return excerpt.part(value.start, value.end) if value.source is piece else value
+    if isinstance(value, tuple):
+        return tuple(_shifted(item, piece, excerpt) for item in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        changes = {item.name: _shifted(getattr(value, item.name), piece, excerpt) for item in fields(value)}
+        return replace(value, **changes)
+    return value

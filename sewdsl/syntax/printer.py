@@ -1,4 +1,4 @@
-"""Tree to canonical text: ``parse(print_document(tree)) == tree``, and ``fmt`` leaves the text as it is."""
+"""Printer: syntax tree to canonical text. ``parse(print_document(tree)) == tree``, and ``fmt`` does not change it."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _NEGATION_BINDING = 3
 
 
 def print_document(document: tree.Document) -> str:
-    """The text of a file, with a blank line between statements of different kinds; ends with a newline."""
+    """Print a file, with a blank line between groups of statements and a newline at the end."""
     lines = [_print_statement(statement) for statement in document.statements]
-    apart = [_group(before) != _group(after) for before, after in pairwise(document.statements)]
-    return "".join(f"{line}\n" + ("\n" if blank else "") for line, blank in zip(lines, [*apart, False], strict=False))
+    blanks = [_group(before) != _group(after) for before, after in pairwise(document.statements)]
+    return "".join(f"{line}\n" + ("\n" if blank else "") for line, blank in zip(lines, [*blanks, False], strict=False))
 
 
 def print_expression(node: tree.SyntaxNode) -> str:
-    """The text of a sequence, one of its items, a name, or a value.
+    """Print a sequence, an item, a name or a value.
 
     Raises:
-        TypeError: the node is a statement or a part of one.
+        TypeError: If the node is a statement or a part of one.
     """
     match node:
         case tree.Sequence():
@@ -56,13 +56,18 @@ def print_expression(node: tree.SyntaxNode) -> str:
         case tree.Text():
             return f'"{node.text}"'
         case _:
-            raise TypeError(f"a {type(node).__name__} is no expression")
+            raise TypeError(f"{type(node).__name__} is not an expression")
 
 
 def _print_sum(node: tree.RealExpression | tree.Formula, binding: int) -> str:
-    """A sum with parentheses only where the order needs them; signs of one rank group to the left."""
+    """Print an arithmetic expression with the necessary parentheses. Operators are left-associative.
+
+    Args:
+        binding: Precedence of the operator around the expression.
+    """
     match node:
         case tree.Number():
+            # A negative literal after an operator would read as a subtraction.
             return node.text if not node.text.startswith("-") or binding <= 1 else f"({node.text})"
         case tree.Variable() | tree.Parameter():
             return node.name
@@ -92,9 +97,9 @@ def _print_equation(equation: tree.Equation) -> str:
 
 
 def print_neuron(definition: tree.NeuronDefinition) -> str:
-    """The text of a neuron's definition, each equation in a line, without an end of line."""
-    given = ", ".join(f"{each.name.text}={_print_sum(each.default, 0)}" for each in definition.parameters)
-    head = f"neuron {definition.name.text}" + (f"({given})" if given else "")
+    """Print a neuron definition with one equation per line, without a newline at the end."""
+    parameters = ", ".join(f"{each.name.text}={_print_sum(each.default, 0)}" for each in definition.parameters)
+    head = f"neuron {definition.name.text}" + (f"({parameters})" if parameters else "")
     return "\n    ".join([f"{head} {{", *map(_print_equation, definition.equations)]) + "\n}"
 
 
@@ -119,10 +124,10 @@ def _print_statement(statement: tree.Statement) -> str:
                 each.name + (f"={print_expression(each.default)}" if each.default is not None else "")
                 for each in statement.parameters
             ]
-            given = f"({', '.join(parameters)})" if parameters else ""
+            signature = f"({', '.join(parameters)})" if parameters else ""
             if statement.operands:
-                given += f"[{' | '.join(operand.text for operand in statement.operands)}]"
-            head = f"block {print_expression(statement.name)}{given}"
+                signature += f"[{' | '.join(operand.text for operand in statement.operands)}]"
+            head = f"block {print_expression(statement.name)}{signature}"
             if not statement.long:
                 return f"{head} = {print_expression(statement.expression)}"
             lines = [" ".join(_words(let)) for let in statement.lets]
@@ -140,7 +145,7 @@ def _print_statement(statement: tree.Statement) -> str:
 def _words(
     statement: tree.Setting | tree.Let | tree.Body | tree.Use | tree.Expect | tree.Claim | tree.Allow,
 ) -> Iterator[str]:
-    """The texts that are side by side in a statement's line."""
+    """Yield the words of a statement's line."""
     match statement:
         case tree.Setting():
             yield statement.key.text
@@ -162,7 +167,7 @@ def _words(
 
 
 def _group(statement: tree.Statement) -> object:
-    """What belongs together: equal for statements without a blank line between them."""
+    """Return the group of a statement. There are no blank lines within a group."""
     if isinstance(statement, tree.Section | tree.NeuronDefinition) or (
         isinstance(statement, tree.BlockDefinition) and statement.long
     ):

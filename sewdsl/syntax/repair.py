@@ -1,4 +1,4 @@
-"""Mistakes with one reading only: each is reported, and parsing goes on as if it were fixed."""
+"""Repair of unambiguous syntax errors, so that parsing can continue after they are reported."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _ITEM_STARTS = frozenset({"WORD", "LBRACE", "LESS"})
 _NO_SEQUENCE = frozenset({"_COMMA", "_PLUS", "STRING", "LBRACE"})
-"""Where one of these is accepted, a '-' joins no layers: in arguments, formulas, settings, and what a section is on."""
+"""Token types accepted outside of sequences only: in arguments, formulas, settings and section heads."""
 _NUMBERS = frozenset({"DECIMAL", "SIZE", "QUANTITY"})
 _SEQUENCE_ENDS = frozenset({"RBRACE", "MORE", "_RSQB", "_BAR", "_OR", "$END"})
 _SEQUENCE_STARTS = {
@@ -28,12 +28,12 @@ _SEQUENCE_STARTS = {
 
 @dataclass(frozen=True)
 class TokenRepair:
-    """What is put in for what is missing.
+    """Repair of a syntax error at an unexpected token.
 
     Attributes:
-        tokens: Fed to the parser before the token that it did not expect.
-        faithful: Whether the tree then says what the user intended.
-        skip: How many tokens are passed over, from that one on.
+        tokens: Tokens to insert before the unexpected token.
+        faithful: Whether the resulting tree has the intended meaning.
+        skip: Number of tokens to skip, including the unexpected one.
     """
 
     diagnostic: Diagnostic
@@ -45,47 +45,48 @@ class TokenRepair:
 def repair_token(
     source: Source, before: Token | None, ahead: Sequence[Token], accepted: AbstractSet[str]
 ) -> TokenRepair | None:
-    """Recognises a known mistake at a token that the parser did not expect.
+    """Return a repair for an unexpected token.
 
     Args:
-        before: The token that the parser took last, if any.
-        ahead: The one that it refused, and all after it; of these, the last is the end.
-        accepted: Kinds of tokens that it would have taken.
+        before: Last accepted token, if any.
+        ahead: Unexpected token and all tokens after it, up to the end token.
+        accepted: Types of tokens that the parser accepts instead.
 
     Returns:
-        What to say and what to go on with, or None if the mistake is not a known one.
+        None if the mistake is not known.
     """
     kind, token = before.type if before is not None else "", ahead[0]
-    places = _Places(source, before, token)
+    mistake = _Mistake(source, before, token)
     if "_STAR" in accepted and kind in {"RBRACE", "MORE"}:
-        return places.missing_count(star=True)
+        return mistake.missing_count(star=True)
+    # In a formula, '*' is a product, and '(' is accepted after it.
     if kind == "_STAR" and "INTEGER" in accepted and "_LPAR" not in accepted and token.type not in _NUMBERS:
-        return places.missing_count(star=False)
+        return mistake.missing_count(star=False)
     if token.type in _ITEM_STARTS and "_DASH" in accepted and accepted.isdisjoint(_NO_SEQUENCE):
-        return places.missing_hyphen()
+        return mistake.missing_hyphen()
     if kind == "KEY" and token.type == "_EQUAL":
-        return places.extra_equal()
+        return mistake.extra_equal()
     if {"WORD", "LBRACE"} <= accepted:
-        return _without_item(places, kind, ahead)
+        return _repair_missing_item(mistake, kind, ahead)
     return None
 
 
-def _without_item(places: _Places, kind: str, ahead: Sequence[Token]) -> TokenRepair | None:
-    """Recognises what is wrong where a layer, a block or a repeat is missing."""
+def _repair_missing_item(mistake: _Mistake, kind: str, ahead: Sequence[Token]) -> TokenRepair | None:
+    """Return a repair where a layer, a block or a repeat is missing."""
     token = ahead[0]
     if kind == "_DASH":
         more = list(takewhile(lambda other: other.type == "_DASH", ahead))
         if ahead[len(more)].type in _SEQUENCE_ENDS:
-            return places.trailing_hyphens(more)
+            return mistake.trailing_hyphens(more)
         if more:
-            return places.more_hyphens(more)
+            return mistake.more_hyphens(more)
     if token.type in _SEQUENCE_ENDS and (not kind or kind in _SEQUENCE_STARTS):
-        return places.empty_sequence()
+        return mistake.empty_sequence()
     return None
 
 
-class _Places:
-    """The two tokens around a mistake."""
+class _Mistake:
+    """Mistake between the last accepted token and the unexpected one."""
 
     def __init__(self, source: Source, before: Token | None, token: Token) -> None:
         self.before, self.token = before, token
@@ -98,48 +99,50 @@ class _Places:
         return token_span(self._source, token)
 
     def missing_hyphen(self) -> TokenRepair:
+        # Replace the white space of a line break, but keep a comment between the layers.
         edit = Edit(self.gap if self.gap.text.isspace() else self.last.after, "-")
         mistake = Diagnostic(
             "missing-hyphen",
             Severity.ERROR,
-            f"a '-' is missing before '{self.here.text}'",
+            f"missing '-' before '{self.here.text}'",
             self.here.part(0, 0),
-            label="expected '-' before this",
-            help="layers, blocks and repeats are joined by '-'; it may have been lost at a line break",
+            label="expected '-' here",
+            help="insert '-'; it may have been lost at a line break",
             fixes=(Fix("insert the missing '-'", (edit,)),),
         )
         return TokenRepair(mistake, (_virtual("_DASH", "-", self.last),))
 
     def trailing_hyphens(self, more: Sequence[Token]) -> TokenRepair:
-        """A '-' that nothing follows, perhaps with more of them: all are removed at once."""
+        """Return a repair that removes all ``-`` at the end of a sequence."""
         hyphens = (self.last, *map(self._span, more))
         many = f"these {len(hyphens)} '-'" if more else "this '-'"
         mistake = Diagnostic(
             "trailing-hyphen",
             Severity.ERROR,
-            f"nothing follows {many}",
+            f"no layer follows {many}",
             self.last.to(hyphens[-1]),
-            label="join nothing" if more else "joins nothing",
-            help=f"remove {'them' if more else 'it'}, or write what comes next",
+            label="trailing '-'",
+            help=f"remove {'them' if more else 'it'}, or add the missing layer",
             fixes=(Fix("remove the trailing '-'", tuple(Edit(hyphen, "") for hyphen in hyphens)),),
         )
         return TokenRepair(mistake, (_virtual("WORD", "", hyphens[-1].after),), skip=len(more))
 
     def more_hyphens(self, more: Sequence[Token]) -> TokenRepair:
-        """More than one '-' in a row, before something that they could join."""
+        """Return a repair for several consecutive ``-`` between two layers."""
         hyphens = tuple(map(self._span, more))
-        found, removed, label = "a second '-'", "remove the second '-'", "one too many"
+        actual, title, label = "a second '-'", "remove the second '-'", "extra '-'"
         if len(more) > 1:
-            found, removed = f"{len(more) + 1} '-' in a row", f"remove {len(more)} of the '-'"
-            label = f"{len(more)} too many"
+            actual, title = f"{len(more) + 1} consecutive '-'", f"remove {len(more)} of the '-'"
+            label = f"{len(more)} extra '-'"
         mistake = Diagnostic(
             "unexpected-token",
             Severity.ERROR,
-            f"found {found}, expected a layer, a block or '{{'",
+            f"expected a layer, a block or '{{', got {actual}",
             hyphens[0].to(hyphens[-1]),
             label=label,
-            help="leave one, or write what belongs between them",
-            fixes=(Fix(removed, tuple(Edit(hyphen, "") for hyphen in hyphens), safe=False),),
+            help="remove the extra '-', or add the missing layers",
+            # A layer may be missing instead, so the fix is not safe.
+            fixes=(Fix(title, tuple(Edit(hyphen, "") for hyphen in hyphens), safe=False),),
         )
         return TokenRepair(mistake, skip=len(more))
 
@@ -150,10 +153,10 @@ class _Places:
         mistake = Diagnostic(
             "unexpected-token",
             Severity.ERROR,
-            f"found '=', expected the value of '{key}'",
+            f"expected the value of '{key}', got '='",
             self.here,
-            label="not written here",
-            help=f"a setting's value follows its name: '{key} …'",
+            label="unexpected '='",
+            help=f"write '{key} VALUE' without '='",
             fixes=(Fix("remove the '='", (edit,)),),
         )
         return TokenRepair(mistake, skip=1)
@@ -161,17 +164,15 @@ class _Places:
     def empty_sequence(self) -> TokenRepair:
         opener = _SEQUENCE_STARTS.get(self.before.type, "") if self.before is not None else ""
         brackets = opener in {"{", "<"} and self.token.type in {"RBRACE", "MORE"}
-        what = {
+        subjects = {
             "[": "the branch",
             "|": "the shortcut",
             "or": "the alternative",
             "=": "the definition",
-            "give": "what the block gives",
+            "give": "the 'give' line",
         }
-        subject = "the repeat" if brackets else what.get(opener, "the body")
-        advice = (
-            "write 'id' for a shortcut that passes its input on" if opener in {"|", "or"} else "write what it holds"
-        )
+        subject = "the repeat" if brackets else subjects.get(opener, "the body")
+        advice = "use 'id' for an identity shortcut" if opener in {"|", "or"} else "add a layer or a block"
         mistake = Diagnostic(
             "empty-sequence",
             Severity.ERROR,
@@ -180,27 +181,28 @@ class _Places:
             label="expected at least one layer or block" + ("" if brackets else " after this"),
             help=advice,
         )
+        # An empty word lets parsing continue, but the tree would have a wrong item.
         return TokenRepair(mistake, (_virtual("WORD", "", self.last.after),), faithful=False)
 
     def missing_count(self, *, star: bool) -> TokenRepair:
-        number = self.token.type == "INTEGER"
+        has_number = self.token.type == "INTEGER"
         fix = Fix("insert the missing '*'", (Edit(self.gap, "*"),))
         mistake = Diagnostic(
             "missing-count",
             Severity.ERROR,
-            "a repeat has no '*' before its count" if number else "a repeat has no count",
-            self.here if number else self.last,
-            label="expected '*' before this" if number else "expected a count after this",
-            help="write how often it comes, such as '*2'",
-            fixes=(fix,) if number else (),
+            "missing '*' before the count of a repeat" if has_number else "missing count of a repeat",
+            self.here if has_number else self.last,
+            label="expected '*' before this" if has_number else "expected a count after this",
+            help="add the number of copies, e.g. '*2'",
+            fixes=(fix,) if has_number else (),
         )
         tokens = (_virtual("_STAR", "*", self.last), _virtual("INTEGER", "1", self.last))
-        if number:
+        if has_number:
             return TokenRepair(mistake, tokens[:1])
         return TokenRepair(mistake, tokens if star else tokens[1:])
 
 
-def _virtual(kind: str, text: str, place: Span) -> Token:
-    """A token that is not written, at the end of a span."""
-    line, column = place.source.position(place.end)
-    return Token(kind, text, place.end, line, column, line, column, place.end)
+def _virtual(kind: str, text: str, before: Span) -> Token:
+    """Return a token that is not part of the source, at the end of a span."""
+    line, column = before.source.position(before.end)
+    return Token(kind, text, before.end, line, column, line, column, before.end)

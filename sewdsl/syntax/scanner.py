@@ -1,4 +1,4 @@
-"""Text to tokens, with the Lark parser that a grammar file describes."""
+"""Scanner: source text to tokens, with the Lark parser of a grammar file."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Language:
-    """A grammar file, and what can be parsed by it.
+    """Grammar file and its start rules.
 
     Attributes:
-        unused: Kinds of tokens that no rule mentions.
+        starts: Start rules of the grammar.
+        unused: Token types that no rule mentions.
     """
 
     name: str
@@ -45,44 +46,42 @@ NET_LANGUAGE = Language(
 )
 
 
-class _Keep:
-    """Has Lark's lexer give the tokens that no rule mentions too."""
+class _UnusedTokens:
+    """Postlex stage that makes Lark's lexer return tokens that no rule mentions, e.g. comments."""
 
     def __init__(self, kinds: tuple[str, ...]) -> None:
         self.always_accept = kinds
 
     def process(self, stream: Iterator[Token]) -> Iterator[Token]:
-        """The tokens, unchanged."""
+        """Return the tokens unchanged."""
         return stream
 
 
 @cache
 def parser(language: Language = NET_LANGUAGE) -> Lark:
-    """Return the parser of a language.
-
-    To make its tables from the grammar takes a tenth of a second, so they are stored in :func:`code_cache_folder`.
-    Tables that cannot be stored, or are damaged, are made again.
-    """
+    """Return the parser of a language, with tables from :func:`code_cache_folder` if possible."""
     grammar = (resource_folder("grammars") / f"{language.name}.lark").read_text(encoding="utf-8")
     version = f"{grammar}{language}{_OPTIONS}{lark.__version__}{sys.version}".encode()
+    # Lark takes a tenth of a second to compute the tables, so they are cached.
     try:
         file = code_cache_folder() / f"{language.name}-{crc32(version):08x}.tables"
-        kept = file.read_bytes() if file.is_file() else b""
-    except (OSError, RuntimeError):  # not ours to read, writable for others, or no home
+        cached = file.read_bytes() if file.is_file() else b""
+    except (OSError, RuntimeError):  # The folder is unreadable or writable for others, or there is no home.
         return _from_grammar(language, grammar)
-    if kept[:_CHECKED] == _checksum(version, kept[_CHECKED:]):
-        return Lark.load(BytesIO(kept[_CHECKED:]))
-    found, written = _from_grammar(language, grammar), BytesIO()
-    found.save(written, exclude_options=["postlex"])  # by now the tables have every kind of token
-    tables = written.getvalue()
+    if cached[:_CHECKED] == _checksum(version, cached[_CHECKED:]):
+        return Lark.load(BytesIO(cached[_CHECKED:]))
+    lark_parser, buffer = _from_grammar(language, grammar), BytesIO()
+    lark_parser.save(buffer, exclude_options=["postlex"])  # The tables already contain all token types.
+    tables = buffer.getvalue()
     with suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(file, _checksum(version, tables) + tables)
-    return found
+    return lark_parser
 
 
 def _checksum(version: bytes, tables: bytes) -> bytes:
-    """Tells tables that are damaged, or of another grammar; ``hashlib`` would load OpenSSL for it."""
+    """Return checksums of the grammar version and of the tables, :data:`_CHECKED` bytes."""
+    # CRC-32 suffices to detect damage. Importing hashlib would load OpenSSL, which is slow.
     return b"".join(crc32(part).to_bytes(4) + len(part).to_bytes(8) for part in (version, tables))
 
 
@@ -93,33 +92,33 @@ _OPTIONS: dict[str, Any] = {
     "maybe_placeholders": False,
 }
 _CHECKED = 24
-"""Bytes of a checksum."""
+"""Length of the checksums, in bytes."""
 
 
 def _from_grammar(language: Language, grammar: str) -> Lark:
-    return Lark(grammar, start=list(language.starts), postlex=_Keep(language.unused), **_OPTIONS)
+    return Lark(grammar, start=list(language.starts), postlex=_UnusedTokens(language.unused), **_OPTIONS)
 
 
 def scan(source: Source, language: Language = NET_LANGUAGE) -> list[Token]:
-    r"""All tokens of a text, comments and newlines included; never fails, since the last kind takes any character.
+    """Return all tokens of a source, including comments and newlines.
 
-    For Lark a line ends in ``\n`` alone. Where one ends in ``\r``, lines and columns are counted again, as the source
-    counts them.
+    Scanning never fails: tokens of type BAD cover characters that are not part of the language.
     """
-    found = list(parser(language).lex(source.text))
+    tokens = list(parser(language).lex(source.text))
+    # Lark only counts lines that end with \n.
     if _LONE_RETURN.search(source.text):
-        for token in found:
+        for token in tokens:
             token.line, token.column = source.position(token_start(token))
             token.end_line, token.end_column = source.position(token_end(token))
     if language is NET_LANGUAGE and NEURON in source.text:
-        _mark_equations(found)
-    return found
+        _mark_equations(tokens)
+    return tokens
 
 
 def _mark_equations(tokens: list[Token]) -> None:
-    """Makes keywords of the first words of neurons' definitions.
+    """Set the token types of neuron definitions.
 
-    Between their braces, ``<`` and ``>`` are comparisons, and an arrow is no ``-``.
+    The first word becomes a keyword. Between the braces, ``<`` and ``>`` are comparisons and arrows are not ``-``.
     """
     closers = _closing_braces(tokens)
     index = 0
@@ -137,7 +136,7 @@ def _mark_equations(tokens: list[Token]) -> None:
             token = tokens[index]
             begins = tokens[index - 1].type == "NEWLINE" and token.type == "WORD"
             if opener not in closers and begins and (token.column or 0) <= (first.column or 0):
-                break  # the braces are not closed, and this is hardly between them
+                break  # The braces are not closed: a word at the margin probably starts the next statement.
             token.type = COMPARISON_TOKENS.get(token.type, token.type)
             if token.type == "_DASH" and token[-1] in ARROWS:
                 token.type = "_ARROW"
@@ -145,19 +144,19 @@ def _mark_equations(tokens: list[Token]) -> None:
 
 
 def _closing_braces(tokens: list[Token]) -> dict[int, int]:
-    """The places of closing braces by those of the braces that they close."""
-    found: dict[int, int] = {}
+    """Return the index of the closing brace for the index of each opening brace that is closed."""
+    closers: dict[int, int] = {}
     opened: list[int] = []
     for index, token in enumerate(tokens):
         if token.type == "LBRACE":
             opened.append(index)
         elif token.type == "RBRACE" and opened:
-            found[opened.pop()] = index
-    return found
+            closers[opened.pop()] = index
+    return closers
 
 
 def _body_of_neuron(tokens: list[Token], index: int) -> int | None:
-    """The place of the opening brace of a neuron's definition that begins at a place; None: none does."""
+    """Return the index of the opening brace of a neuron definition at an index, or None if there is none."""
     first = tokens[index]
     if first.type != "WORD" or first != NEURON or (index and tokens[index - 1].type != "NEWLINE"):
         return None
@@ -167,6 +166,7 @@ def _body_of_neuron(tokens: list[Token], index: int) -> int | None:
         while depth and index < len(tokens) - 1:
             index += 1
             depth += {"_LPAR": 1, "_RPAR": -1}.get(tokens[index].type, 0)
+            # Parameters contain no braces: the parenthesis is unclosed.
             if tokens[index].type in {"LBRACE", "RBRACE"}:
                 return None
     elif index >= len(tokens) or tokens[index].type != "WORD":
@@ -176,15 +176,15 @@ def _body_of_neuron(tokens: list[Token], index: int) -> int | None:
 
 
 def token_start(token: Token) -> int:
-    """Offset of a token's first character."""
+    """Return the offset of a token's first character."""
     return cast("int", token.start_pos)
 
 
 def token_end(token: Token) -> int:
-    """Offset after a token's last character."""
+    """Return the offset after a token's last character."""
     return cast("int", token.end_pos)
 
 
 def token_span(source: Source, first: Token, last: Token | None = None) -> Span:
-    """Where a token is, or from where to where several are."""
+    """Return the span of a token, or from the first to the last of several tokens."""
     return Span(source, token_start(first), token_end(last or first))

@@ -1,4 +1,4 @@
-"""Where statements begin and end, and the first of them, ``sewdsl 1``."""
+"""Division of a token stream into statements, and checks of the version line."""
 
 from __future__ import annotations
 
@@ -28,19 +28,18 @@ if TYPE_CHECKING:
 
     from sewdsl.syntax.brackets import BracketPairs
 
-_BEHIND_A_KEYWORD = frozenset({"WORD", "STRING", "INTEGER", "SIZE", "LBRACE", "LESS"})
-"""What follows a keyword but hardly the first word of a layer: ``-`` at a line's end, then ``expect parameters``."""
+_AFTER_KEYWORD = frozenset({"WORD", "STRING", "INTEGER", "SIZE", "LBRACE", "LESS"})
+"""Types of tokens that follow a keyword, but rarely the name of a layer."""
 
 
 @dataclass
 class Lines:
-    """The tokens of one statement, without newlines and comments; its first word's kind is that of its keyword.
+    """Tokens of one statement, without newlines and comments. The first token has the type of its keyword.
 
     Attributes:
-        tokens: All, for a section, a neuron or a block with braces without what is between these.
-        entries: The lines between the braces, each with the kind of its first word, ``KEY`` in a section, in front; of
-            a neuron, its statements, however many are in a line.
-        long_block: Whether it is a block with braces.
+        tokens: All tokens, except those between the braces of a section, a neuron or a block.
+        entries: Lines between the braces, or statements of a neuron. The first tokens have the types of their keywords.
+        long_block: Whether the statement is a block with braces.
     """
 
     tokens: list[Token] = field(default_factory=list)
@@ -49,22 +48,22 @@ class Lines:
 
     @property
     def braced(self) -> bool:
-        """Whether it is a section, a neuron, or a block with braces: it has lines of its own."""
+        """True for a section, a neuron or a block with braces."""
         return self.long_block or (bool(self.tokens) and self.tokens[0].type in {"SECTION", "_NEURON"})
 
     @property
     def neuron(self) -> bool:
-        """Whether it is the definition of a neuron."""
+        """True for a neuron definition."""
         return bool(self.tokens) and self.tokens[0].type == "_NEURON"
 
     @property
     def entry_rule(self) -> str:
-        """What the grammar calls an entry."""
+        """Grammar rule of the entries."""
         return "line" if self.long_block else "equation" if self.neuron else "setting"
 
 
 class _Layout:
-    """One walk over the tokens of a file."""
+    """Splitter of the tokens of a file into statements."""
 
     def __init__(self, brackets: BracketPairs) -> None:
         self.brackets = brackets
@@ -72,12 +71,16 @@ class _Layout:
         self.statement: Lines | None = None
         self.depth = 0
         self.unclosed = False
-        self.defined = False  # whether a `=` outside brackets was passed
+        self.defined = False  # whether there was a '=' outside of brackets
         self.newline = False
         self.previous = ""
 
     def take(self, token: Token, following: Token | None) -> None:
-        """Goes on by one token, knowing the next."""
+        """Process a token.
+
+        Args:
+            following: Next token, or None at the end.
+        """
         if token.type == "NEWLINE":
             self.newline = True
             return
@@ -98,21 +101,24 @@ class _Layout:
         return self.previous in CONTINUATION_TOKENS
 
     def _ends(self, token: Token, following: Token | None) -> bool:
-        """Whether a token that is first in its line begins a statement of its own."""
-        assert self.statement is not None  # noqa: S101 -- asked only within one
+        """Return whether the first token of a line starts a new statement."""
+        assert self.statement is not None  # noqa: S101 -- only called within a statement
+        # A bracket is never closed: the indentation shows where the statement ends.
         if self.unclosed:
             return token.type == "WORD" and (token.column or 0) <= (self.statement.tokens[0].column or 0)
+        # A trailing '-' before a line such as 'expect parameters' is an error, not a continuation.
         if self.depth == 0 and self._continues:
-            known = token in KEYWORDS or token in SETTINGS
-            return known and following is not None and following.type in _BEHIND_A_KEYWORD
+            is_keyword = token in KEYWORDS or token in SETTINGS
+            return is_keyword and following is not None and following.type in _AFTER_KEYWORD
         return self.depth == 0
 
     def _add(self, token: Token) -> None:
-        assert self.statement is not None  # noqa: S101 -- take() has just begun one
+        assert self.statement is not None  # noqa: S101 -- set by take()
         tokens = self.statement.tokens
         change = self.brackets.depth.get(token_start(token), 0)
         self.depth += change
         self.unclosed = self.unclosed or token_start(token) in self.brackets.unclosed
+        # A brace after '=' starts a repeat, not the lines of a block.
         opens = self.depth == 1 and change == 1 and token.type == "LBRACE"
         if opens and tokens and tokens[0].type == "_BLOCK" and not self.defined:
             self.statement.long_block = True
@@ -130,11 +136,12 @@ class _Layout:
 
 
 def statements(tokens: list[Token], brackets: BracketPairs) -> list[Lines]:
-    """The statements of a file, in order."""
+    """Return the statements of a file in order."""
     layout = _Layout(brackets)
     visible = [token for token in tokens if token.type != "COMMENT"]
     for token, following in zip_longest(visible, visible[1:]):
         layout.take(token, following)
+    # Equations ignore line breaks, so the entries of a neuron are split again.
     for statement in layout.statements:
         mark_alternatives(statement.tokens)
         statement.entries = [entry for entry in statement.entries if entry]
@@ -147,7 +154,7 @@ def statements(tokens: list[Token], brackets: BracketPairs) -> list[Lines]:
 
 
 def mark_alternatives(tokens: list[Token]) -> None:
-    """Makes ``or`` a keyword where it follows the ``|`` of a join, in no other bracket."""
+    """Mark ``or`` as a keyword after the ``|`` of a merge, outside of inner brackets."""
     stack: list[bool] = []
     for token in tokens:
         if token.type in {"_LSQB", "_LPAR", "_OPEN", "LBRACE", "LESS"}:
@@ -164,44 +171,42 @@ _FIRST = f"sewdsl {VERSION}"
 
 
 def check_version(source: Source, statements: list[Lines]) -> Iterator[Diagnostic]:
-    """Complains of a file that does not begin with the version of its language, or with one that is not known.
-
-    A misspelt first word is taken for the right one once that is said.
-    """
+    """Report a missing, misplaced, repeated or unsupported version. A misspelled keyword is replaced in place."""
     versions = [lines for lines in statements if lines.tokens[0].type == "_VERSION"]
     if not versions:
         yield _take_missing_version(source, statements[0].tokens if statements else [])
         return
-    for number in versions[0].tokens[1:2]:
-        if number.type == "INTEGER" and number.lstrip("0") != str(VERSION):
+    for token in versions[0].tokens[1:2]:
+        if token.type == "INTEGER" and token.lstrip("0") != str(VERSION):
             yield Diagnostic(
                 "unsupported-version",
                 Severity.ERROR,
-                f"version {number} of the language is not known, only {VERSION}",
-                token_span(source, number),
+                f"unsupported version {token} of the language, expected {VERSION}",
+                token_span(source, token),
                 label=f"expected {VERSION}",
-                help="a newer sewdsl may read this file",
+                help="upgrade sewdsl",
             )
     first, *more = versions
     if statements[0] is not first:
         yield _misplaced_version(source, first, "missing-version", "the version must be the first statement")
     for lines in more:
-        yield _misplaced_version(source, lines, "unexpected-token", "the version comes a second time")
+        yield _misplaced_version(source, lines, "unexpected-token", "duplicate version")
 
 
 def _take_missing_version(source: Source, tokens: list[Token]) -> Diagnostic:
+    # A short first statement with a similar word, e.g. 'sewdls 1', is a misspelled version.
     if 0 < len(tokens) <= len(_FIRST.split()) and get_close_matches(tokens[0].lower(), ["sewdsl"]):
         first = tokens[0]
         span = token_span(source, first)
-        message = f"the file begins with '{first}', not with '{_FIRST}'"
+        message = f"expected '{_FIRST}' at the start of the file, got '{first}'"
         fix = Fix("write 'sewdsl'", (Edit(span, "sewdsl"),), safe=False)
         first.type = "_VERSION"
     else:
         start = 1 if source.text.startswith(BYTE_ORDER_MARK) else 0
         span = Span(source, start, min(start + 1, len(source.text)))
-        message = f"the file does not begin with its version, '{_FIRST}'"
+        message = f"missing '{_FIRST}' at the start of the file"
         fix = Fix(f"insert '{_FIRST}'", (Edit(Span(source, start, start), f"{_FIRST}{source.line_end}"),))
-    help_ = f"the first line of a file is '{_FIRST}'"
+    help_ = f"start the file with '{_FIRST}'"
     label = f"expected '{_FIRST}'"
     return Diagnostic("missing-version", Severity.ERROR, message, span, label, help_, fixes=(fix,))
 
@@ -209,50 +214,51 @@ def _take_missing_version(source: Source, tokens: list[Token]) -> Diagnostic:
 def _misplaced_version(source: Source, lines: Lines, code: str, message: str) -> Diagnostic:
     span = token_span(source, lines.tokens[0], lines.tokens[-1])
     label = "move this line to the top" if code == "missing-version" else "remove this line"
-    return Diagnostic(code, Severity.ERROR, message, span, label, f"a file begins with '{_FIRST}', once")
+    return Diagnostic(code, Severity.ERROR, message, span, label, f"start the file with a single '{_FIRST}'")
 
 
 # --- between the braces of a neuron ------------------------------------------------------------------------
 
 _NUMBERS = frozenset({"INTEGER", "DECIMAL", "SIZE", "QUANTITY"})
 _ENDS = _NUMBERS | {"WORD", "_RPAR"}
-"""What a complete sum ends with, or one that is refused."""
+"""Types of tokens that can end an expression, including invalid ones such as ``2k``."""
 _DEPTH = {"_LPAR": 1, "_RPAR": -1}
 
 
 def split_equations(tokens: list[Token]) -> list[list[Token]]:
-    """The statements between the braces of a neuron, their first words as keywords where they are.
+    """Split the tokens between the braces of a neuron into statements, and mark keywords.
 
-    Nothing separates them, not even the end of a line: after a complete sum, a name can only begin the next statement.
+    Statements have no separator: after a complete expression, a name starts the next statement.
 
     Args:
-        tokens: All that is between the braces, without comments and ends of lines.
+        tokens: Tokens without comments and newlines.
     """
-    found: list[list[Token]] = []
+    equations: list[list[Token]] = []
     depth = 0
     for token in tokens:
-        if not found or (depth <= 0 and token.type == "WORD" and _is_complete(found[-1], token)):
-            found.append([])
+        if not equations or (depth <= 0 and token.type == "WORD" and _is_complete(equations[-1], token)):
+            equations.append([])
             depth = 0
             if token.type == "WORD":
                 token.type = EQUATION_KEYWORDS.get(token, token.type)
-        elif token == PER and _declares(found[-1], "_LEARN") and token.type == "WORD":
+        elif token == PER and _declares(equations[-1], "_LEARN") and token.type == "WORD":
             token.type = "_PER"
         depth += _DEPTH.get(token.type, 0)
-        found[-1].append(token)
-    return found
+        equations[-1].append(token)
+    return equations
 
 
 def _is_complete(statement: list[Token], following: Token) -> bool:
-    """Whether a statement can end before a word."""
+    """Return whether a statement can end before a word."""
     last = statement[-1]
     if last.type not in _ENDS:
         return False
     if _declares(statement, "_LEARN") and following == PER:
         return False
-    return last.type not in _NUMBERS or token_end(last) != token_start(following)  # 2x is 2*x forgotten
+    # '2x' is probably a product without '*', not two statements.
+    return last.type not in _NUMBERS or token_end(last) != token_start(following)
 
 
 def _declares(statement: list[Token], keyword: str) -> bool:
-    """Whether a statement is a keyword and a name so far."""
+    """Return whether a statement consists of a keyword and a name so far."""
     return len(statement) == 2 and statement[0].type == keyword  # noqa: PLR2004

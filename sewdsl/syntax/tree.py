@@ -1,6 +1,6 @@
-"""The syntax tree: what was written, before any name has a meaning.
+"""Syntax tree of a source, before names are resolved.
 
-Equality ignores spans, so that ``parse(print(tree)) == tree``.
+Equality ignores spans, so ``parse(print(tree)) == tree``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sewdsl.source import BUILTIN, Span
 
 @dataclass(frozen=True, kw_only=True)
 class SyntaxNode:
-    """Anything written; knows where."""
+    """Base class of syntax nodes, with their span."""
 
     span: Span = field(default=BUILTIN, compare=False, repr=False)
 
@@ -26,19 +26,19 @@ class SyntaxNode:
 
 @dataclass(frozen=True)
 class Number(SyntaxNode):
-    """A number as written: ``16``, ``0.25``, ``-1``, ``1e-3``; an int where it has neither point nor exponent."""
+    """Number as written: ``16``, ``0.25``, ``-1``, ``1e-3``."""
 
     text: str
 
     @property
     def value(self) -> int | float:
-        """The number; an int where it has neither point nor exponent."""
+        """Value, an int if the text has neither a point nor an exponent."""
         return float(self.text) if set(self.text) & set(".eE") else int(self.text)
 
 
 @dataclass(frozen=True)
 class Quantity(SyntaxNode):
-    """A number with a unit, as written: ``0.13M``, ``2GB``, ``90%``."""
+    """Number with a unit, as written: ``0.13M``, ``2GB``, ``90%``."""
 
     text: str
 
@@ -52,21 +52,21 @@ class Size(SyntaxNode):
 
 @dataclass(frozen=True)
 class Text(SyntaxNode):
-    """A string between double quotes; no escapes."""
+    """String in double quotes, without escapes."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Parameter(SyntaxNode):
-    """The name of a block's parameter inside ``$(…)``."""
+    """Name of a block parameter inside ``$(…)``."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class Arithmetic(SyntaxNode):
-    """Integer arithmetic inside ``$(…)``; ``/`` is exact division or an error."""
+    """Integer arithmetic inside ``$(…)``. Division must be exact."""
 
     operator: Literal["+", "-", "*", "/"]
     left: Formula
@@ -88,16 +88,17 @@ class Interpolation(SyntaxNode):
 
 @dataclass(frozen=True)
 class Word(SyntaxNode):
-    """Letters, digits, dots and underscores, starting with a letter."""
+    """Word of letters, digits, dots and underscores, starting with a letter."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Name(SyntaxNode):
-    """Words and interpolations that name one thing: ``SEW Block``, ``c$(c)k3``.
+    """Name of words and interpolations: ``SEW Block``, ``c$(c)k3``.
 
-    Parts that touch in the text are one word; ``spaced[i]`` tells whether white space precedes part i.
+    Attributes:
+        spaced: Whether white space precedes each part. Parts without white space between them form one word.
     """
 
     parts: tuple[Word | Interpolation, ...]
@@ -105,19 +106,19 @@ class Name(SyntaxNode):
 
     @cached_property
     def plain(self) -> str | None:
-        """The words without white space, or None where something is interpolated: ``SEWBlock``."""
+        """Words without white space, e.g. ``SEWBlock``, or None if there is an interpolation."""
         words = [part.text for part in self.parts if isinstance(part, Word)]
         return "".join(words) if len(words) == len(self.parts) else None
 
     @classmethod
     def of(cls, text: str, span: Span) -> Name:
-        """The name that is one word."""
+        """Return the name of a single word."""
         return cls((Word(text, span=span),), (False,), span=span)
 
 
 @dataclass(frozen=True)
 class Argument(SyntaxNode):
-    """``c32``, ``c$(2*c)s2`` (name None) or ``g=IAND``, ``tau=2.0``."""
+    """Argument of a call: ``c32``, ``c$(2*c)s2`` (name None), ``g=IAND`` or ``tau=2.0``."""
 
     name: str | None
     value: Value
@@ -125,9 +126,10 @@ class Argument(SyntaxNode):
 
 @dataclass(frozen=True)
 class Call(SyntaxNode):
-    """A name with or without arguments: ``c32k3s1``, ``SEW Block (c32)``, ``LIF(tau=2.0)``.
+    """Name with or without arguments: ``c32k3s1``, ``SEW Block (c32)``, ``LIF(tau=2.0)``.
 
-    ``called`` tells ``BN()`` from ``BN``; it carries no meaning and is not compared.
+    Attributes:
+        called: Whether there are parentheses, as in ``BN()``. Not compared.
     """
 
     name: Name
@@ -137,7 +139,7 @@ class Call(SyntaxNode):
 
 @dataclass(frozen=True)
 class Repeat(SyntaxNode):
-    """``{ … }*n``; with ``< … >`` the same."""
+    """Repeat: ``{ … }*n`` or ``< … >*n``."""
 
     body: Sequence
     count: Number | Interpolation
@@ -146,7 +148,7 @@ class Repeat(SyntaxNode):
 
 @dataclass(frozen=True)
 class Alternative(SyntaxNode):
-    """``id or X``: the first where it fits, else the second."""
+    """Alternative ``id or X``: the first sequence if it fits, else the second."""
 
     first: Sequence
     second: Sequence
@@ -154,9 +156,10 @@ class Alternative(SyntaxNode):
 
 @dataclass(frozen=True)
 class MergeOf(SyntaxNode):
-    """``ADD[ branch | shortcut ]``, ``ATTN(heads=8)[ q | k | v ]``: at least two operands, each from the same value on.
+    """Merge of at least two operands: ``ADD[ branch | shortcut ]``, ``ATTN(heads=8)[ q | k | v ]``.
 
-    ``called`` tells ``CAT()[ a | b ]`` from ``CAT[ a | b ]``; it carries no meaning and is not compared.
+    Attributes:
+        called: Whether there are parentheses, as in ``CAT()[ a | b ]``. Not compared.
     """
 
     name: Name
@@ -170,13 +173,13 @@ Item = Call | Repeat | MergeOf
 
 @dataclass(frozen=True)
 class Sequence(SyntaxNode):
-    """``a-b-c``; never empty."""
+    """Sequence ``a-b-c`` of at least one item."""
 
     items: tuple[Item, ...]
 
 
 Value = Number | Quantity | Size | Text | Interpolation | Call
-"""What can follow ``=`` or a setting's key; a bare word is a Call without arguments."""
+"""Value after ``=`` or after the key of a setting. A bare word is a Call without arguments."""
 
 
 # --- a file ------------------------------------------------------------------------------------------------
@@ -184,14 +187,14 @@ Value = Number | Quantity | Size | Text | Interpolation | Call
 
 @dataclass(frozen=True)
 class Version(SyntaxNode):
-    """``sewdsl 1``."""
+    """Version line ``sewdsl 1``."""
 
     number: Number
 
 
 @dataclass(frozen=True)
 class Setting(SyntaxNode):
-    """A key and its values: ``steps 16``, ``network "7B-Net"``, ``init kaiming zero``, ``epochs 192`` in a section."""
+    """Setting of a header or a section: ``steps 16``, ``network "7B-Net"``, ``init kaiming zero``."""
 
     key: Word
     values: tuple[Value, ...]
@@ -199,7 +202,7 @@ class Setting(SyntaxNode):
 
 @dataclass(frozen=True)
 class Let(SyntaxNode):
-    """``let low = expression``: a name for what flows out of a sequence."""
+    """Named value ``let low = expression``."""
 
     name: Word
     expression: Sequence
@@ -207,21 +210,25 @@ class Let(SyntaxNode):
 
 @dataclass(frozen=True)
 class Give(SyntaxNode):
-    """``give expression``, the last line between the braces of a block: what the block represents."""
+    """Output of a block with braces: ``give expression``."""
 
     expression: Sequence
 
 
 @dataclass(frozen=True)
 class Body(SyntaxNode):
-    """``body expression``."""
+    """Network ``body expression``."""
 
     expression: Sequence
 
 
 @dataclass(frozen=True)
 class BlockParameter(SyntaxNode):
-    """A parameter of a block; default None: the call must give it, ``Parameter("in")``: the input's channels."""
+    """Parameter of a block.
+
+    Attributes:
+        default: Default value. ``Parameter("in")`` is the number of input channels. None makes the parameter required.
+    """
 
     name: str
     default: Number | Parameter | None = None
@@ -229,11 +236,11 @@ class BlockParameter(SyntaxNode):
 
 @dataclass(frozen=True)
 class BlockDefinition(SyntaxNode):
-    """``block SEW Block(c=in, s=1) = expression``, or ``block NAME { let … give expression }``.
+    """Block definition ``block SEW Block(c=in, s=1) = expression`` or ``block NAME { let … give expression }``.
 
     Attributes:
-        operands: The names between brackets, ``block Up(c)[low | high]``; none for a block with one input.
-        long: Whether it is written with braces; it carries no meaning and is not compared.
+        operands: Names in brackets, as in ``block Up(c)[low | high]``. Empty for a block with one input.
+        long: Whether the definition has braces. Not compared.
     """
 
     name: Name
@@ -246,21 +253,21 @@ class BlockDefinition(SyntaxNode):
 
 @dataclass(frozen=True)
 class Variable(SyntaxNode):
-    """A name in an equation."""
+    """Name in an equation."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class Negation(SyntaxNode):
-    """``-x`` in an equation."""
+    """Negation ``-x`` in an equation."""
 
     operand: RealExpression
 
 
 @dataclass(frozen=True)
 class Infix(SyntaxNode):
-    """``a + b`` in an equation, or a comparison in the parentheses of a function."""
+    """Operation ``a + b`` in an equation, or a comparison as an operand of a function."""
 
     operator: Literal["+", "-", "*", "/", "<", "<=", ">", ">="]
     left: RealExpression
@@ -269,7 +276,7 @@ class Infix(SyntaxNode):
 
 @dataclass(frozen=True)
 class FunctionCall(SyntaxNode):
-    """``clip(h, 0, D)`` in an equation."""
+    """Function call ``clip(h, 0, D)`` in an equation."""
 
     name: Word
     operands: tuple[RealExpression, ...]
@@ -280,7 +287,7 @@ RealExpression = Number | Variable | Negation | Infix | FunctionCall
 
 @dataclass(frozen=True)
 class Learn(SyntaxNode):
-    """``learn w per channel = -log(tau - 1)``: what a layer of neurons learns, and where it starts."""
+    """Learnable with its initial value: ``learn w per channel = -log(tau - 1)``."""
 
     name: Word
     axes: tuple[Word, ...]
@@ -289,7 +296,7 @@ class Learn(SyntaxNode):
 
 @dataclass(frozen=True)
 class StateDeclaration(SyntaxNode):
-    """``state i = 0``: what a time-step leaves to the next, and its value before the first."""
+    """State with its value before the first time-step: ``state i = 0``."""
 
     name: Word
     initial: RealExpression
@@ -297,7 +304,7 @@ class StateDeclaration(SyntaxNode):
 
 @dataclass(frozen=True)
 class Assignment(SyntaxNode):
-    """``h = v + x``."""
+    """Assignment ``h = v + x``."""
 
     name: Word
     value: RealExpression
@@ -305,7 +312,7 @@ class Assignment(SyntaxNode):
 
 @dataclass(frozen=True)
 class Gives(SyntaxNode):
-    """``give s``: what a neuron gives."""
+    """Output of a neuron: ``give s``."""
 
     value: RealExpression
 
@@ -315,7 +322,7 @@ Equation = Learn | StateDeclaration | Assignment | Gives
 
 @dataclass(frozen=True)
 class NeuronParameter(SyntaxNode):
-    """A parameter of a neuron, and the number that it is unless a call says otherwise: ``tau=2.0``."""
+    """Parameter of a neuron with its default: ``tau=2.0``."""
 
     name: Word
     default: RealExpression
@@ -323,7 +330,7 @@ class NeuronParameter(SyntaxNode):
 
 @dataclass(frozen=True)
 class NeuronDefinition(SyntaxNode):
-    """``neuron LIF(tau=2.0) { … }``: the equations of a time-step, from top to bottom."""
+    """Neuron definition ``neuron LIF(tau=2.0) { … }`` with the equations of a time-step, in order."""
 
     name: Word
     parameters: tuple[NeuronParameter, ...]
@@ -332,14 +339,14 @@ class NeuronDefinition(SyntaxNode):
 
 @dataclass(frozen=True)
 class Use(SyntaxNode):
-    """``use "other.net"``."""
+    """Import ``use "other.net"``."""
 
     path: Text
 
 
 @dataclass(frozen=True)
 class Expect(SyntaxNode):
-    """``expect parameters 0.13M``: what must hold."""
+    """Expectation ``expect parameters 0.13M``."""
 
     quantity: Word
     value: Value
@@ -347,7 +354,7 @@ class Expect(SyntaxNode):
 
 @dataclass(frozen=True)
 class Claim(SyntaxNode):
-    """``claim parameters 23.23M "Tab. 5"``: what a source prints."""
+    """Claim of a paper: ``claim parameters 23.23M "Tab. 5"``."""
 
     quantity: Word
     value: Value
@@ -356,7 +363,7 @@ class Claim(SyntaxNode):
 
 @dataclass(frozen=True)
 class Allow(SyntaxNode):
-    """``allow vanishing-gradient "as in Fig. 6"``: a warning that is not to be given, and why."""
+    """Suppression of a warning, with a reason: ``allow vanishing-gradient "as in Fig. 6"``."""
 
     code: Word
     reason: Text
@@ -364,7 +371,11 @@ class Allow(SyntaxNode):
 
 @dataclass(frozen=True)
 class Section(SyntaxNode):
-    """``train on dvs128-gesture { … }``: a name, what it is on (words joined by ``-``), and settings."""
+    """Section ``train on dvs128-gesture { … }``.
+
+    Attributes:
+        on: Name after ``on``, in a ``train`` section the dataset.
+    """
 
     name: Word
     on: str | None
@@ -378,11 +389,11 @@ Statement = (
 
 @dataclass(frozen=True)
 class Document(SyntaxNode):
-    """A whole file, or a compact string as a document of one Body.
+    """File, or layer string as a document with a Body.
 
     Attributes:
-        statements: Those without syntax errors.
-        unread: Keys of the settings, and names, without white space, of the blocks, neurons and values with some.
+        statements: Statements without syntax errors.
+        unread: Keys of settings, and names without white space of blocks, neurons and values, that have syntax errors.
     """
 
     statements: tuple[Statement, ...]
@@ -393,7 +404,7 @@ class Document(SyntaxNode):
 
 
 def child_nodes(node: SyntaxNode) -> Iterator[SyntaxNode]:
-    """What a node consists of, in the order of its fields."""
+    """Yield the child nodes of a node, in the order of its fields."""
     for name in node.__dataclass_fields__:
         value = getattr(node, name)
         for item in value if isinstance(value, tuple) else (value,):
@@ -402,14 +413,14 @@ def child_nodes(node: SyntaxNode) -> Iterator[SyntaxNode]:
 
 
 def walk_syntax(node: SyntaxNode) -> Iterator[SyntaxNode]:
-    """A node and all that is in it, outermost first."""
+    """Yield a node and all its descendants in preorder."""
     yield node
     for child in child_nodes(node):
         yield from walk_syntax(child)
 
 
 def names_in(equations: Iterable[Equation]) -> Iterator[Word]:
-    """Every name in equations that is not that of a function, in the order of the text."""
+    """Yield the names in equations, except those of functions, in the order of the source."""
     for equation in equations:
         if not isinstance(equation, Gives):
             yield equation.name
@@ -418,7 +429,7 @@ def names_in(equations: Iterable[Equation]) -> Iterator[Word]:
 
 
 def variables_in(expression: RealExpression) -> Iterator[Word]:
-    """Every name that an expression reads, in the order of the text."""
+    """Yield the names that an expression reads, in the order of the source."""
     for node in walk_syntax(expression):
         if isinstance(node, Variable):
             yield Word(node.name, span=node.span)

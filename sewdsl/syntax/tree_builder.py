@@ -1,4 +1,4 @@
-"""Lark's parse tree to the syntax tree: an entry of a table or a method for each rule of the grammar."""
+"""Conversion of Lark's parse tree to the syntax tree, with a table entry or a method for each grammar rule."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sewdsl.syntax.scanner import token_span
 from sewdsl.syntax.tree import Interpolation, Number
 
 Children = list[Any]
-"""Trees and tokens of Lark's; which, and in which order, is what the grammar says."""
+"""Children of a Lark tree, in the order of the grammar rule."""
 
 _NODES: dict[str, Callable[..., tree.SyntaxNode]] = {
     "version": tree.Version,
@@ -50,27 +50,27 @@ _NODES: dict[str, Callable[..., tree.SyntaxNode]] = {
     "above": partial(tree.Infix, ">"),
     "at_least": partial(tree.Infix, ">="),
 }
-"""Rules whose node has all that the rule consists of as its fields, in order."""
+"""Rules whose children are the fields of the node, in order."""
 
 _TEXTS = {"variable": tree.Variable, "parameter": tree.Parameter, "quantity": tree.Quantity}
-"""Rules of one token, which is the node's text."""
+"""Rules with a single token, which is the text of the node."""
 
 _PASSED_ON = frozenset({"statement", "line", "equation", "axis"})
-"""Rules that are one of others."""
+"""Rules that only delegate to another rule."""
 
 
 class TreeBuilder:
-    """Builds the nodes of one source; nesting is limited, so recursion is.
+    """Builder of the syntax tree of one source. Limits on nesting also bound its recursion.
 
     Attributes:
-        reporter: Gets what is wrong with it, and knows how many copies a repeat may have.
+        reporter: Reporter of invalid counts. Its limits bound the copies of a repeat.
     """
 
     def __init__(self, source: Source, reporter: Reporter) -> None:
         self.source, self.reporter = source, reporter
 
     def build(self, child: Tree[Token] | Token) -> Any:
-        """The node for a tree of Lark's, of the class that belongs to its rule; a Word for a token."""
+        """Convert a Lark tree to a node of the class of its rule, or a token to a Word."""
         span = self._span(child)
         if isinstance(child, Token):
             return tree.Word(str(child).replace("\u00d7", "x"), span=span)
@@ -97,21 +97,23 @@ class TreeBuilder:
         return self._defined(head, self.build(expression), span)
 
     def _long_block(self, children: Children, span: Span) -> tree.BlockDefinition:
-        """Without the lines between its braces, which are statements of their own to the parser."""
+        # The lines between the braces are parsed separately.
         return replace(self._defined(children[:-2], tree.Sequence(()), span), long=True)
 
     def _defined(self, head: Children, expression: tree.Sequence, span: Span) -> tree.BlockDefinition:
-        name, *given = head
-        operands = self._all(given.pop().children) if given and given[-1].data == "block_operands" else ()
-        return tree.BlockDefinition(self.build(name), self._all(given), expression, operands, span=span)
+        name, *parameters = head
+        operands: tuple[Any, ...] = ()
+        if parameters and parameters[-1].data == "block_operands":
+            operands = self._all(parameters.pop().children)
+        return tree.BlockDefinition(self.build(name), self._all(parameters), expression, operands, span=span)
 
     def _block_parameter(self, children: Children, span: Span) -> tree.BlockParameter:
         name, *default = self._all(children)
         return tree.BlockParameter(name.text, *default, span=span)
 
     def _section(self, children: Children, span: Span) -> tree.Section:
-        name, *place = self._all(children[:-2])
-        return tree.Section(name, place[0].text if place else None, (), span=span)
+        name, *target = self._all(children[:-2])
+        return tree.Section(name, target[0].text if target else None, (), span=span)
 
     def _place(self, children: Children, span: Span) -> tree.Word:
         return tree.Word("-".join(children), span=span)
@@ -126,7 +128,7 @@ class TreeBuilder:
     # --- neurons
 
     def _neuron(self, children: Children, span: Span) -> tree.NeuronDefinition:
-        """Without what is between its braces, which is parsed statement by statement."""
+        # The equations between the braces are parsed separately.
         name, *parameters = children[:-2]
         return tree.NeuronDefinition(self.build(name), self._all(parameters), (), span=span)
 
@@ -141,14 +143,14 @@ class TreeBuilder:
     # --- expressions
 
     def _sequence(self, children: Children, span: Span) -> tree.Sequence:
-        # A call without a name only marks where an item is missing.
+        # A call without a name is a placeholder of the repair for a missing item.
         items = (item for item in self._all(children) if not (isinstance(item, tree.Call) and item.name.plain == ""))
         return tree.Sequence(tuple(items), span=span)
 
     def _call(self, children: Children, span: Span) -> tree.Call:
         name, *arguments = children
-        given = arguments[0].children if arguments else []
-        return tree.Call(self.build(name), self._all(given), called=bool(arguments), span=span)
+        values = arguments[0].children if arguments else []
+        return tree.Call(self.build(name), self._all(values), called=bool(arguments), span=span)
 
     _plain_call = _call
 
@@ -173,14 +175,15 @@ class TreeBuilder:
         return tree.Repeat(self.build(body), times, brackets, span=span)
 
     def _check_count(self, count: Number | Interpolation) -> Number | Interpolation:
-        """The count itself, or 1 where it is reported as zero or too large; a computed one is known only in a call."""
+        """Report a count of zero or above the limit, and replace it with 1."""
         limit = self.reporter.limits.repeat
+        # The value of an interpolation is only known in a call, and checked there.
         if isinstance(count, Interpolation) or 1 <= count.value <= limit:
             return count
         if count.value:
             self.reporter.report(
                 "repeat-too-large",
-                f"{count.text} copies are over the limit of {limit}",
+                f"{count.value:,} copies exceed the limit of {limit:,}",
                 count.span,
                 label="too many copies",
                 help=raise_limit_help("repeat"),
@@ -188,18 +191,18 @@ class TreeBuilder:
         else:
             self.reporter.report(
                 "zero-count",
-                "a repeat of 0 copies is nothing",
+                "a repeat of 0 copies",
                 count.span,
-                label="must be 1 or more",
-                help="write the number of copies, or leave the repeat out",
+                label="must be at least 1",
+                help="change the number of copies, or remove the repeat",
             )
         return Number("1", span=count.span)
 
     def _merge(self, children: Children, span: Span) -> tree.MergeOf:
         name, *rest = children
         called = isinstance(rest[0], Tree) and rest[0].data == "arguments"
-        given, operands = (rest[0].children, rest[1:]) if called else ([], rest)
-        return tree.MergeOf(self.build(name), self._all(operands), self._all(given), called=called, span=span)
+        arguments, operands = (rest[0].children, rest[1:]) if called else ([], rest)
+        return tree.MergeOf(self.build(name), self._all(operands), self._all(arguments), called=called, span=span)
 
     # --- values
 

@@ -1,4 +1,4 @@
-"""The report on a token that fits nothing: what was found, what was expected, and help for usual mistakes."""
+"""Diagnostics of unexpected tokens, with help for frequent mistakes."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ if TYPE_CHECKING:
 
 
 _SHAPE = frozenset({"INTEGER", "_COMMA", "_LPAR", "_RPAR", "_LSQB", "_RSQB"})
-"""What others write a shape with: ``(1, 28, 28)``."""
+"""Token types of shapes in Python notation: ``(1, 28, 28)``."""
 
 
 @dataclass(frozen=True)
 class ParseFailure:
-    """Where a parser stopped.
+    """State of a parser at an unexpected token.
 
     Attributes:
-        tokens: Those of the statement, whole.
-        before: The last token that the parser took.
-        token: The one that it refused.
-        accepted: Kinds of tokens that it would have taken.
+        tokens: All tokens of the statement.
+        rule: Grammar rule of the statement.
+        before: Last accepted token.
+        token: Unexpected token.
+        accepted: Types of tokens that the parser accepts instead.
     """
 
     source: Source
@@ -43,38 +44,38 @@ class ParseFailure:
 
     @property
     def expression(self) -> bool:
-        """Whether the statement ends with a sequence."""
+        """True if the statement ends with a sequence of layers."""
         return self.rule == "compact" or self.tokens[0].type in {"_BODY", "_LET", "_GIVE", "_BLOCK"}
 
     @property
     def finish(self) -> str:
-        """What the end of the tokens is to the reader."""
+        """Description of the end of the tokens."""
         if self.rule == "equation":
             return "the end of the equation"
         return "the end of the line" if self.rule in {"statement", "setting", "line"} else "the end"
 
     def span(self, token: Token) -> Span:
-        """Where a token is."""
+        """Return the span of a token."""
         return token_span(self.source, token)
 
     @property
     def index(self) -> int:
-        """Which of the tokens was refused; their number at the end."""
+        """Index of the unexpected token, or the number of tokens at the end."""
         return next((i for i, token in enumerate(self.tokens) if token is self.token), len(self.tokens))
 
 
 class MistakeHelp(NamedTuple):
-    """What to write instead, and how a tool can."""
+    """Help for a mistake, with its fixes."""
 
     text: str = ""
     fixes: tuple[Fix, ...] = ()
 
 
 def mistake_help(situation: ParseFailure) -> MistakeHelp:
-    """The help for a token that fits nothing; empty where nothing is known of such a mistake."""
+    """Return the help for an unexpected token, or an empty one if the mistake is not known."""
     tries: tuple[Callable[[ParseFailure], MistakeHelp | None], ...]
     if situation.before is None:
-        tries = (_group, _goes_on)
+        tries = (_group, _leading_hyphen)
     elif situation.rule == "equation":
         tries = (_no_number, _equation)
     elif situation.tokens[0].type in {"KEY", "SECTION", "_USE"}:
@@ -87,9 +88,12 @@ def mistake_help(situation: ParseFailure) -> MistakeHelp:
 # --- in expressions
 
 
-def _goes_on(at: ParseFailure) -> MistakeHelp | None:
-    """A statement that begins with a hyphen."""
-    hint = "put the '-' at the end of the line before: then the statement goes on"
+# Each docstring below is an example of the mistake.
+
+
+def _leading_hyphen(at: ParseFailure) -> MistakeHelp | None:
+    """``-FC10`` at the start of a line."""
+    hint = "move the '-' to the end of the previous line to continue the statement"
     return MistakeHelp(hint) if at.token.type == "_DASH" else None
 
 
@@ -97,39 +101,38 @@ def _group(at: ParseFailure) -> MistakeHelp | None:
     """``(a-b)*2``."""
     if at.token.type != "_LPAR" or not {"WORD", "LBRACE"} <= at.accepted:
         return None
-    hint = "write layers that come several times between braces: {…}*2"
+    hint = "use braces to repeat layers: {…}*2"
     rest = at.tokens[at.index :]
     close = next((i for i, depth in enumerate(_depths(rest)) if depth == 0), 0)
     if [token.type for token in rest[close : close + 2]] != ["_RPAR", "_STAR"]:
         return MistakeHelp(hint)
     edits = Edit(at.span(rest[0]), "{"), Edit(at.span(rest[close]), "}")
-    return MistakeHelp(hint, (Fix("write braces", edits, safe=False),))
+    return MistakeHelp(hint, (Fix("use braces", edits, safe=False),))
 
 
 def _brackets(at: ParseFailure) -> MistakeHelp | None:
-    """``My Block[c32]``, and a merge, or a block, of one operand."""
+    """``My Block[c32]``, and a merge or block with a single operand."""
     if at.token.type != "_RSQB" or "_BAR" not in at.accepted:
         return None
     before = at.tokens[: at.index]
     outside = (token for token, depth in zip(before, _depths(before), strict=True) if depth == 0)
     if before[0].type == "_BLOCK" and not any(token.type == "_EQUAL" for token in outside):
         operand = before[-1]
-        return MistakeHelp(
-            f"what flows into a block has no name: leave out '[{operand}]', and write 'id' for {operand}"
-        )
+        return MistakeHelp(f"a single input of a block has no name: remove '[{operand}]', and use 'id' for {operand}")
     opened = max(i for i, token in enumerate(before) if token.type == "_LSQB")
     first = opened
     while first and before[first - 1].type == "WORD":
         first -= 1
     name = at.span(before[first]).to(at.span(before[opened - 1])).text
     inside = "".join(before[opened + 1 :])
+    # Merges have upper-case names. Otherwise compact arguments in brackets are probably meant for a block.
     if name == OWN_JOIN or name.isupper() or not re.fullmatch(LETTERED, inside):
-        operands = "branch | shortcut" if name in {OWN_JOIN, "ADD", "AND", "IAND"} else "one | other"
-        return MistakeHelp(f"a merge has two operands or more: write {name}[ {operands} ]")
+        operands = "branch | shortcut" if name in {OWN_JOIN, "ADD", "AND", "IAND"} else "first | second"
+        return MistakeHelp(f"a merge requires at least two operands: write {name}[ {operands} ]")
     gap = Span(at.source, token_end(before[opened - 1]), token_end(before[opened]))
     edits = Edit(gap, " ("), Edit(at.span(at.token), ")")
-    hint = f"arguments of a block go between parentheses: write {name} ({inside})"
-    return MistakeHelp(hint, (Fix("write parentheses", edits, safe=False),))
+    hint = f"use parentheses for the arguments of a block: {name} ({inside})"
+    return MistakeHelp(hint, (Fix("use parentheses", edits, safe=False),))
 
 
 def _spaced_number(at: ParseFailure) -> MistakeHelp | None:
@@ -139,7 +142,7 @@ def _spaced_number(at: ParseFailure) -> MistakeHelp | None:
         return None
     if "_DASH" not in at.accepted:
         return None
-    hint = f"a number that belongs to '{before}' comes right after it: '{before}{token}'"
+    hint = f"remove the space before the number: '{before}{token}'"
     gap = Span(at.source, token_end(before), token_start(token))
     return MistakeHelp(hint, (Fix("remove the space", (Edit(gap, ""),), safe=False),))
 
@@ -148,7 +151,7 @@ def _count(at: ParseFailure) -> MistakeHelp | None:
     """``MPk2*2``."""
     if at.token.type not in {"_STAR", "TIMES"} or at.before is None or at.before.type != "WORD":
         return None
-    return MistakeHelp(f"a count follows braces: {{{at.before}}}*2; in a layer, 'x' separates sizes, as in k3x5")
+    return MistakeHelp(f"use braces for a repeat: {{{at.before}}}*2; in a layer, 'x' separates sizes, e.g. k3x5")
 
 
 # --- in equations
@@ -158,25 +161,25 @@ def _no_number(at: ParseFailure) -> MistakeHelp | None:
     """``2x``, ``2x3``, ``4k``."""
     before, token = at.before, at.token
     if token.type == "SIZE":
-        return MistakeHelp("a product is written with '*': " + "*".join(token.replace("\u00d7", "x").split("x")))
+        return MistakeHelp("use '*' for a product: " + "*".join(token.replace("\u00d7", "x").split("x")))
     if token.type == "QUANTITY":
-        return MistakeHelp("a number in an equation has no unit, and a product a '*'")
+        return MistakeHelp("remove the unit, or use '*' for a product")
     if token.type != "WORD" or before is None or before.type not in {"INTEGER", "DECIMAL"}:
         return None
     fix = Fix("insert the missing '*'", (Edit(at.span(token).part(0, 0), "*"),), safe=False)
-    return MistakeHelp(f"a product is written with '*': {before}*{token}", (fix,))
+    return MistakeHelp(f"use '*' for a product: {before}*{token}", (fix,))
 
 
 def _equation(at: ParseFailure) -> MistakeHelp | None:
     """``a -> b``, ``s = h > 1``, ``h += x`` and ``s h``."""
     if at.token.type == "_ARROW":
-        return MistakeHelp("an equation has no arrows: '-' subtracts")
+        return MistakeHelp("use '-' to subtract; equations have no arrows")
     if at.token.type in {"LBRACE", "_LSQB"}:
-        return MistakeHelp("an equation computes with numbers; layers are written in 'body', 'let' and 'block'")
+        return MistakeHelp("move layers to 'body', 'let' or 'block'; equations contain only numbers")
     if at.token.type in {"_BELOW", "_ABOVE"}:
-        return MistakeHelp(f"a comparison is what a function takes: where({at.before} {at.token} …, 1, 0), or fire(…)")
+        return MistakeHelp(f"use a function for the comparison: where({at.before} {at.token} …, 1, 0) or fire(…)")
     if at.before is not None and at.before.type == "WORD" and at.index == 1:
-        return MistakeHelp(f"an equation is a name, '=' and a sum: {at.before} = …")
+        return MistakeHelp(f"write an equation as '{at.before} = …'")
     return None
 
 
@@ -191,7 +194,7 @@ def _shape(at: ParseFailure) -> MistakeHelp | None:
         return None
     size = "x".join(lengths)
     edit = Edit(at.span(rest[0]).to(at.span(rest[-1])), size)
-    return MistakeHelp(f"a shape is written with 'x': {first} {size}", (Fix(f"write '{size}'", (edit,), safe=False),))
+    return MistakeHelp(f"use 'x' in shapes: {first} {size}", (Fix(f"write '{size}'", (edit,), safe=False),))
 
 
 def _commas(at: ParseFailure) -> MistakeHelp | None:
@@ -205,37 +208,37 @@ def _commas(at: ParseFailure) -> MistakeHelp | None:
         Edit(at.span(comma), "" if at.source.text[token_end(comma) : token_end(comma) + 1].isspace() else " ")
         for comma in commas
     )
-    return MistakeHelp("separate values with spaces, without commas", (Fix("remove the commas", edits, safe=False),))
+    return MistakeHelp("separate values with spaces only", (Fix("remove the commas", edits, safe=False),))
 
 
 def _change(at: ParseFailure) -> MistakeHelp | None:
     """``variant "x" join=ADD``."""
     if at.token.type != "_EQUAL" or at.tokens[0] != "variant" or at.before is None:
         return None
-    behind = at.tokens[at.index + 1 : at.index + 2]
-    example = f'"{at.before}={"".join(behind) or "…"}"'
-    return MistakeHelp(f"write each change between double quotes: {example}")
+    after = at.tokens[at.index + 1 : at.index + 2]
+    example = f'"{at.before}={"".join(after) or "…"}"'
+    return MistakeHelp(f"put each change in double quotes: {example}")
 
 
 def _on(at: ParseFailure) -> MistakeHelp | None:
     """``train mnist5k {``."""
-    behind = at.tokens[at.index + 1 : at.index + 2]
-    place = [at.token.type, *(token.type for token in behind)]
-    if at.tokens[0] != "train" or at.before is not at.tokens[0] or place not in (["WORD", "LBRACE"], ["WORD", "_DASH"]):
+    after = at.tokens[at.index + 1 : at.index + 2]
+    types = [at.token.type, *(token.type for token in after)]
+    if at.tokens[0] != "train" or at.before is not at.tokens[0] or types not in (["WORD", "LBRACE"], ["WORD", "_DASH"]):
         return None
     fix = Fix("insert 'on'", (Edit(at.span(at.token).part(0, 0), "on "),), safe=False)
-    return MistakeHelp(f"the dataset follows 'on': write {at.before} on {at.token} …", (fix,))
+    return MistakeHelp(f"add 'on' before the dataset: {at.before} on {at.token} …", (fix,))
 
 
 def _entries(at: ParseFailure) -> MistakeHelp | None:
-    """Braces after a setting."""
+    """``optimizer { lr 0.1 }``."""
     keyed = at.token.type == "LBRACE" and at.tokens[0].type == "KEY"
-    return MistakeHelp("only a section, such as 'train', has entries in braces") if keyed else None
+    return MistakeHelp("use braces only for sections, e.g. 'train'") if keyed else None
 
 
 def _network(at: ParseFailure) -> MistakeHelp | None:
-    """A network without ``body``."""
-    hint = "layers follow 'body'; they go on in the next line where a line ends with '-'"
+    """``c32k3-BN`` without ``body``."""
+    hint = "add 'body' before the layers; end a line with '-' to continue on the next line"
     return MistakeHelp(hint) if [token.type for token in at.tokens[:2]] == ["KEY", "_DASH"] else None
 
 
@@ -243,7 +246,7 @@ def _dashed(at: ParseFailure) -> MistakeHelp | None:
     """``network 7B-Net``."""
     hyphenated = any((dash.type, word.type) == ("_DASH", "WORD") for dash, word in pairwise(at.tokens))
     quoted = at.tokens[0].type == "KEY" and hyphenated
-    return MistakeHelp("write a value with '-' in it between double quotes") if quoted else None
+    return MistakeHelp("put values that contain '-' in double quotes") if quoted else None
 
 
 def _hyphenated(at: ParseFailure) -> MistakeHelp | None:
@@ -252,17 +255,17 @@ def _hyphenated(at: ParseFailure) -> MistakeHelp | None:
         return None
     name = f"{at.tokens[0]}_{at.tokens[2]}"
     edit = Edit(at.span(at.tokens[1]), "_")
-    return MistakeHelp(f"names of settings have '_', not '-': {name}", (Fix(f"write '{name}'", (edit,), safe=False),))
+    return MistakeHelp(f"use '_' in names of settings: {name}", (Fix(f"write '{name}'", (edit,), safe=False),))
 
 
 def _path(at: ParseFailure) -> MistakeHelp | None:
     """``use other.net``."""
     bare = at.before is not None and at.before.type == "_USE"
-    return MistakeHelp("put the path between double quotes") if bare else None
+    return MistakeHelp("put the path in double quotes") if bare else None
 
 
 def _depths(tokens: list[Token]) -> Iterator[int]:
-    """How many brackets are open after each token."""
+    """Yield the number of open brackets after each token."""
     depth = 0
     for token in tokens:
         depth += (token.type in OPENERS) - (token.type in CLOSERS)
@@ -271,7 +274,7 @@ def _depths(tokens: list[Token]) -> Iterator[int]:
 
 _ITEM = "a layer, a block or '{'"
 _WORDS = (
-    ("INTEGER", "a whole number"),
+    ("INTEGER", "an integer"),
     ("WORD", "a name"),
     ("_LPAR", "'('"),
     ("_EQUAL", "'='"),
@@ -292,24 +295,25 @@ _WORDS = (
     ("_ABOVE", "'>'"),
     ("_PER", "'per'"),
 )
-_GO_ON = {"WORD", "_OPEN", "_LPAR", "_LSQB"}
-"""What would make the word before longer: not worth a mention where it may as well be complete."""
+_NAME_CONTINUATIONS = {"WORD", "_OPEN", "_LPAR", "_LSQB"}
+"""Types of tokens that extend the name before. They are not listed if the name can be complete."""
 
 
 def describe_unexpected(situation: ParseFailure) -> Diagnostic:
-    """What is said of a token that the parser did not expect."""
+    """Return the diagnostic for an unexpected token."""
     first, token = situation.tokens[0] if situation.tokens else situation.token, situation.token
+    # A misspelled keyword is parsed as the key of a setting, so its error is somewhere in the values.
     if situation.rule == "statement" and first.type == "KEY" and first is not token:
         close = get_close_matches(first.lower(), KEYWORDS, n=1)
         if close:
             return describe_unknown_statement(situation.span(first), close[0])
     expected = describe_accepted(situation)
-    found = f"'{token}'" if token else situation.finish
+    actual = f"'{token}'" if token else situation.finish
     advice = mistake_help(situation)
     return Diagnostic(
         "unexpected-token",
         Severity.ERROR,
-        f"found {found}, expected {expected}",
+        f"expected {expected}, got {actual}",
         situation.span(token),
         label=f"expected {expected}",
         help=advice.text,
@@ -318,14 +322,14 @@ def describe_unexpected(situation: ParseFailure) -> Diagnostic:
 
 
 def describe_accepted(situation: ParseFailure) -> str:
-    """What would have been accepted, in words; the most telling only."""
+    """Return a description of the most relevant accepted tokens."""
     accepted = set(situation.accepted)
     if "_LEARN" in accepted:
         return "a name, 'learn', 'state' or 'give'"
     if "_GIVE" in accepted:
         return "'let' or 'give'"
     if "KEY" in accepted:
-        return "a statement, such as 'body' or a setting" if situation.rule == "statement" else "a setting's name"
+        return "a statement, e.g. 'body' or a setting" if situation.rule == "statement" else "the name of a setting"
     if {"WORD", "LBRACE"} <= accepted and "_LPAR" not in accepted:
         return _ITEM
     if "STRING" in accepted:
@@ -335,7 +339,7 @@ def describe_accepted(situation: ParseFailure) -> str:
         words = ["a number"] + (["a name"] if "WORD" in accepted else [])
     else:
         if accepted & {"_DASH", "_COMMA", "_EQUAL"} and "INTEGER" not in accepted:
-            accepted -= _GO_ON
+            accepted -= _NAME_CONTINUATIONS
         words = [text for kind, text in _WORDS if kind in accepted]
     if "$END" in accepted:
         words += ["'-'"] if not words and situation.expression else []
@@ -344,13 +348,13 @@ def describe_accepted(situation: ParseFailure) -> str:
 
 
 def describe_unknown_statement(span: Span, close: str) -> Diagnostic:
-    """What is said of a statement whose first word looks like a keyword's misspelling."""
+    """Return the diagnostic for a statement whose first word is similar to a keyword."""
     return Diagnostic(
         "unknown-statement",
         Severity.ERROR,
         f"unknown statement '{span.text}'",
         span,
         label=f"did you mean '{close}'?",
-        help=f"a statement begins with {', '.join(KEYWORDS)} or the name of a setting",
+        help=f"start the statement with {', '.join(KEYWORDS)} or the name of a setting",
         fixes=(Fix(f"write '{close}'", (Edit(span, close),), safe=False),),
     )

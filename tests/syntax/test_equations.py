@@ -76,7 +76,7 @@ STATEMENTS = "".join(f"h{i} = x\n" for i in range(MAX_EQUATIONS)) + "give x"
 SUMS = [f"h{i} = {'x*(' * 30}{f'h{i - 1}' if i else 'x + x'}{')' * 30}" for i in range(80)]
 TOO_LARGE = {
     f"{MAX_EQUATIONS + 1} statements": STATEMENTS,
-    "names, numbers and signs": f"give x{'+x' * (MAX_EQUATION_TOKENS // 2)}",
+    "tokens": f"give x{'+x' * (MAX_EQUATION_TOKENS // 2)}",
     "operations": "\n".join([*SUMS, "give h79"]),
 }
 

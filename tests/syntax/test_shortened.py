@@ -19,7 +19,7 @@ def error(text: str, options: Options) -> tuple[str, str]:
 
 @pytest.mark.parametrize("dots", ["…", "...", "..", "…3×3"])
 def test_dots_stand_for_layers(dots: str) -> None:
-    said = "unexpected-character", "the text was shortened here: write the layers in place of the dots"
+    said = "unexpected-character", "replace the dots with the omitted layers"
     assert error(f"c4k3-{dots}-FC10", OURS) == said
     assert error(f"4C3-{dots}-10FC", HE) == said
 
@@ -29,5 +29,5 @@ def test_dots_stand_for_layers(dots: str) -> None:
     [("c4k3*2-FC10", OURS, "c4k3"), ("4C3×3-10FC", HE, "4C3"), ("4C3 × 2-10FC", HE, "4C3"), ("4C3*2-10FC", HE, "4C3")],
 )
 def test_a_count_stands_behind_braces(text: str, options: Options, layer: str) -> None:
-    said = f"a count follows braces: {{{layer}}}*2; in a layer, 'x' separates sizes, as in k3x5"
+    said = f"use braces for a repeat: {{{layer}}}*2; in a layer, 'x' separates sizes, e.g. k3x5"
     assert error(text, options) == ("unexpected-token", said)
