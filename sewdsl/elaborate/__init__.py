@@ -1,4 +1,4 @@
-"""tree -> network: names, arguments, repeats and blocks get their meaning; every complaint knows its place."""
+"""Elaboration: syntax tree to network. Resolves names and arguments, expands blocks, unrolls repeats."""
 
 from __future__ import annotations
 
@@ -32,18 +32,19 @@ from sewdsl.syntax.tree import Sequence as Expression
 CALL_DEPENDENT_CODES = frozenset(
     {"invalid-formula", "missing-neuron", "zero-count", "nesting-too-deep", "repeat-too-large"}
 )
-"""Codes that depend on the call of a block: of a block without one, they are not reported."""
+"""Codes that depend on the arguments of a block call. They are not reported for blocks without calls."""
 PLACEHOLDER_VALUE = 16
-"""Value of every parameter but those that are a fraction by default; a power of 2, so that most divisions are exact."""
+"""Value of parameters in the check of blocks without calls. A power of 2, so that most divisions are exact."""
 
 
 @dataclass(frozen=True)
 class Context:
-    """What an elaboration needs in addition to the statements.
+    """Surroundings of a source.
 
     Attributes:
-        name: The network's name unless the file says one.
-        siblings: What lies next to the file; None for a string.
+        name: Default name of the network.
+        library: Shipped blocks by name.
+        siblings: Other files in the folder of the file. None for a layer string.
     """
 
     name: str
@@ -53,13 +54,13 @@ class Context:
 
 @dataclass(frozen=True)
 class Elaboration:
-    """What became of a text.
+    """Result of an elaboration.
 
     Attributes:
-        network: The network; None where there is no body, or no input to begin with.
-        whole: Whether nothing is wrong with the network itself; else it ends before what is broken, and is only good
-            for further checks.
-        named: Indices of neurons that a text names, where it could say ``SN``.
+        network: Network, or None without a body or an input shape.
+        whole: Whether the network has no errors. Otherwise it ends at the first error and only supports further checks.
+        visits: Expansions of the items of the source.
+        named: Indices of neurons that the source names explicitly instead of by ``SN``.
     """
 
     network: Network | None
@@ -69,18 +70,18 @@ class Elaboration:
 
 
 def elaborate(assembly: Assembly, document: Document, context: Context, reporter: Reporter) -> Elaboration:
-    """The network of an assembly.
+    """Elaborate an assembly into a network.
 
-    A file that neither names a network nor has a body is a library for others to use, and no problem.
+    A file without ``network`` and ``body`` is a library, which is valid.
 
     Args:
-        reporter: Gets all that is wrong, knows what was wrong before, and how large the network may become.
+        reporter: Reporter with the previous diagnostics of the source and its limits.
     """
     return _Elaborator(assembly, document, context, reporter).elaborate()
 
 
 class _Elaborator:
-    """What all steps of one elaboration share."""
+    """Shared state of one elaboration."""
 
     def __init__(self, assembly: Assembly, document: Document, context: Context, reporter: Reporter) -> None:
         self.assembly, self.document, self.context, self.reporter = assembly, document, context, reporter
@@ -95,7 +96,7 @@ class _Elaborator:
         self.budget = Budget.of(reporter.limits)
 
     def elaborate(self) -> Elaboration:
-        """The network, what became of each item, and whether it is whole."""
+        """Return the network with its expansions."""
         assembly, builder, settings = self.assembly, self.builder, self.settings
         self.reporter.extend(check_shadowed_blocks(assembly.blocks, self.context.library))
         unused = self._check_names()
@@ -108,14 +109,14 @@ class _Elaborator:
                 self.reporter.take(read_train_section(train, library=True))
             self._report_unused(unused)
             return Elaboration(None, whole=False)
-        given = self._walk(assembly.expression, settings)
-        complete = given is not None
-        # a body of unknown names only is hardly a network, and its input is no matter
-        strange = not builder.understood and any(said.code == "unknown-name" for said in self.reporter.found)
-        if not strange and "input" not in {*assembly.settings, *assembly.unread}:
+        outputs = self._walk(assembly.expression, settings)
+        complete = outputs is not None
+        # A source of unknown names only is probably not a network: a missing input is irrelevant.
+        unknown_only = not builder.understood and any(each.code == "unknown-name" for each in self.reporter.found)
+        if not unknown_only and "input" not in {*assembly.settings, *assembly.unread}:
             hint = "add 'input CxHxW' to the file, or --input CxHxW, e.g. --input 2x128x128"
             span = assembly.expression.span
-            self.reporter.report("missing-input", "the input's shape is not known", span, help=hint)
+            self.reporter.report("missing-input", "missing input shape", span, help=hint)
         whole = complete and not self.reporter.errors
         self._check_uncalled(name for name in assembly.own if name not in builder.called)
         self._report_unused(unused)
@@ -124,17 +125,17 @@ class _Elaborator:
             return Elaboration(None, whole=False)
         nodes = builder.settled() if complete else tuple(builder.nodes)
         name, figures = self.header.name(self.context.name), tuple(map(_expectation, assembly.figures))
-        output = max(given or (len(nodes) - 1,))
-        named = assembly.outputs if given and assembly.body is None else ()
-        outputs = tuple((call.name.plain or "", index) for call, index in zip(named, given or (), strict=False))
-        network = Network(name, nodes, output, settings, recipe, figures, outputs)
+        output = max(outputs or (len(nodes) - 1,))
+        calls = assembly.outputs if outputs and assembly.body is None else ()
+        named = tuple((call.name.plain or "", index) for call, index in zip(calls, outputs or (), strict=False))
+        network = Network(name, nodes, output, settings, recipe, figures, named)
         if whole and train is not None:
             self.reporter.extend(check_parts(network, train))
         return Elaboration(network, whole, tuple(builder.visits), tuple(builder.named))
 
     def _check_uncalled(self, names: Iterable[str]) -> None:
-        """Reports unknown names, letters and parameters in blocks that no call has reached, whatever one would give."""
-        expanded: set[str] = set()  # each block is walked once, however many others call it
+        """Report errors in blocks without calls that do not depend on the arguments of a call."""
+        expanded: set[str] = set()  # Walk each block once, even if several others call it.
         for name in names:
             expanded.add(name)
             definition, reporter = self.vocabulary.blocks[name], Reporter(self.reporter.limits)
@@ -149,118 +150,120 @@ class _Elaborator:
             walker = Walker(NodeBuilder(), CallResolver(self.vocabulary, neuron, reporter), self.budget, expanded)
             with suppress(ExpansionLimitExceeded):
                 walker.scope(definition.lets, definition.expression, None, frame)
-            self.reporter.extend(said for said in reporter.sorted if said.code not in CALL_DEPENDENT_CODES)
+            self.reporter.extend(each for each in reporter.sorted if each.code not in CALL_DEPENDENT_CODES)
             if self.budget.spent:
                 break
 
     def _check_names(self) -> list[Diagnostic]:
-        """Reports names of values that mean something else, and finds those that nothing reads."""
+        """Report invalid names of values, and return warnings about unused ones."""
         assembly = self.assembly
-        found = [*check_block_names(assembly.blocks.values(), self.vocabulary)]
-        found += check_names((), assembly.lets, assembly.expression, self.vocabulary)
-        self.reporter.extend(said for said in found if said.severity is Severity.ERROR)
-        return [said for said in found if said.severity is not Severity.ERROR]
+        diagnostics = [*check_block_names(assembly.blocks.values(), self.vocabulary)]
+        diagnostics += check_names((), assembly.lets, assembly.expression, self.vocabulary)
+        self.reporter.extend(each for each in diagnostics if each.severity is Severity.ERROR)
+        return [each for each in diagnostics if each.severity is not Severity.ERROR]
 
     def _report_unused(self, unused: Iterable[Diagnostic]) -> None:
-        """Reports names that nothing reads, if nothing is wrong: what is wrong may be what was to read them."""
+        """Report unused names if there are no errors."""
+        # The part with the error may be the one that reads them.
         if not (self.reporter.errors or self.assembly.unread):
             self.reporter.extend(unused)
 
     def _check_outputs(self) -> None:
-        """Reports outputs that are not the names of several values, each once, in place of a body."""
+        """Report invalid names in ``outputs``, and ``outputs`` next to ``body``."""
         assembly = self.assembly
         setting = assembly.settings.get(OUTPUTS)
         if setting is None:
             return
         known = [let.name.text for let in assembly.lets]
         if assembly.body is not None:
-            message, hint = "'outputs' is written in place of 'body', and here are both", "give the body a name, as in"
+            message, hint = "'outputs' and 'body' cannot be combined", "name the body, e.g."
             hint = f"{hint} 'let last = …', and write 'outputs {' '.join(known[:2])} last'"
             self.reporter.report("outputs-and-body", message, setting.span, help=hint)
         if len(setting.values) == 1:
             message, hint = (
-                "'outputs' names several values",
-                f"of one value, write 'body {setting.values[0].span.text}'",
+                "'outputs' requires at least two values",
+                f"use 'body {setting.values[0].span.text}' for a single output",
             )
             self.reporter.report("invalid-argument", message, setting.span, help=hint)
         seen: set[str] = set()
         for value in setting.values:
+            # Names with syntax errors in their definitions are not reported again.
             name = value.name.plain if isinstance(value, Call) and not value.called else None
             if name is None or (name not in known and name not in assembly.unread):
-                message = f"'{value.span.text}' is not the name of a value"
-                near = advice(value.span.text, known, value.span, f"values: {', '.join(known) or 'none'}")
+                message = f"unknown value '{value.span.text}'"
+                near = advice(value.span.text, known, value.span, f"known values: {', '.join(known) or 'none'}")
                 self.reporter.report("unknown-name", message, value.span, **near)
             elif name in seen:
-                self.reporter.report("duplicate-name", f"'{name}' is given twice", value.span, help="leave it out here")
+                self.reporter.report("duplicate-name", f"duplicate output '{name}'", value.span, help="remove it here")
             seen.add(name or "")
 
     def _check_read(self, outputs: Sequence[int]) -> None:
-        """Reports layers whose output nothing reads: something begins with a name where they would flow into it."""
+        """Report layers with an unused output, because the next item starts with a named value."""
         nodes = self.builder.nodes
         for index in graph_of(nodes).unread(outputs):
-            message = f"nothing reads what {nodes[index].name} gives"
-            hint = "what follows begins with a name, and so leaves out what is before it"
+            message = f"the output of {nodes[index].name} is unused"
+            hint = "remove it, or use 'id' after it: an operand that starts with a name does not read it"
             self.reporter.report("unread-value", message, nodes[index].span, help=hint, path=nodes[index].where)
 
     def _check_loops(self, outputs: Sequence[int]) -> None:
-        """Reports what needs all time-steps of a sequence in a loop, which gives them one by one; delays of no loop."""
+        """Report layers in loops that require the whole sequence, and delays of later values without a loop."""
         nodes = self.builder.nodes
         graph = graph_of(nodes)
         for index in sorted(graph.lead_to(outputs) & graph.open_delays):
-            message = "what is delayed is computed further down, though no loop leads there from here"
-            hint = "move the line that defines it above this one"
+            message = "DELAY reads a value that is defined later and is not part of a loop"
+            hint = "move the definition above this line"
             self.reporter.report("misplaced-name", message, nodes[index].span, help=hint, path=nodes[index].where)
         for index in sorted(graph.looped):
             node = nodes[index]
             if node.op.reads == "sequence":
-                message = (
-                    f"{node.op.kind} reads all time-steps of a sequence, but is in a loop, which gives them one by one"
-                )
+                message = f"{node.op.kind} in a loop: it requires all time-steps at once"
                 hint = "move it out of the loop"
                 self.reporter.report("sequence-in-loop", message, node.span, help=hint, path=node.where)
 
     def _check_no_body(self) -> None:
-        """Reports a missing body, unless the file is a library, or something is broken that may have been one."""
+        """Report a missing body, unless the file is a library."""
         assembly = self.assembly
+        # An error may be in the line of the body, so nothing is reported then.
         empty = not (assembly.settings or assembly.blocks or assembly.neurons or assembly.sections)
         if self.reporter.errors or not (empty or "network" in assembly.settings or assembly.figures or assembly.lets):
             return
-        message, span = "there is no network in this file", self.document.span
+        message, span = "the file contains no network", self.document.span
         self.reporter.report("missing-body", message, span, help="add 'body …'")
 
     def _walk(self, expression: Expression, settings: Settings | None) -> list[int] | None:
-        """Makes the nodes; indices of those whose outputs the whole network gives, or None where it is broken."""
+        """Create the nodes, and return the indices of the outputs, or None if there are errors."""
         lets, limit = self.assembly.lets, self.reporter.limits.nodes
+        # Count first: expanding a huge network would take too long.
         expected = NodeCounter(self.vocabulary.blocks).scope(lets, expression)
         if expected > limit:
             self.reporter.report(
                 "network-too-large",
-                f"the network would have {expected:,} nodes, but the limit is {limit:,}",
+                f"a network of {expected:,} nodes exceeds the limit of {limit:,}",
                 expression.span,
-                help="raise it with --limit nodes=N",
+                help="raise the limit with --limit nodes=N",
             )
             return None
         neuron = settings.neuron if settings else self.header.neuron()
         frame = CallFrame(settings.join if settings else self.header.join(), neuron, neuron)
-        place = None
+        input_index = None
         if settings is not None:
             source = Input(shape=settings.input, varies=settings.encode == "none")
-            place = self.builder.add("input", source, (), (), expression.span)
+            input_index = self.builder.add("input", source, (), (), expression.span)
         walker = Walker(self.builder, CallResolver(self.vocabulary, neuron, self.reporter), self.budget)
         try:
             if self.assembly.body is None:
-                places = walker.named(lets, expression, self.assembly.outputs, place, frame)
+                places = walker.named(lets, expression, self.assembly.outputs, input_index, frame)
             else:
-                places = [walker.scope(lets, expression, place, frame)]
+                places = [walker.scope(lets, expression, input_index, frame)]
         except ExpansionLimitExceeded:
             return None
-        found = [place for place in places if place is not None]
-        if len(found) < len(places) or not found or not self.builder.closed:
+        outputs = [place for place in places if place is not None]
+        if len(outputs) < len(places) or not outputs or not self.builder.closed:
             return None
-        found = self.builder.prune(found)
-        self._check_read(found)
-        self._check_loops(found)
-        return found
+        outputs = self.builder.prune(outputs)
+        self._check_read(outputs)
+        self._check_loops(outputs)
+        return outputs
 
 
 def _expectation(figure: Expect | Claim) -> Expectation:
@@ -270,7 +273,7 @@ def _expectation(figure: Expect | Claim) -> Expectation:
 
 
 def _text(value: Value) -> str:
-    """A figure in canonical form, whatever signs and zeros it was written with."""
+    """Return the canonical text of a value, e.g. without leading zeros."""
     match value:
         case Size(dims=dims):
             return "x".join(map(str, dims))

@@ -1,4 +1,4 @@
-"""Arguments of a kind, from the text to a validated instance and back; every complaint points at the argument."""
+"""Validation of the arguments of a kind, and detection of redundant arguments."""
 
 from __future__ import annotations
 
@@ -20,24 +20,23 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 _ERROR_SENTENCES = {
-    "Input should be a valid integer": "must be a whole number",
+    "Input should be a valid integer": "must be an integer",
     "Input should be a valid number": "must be a number",
-    "Input should be a valid tuple": "must be a whole number, or two such as 3x5",
+    "Input should be a valid tuple": "must be an integer, or two, e.g. 3x5",
     "Input should be a valid boolean, unable to interpret input": "must be on or off (1 or 0)",
     "Input should": "must",
     "greater than or equal to": "at least",
     "less than or equal to": "at most",
-    "greater than": "more than",
     "a valid ": "a ",
 }
-"""Words of pydantic, and ours."""
+"""Replacements in the error messages of pydantic, applied in order."""
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
 @dataclass(frozen=True)
 class GivenArgument:
-    """An argument as given: its value and where it is."""
+    """Value of an argument with its span."""
 
     value: Any
     span: Span
@@ -49,46 +48,50 @@ def validate_arguments(
     given: Mapping[str, GivenArgument],
     span: Span,
     path: tuple[str, ...] = (),
-    said: Collection[str] = (),
+    reported: Collection[str] = (),
 ) -> Reported[Model | None]:
-    """An instance, or None with every problem.
+    """Create an instance of a model from its arguments.
 
     Args:
-        what: What a message calls it, with an article: ``a convolution``.
-        span: The whole call, for what is missing.
-        said: Arguments that are there but wrong, which is said already.
+        what: Name in messages, e.g. ``'LIF'`` in quotes or ``the recipe``.
+        span: Span of the call, for missing arguments.
+        reported: Names of arguments whose errors are already reported.
+
+    Returns:
+        None with diagnostics if an argument is missing or invalid.
     """
     fields = argument_fields(model)
     unknown = [name for name in given if name not in fields]
-    found: list[Diagnostic] = []
+    diagnostics: list[Diagnostic] = []
     for name in unknown:
-        place, known = given[name].span, ", ".join(fields) or "none"
-        near = _decay_elsewhere(fields, name, given[name]) or advice(name, fields, place, f"its arguments: {known}")
+        argument_span, hint = given[name].span, f"known arguments: {', '.join(fields) or 'none'}"
+        near = _advise_on_beta(fields, name, given[name]) or advice(name, fields, argument_span, hint)
         message = f"{what} has no argument '{name}'"
-        found.append(Diagnostic("unknown-argument", Severity.ERROR, message, place, path=path, **near))
+        diagnostics.append(Diagnostic("unknown-argument", Severity.ERROR, message, argument_span, path=path, **near))
+    # Validate the known arguments even if others are unknown, to report all errors at once.
     try:
         instance = model.model_validate({name: item.value for name, item in given.items() if name in fields})
     except ValidationError as error:
-        return Reported(None, (*found, *_describe(error, model, what, given, span, path, said)))
-    return Reported(None if unknown or said else instance, tuple(found))
+        return Reported(None, (*diagnostics, *_describe(error, model, what, given, span, path, reported)))
+    return Reported(None if unknown or reported else instance, tuple(diagnostics))
 
 
-def _decay_elsewhere(fields: Collection[str], name: str, argument: GivenArgument) -> Advice | None:
-    """What ``beta=0.9`` of snnTorch is here; None: it is another argument."""
-    known = next((mine for mine in ("decay", "tau") if mine in fields), None)
-    if name != "beta" or known is None:
+def _advise_on_beta(fields: Collection[str], name: str, argument: GivenArgument) -> Advice | None:
+    """Return the equivalent of ``beta=0.9`` in snnTorch, or None for another argument."""
+    equivalent = next((field for field in ("decay", "tau") if field in fields), None)
+    if name != "beta" or equivalent is None:
         return None
     beta = argument.value
-    number = isinstance(beta, int | float) and 0 <= beta < 1
-    if known == "decay":
-        written = f"decay={beta}"
+    in_range = isinstance(beta, int | float) and 0 <= beta < 1
+    if equivalent == "decay":
+        text = f"decay={beta}"
         return {
-            "help": f"its decay is the beta of snnTorch: write {written}",
-            "fixes": (rename(argument.span, written),),
+            "help": f"use {text}, which is beta in snnTorch",
+            "fixes": (rename(argument.span, text),),
         }
-    written = f"tau={1 / (1 - beta):.6g}" if number else "tau=1/(1 - beta)"
-    hint = f"tau is 1/(1 - beta): write {written}; as in snnTorch, LIF1(decay={beta}) adds its whole input"
-    return {"help": hint, "fixes": (rename(argument.span, written),) if number else ()}
+    text = f"tau={1 / (1 - beta):.6g}" if in_range else "tau=1/(1 - beta)"
+    hint = f"use {text}; LIF1(decay={beta}) does not scale the input, as in snnTorch"
+    return {"help": hint, "fixes": (rename(argument.span, text),) if in_range else ()}
 
 
 def _describe(
@@ -98,34 +101,34 @@ def _describe(
     given: Mapping[str, GivenArgument],
     span: Span,
     path: tuple[str, ...],
-    said: Collection[str],
+    reported: Collection[str],
 ) -> Iterator[Diagnostic]:
-    seen = set(said)
+    seen = set(reported)
     for problem in error.errors(include_url=False):
         name = str(problem["loc"][0]) if problem["loc"] else ""
         if name in seen:
             continue
         seen.add(name)
         if name and name not in given and problem["type"] != "missing":
-            continue  # it follows from another argument, of which the same is said
+            continue  # The value follows from another argument, whose error is reported too.
         letter = argument_name(model, name)
         if problem["type"] == "missing" and any(
             nearest_name(other, [name]) for other in given if other not in argument_fields(model)
         ):
-            continue  # it is there, misspelled, and that is already said
+            continue  # A misspelled name is already reported as unknown.
         if problem["type"] == "missing":
-            mark, hint = _letter(model, name), f"add {name} and its value"
+            mark, hint = _letter(model, name), f"add '{name}' and its value"
             if mark is not None:
-                hint = f"add '{mark}' and a number, e.g. {mark}3" if mark else "write the number right after the name"
-            message = f"{what} needs its {name}"
+                hint = f"add '{mark}' and a number, e.g. {mark}3" if mark else "add the number right after the name"
+            message = f"{what} requires '{name}'"
             yield Diagnostic("missing-argument", Severity.ERROR, message, span, help=hint, path=path)
         elif name:
-            place = given[name].span if name in given else span
-            message, near = f"{letter} of {what} {_must(problem)}", _kinds_like(problem, place)
+            argument_span = given[name].span if name in given else span
+            message, near = f"{letter} of {what} {_must(problem)}", _kinds_like(problem, argument_span)
             if str(problem["input"]).casefold() in {"none", "null"}:
-                near = {"help": "write 'none'", "fixes": ()}
+                near = {"help": "use 'none'", "fixes": ()}
             label = f"got {_shown(problem['input'])}"
-            yield Diagnostic("invalid-argument", Severity.ERROR, message, place, label=label, path=path, **near)
+            yield Diagnostic("invalid-argument", Severity.ERROR, message, argument_span, label=label, path=path, **near)
         else:
             message = f"{what}: {problem['msg'].removeprefix('Value error, ')}"
             shown = ", ".join(f"{key}={_shown(item.value)}" for key, item in given.items())
@@ -133,7 +136,7 @@ def _describe(
 
 
 def argument_name(model: type[BaseModel], name: str) -> str:
-    """How a message names an argument: ``kernel (k…)``, or ``'tau'``."""
+    """Return the name of an argument for messages: ``kernel (k…)`` or ``'tau'``."""
     letter = _letter(model, name)
     if letter is None:
         return f"'{name}'"
@@ -146,17 +149,17 @@ def _letter(model: type[BaseModel], name: str) -> str | None:
 
 
 def _must(problem: ErrorDetails) -> str:
-    """pydantic's "Input should be …" as the rest of a sentence."""
+    """Convert the message of pydantic, "Input should be …", to a predicate, "must be …"."""
     if family := _family(problem):
         return f"must be {'an' if family.__name__[0] in 'AEIOU' else 'a'} {family.__name__.lower()}"
     message = problem["msg"].removeprefix("Value error, ")
-    for said, plainly in _ERROR_SENTENCES.items():
-        message = message.replace(said, plainly)
-    return message if message.startswith("must ") else f"is wrong: {message}"
+    for original, replacement in _ERROR_SENTENCES.items():
+        message = message.replace(original, replacement)
+    return message if message.startswith("must ") else f"is invalid: {message}"
 
 
 def _family(problem: ErrorDetails) -> type[Kind] | None:
-    """The family of kinds that an argument takes, where something else was given."""
+    """Return the family of kinds that an argument requires, if the error is a value of another type."""
     name = str(problem.get("ctx", {}).get("class_name"))
     families = {base.__name__: base for kind in CATALOGUE.values() for base in kind.__mro__ if issubclass(base, Kind)}
     return families.get(name) if problem["type"] == "model_type" else None
@@ -167,7 +170,7 @@ def _kinds_like(problem: ErrorDetails, place: Span) -> Advice:
     if family is None:
         return NO_ADVICE
     names = sorted(name for name, kind in CATALOGUE.items() if issubclass(kind, family))
-    return advice(str(problem["input"]), names, place, f"known: {', '.join(names)}")
+    return advice(str(problem["input"]), names, place, f"expected one of: {', '.join(names)}")
 
 
 def _shown(value: object) -> str:
@@ -176,46 +179,46 @@ def _shown(value: object) -> str:
     return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-# --- arguments that need not be written --------------------------------------------------------------------
+# --- redundant arguments -----------------------------------------------------------------------------------
 
 Some = TypeVar("Some", bound=Kind)
 CACHE_SIZE = 4096
-"""Kinds whose omissions are remembered; networks have a few dozen."""
+"""Number of cached kinds. Networks have a few dozen."""
 
 
 def redundant_arguments(
     kind: Some, settle: Callable[[Some], Some] | None = None, default: Kind | None = None
 ) -> tuple[str, ...]:
-    """The arguments of which each can be left out, so that the same is read.
+    """Return the names of arguments that can be omitted one at a time without changing the kind.
 
     Args:
-        kind: With all its arguments.
-        settle: Fills in what depends on the surroundings.
-        default: Whose arguments fill in for what is left out, where it is of the same kind: the header's neuron.
+        kind: Kind with all its arguments.
+        settle: Function that fills in arguments from the surroundings.
+        default: Neuron of the header, whose arguments are defaults for kinds of its class.
     """
     without: Mapping[str, Some | None] = _without(kind, default)
-    return tuple(name for name, left in without.items() if after_settling(left, settle) == kind)
+    return tuple(name for name, reduced in without.items() if after_settling(reduced, settle) == kind)
 
 
-def after_settling(read: Some | None, settle: Callable[[Some], Some] | None) -> Some | None:
-    """What becomes of what is read in its surroundings; None if nothing does."""
+def after_settling(kind: Some | None, settle: Callable[[Some], Some] | None) -> Some | None:
+    """Return a kind with arguments from its surroundings, or None if it does not fit."""
     try:
-        return read if read is None or settle is None else settle(read)
+        return kind if kind is None or settle is None else settle(kind)
     except (ValidationError, ShapeMismatch):
         return None
 
 
 @lru_cache(CACHE_SIZE)
 def _without(kind: Any, default: Kind | None) -> Mapping[str, Any]:
-    """For each argument, what is read if it is left out; None: it cannot be."""
+    """Return the kind without each of its arguments, or None for required ones."""
     values = dict(kind)
     return {out: with_arguments(type(kind), {n: v for n, v in values.items() if n != out}, default) for out in values}
 
 
 def with_arguments(family: type[Some], given: Mapping[str, Any], default: Kind | None) -> Some | None:
-    """What becomes of the arguments that are written; None: they are not enough."""
-    standing_in = dict(default) if default is not None and type(default).named() is family.named() else {}
+    """Return a kind with the given and default arguments, or None if they are not sufficient."""
+    defaults = dict(default) if default is not None and type(default).named() is family.named() else {}
     try:
-        return family.model_validate({**standing_in, **given})
+        return family.model_validate({**defaults, **given})
     except ValidationError:
         return None

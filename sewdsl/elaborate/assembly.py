@@ -1,4 +1,4 @@
-"""The statements of a file and of what it uses, by what they set."""
+"""Statements of a file and of its used files, by key."""
 
 from __future__ import annotations
 
@@ -17,37 +17,36 @@ from sewdsl.syntax.lexicon import SETTINGS
 Kept = TypeVar("Kept", tree.Setting, tree.Section, tree.BlockDefinition, tree.NeuronDefinition, tree.Body)
 
 OUTPUTS = "outputs"
-"""The setting that names the values that a network gives, in place of a body."""
+"""Setting that names the outputs of a network, instead of a body."""
 
 HEADER = SETTINGS
-"""Keys of a file's header."""
+"""Keys of the settings in a header."""
 
 OWN = ("network", "outputs")
-"""Settings that are about the file itself, and not taken over by a file that uses it."""
+"""Settings that a file does not inherit from used files."""
 
 SECTIONS = ("train",)
-"""Sections of which a file takes over what it does not write itself."""
+"""Sections that a file inherits from used files, setting by setting."""
 
 STUDY = "study"
-"""The section of a file's variants; each file has its own."""
+"""Section of variants, which is not inherited."""
 
 STATEMENTS = ("let", "body", "block", "neuron", "use", "expect", "claim", "allow", *SECTIONS, STUDY)
-"""First words of the other statements."""
+"""Keywords of the other statements."""
 
 
 @dataclass(frozen=True)
 class Assembly:
-    """What the statements say; later ones win over those of used files, never over those of the same file.
+    """Statements of a file, merged with those of used files. Statements of the file take precedence.
 
     Attributes:
-        settings: The header by key.
-        blocks: Definitions by name without white space.
-        allowed: ``allow`` lines of the file itself; of a compiled one, those that took something back.
-        own: Names of the blocks of the file itself, without those of used files.
-        unread: Names of blocks and neurons, and keys of settings, whose statements have syntax errors: nothing is known
-            of them.
-        networks: Paths, as written, of used files with a body, which is not taken over.
-        whole: Whether all used files can be had; if not, what is not known may be in one of them.
+        settings: Header by key.
+        blocks: Block definitions by name without white space.
+        allowed: ``allow`` lines of the file. After compilation, only those that suppressed something.
+        own: Names of the blocks of the file, without those of used files.
+        unread: Names of blocks and neurons, and keys of settings, whose statements have syntax errors.
+        networks: Paths, as written, of used files with a body, which is not inherited.
+        whole: Whether all used files could be read. Otherwise unknown names may be defined in one of them.
     """
 
     settings: Mapping[str, tree.Setting] = field(default_factory=dict)
@@ -66,13 +65,13 @@ class Assembly:
 
     @property
     def outputs(self) -> tuple[tree.Call, ...]:
-        """The names of the values that the network gives, as ``outputs`` says; none: it gives what its body does."""
+        """Calls in ``outputs``, which name the outputs. Empty if the output is that of the body."""
         setting = self.settings.get(OUTPUTS)
         return () if setting is None else tuple(value for value in setting.values if isinstance(value, tree.Call))
 
     @property
     def expression(self) -> tree.Sequence | None:
-        """What the network gives: its body, or all its outputs side by side, as if they were merged."""
+        """Expression of the body, or a merge of all ``outputs``."""
         setting = self.settings.get(OUTPUTS)
         if self.body is not None or setting is None:
             return self.body.expression if self.body is not None else None
@@ -82,12 +81,13 @@ class Assembly:
 
 
 def assemble(document: tree.Document, use: Callable[[tree.Use], Assembly | None]) -> Reported[Assembly]:
-    """Collects the statements of a document; says which of them occur twice or mean nothing.
+    """Collect the statements of a document, and report duplicate and unknown ones.
 
     Args:
-        use: Gives the assembly of a used file, or None where it cannot be had.
+        use: Function that returns the assembly of a used file, or None if it cannot be read.
     """
     used, own, statements = Assembly(), _Statements(), document.statements
+    # Collect used files first: their order relative to other statements has no meaning.
     for statement in statements:
         if isinstance(statement, tree.Use):
             used = _take_over(used, use(statement), statement.path.text)
@@ -113,7 +113,7 @@ def assemble(document: tree.Document, use: Callable[[tree.Use], Assembly | None]
 
 
 def _take_over(result: Assembly, used: Assembly | None, path: str) -> Assembly:
-    """Adds what a used file gives; where it cannot be had, none of its settings is known."""
+    """Add the inherited statements of a used file. If it cannot be read, all settings count as unread."""
     if used is None:
         return replace(result, whole=False, unread=result.unread.union(HEADER))
     return replace(
@@ -130,7 +130,7 @@ def _take_over(result: Assembly, used: Assembly | None, path: str) -> Assembly:
 
 @dataclass
 class _Statements:
-    """The statements of one file that have a key, of each the first; what is wrong with them is reported."""
+    """First statement of each key in one file. Duplicates are reported."""
 
     settings: dict[str, tree.Setting] = field(default_factory=dict)
     blocks: dict[str, tree.BlockDefinition] = field(default_factory=dict)
@@ -144,28 +144,28 @@ class _Statements:
             case tree.Setting(key=key) if key.text not in HEADER:
                 self._report_unknown("setting", key, HEADER)
             case tree.Setting(key=key):
-                self._put(self.settings, key.text, statement, f"'{key.text}' is set")
+                self._put(self.settings, key.text, statement, f"setting '{key.text}'")
             case tree.Section(name=name) if name.text not in (*SECTIONS, STUDY):
                 self._report_unknown("section", name, (*SECTIONS, STUDY))
             case tree.Section(name=name):
-                self._put(self.sections, name.text, statement, f"section '{name.text}' is written")
+                self._put(self.sections, name.text, statement, f"section '{name.text}'")
             case tree.BlockDefinition(name=name):
-                self._put(self.blocks, name.plain or "", statement, f"block '{block_title(statement)}' is defined")
+                self._put(self.blocks, name.plain or "", statement, f"block '{block_title(statement)}'")
             case tree.NeuronDefinition(name=name):
-                self._put(self.neurons, name.text, statement, f"neuron '{name.text}' is defined")
+                self._put(self.neurons, name.text, statement, f"neuron '{name.text}'")
             case tree.Body():
-                self._put(self.bodies, "body", statement, "'body' is written")
+                self._put(self.bodies, "body", statement, "'body'")
 
     def _report_unknown(self, what: str, word: tree.Word, known: tuple[str, ...]) -> None:
         if word.text == "give":
-            hint = "a block with braces says what it gives: block NAME { give … }"
-            self.reporter.report("unknown-setting", "'give' is in no block", word.span, help=hint)
+            hint = "use 'give' only between the braces of a block: block NAME { give … }"
+            self.reporter.report("unknown-setting", "'give' outside a block", word.span, help=hint)
             return
-        near = advice(word.text, (*known, *STATEMENTS), word.span, f"{what}s: {', '.join(known)}")
+        near = advice(word.text, (*known, *STATEMENTS), word.span, f"expected one of: {', '.join(known)}")
         self.reporter.report("unknown-setting", f"unknown {what} '{word.text}'", word.span, **near)
 
     def _put(self, table: dict[str, Kept], key: str, statement: Kept, what: str) -> None:
-        """Keeps the first statement of each key; another is reported."""
+        """Add a statement, or report it as a duplicate."""
         first = table.setdefault(key, statement)
         if first is statement:
             return
@@ -174,13 +174,14 @@ class _Statements:
         span = statement.span
         if isinstance(statement, tree.BlockDefinition | tree.NeuronDefinition):
             span = statement.name.span
-        self.reporter.report(code, f"{what} twice", span, help=f"the first is in line {first.span.line}")
+        hint = f"remove one of them; the first is on line {first.span.line}"
+        self.reporter.report(code, f"duplicate {what}", span, help=hint)
 
 
 def _over(used: tree.Section | None, own: tree.Section) -> tree.Section:
-    """A file's own section over that of a used file, key by key."""
+    """Merge a section with that of a used file. Settings of the file take precedence."""
     if used is None:
         return own
     keys = {setting.key.text for setting in own.settings}
-    kept = tuple(setting for setting in used.settings if setting.key.text not in keys)
-    return replace(own, on=own.on or used.on, settings=(*kept, *own.settings))
+    inherited = tuple(setting for setting in used.settings if setting.key.text not in keys)
+    return replace(own, on=own.on or used.on, settings=(*inherited, *own.settings))

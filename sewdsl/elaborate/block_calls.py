@@ -1,4 +1,4 @@
-"""Calls of blocks: the values of the parameters, and what ``g`` and ``SN`` mean inside."""
+"""Binding of block calls: parameter values, and the meaning of ``g`` and ``SN`` in the block."""
 
 from __future__ import annotations
 
@@ -30,23 +30,25 @@ Family = TypeVar("Family", bound=Kind)
 
 
 def block_title(definition: BlockDefinition) -> str:
-    """The block's name as defined: ``SEW Block``."""
+    """Return the name of a block as defined: ``SEW Block``."""
     return " ".join(part.text for part in definition.name.parts if isinstance(part, Word))
 
 
 def block_key(definition: BlockDefinition) -> str:
-    """The same in a ``state_dict`` key, without its number: ``sew_block``."""
+    """Return the name of a block in ``state_dict`` keys, without its number: ``sew_block``."""
     return re.sub(r"\W+", "_", block_title(definition)).lower()
 
 
 @dataclass(frozen=True)
 class Binding:
-    """What a call says of the inside of a block, wherever it comes by.
+    """Meaning of names inside a called block.
 
     Attributes:
-        stated: What an enclosing call says that ``SN`` means.
-        scope: A number that calls with the same values of the parameters share.
-        arguments: The values of the parameters, as a way shows them: ``c128s2``.
+        stated: Neuron set by ``SN=`` in this or an enclosing call.
+        join: Meaning of ``g``.
+        scope: Number shared by calls with equal parameter values.
+        title: Name of the block as defined.
+        arguments: Parameter values for paths in diagnostics: ``c128s2``.
     """
 
     stated: Activation | None
@@ -58,7 +60,7 @@ class Binding:
 
 
 class BlockCalls:
-    """Binds the calls of one text."""
+    """Cache of the bindings of one source."""
 
     def __init__(self, default: Activation | None, reporter: Reporter, kinds: NeuronKinds) -> None:
         self._kinds = kinds
@@ -70,14 +72,15 @@ class BlockCalls:
     def frame(
         self, key: str, name: str, outer: CallFrame, binding: Binding, nearest: Activation | None, line: int
     ) -> CallFrame:
-        """The frame of a block's expression.
+        """Return the frame of a block's expression.
 
         Args:
-            name: The part of its nodes' names that they share: ``sew_block1``.
-            nearest: The activation nearest before, which ``SN`` means where nothing is stated.
-            line: Where the user's text calls a block of its own; else 0.
+            name: Common part of the names of its nodes: ``sew_block1``.
+            nearest: Nearest preceding activation, the meaning of ``SN`` if no neuron is set.
+            line: Line of the call if user code calls a block of its own, else 0.
         """
         step = PathStep("block", binding.title, name, arguments=binding.arguments, line=line)
+        # A block does not see the named values of its caller.
         return replace(
             outer.inside(step),
             parameters=binding.parameters,
@@ -99,22 +102,21 @@ class BlockCalls:
         before: Signal | None,
         budget: Budget,
     ) -> Binding | None:
-        """What a call says of the inside of its block; worked out once for the same surroundings.
+        """Return the binding of a call, computed once for equal surroundings.
 
         Args:
-            before: What flows into the block; None where that is broken.
+            before: Signal that flows into the block, or None after an error.
 
         Returns:
-            None where a default has no value: that of ``c=in`` if what comes before is broken, or one that is reported
-            in the definition.
+            None if a default has no value, because of an error before the call or in the definition.
 
         Raises:
-            InvalidText: an argument is wrong, or the block calls itself.
+            InvalidText: If an argument is invalid or the block calls itself.
         """
         if key in outer.calls:
             chain = " > ".join([*outer.calls[outer.calls.index(key) :], key])
             path = outer.where(call.span.text)
-            message, hint = f"the block calls itself: {chain}", "nothing would end it"
+            message, hint = f"recursive block: {chain}", "remove the recursive call; use a repeat for several copies"
             raise self._reporter.refuse("recursive-block", message, call.span, help=hint, path=path)
         channels = before.channels if before is not None else None
         neuron = outer.neuron or nearest
@@ -122,92 +124,96 @@ class BlockCalls:
         if surroundings not in self._bindings:
             budget.spend_on_call(len(call.span.text), len(definition.parameters))
             self._bindings[surroundings] = "problem"
-            self._neurons.append(neuron)  # so that its id is not given to another
+            # Keep a reference: CPython reuses the id of a deleted object.
+            self._neurons.append(neuron)
             self._bindings[surroundings] = self._binding(call, definition, replace(outer, neuron=neuron), before)
-        found = self._bindings[surroundings]
-        if found == "problem":
+        binding = self._bindings[surroundings]
+        if binding == "problem":
             raise InvalidText
-        return found
+        return binding
 
     def forget_problems(self) -> None:
-        """Has what is wrong with a call reported again when it comes by again."""
+        """Remove failed bindings from the cache, so that their errors are reported again."""
         self._bindings = {key: bound for key, bound in self._bindings.items() if bound != "problem"}
 
     def _binding(
         self, call: Call | MergeOf, definition: BlockDefinition, outer: CallFrame, before: Signal | None
     ) -> Binding | None:
         path = outer.where(call.span.text)
-        given = self._arguments(call, definition, outer, path)
-        stated = self._family(given.pop(OWN_NEURON, None), Activation, path) or outer.stated
-        join = self._family(given.pop(OWN_JOIN, None), Join, path) or outer.join
-        parameters = self._parameters(call, definition, given, before, path)
+        arguments = self._arguments(call, definition, outer, path)
+        stated = self._family(arguments.pop(OWN_NEURON, None), Activation, path) or outer.stated
+        join = self._family(arguments.pop(OWN_JOIN, None), Join, path) or outer.join
+        parameters = self._parameters(call, definition, arguments, before, path)
         if parameters is None:
             return None
-        values = tuple((parameter, repr(value)) for parameter, value in parameters.items())  # 1.0 is not 1 here
+        # repr() distinguishes 1.0 from 1: formulas reject the float.
+        values = tuple((parameter, repr(value)) for parameter, value in parameters.items())
         scope = self._scopes.setdefault(values, len(self._scopes) + 1)
-        arguments = "".join(f"{letter}{number_text(value)}" for letter, value in parameters.items())
-        return Binding(stated, join, parameters, scope, block_title(definition), arguments)
+        shown = "".join(f"{letter}{number_text(value)}" for letter, value in parameters.items())
+        return Binding(stated, join, parameters, scope, block_title(definition), shown)
 
     def _parameters(
         self,
         call: Call | MergeOf,
         definition: BlockDefinition,
-        given: dict[str, GivenArgument],
+        arguments: dict[str, GivenArgument],
         before: Signal | None,
         path: tuple[str, ...],
     ) -> dict[str, float] | None:
+        """Return the values of all parameters: arguments, or else defaults."""
         values: dict[str, float] = {}
         for parameter in definition.parameters:
-            if parameter.name in given:
-                value, span = given[parameter.name].value, given[parameter.name].span
+            if parameter.name in arguments:
+                value, span = arguments[parameter.name].value, arguments[parameter.name].span
                 if not isinstance(value, int | float) or isinstance(value, bool):
-                    raise self._invalid(f"'{parameter.name}' must be a number, not '{span.text}'", span, path)
+                    raise self._invalid(f"'{parameter.name}' must be a number, got '{span.text}'", span, path)
                 values[parameter.name] = value
-            elif (number := default_number(parameter)) is not None:
-                values[parameter.name] = number
+            elif (default := default_number(parameter)) is not None:
+                values[parameter.name] = default
             elif parameter.default == Parameter(INPUT_CHANNELS_DEFAULT):
                 if before is None:
                     return None
                 values[parameter.name] = before.channels
             elif parameter.default is not None:
-                return None  # the definition is wrong, which is reported there
+                return None  # The error is reported at the definition.
             else:
-                message = f"{block_title(definition)} needs its '{parameter.name}'"
+                message = f"'{block_title(definition)}' requires '{parameter.name}'"
                 hint = f"write {block_title(definition)} ({parameter.name}32)"
                 raise self._reporter.refuse("missing-argument", message, call.span, help=hint, path=path)
         return values
 
-    def _family(self, given: GivenArgument | None, family: type[Family], path: tuple[str, ...]) -> Family | None:
-        if given is None or isinstance(given.value, family):
-            return given.value if given else None
-        what = "a join such as ADD" if family is Join else "a neuron such as IF"
+    def _family(self, argument: GivenArgument | None, family: type[Family], path: tuple[str, ...]) -> Family | None:
+        if argument is None or isinstance(argument.value, family):
+            return argument.value if argument else None
+        expected = "a join" if family is Join else "a neuron"
         names = sorted(self._kinds.names(family))
-        hint = f"known: {', '.join(names)}"
-        message = f"'{given.span.text}' is not {what}"
-        raise self._reporter.refuse("wrong-kind", message, given.span, help=hint, path=path)
+        hint = f"expected one of: {', '.join(names)}"
+        message = f"expected {expected}, got '{argument.span.text}'"
+        raise self._reporter.refuse("wrong-kind", message, argument.span, help=hint, path=path)
 
     def _arguments(
         self, call: Call | MergeOf, definition: BlockDefinition, outer: CallFrame, path: tuple[str, ...]
     ) -> dict[str, GivenArgument]:
-        """Every argument by name: ``c128s2`` gives c and s."""
+        """Return the arguments of a call by name: ``c128s2`` has c and s."""
         names = [parameter.name for parameter in definition.parameters]
-        given: dict[str, GivenArgument] = {}
+        arguments: dict[str, GivenArgument] = {}
         for argument in call.arguments:
             for name, value in self._split(argument, definition, outer, path):
                 if name not in {*names, OWN_JOIN, OWN_NEURON}:
-                    known = f"its arguments: {listed([*names, OWN_JOIN, OWN_NEURON])}"
-                    message = f"{block_title(definition)} has no argument '{name}'"
+                    known = f"known arguments: {listed([*names, OWN_JOIN, OWN_NEURON])}"
+                    message = f"'{block_title(definition)}' has no argument '{name}'"
                     near = advice(name, names, value.span, known)
                     raise self._reporter.refuse("unknown-argument", message, value.span, path=path, **near)
-                if name in given:
-                    message = f"'{name}' is given twice"
-                    raise self._reporter.refuse("duplicate-argument", message, value.span, help="keep one", path=path)
-                given[name] = value
-        return given
+                if name in arguments:
+                    message, hint = f"duplicate argument '{name}'", "remove one of them"
+                    raise self._reporter.refuse("duplicate-argument", message, value.span, help=hint, path=path)
+                arguments[name] = value
+        return arguments
 
     def _split(
         self, argument: Argument, definition: BlockDefinition, outer: CallFrame, path: tuple[str, ...]
     ) -> Iterator[tuple[str, GivenArgument]]:
+        """Yield the names and values of an argument, which can be several compact ones."""
         value = argument.value
         reader = ValueReader(self._reporter, path, outer.parameters, outer.neuron, self._kinds)
         try:
@@ -220,21 +226,21 @@ class BlockCalls:
                 for piece in split_arguments(spelled.text):
                     yield piece.letter, GivenArgument(piece.value, spelled.at(piece.start, piece.end))
             else:
-                message = f"'{argument.span.text}' is not an argument of {block_title(definition)}"
+                message = f"expected an argument of '{block_title(definition)}', got '{argument.span.text}'"
                 raise self._invalid(message, argument.span, path, _usage(definition))
         except CompactError as error:
-            message = f"'{argument.span.text}' is not an argument of {block_title(definition)}: {error}"
+            message = f"expected an argument of '{block_title(definition)}', got '{argument.span.text}': {error}"
             raise self._invalid(message, argument.span, path, _usage(definition)) from error
 
     def _value(self, value: Value, reader: ValueReader) -> Any:
-        """A named argument; a bare neuron of the header's kind takes the header's arguments."""
-        made = reader.read(value)
+        """Return the value of a named argument. Neurons of the header's kind inherit its arguments."""
+        result = reader.read(value)
         default = self._default
-        alike = default is not None and isinstance(made, Kind) and made.named() is default.named()
+        alike = default is not None and isinstance(result, Kind) and result.named() is default.named()
         if default is not None and isinstance(value, Call) and alike:
             own = {argument.name for argument in value.arguments}
-            return made.replace(**{name: item for name, item in default if name not in own})
-        return made
+            return result.replace(**{name: item for name, item in default if name not in own})
+        return result
 
     def _invalid(self, message: str, span: Span, path: tuple[str, ...], hint: str = "") -> InvalidText:
         return self._reporter.refuse("invalid-argument", message, span, path=path, help=hint)

@@ -1,4 +1,4 @@
-"""Where the elaborator is: what names mean here, and the way here."""
+"""Scope and call path of the elaborator."""
 
 from __future__ import annotations
 
@@ -15,17 +15,21 @@ from sewdsl.source import Span
 
 @dataclass(frozen=True)
 class CallFrame:
-    """The surroundings of a sequence.
+    """Scope of a sequence.
 
     Attributes:
-        scope: A number that frames with the same parameters of the same walk share.
-        neuron: What ``SN`` means here; None: the activation nearest before.
-        stated: What the header or an enclosing call says that ``SN`` means.
-        prefix: The keys of the steps of the path, each followed by a dot.
-        site: Inside a block of the shipped library, the call in the user's text.
-        names: The named values that sequences may begin with.
-        ordinals: How often each key was used in this sequence so far.
-        taken: The names given in this sequence.
+        join: Meaning of ``g``.
+        neuron: Meaning of ``SN``. None means the nearest preceding activation.
+        stated: Neuron set by the header or by an enclosing call.
+        parameters: Parameter values of the enclosing block.
+        scope: Number shared by frames of one walk with equal parameters.
+        path: Steps from the body to the sequence.
+        prefix: Keys of the steps of the path, each followed by a dot.
+        calls: Names of the enclosing blocks, outermost first.
+        site: Call in the user's source, if the sequence is in a shipped block.
+        names: Named values that sequences can start with.
+        ordinals: Number of uses of each key in this sequence so far.
+        taken: Names of nodes and steps in this sequence.
     """
 
     join: Join
@@ -42,7 +46,7 @@ class CallFrame:
     taken: set[str] = field(default_factory=set)
 
     def inside(self, step: PathStep) -> CallFrame:
-        """The frame of a sequence one step further in."""
+        """Return the frame of a nested sequence."""
         path, prefix = (*self.path, step), f"{self.prefix}{step.key}."
         return CallFrame(
             self.join, self.neuron, self.stated, self.parameters, self.scope, path, prefix, self.calls, self.site,
@@ -50,20 +54,20 @@ class CallFrame:
         )  # fmt: skip
 
     def with_names(self, names: Mapping[str, NamedValue]) -> CallFrame:
-        """The same frame with other named values, whose names no node of this sequence gets."""
+        """Return a copy with other named values. Their names are reserved in this sequence."""
         return replace(self, names=names, taken=self.taken.union(value_keys(names).values()))
 
     def name(self, key: str) -> str:
-        """A name of this sequence that no other has: ``conv2``, the second convolution."""
+        """Return a new unique name in this sequence: ``conv2`` for the second convolution."""
         while True:
             self.ordinals[key] += 1
             name = f"{key}{self.ordinals[key]}"
-            if name not in self.taken:  # a block called 'conv1' and the 11th 'conv' would meet at conv11
+            if name not in self.taken:  # The first call of a block 'conv1' and the 11th 'conv' would both be conv11.
                 self.taken.add(name)
                 return name
 
     def call(self, key: str, operands: Sequence[str]) -> tuple[str, list[PathStep]]:
-        """The name of a call of a block with this key, and the steps to its operands, which begin with that."""
+        """Return the name of a block call, and the steps to its operands."""
         while True:
             name = self.name(key)
             keys = [f"{name}_{operand}" for operand in operands]
@@ -72,28 +76,29 @@ class CallFrame:
                 return name, [PathStep("value", *pair) for pair in zip(operands, keys, strict=True)]
 
     def operands(self, names: Sequence[str], *, loop: bool = False) -> list[PathStep]:
-        """The steps into the operands of a merge; the first merge of a sequence with such operands has no number.
+        """Return the steps to the operands of a merge.
 
         Args:
-            loop: Whether they are the body and the feedback of a loop.
+            loop: Whether the operands are the body and the feedback of a loop.
         """
         while True:
             self.ordinals[names[0]] += 1
-            number = self.ordinals[names[0]]
-            keys = [f"{name}{'_' * name[-1].isdigit()}{number}" if number > 1 else name for name in names]
+            ordinal = self.ordinals[names[0]]
+            # The first merge has no number, so that the usual keys are ``branch`` and ``shortcut``.
+            keys = [f"{name}{'_' * name[-1].isdigit()}{ordinal}" if ordinal > 1 else name for name in names]
             if not self.taken.intersection(keys):
                 self.taken.update(keys)
                 return [
-                    PathStep("branch" if place == 0 else "shortcut", name, key)
+                    PathStep("branch" if index == 0 else "shortcut", name, key)
                     if tuple(names) == JOIN_OPERANDS
-                    else PathStep("loop" if loop else "operand", name, key, place + 1, len(names))
-                    for place, (name, key) in enumerate(zip(names, keys, strict=True))
+                    else PathStep("loop" if loop else "operand", name, key, index + 1, len(names))
+                    for index, (name, key) in enumerate(zip(names, keys, strict=True))
                 ]
 
     def node_name(self, key: str) -> str:
-        """The unique name of a new node with this key: ``repeat1.3.sew_block1.branch.conv2``."""
+        """Return the unique name of a new node: ``repeat1.3.sew_block1.branch.conv2``."""
         return self.prefix + self.name(key)
 
     def where(self, text: str) -> tuple[str, ...]:
-        """The way to a text, as diagnostics print it."""
+        """Return the path to a text for diagnostics."""
         return ("body", *(step.where for step in self.path), text)

@@ -1,4 +1,4 @@
-"""Compact arguments, ``32k3s1`` after ``c`` or ``c128s2`` in parentheses, and names with their ``$(…)`` filled in."""
+"""Compact arguments, e.g. ``32k3s1`` after ``c`` or ``c128s2`` in parentheses, and evaluation of names."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _PIECE = re.compile(rf"([A-Za-z_]*)({NUMBER})")
 _STARTS_LIKE_ARGUMENTS = re.compile(r"[A-Za-z]?[0-9]")
 
 Value = int | float | tuple[int | float, int | float]
-"""A number, or two as in ``3x5``; which of them an argument takes is what its kind says."""
+"""Number, or two numbers as in ``3x5``."""
 
 
 @dataclass(frozen=True)
 class CompactArgument:
-    """A letter and its value, with their offsets in the text."""
+    """Letter and value of an argument, with their offsets in the text."""
 
     letter: str
     value: Value
@@ -36,11 +36,11 @@ class CompactArgument:
 
 
 class CompactError(Exception):
-    """Raised where a text is not letters and numbers in turn.
+    """Error for a text that does not alternate between letters and numbers.
 
     Attributes:
-        start: Offset of what does not belong.
-        end: Offset after it.
+        start: Start offset of the invalid part.
+        end: End offset of the invalid part.
     """
 
     def __init__(self, message: str, start: int, end: int) -> None:
@@ -49,28 +49,28 @@ class CompactError(Exception):
 
 
 def split_arguments(text: str, start: int = 0) -> list[CompactArgument]:
-    """Letters and numbers in turn, from an offset to the end: ``32k3s1`` is '' 32, k 3, s 1.
+    """Split compact arguments from an offset to the end: ``32k3s1`` is '' 32, k 3, s 1.
 
     Raises:
-        CompactError: something else is there.
+        CompactError: If the text has another form.
     """
-    found = []
+    arguments = []
     while start < len(text):
         match = _PIECE.match(text, start)
         if not match:
             rest = text[start:]
             raise CompactError(
-                f"'{rest}' has no number" if rest.isalpha() else f"'{rest}' is not understood", start, len(text)
+                f"'{rest}' has no number" if rest.isalpha() else f"cannot read '{rest}'", start, len(text)
             )
-        height, *width = (float(number) if "." in number else int(number) for number in match[2].split("x"))
+        height, *width = (float(digits) if "." in digits else int(digits) for digits in match[2].split("x"))
         value = (height, width[0]) if width else height
-        found.append(CompactArgument(match[1], value, match.start(), match.end()))
+        arguments.append(CompactArgument(match[1], value, match.start(), match.end()))
         start = match.end()
-    return found
+    return arguments
 
 
 def longest_symbol(text: str, symbols: Collection[str]) -> str | None:
-    """The longest symbol that a word begins with and that arguments, or nothing, follow; None: no such."""
+    """Return the longest symbol at the start of a word, followed by arguments or nothing, if any."""
     longest = max(map(len, symbols), default=0)
     for length in range(min(len(text), longest), 0, -1):
         head, rest = text[:length], text[length:]
@@ -80,25 +80,25 @@ def longest_symbol(text: str, symbols: Collection[str]) -> str | None:
 
 
 def is_complete(text: str, kind: type[Kind]) -> bool:
-    """Whether a text after a kind's name is made of its letters, each once, and has all that are required."""
+    """Return whether a text after the name of a kind has all required letters, and each letter at most once."""
     letters = kind.letters()
     required = [argument for argument in letters.values() if kind.model_fields[argument].is_required()]
     try:
-        found = split_arguments(text)
+        pieces = split_arguments(text)
     except CompactError:
         return False
-    names = [letters.get(piece.letter) for piece in found]
+    names = [letters.get(piece.letter) for piece in pieces]
     return None not in names and len(set(names)) == len(names) and set(required) <= set(names)
 
 
 @dataclass(frozen=True)
 class FilledName:
-    """A name's text without white space.
+    """Name with the values of its interpolations, without white space.
 
     Attributes:
-        text: ``SEWBlock``, ``c32k3s1``.
-        pieces: Where each part begins in ``text``, its span, and whether its characters are the user's own.
-        gaps: Offsets in ``text`` at which the user wrote white space.
+        text: Text of the name, e.g. ``SEWBlock`` or ``c32k3s1``.
+        pieces: For each part the offset in ``text``, the span, and whether the part is literal text.
+        gaps: Offsets in ``text`` of white space in the source.
     """
 
     text: str
@@ -107,7 +107,7 @@ class FilledName:
     span: Span
 
     def at(self, start: int, end: int) -> Span:
-        """The characters that represent a part of the text."""
+        """Return the span in the source for a part of the text."""
         first, last = self._piece(start), self._piece(max(start, end - 1))
         begin = first[1].start + (start - first[0] if first[2] else 0)
         stop = last[1].start + end - last[0] if last[2] else last[1].end

@@ -1,4 +1,4 @@
-"""The walk over an expression that creates the nodes, and the count of nodes that precedes it."""
+"""Walk over an expression that creates the nodes, and count of the nodes before it."""
 
 from __future__ import annotations
 
@@ -28,31 +28,31 @@ from sewdsl.syntax.lexicon import IDENTITY, OWN_JOIN, OWN_NEURON
 from sewdsl.syntax.tree import Alternative, BlockDefinition, Call, Item, Let, MergeOf, Number, Repeat, Sequence
 
 Place = int | None
-"""Index of the node whose output flows on; None after something broken."""
+"""Index of the node whose output is the current value. None after an error."""
 
 
 MAX_ROUNDS = 8
-"""How often a loop is walked before what it feeds back is taken for any real numbers."""
+"""Maximum number of walks over a loop. After that, its feedback is assumed to be real."""
 PATH_PER_STEP = 16
-"""Steps of the way to an item that take another one of the budget."""
+"""Length of the path to an item that costs one more step of the budget."""
 MAX_WIDENINGS = 500
-"""How often, in a text, what is fed back may be found to be more than it was taken for; then it is real at once."""
+"""Maximum number of widened ranges of feedback in one source. Further loops assume real feedback at once."""
 
 PLACEHOLDER = "…"
-"""Represents arguments in a hint."""
+"""Placeholder for arguments in help texts."""
 
 
 class ExpansionLimitExceeded(Exception):
-    """Raised where the expansion passes a limit; reported. Nothing after it can be said."""
+    """Error for an expansion that exceeds a limit, which is already reported."""
 
 
 class Walker:
-    """Walks one body.
+    """Walk over one body that creates its nodes.
 
     Args:
-        calls: Finds the op of a call, knows what names mean, and reports; the limits are its reporter's.
-        budget: Where the work is counted; None: as much as the limits allow.
-        expanded: Blocks whose expressions need not be walked again; None: a block is walked wherever it is called.
+        calls: Resolver of calls. The walk uses its vocabulary, and its reporter with the limits.
+        budget: Work budget, shared by the walks of a source. None allows the maximum for the limits.
+        expanded: Names of blocks that are already walked and can be skipped. None walks blocks in every call.
     """
 
     def __init__(
@@ -68,48 +68,53 @@ class Walker:
         self._budget = budget or Budget.of(self._limits)
         self._expanded = expanded
         self._nearest: Activation | None = None
-        self._unsure = False  # whether an activation may be where something is not understood
+        self._unsure = False  # whether an unknown item may be an activation
         self._ops: dict[tuple[object, ...], tuple[Op | None, Activation | None, Activation | None]] = {}
         self._misfits: set[Diagnostic] = set()
-        self._types_only = False  # whether only shapes are looked for: what is fed back may be left out
-        self._guessing = False  # whether one of them is guessed: then nothing is wrong yet
+        self._types_only = False  # whether the walk only infers shapes, and may omit feedback
+        self._guessing = False  # whether a shape is guessed, so that errors may be wrong
         self._widenings = 0
-        self._shapes: dict[tuple[object, ...], dict[str, Signal]] = {}  # of named values, by what flows into them
-        self._fed: dict[tuple[object, ...], dict[str, Signal]] = {}  # what is fed back in them, likewise
-        self._read_lets: dict[int, tuple[Let, ...]] = {}  # those that something reads, by the expression that is given
+        self._shapes: dict[tuple[object, ...], dict[str, Signal]] = {}  # shapes of named values, by _inflow()
+        self._fed: dict[tuple[object, ...], dict[str, Signal]] = {}  # signals of their feedback, by _inflow()
+        self._read_lets: dict[int, tuple[Let, ...]] = {}  # used definitions, by the id of the expression
 
     def sequence(self, sequence: Sequence, at: Place, frame: CallFrame) -> Place:
-        """Makes the nodes of a sequence after a place, or after the named value that it begins with."""
-        early = False  # whether it begins with a name that is read through the delay after it
-        for number, item in enumerate(sequence.items):
+        """Create the nodes of a sequence, and return its place.
+
+        Args:
+            at: Place of the input, unless the sequence starts with a named value.
+        """
+        early = False  # whether the sequence starts with a name that the delay after it reads
+        for index, item in enumerate(sequence.items):
             name = value_name(item) if frame.names else None
             before, begin = at, len(self._builder.nodes)
             if name is not None and name in frame.names:
-                following = sequence.items[1] if number == 0 and len(sequence.items) > 1 else None
-                at = before = self._read(item, name, following, frame, first=number == 0)
-                early = number == 0 and at is not None and not frame.names[name].computed
-            elif number == 1 and before is not None and early:
+                following = sequence.items[1] if index == 0 and len(sequence.items) > 1 else None
+                at = before = self._read(item, name, following, frame, first=index == 0)
+                early = index == 0 and at is not None and not frame.names[name].computed
+            elif index == 1 and before is not None and early:
                 begin = before
             else:
                 at = self._item(item, at, frame)
                 if at is None and self._guessing:
                     at = before
-            if frame.site is None:  # nobody edits the library, and most items of a large network are in it
+            # Record user code only, for editors: most items of a large network are in shipped blocks.
+            if frame.site is None:
                 visit = Expansion(item.span, frame.path, before, begin, len(self._builder.nodes), at)
                 self._builder.visits.append(visit)
         return at
 
     def scope(self, lets: tuple[Let, ...], expression: Sequence, at: Place, frame: CallFrame) -> Place:
-        """Makes the nodes of a file, or of a block: its named values in order, then what it gives.
+        """Create the nodes of a file or a block: its named values in order, then its output.
 
         Args:
-            at: What flows in: sequences that do not begin with a name begin there.
-            frame: The surroundings of all; its names, those of operands, can be read too.
+            at: Input of sequences that do not start with a name.
+            frame: Frame of the scope, with the operands of a block as names.
         """
         if not lets:
             return self.sequence(expression, at, frame)
         read, live = self._read_lets.get(id(expression)), set[str]()
-        if read is None:  # for the first time, also what nothing reads is looked at
+        if read is None:  # The first walk includes unused values, to report their errors.
             live = live_names(lets, expression)
             self._read_lets[id(expression)] = tuple(let for let in lets if let.name.text in live)
         else:
@@ -120,7 +125,7 @@ class Walker:
     def named(
         self, lets: tuple[Let, ...], expression: Sequence, outputs: Iterable[Call], at: Place, frame: CallFrame
     ) -> list[Place]:
-        """Makes the nodes of named values; the places of some of them."""
+        """Create the nodes of named values, and return the places of the outputs."""
         dead = {let.name.text for let in lets} - live_names(lets, expression)
         names = self._values(lets, dead, at, frame)
         values = [names.get(call.name.plain or "") for call in outputs]
@@ -129,137 +134,135 @@ class Walker:
     def _values(
         self, lets: tuple[Let, ...], dead: Collection[str], at: Place, frame: CallFrame
     ) -> dict[str, NamedValue]:
-        """Makes the nodes of named values, in order, and closes the loops in which they read each other through delays.
-
-        What a delay gives has to have a type before what it delays is computed. So they are computed several times:
-        first until all shapes are known, then with the ranges that were found, until these stay the same.
+        """Create the nodes of named values in order, and close the loops between them.
 
         Args:
-            dead: Names of those that leave no nodes.
+            dead: Names of unused values, whose nodes are removed.
         """
         early = early_names(lets) - {*dead} if at is not None else set[str]()
         if not early:
             return self._named(lets, dead, at, frame, {})
-        mark, nearest, said = self._builder.mark(), self._nearest, len(self._reporter.found)
+        # A delay needs a signal before its source exists. So walk several times: first until all shapes are known, then
+        # until the value ranges do not change.
+        mark, nearest, reported = self._builder.mark(), self._nearest, len(self._reporter.found)
         key = self._inflow(lets, at, frame)
         if self._types_only or key not in self._fed:
             names = self._shaped(lets, dead, at, frame, early)
-            if self._types_only or len(self._reporter.found) > said:
+            if self._types_only or len(self._reporter.found) > reported:
                 return names
             assumed = {name: self._first_fed(self._builder.signal(names[name].place or 0)) for name in early}
         else:
             assumed = self._fed[key]
         for round_ in count(1):
-            self._again(mark, nearest)
+            self._restart(mark, nearest)
             names = self._named(lets, dead, at, frame, assumed)
-            if len(self._reporter.found) > said or any(names[name].place is None for name in early):
+            if len(self._reporter.found) > reported or any(names[name].place is None for name in early):
                 return names
-            found = {name: self._builder.signal(names[name].place or 0) for name in early}
-            if all(self._settled(found[name], assumed[name]) for name in early):
+            inferred = {name: self._builder.signal(names[name].place or 0) for name in early}
+            if all(self._settled(inferred[name], assumed[name]) for name in early):
                 break
-            assumed = {name: self._widened(found[name], assumed[name], round_) for name in early}
+            assumed = {name: self._widened(inferred[name], assumed[name], round_) for name in early}
         self._fed[key] = assumed
         for name in early:
             self._builder.close(names[name].delays, names[name].place or 0)
         return names
 
     def _inflow(self, lets: tuple[Let, ...], at: Place, frame: CallFrame) -> tuple[object, ...]:
-        """What the types of named values follow from: what they are, and the types of all that flows into them."""
+        """Return a key for the signals of named values: their definitions, and the signals that flow into them."""
         places = [at, *(value.place for value in frame.names.values())]
         return id(lets), frame.scope, *(None if place is None else self._builder.signal(place) for place in places)
 
     def _shaped(
         self, lets: tuple[Let, ...], dead: Collection[str], at: Place, frame: CallFrame, early: Collection[str]
     ) -> dict[str, NamedValue]:
-        """Makes the nodes of named values whose shapes follow from each other, until all shapes are known.
-
-        Where one operand of a merge is not known yet, it is taken to have the shape of the first known one, which is
-        a guess. From there on, nothing is reported, and what does not fit passes on its input, until a pass gives the
-        shapes that it began with.
+        """Create the nodes of named values with cyclic dependencies, until all shapes are known.
 
         Args:
-            dead: Names of those that leave no nodes.
-            early: Names of those that delays read before they are computed.
+            dead: Names of unused values, whose nodes are removed.
+            early: Names of values that delays read before they are computed.
         """
-        mark, nearest, said = self._builder.mark(), self._nearest, len(self._reporter.found)
+        # A merge assumes that an unknown operand has the shape of its first known one. After such a guess, errors are
+        # dropped, and items that do not fit return their input, until a pass confirms all shapes.
+        mark, nearest, reported = self._builder.mark(), self._nearest, len(self._reporter.found)
         outer, guessing, changes = self._types_only, self._guessing, 0
         key = self._inflow(lets, at, frame)
         known = self._shapes.get(key, {})
         self._types_only = True
         while True:
             names = self._named(lets, dead, at, frame, known)
-            found = {name: self._builder.signal(place) for name in early if (place := names[name].place) is not None}
-            if not self._guessing and (found.keys() == early or len(self._reporter.found) > said):
+            inferred = {name: self._builder.signal(place) for name in early if (place := names[name].place) is not None}
+            if not self._guessing and (inferred.keys() == early or len(self._reporter.found) > reported):
                 break
-            changed = [name for name in found.keys() & known.keys() if found[name].shape != known[name].shape]
-            if found.keys() == known.keys():
+            changed = [name for name in inferred.keys() & known.keys() if inferred[name].shape != known[name].shape]
+            if inferred.keys() == known.keys():
                 changes += 1
-                if not changed and found.keys() == early:
-                    self._forget(said)
+                if not changed and inferred.keys() == early:
+                    self._forget(reported)
                     self._guessing, self._shapes[key] = guessing, known
                     break
                 if not changed or changes == MAX_ROUNDS:
-                    first = next(name for name in names if name in (changed or early - found.keys()))
-                    if not outer:  # else what is around it may still say more
-                        self._report_unknown_shape(names[first], known.get(first), said, frame)
+                    first = next(name for name in names if name in (changed or early - inferred.keys()))
+                    if not outer:  # Otherwise the enclosing scope may still determine the shape.
+                        self._report_unknown_shape(names[first], known.get(first), reported, frame)
                     break
             if self._guessing:
-                self._forget(said)
-            known = found
-            self._again(mark, nearest)
+                self._forget(reported)
+            known = inferred
+            self._restart(mark, nearest)
         self._types_only = outer
         self._guessing = self._guessing and outer
         return names
 
-    def _report_unknown_shape(self, value: NamedValue, known: Signal | None, said: int, frame: CallFrame) -> None:
-        """Reports that a value has no shape that it keeps, unless something else is reported, which is why.
+    def _report_unknown_shape(self, value: NamedValue, known: Signal | None, reported: int, frame: CallFrame) -> None:
+        """Report that the shape of a value cannot be inferred.
 
         Args:
-            known: Its type as the last pass began; None: it has none.
-            said: How much was reported before the first pass; what does not fit in a guess alone is no reason.
+            known: Signal of the value before the last pass, if any.
+            reported: Number of diagnostics before the first pass.
         """
-        fresh = self._reporter.found[said:]
+        # Another error may be the cause. Errors of guessed shapes do not count.
+        fresh = self._reporter.found[reported:]
         if any(diagnostic not in self._misfits for diagnostic in fresh):
             return
         name = value.defined.text
         if known is None:
-            message = f"what '{name}' gives has no shape: it follows only from itself, through delays"
-            hint = f"add something that flows in, as in ADD[id | {name}-DELAY]"
+            message = f"cannot infer the shape of '{name}': it depends only on itself, through delays"
+            hint = f"add an input, e.g. ADD[id | {name}-DELAY]"
         else:
-            message = f"the shape of '{name}' changes each time it flows back"
+            message = f"the shape of '{name}' changes in every pass through the loop"
             layer = "FC8" if len(known.shape) == 1 else "c8k3"
-            hint = f"end the cycle in a layer that states its width, as in CAT[id | {name}-DELAY]-{layer}"
-        self._forget(said)
+            hint = f"end the loop with a layer of fixed width, e.g. CAT[id | {name}-DELAY]-{layer}"
+        self._forget(reported)
         self._reporter.report("unknown-shape", message, value.defined, help=hint, path=frame.where("DELAY"))
 
-    def _forget(self, said: int) -> None:
-        """Takes back what was reported in a guess: it is reported again where it holds without one."""
-        if len(self._reporter.found) > said:
-            self._reporter.take_back(said)
-            self._ops = {key: made for key, made in self._ops.items() if made[0] is not None}
+    def _forget(self, reported: int) -> None:
+        """Remove the diagnostics after the first ``reported`` ones, and the cached failures that caused them."""
+        if len(self._reporter.found) > reported:
+            self._reporter.take_back(reported)
+            self._ops = {key: entry for key, entry in self._ops.items() if entry[0] is not None}
             self._blocks.forget_problems()
             self._read_lets.clear()
 
-    def _again(self, mark: BuilderMark, nearest: Activation | None) -> None:
-        """Takes back what was made, to make it once more."""
+    def _restart(self, mark: BuilderMark, nearest: Activation | None) -> None:
+        """Remove the nodes after a mark before another walk."""
         self._builder.cut(mark)
         self._nearest = nearest
 
     @staticmethod
-    def _settled(found: Signal, fed: Signal) -> bool:
-        """Whether a loop gives what was taken for what it feeds back; real values allow for all."""
-        return found.shape == fed.shape and fed.values in {found.values, REAL}
+    def _settled(inferred: Signal, fed: Signal) -> bool:
+        """Return whether the inferred signal of a loop is covered by the assumed feedback."""
+        return inferred.shape == fed.shape and fed.values in {inferred.values, REAL}
 
-    def _first_fed(self, found: Signal) -> Signal:
-        """What to take for what is fed back at first: what is found without it."""
-        return Signal(found.shape, found.values if self._widenings < MAX_WIDENINGS else REAL)
+    def _first_fed(self, inferred: Signal) -> Signal:
+        """Return the first assumption for feedback, from the signal without feedback."""
+        return Signal(inferred.shape, inferred.values if self._widenings < MAX_WIDENINGS else REAL)
 
-    def _widened(self, found: Signal, fed: Signal, round_: int) -> Signal:
-        """What to take next for what is fed back: what was found, and after a few times any real numbers."""
-        if fed.values in {found.values, REAL}:
-            return Signal(found.shape, fed.values)
+    def _widened(self, inferred: Signal, fed: Signal, round_: int) -> Signal:
+        """Return the next assumption for feedback: the inferred signal, or real values after some rounds."""
+        if fed.values in {inferred.values, REAL}:
+            return Signal(inferred.shape, fed.values)
         self._widenings += 1
-        return Signal(found.shape, found.values if round_ < MAX_ROUNDS else REAL)
+        return Signal(inferred.shape, inferred.values if round_ < MAX_ROUNDS else REAL)
 
     def _named(
         self,
@@ -269,7 +272,11 @@ class Walker:
         frame: CallFrame,
         assumed: Mapping[str, Signal],
     ) -> dict[str, NamedValue]:
-        """Makes the nodes of named values once, with types for what delays read early."""
+        """Create the nodes of named values once.
+
+        Args:
+            assumed: Signals of values that delays read before they are computed.
+        """
         names = {**frame.names}
         for let in lets:
             name = let.name.text
@@ -277,7 +284,7 @@ class Walker:
         frame, keys = frame.with_names(names), value_keys(names)
         for let in lets:
             name = let.name.text
-            if names[name].computed:  # it is defined twice, which is reported elsewhere
+            if names[name].computed:  # A duplicate definition is reported elsewhere.
                 continue
             mark, nearest = self._builder.mark(), self._nearest
             names[name].place = self.sequence(let.expression, at, frame.inside(PathStep("value", name, keys[name])))
@@ -288,11 +295,11 @@ class Walker:
         return names
 
     def _read(self, item: Item, name: str, following: Item | None, frame: CallFrame, *, first: bool) -> Place:
-        """The place of a named value; of one that is computed further down, that of the delay that follows."""
+        """Return the place of a named value, or of the delay after a value that is computed later."""
         self._step(item.span, frame)
         value, path = frame.names[name], frame.where(name)
         if isinstance(item, Call) and (item.arguments or item.called):
-            message, hint = f"'{name}' names a value, which takes no arguments", f"write {name}"
+            message, hint = f"'{name}' is a value and takes no arguments", f"write '{name}'"
             self._reporter.report("unknown-argument", message, item.span, help=hint, path=path)
             return None
         if first and value.computed:
@@ -301,18 +308,18 @@ class Walker:
         if first and isinstance(following, Call) and following.name.plain == Delay.kind:
             return self._read_delayed(following, value, frame)
         if first:
-            message = f"'{name}' is read before it is computed"
-            hint = f"read it a time-step later: {name}-DELAY"
+            message = f"'{name}' is read before it is defined"
+            hint = f"read its value of the previous time-step with {name}-DELAY"
             if value.defined.line != item.span.line:
                 hint = f"move line {value.defined.line} above this one, or {hint}"
         else:
-            message = f"'{name}' names a value, which nothing flows into"
-            hint = f"begin a sequence with it, as in {name}-c32k3, or join it to others, as in CAT[ {name} | id ]"
+            message = f"'{name}' is a value and must start a sequence"
+            hint = f"start a sequence with it, e.g. {name}-c32k3, or merge it, e.g. CAT[ {name} | id ]"
         self._reporter.report("misplaced-name", message, item.span, help=hint, path=path)
         return None
 
     def _read_delayed(self, call: Call, value: NamedValue, frame: CallFrame) -> Place:
-        """The delay of a value that is computed further down; nowhere, as long as nothing is known of it."""
+        """Create the delay of a value that is computed later, if its signal is known."""
         op = self._op(call, frame)
         if op is None:
             return None
@@ -322,7 +329,7 @@ class Walker:
         return self._delay(op, value.assumed, call.span, frame, value.delays)
 
     def _delay(self, op: Op, signal: Signal, span: Span, frame: CallFrame, delays: list[int]) -> int:
-        """The node of a delay whose value is computed further down, among the delays of that value."""
+        """Create a delay of a value that is computed later, and add it to the delays of that value."""
         delay = self._builder.add_delay(frame.node_name(op.key), op, signal, frame.path, frame.site or span)
         self._builder.gather(delay, delays)
         return delay
@@ -338,11 +345,11 @@ class Walker:
                 return self._call(item, at, frame)
 
     def _step(self, span: Span, frame: CallFrame) -> None:
-        """Counts an item, or a copy of a repeat; what is deep down takes longer."""
+        """Spend the budget for an item or a copy of a repeat."""
+        # The path of an item is copied, so deeper items cost more.
         if not self._budget.spend(1 + len(frame.path) // PATH_PER_STEP):
-            steps = f"{Budget.of(self._limits).left:,} steps to write the network out"
-            most = f"the most for a limit of {self._limits.nodes:,} nodes"
-            self._end(f"it takes more than {steps}, {most}", span, frame)
+            steps = f"the limit of {Budget.of(self._limits).left:,} steps for {self._limits.nodes:,} nodes"
+            self._end(f"the expansion of the network exceeds {steps}", span, frame)
 
     # --- repeats -------------------------------------------------------------------------------------------
 
@@ -355,7 +362,7 @@ class Walker:
             before = at
             at = self.sequence(repeat.body, at, frame.inside(step))
             if at in {None, before}:
-                break  # the other copies would say the same, or be as empty as {id}*9999
+                break  # The other copies would repeat the error, or are empty as in {id}*9999.
         return at
 
     def _copies(self, repeat: Repeat, frame: CallFrame) -> int:
@@ -367,13 +374,14 @@ class Walker:
             copies = self._calls.reader(path, frame).evaluate_whole(repeat.count.formula)
         except InvalidText:
             return 1
+        # A literal count is checked by the parser. This one depends on the arguments of the call.
         if copies == 0:
-            hint = "repeat at least once"
+            hint = "use a count of at least 1"
             self._reporter.report("zero-count", "a repeat of 0 copies", span, help=hint, path=path)
         if copies > self._limits.repeat:
             message, hint = (
-                f"{copies:,} copies, but the limit is {self._limits.repeat:,}",
-                "raise it with --limit repeat=N",
+                f"{copies:,} copies exceed the limit of {self._limits.repeat:,}",
+                "raise the limit with --limit repeat=N",
             )
             self._reporter.report("repeat-too-large", message, span, help=hint, path=path)
             raise ExpansionLimitExceeded
@@ -391,6 +399,7 @@ class Walker:
         op = self._merge_op(item, frame)
         if isinstance(op, FeedbackSum):
             return self._loop(item, op, at, frame)
+        # Walk the operands of an unknown merge too, to report their errors.
         steps = frame.operands((op or Merge).names(len(item.operands)))
         places = self._operands(item, steps, op.fits if op is not None else None, at, frame)
         known = next((place for place in places if place is not None), None)
@@ -411,8 +420,9 @@ class Walker:
         at: Place,
         frame: CallFrame,
     ) -> list[Place]:
-        """Makes the nodes of operands; of ``id or X``, the one that fits the first operand is taken."""
+        """Create the nodes of operands. ``id or X`` selects the alternative that fits the first operand."""
         places: list[Place] = []
+        # An identity shortcut does not fit a strided branch, even if the shapes are equal, e.g. for a 1x1 input.
         begin, strided = len(self._builder.nodes), False
         for operand, step in zip(item.operands, steps, strict=True):
             inside = frame.inside(step)
@@ -425,45 +435,42 @@ class Walker:
         return places
 
     def _loop(self, item: MergeOf, op: FeedbackSum, at: Place, frame: CallFrame) -> Place:
-        """Makes the nodes of a loop: the delay of what its body gives, its feedback, the sum, its body.
-
-        The body is walked first by itself, since what it gives has to be known before the delay; then feedback and
-        body, until the range of values that is fed back stays the same.
-        """
+        """Create the nodes of a loop: the delay of its output, the feedback, the sum and the body."""
         (body, feedback), before = item.operands, self._nearest
         inner = [frame.inside(step) for step in frame.operands(op.names(2), loop=True)]
-        mark, said = self._builder.mark(), len(self._reporter.found)
+        mark, reported = self._builder.mark(), len(self._reporter.found)
         outer, self._types_only = self._types_only, True
+        # The delay needs the shape of the body's output, so the body is walked without feedback first.
         place = self.sequence(body, at, inner[0]) if isinstance(body, Sequence) else None
         self._types_only, self._guessing = outer, self._guessing and outer
-        nearest = self._nearest  # in the order of the text, the feedback comes after the body
+        nearest = self._nearest  # In source order, the feedback follows the body.
         if place is None or at is None:
             self._operand(feedback, None, None, inner[1])
             return None
         if self._types_only:
             return place
         fed, name, delays = self._first_fed(self._builder.signal(place)), frame.node_name(Add.key), list[int]()
-        for round_ in count(1):
+        for round_ in count(1):  # until the value range of the feedback does not change
             self._builder.cut(mark)
             self._nearest = nearest
             inner = [replace(each, ordinals=Counter(), taken=set()) for each in inner]
             delay = self._delay(Delay(), fed, item.name.span, inner[1], delays)
-            given = self._operand(feedback, delay, at, inner[1])
+            feedback_place = self._operand(feedback, delay, at, inner[1])
             after, self._nearest = self._nearest, before
-            total = None if given is None else self._sum(op, (at, given), item, frame, name)
+            total = None if feedback_place is None else self._sum(op, (at, feedback_place), item, frame, name)
             place = self.sequence(body, total, inner[0]) if isinstance(body, Sequence) else None
             self._nearest = after
-            if place is None or len(self._reporter.found) > said:
+            if place is None or len(self._reporter.found) > reported:
                 return None
-            found = self._builder.signal(place)
-            if self._settled(found, fed):
+            inferred = self._builder.signal(place)
+            if self._settled(inferred, fed):
                 break
-            fed = self._widened(found, fed, round_)
+            fed = self._widened(inferred, fed, round_)
         self._builder.close(delays, place)
         return place
 
     def _sum(self, op: FeedbackSum, inputs: tuple[int, int], item: MergeOf, frame: CallFrame, name: str) -> Place:
-        """The sum that a loop begins with, of what flows in and of what the feedback gives."""
+        """Create the sum of the input and the feedback of a loop."""
         try:
             op.infer(*map(self._builder.signal, inputs))
         except ShapeMismatch as misfit:
@@ -472,13 +479,17 @@ class Walker:
         return self._add(Add(), inputs, item.span, item.name.span.text, frame, name)
 
     def _operand(self, operand: Sequence | Alternative, at: Place, goes_with: Place, frame: CallFrame) -> Place:
-        """The place after the feedback of a loop, which has to give the shape that flows into the loop."""
+        """Create the nodes of the feedback of a loop, and return its place.
+
+        Args:
+            goes_with: Place of the input of the loop, whose shape the feedback must have.
+        """
         if isinstance(operand, Alternative):
             return self._alternative(operand, at, Merge.same_shape, goes_with, strided=False, frame=frame)
         return self.sequence(operand, at, frame)
 
     def _merge_op(self, item: MergeOf, frame: CallFrame) -> Merge | None:
-        """What a merge computes; None where that is not known, or it takes another number of operands."""
+        """Return the op of a merge, or None after an error."""
         name, path = item.name, frame.where(item.name.span.text)
         text = name.plain or name.span.text
         kind = self._vocabulary.neurons.find(text)
@@ -491,27 +502,27 @@ class Walker:
         elif kind is not None and issubclass(kind, Merge):
             call = Call(name, item.arguments, span=name.span)
             try:
-                made = self._calls.reader(path, frame).instantiate(call)
+                instance = self._calls.reader(path, frame).instantiate(call)
             except InvalidText:
                 return None
-            op = made if isinstance(made, Merge) else None
+            op = instance if isinstance(instance, Merge) else None
         elif text in frame.names:
-            message, hint = f"'{text}' names a value, which takes no operands", f"join it to others: CAT[ {text} | id ]"
+            message, hint = f"'{text}' is a value and takes no operands", f"merge it, e.g. CAT[ {text} | id ]"
             self._reporter.report("unknown-argument", message, name.span, help=hint, path=path)
         else:
-            merges = [known for known, other in CATALOGUE.items() if issubclass(other, Merge)]
+            merges = [name_ for name_, other in CATALOGUE.items() if issubclass(other, Merge)]
             self._reporter.report(
                 "wrong-kind" if kind is not None else "unknown-name",
                 f"'{name.span.text}' is not a merge",
                 name.span,
                 path=path,
-                **advice(text, [*merges, OWN_JOIN], name.span, f"merges: {', '.join([*merges, OWN_JOIN])}"),
+                **advice(text, [*merges, OWN_JOIN], name.span, f"expected one of: {', '.join([*merges, OWN_JOIN])}"),
             )
         needed = op.operand_count() if op is not None else None
         if op is not None and needed is not None and len(item.operands) != needed:
             self._reporter.report(
                 "operand-count",
-                f"'{name.span.text}' takes {needed} operands, not {len(item.operands)}",
+                f"'{name.span.text}' requires {needed} operands, got {len(item.operands)}",
                 item.span,
                 help=f"write {name.span.text}[ {' | '.join(op.names(needed))} ]",
                 path=path,
@@ -528,15 +539,20 @@ class Walker:
         strided: bool,  # noqa: FBT001 -- private
         frame: CallFrame,
     ) -> Place:
-        """Of two, the place of the one that goes with the first operand, and strides if that does."""
+        """Create the nodes of the first alternative if it fits, else of the second, and return the place.
+
+        Args:
+            first: Place of the first operand of the merge.
+            strided: Whether the first operand has a stride, which the alternative must have too.
+        """
         if first is None or at is None or fits is None:
-            self.sequence(operand.second, None, frame)
+            self.sequence(operand.second, None, frame)  # only to report its errors
             return None
-        mark, said, nearest = self._builder.mark(), len(self._reporter.found), self._nearest
+        mark, reported, nearest = self._builder.mark(), len(self._reporter.found), self._nearest
         place = self.sequence(operand.first, at, replace(frame, ordinals=Counter(), taken=set()))
-        fresh = self._reporter.found[said:]
+        fresh = self._reporter.found[reported:]
         if any(diagnostic not in self._misfits for diagnostic in fresh):
-            return None  # it is not that it does not fit: something is wrong with it
+            return None  # The first alternative has an error other than its shape.
         nodes = self._builder.nodes
         if (
             place is not None
@@ -544,7 +560,7 @@ class Walker:
             and any(node.op.strided for node in nodes[mark.nodes :]) == strided
         ):
             return place
-        self._reporter.take_back(said)
+        self._reporter.take_back(reported)
         self._builder.cut(mark)
         self._nearest = nearest
         return self.sequence(operand.second, at, frame)
@@ -556,7 +572,7 @@ class Walker:
         if plain == IDENTITY:
             if call.arguments:
                 path = frame.where(call.span.text)
-                message, hint = "'id' takes no arguments", "write id"
+                message, hint = "'id' takes no arguments", "write 'id'"
                 self._reporter.report("unknown-argument", message, call.span, help=hint, path=path)
             return at
         if plain in self._vocabulary.unread:
@@ -566,21 +582,19 @@ class Walker:
             return self._block(call, plain, at, frame)
         op = self._op(call, frame)
         if isinstance(op, Activation) and not (plain == OWN_NEURON and call.arguments):
-            self._nearest = op  # after something broken too: what 'SN' means is known all the same
+            self._nearest = op  # Also after an error: the meaning of 'SN' is still known.
         if op is None or at is None:
             return None
-        made = self._add(op, (at,), call.span, call.span.text, frame)
-        if made is not None and isinstance(op, Activation) and plain != OWN_NEURON:
-            self._builder.named.append(made)
-        return made
+        index = self._add(op, (at,), call.span, call.span.text, frame)
+        if index is not None and isinstance(op, Activation) and plain != OWN_NEURON:
+            self._builder.named.append(index)
+        return index
 
     def _op(self, call: Call, frame: CallFrame) -> Op | None:
-        """The op of a call; asked once for each set of surroundings, however often a repeat comes by.
-
-        Another call that is written in the same way has the same op, but what is wrong with it is said of each.
-        """
+        """Return the op of a call, resolved once for equal surroundings."""
         neuron, nearest = frame.neuron, self._nearest
         surroundings = frame.scope, id(neuron), id(nearest)
+        # Equal calls share an op, but each call reports its own errors.
         key, alike = (id(call), *surroundings), (call, *surroundings)
         if key not in self._ops and alike in self._ops:
             self._ops[key] = self._ops[alike]
@@ -591,7 +605,7 @@ class Walker:
                 op = self._calls.op(call, name, frame, nearest, unsure=self._unsure)
             except InvalidText:
                 op = None
-            self._ops[key] = (op, neuron, nearest)  # kept, so that their ids are not given to others
+            self._ops[key] = (op, neuron, nearest)  # Keep references: CPython reuses the ids of deleted objects.
             if op is not None:
                 self._ops[alike] = self._ops[key]
         op = self._ops[key][0]
@@ -607,7 +621,7 @@ class Walker:
         return self._expand(call, key, definition, at, frame, frame.name(block_key(definition)), {})
 
     def _block_of_operands(self, item: MergeOf, key: str, at: Place, frame: CallFrame) -> Place:
-        """Makes the nodes of a block of several operands, each of which is a named value in it."""
+        """Create the nodes of a block with several operands, which are named values in the block."""
         definition = self._vocabulary.blocks[key]
         if len(item.operands) != len(definition.operands):
             self._refuse_operands(item, definition, frame)
@@ -621,11 +635,11 @@ class Walker:
 
     def _refuse_operands(self, item: Call | MergeOf, definition: BlockDefinition, frame: CallFrame) -> None:
         title, count = block_title(definition), len(item.operands) if isinstance(item, MergeOf) else 0
-        names, given = [word.text for word in definition.operands], f"({PLACEHOLDER})" if definition.parameters else ""
-        blank = " " if given and " " in title else ""
-        takes = f"takes {len(names)} operands" if names else "takes no operands"
-        hint = f"write {title}{blank}{given}" + (f"[ {' | '.join(names)} ]" if names else "")
-        message = f"{title} {takes}, not {count}" if names else f"{title} {takes}"
+        names = [word.text for word in definition.operands]
+        arguments = f"({PLACEHOLDER})" if definition.parameters else ""
+        blank = " " if arguments and " " in title else ""
+        hint = f"write {title}{blank}{arguments}" + (f"[ {' | '.join(names)} ]" if names else "")
+        message = f"'{title}' requires {len(names)} operands, got {count}" if names else f"'{title}' takes no operands"
         path = frame.where(item.name.span.text)
         self._reporter.report("operand-count", message, item.span, help=hint, path=path)
 
@@ -639,13 +653,17 @@ class Walker:
         name: str,
         values: Mapping[str, NamedValue],
     ) -> Place:
-        """Makes the nodes of a block after a place: of several operands, after the first."""
+        """Create the nodes of a block.
+
+        Args:
+            at: Place of the input, or of the first operand.
+        """
         self._builder.called.add(key)
         self._builder.understood = True
         before = None if at is None else self._builder.signal(at)
         if len(frame.calls) >= self._limits.nesting:
-            message = f"blocks call each other {len(frame.calls) + 1} deep, but the limit is {self._limits.nesting}"
-            hint, path = "raise it with --limit nesting=N", frame.where(call.span.text)
+            message = f"block calls nested {len(frame.calls) + 1} deep exceed the limit of {self._limits.nesting}"
+            hint, path = "raise the limit with --limit nesting=N", frame.where(call.span.text)
             self._reporter.report("nesting-too-deep", message, call.span, help=hint, path=path)
             raise ExpansionLimitExceeded
         try:
@@ -656,7 +674,7 @@ class Walker:
             return None
         if self._expanded is not None:
             if key in self._expanded:
-                self._nearest, self._unsure = None, True  # there may be an activation in it
+                self._nearest, self._unsure = None, True  # The skipped block may contain an activation.
                 return None
             self._expanded.add(key)
         own = key in self._vocabulary.own
@@ -670,10 +688,14 @@ class Walker:
             return self.scope(definition.lets, definition.expression, at, replace(inner, site=call.span))
 
     def _add(self, op: Op, inputs: tuple[int, ...], span: Span, text: str, frame: CallFrame, name: str = "") -> Place:
-        """The place after one more node, if it fits; unless it is given, its name is the next of its kind."""
+        """Add a node, and return its place, or report that it does not fit.
+
+        Args:
+            name: Name of the node. The default is the next unused name of its kind.
+        """
         if len(self._builder.nodes) > self._limits.nodes:
             limit = self._limits.nodes
-            self._end(f"the network would have {limit + 1:,} nodes or more, but the limit is {limit:,}", span, frame)
+            self._end(f"a network of {limit + 1:,} nodes or more exceeds the limit of {limit:,}", span, frame)
         try:
             index = self._builder.add(name or frame.node_name(op.key), op, inputs, frame.path, frame.site or span)
         except ShapeMismatch as misfit:
@@ -684,19 +706,19 @@ class Walker:
     def _misfit(
         self, misfit: ShapeMismatch, op: Op, inputs: tuple[int, ...], span: Span, text: str, frame: CallFrame
     ) -> None:
+        """Report an op whose inputs have the wrong shape, and remember the diagnostics."""
         copy = next((step for step in reversed(frame.path) if step.kind == "repeat"), None)
         signal = self._builder.signal(inputs[0])
-        one = f"input is [{', '.join(map(str, signal.shape))}]"
-        joins = isinstance(op, Join) and op.names(len(inputs)) == JOIN_OPERANDS
-        label = one if len(inputs) == 1 else "branch and shortcut differ" if joins else "the operands do not fit"
+        label = f"input is [{', '.join(map(str, signal.shape))}]"
+        if len(inputs) > 1:
+            joins = isinstance(op, Join) and op.names(len(inputs)) == JOIN_OPERANDS
+            label = "branch and shortcut differ" if joins else "incompatible operands"
         help_text = misfit.help
         if misfit.code == "wrong-rank" and self._is_input(inputs[0]):
-            help_text = "a map is given as 'input CxHxW', e.g. --input 1x28x28; the layer of vectors is FC"
+            help_text = "use 'input CxHxW' for feature maps, e.g. --input 1x28x28, or FC for vectors"
         if copy is not None and copy.copy > 1 and misfit.code == "spatial-size-exhausted":
-            lasts = copy.copy - 1
-            help_text = (
-                f"the input lasts for {lasts} {'copy' if lasts == 1 else 'copies'}; use *{lasts} or a larger input"
-            )
+            help_text = f"use *{copy.copy - 1}, or a larger input"
+        # _alternative() distinguishes these diagnostics from other errors.
         count = len(self._reporter.found)
         self._reporter.report(
             misfit.code,
@@ -709,7 +731,7 @@ class Walker:
         self._misfits.update(self._reporter.found[count:])
 
     def _is_input(self, place: int) -> bool:
-        """Whether a value has the shape of the network's input because nothing before has another."""
+        """Return whether a value still has the shape of the network's input."""
         nodes = self._builder.nodes
         while nodes[place].inputs and nodes[place].output.shape == nodes[nodes[place].inputs[0]].output.shape:
             place = nodes[place].inputs[0]
@@ -722,19 +744,19 @@ class Walker:
 
 
 class NodeCounter:
-    """Counts by multiplying; each block is counted once.
+    """Counter of nodes without expansion, which counts each block once and multiplies.
 
-    What depends on a block's arguments counts once too, and of two alternatives the smaller, so that the result is a
-    lower bound; the elaborator keeps a second count while it expands.
+    The result is a lower bound: a computed count of a repeat counts as 1, and the smaller alternative counts. The
+    elaborator counts the nodes again during expansion.
     """
 
     def __init__(self, blocks: Mapping[str, BlockDefinition]) -> None:
         self._blocks = blocks
         self._known: dict[str, int] = {}
-        self._names: list[set[str]] = [set()]  # of the block that is counted: they are no nodes
+        self._names: list[set[str]] = [set()]  # names of values in the enclosing scopes, which are not nodes
 
     def scope(self, lets: tuple[Let, ...], expression: Sequence) -> int:
-        """Nodes of a file or a block: of what it gives, and of the named values that this reads."""
+        """Count the nodes of a file or a block, without unused values."""
         live = live_names(lets, expression) if lets else set()
         read = [let.expression for let in lets if let.name.text in live]
         self._names.append({let.name.text for let in lets})
@@ -743,7 +765,7 @@ class NodeCounter:
         return nodes
 
     def sequence(self, sequence: Sequence) -> int:
-        """Nodes of a sequence."""
+        """Count the nodes of a sequence."""
         first, *rest = sequence.items
         named = value_name(first) in self._names[-1]
         return sum(map(self._item, rest if named else sequence.items))
@@ -769,7 +791,7 @@ class NodeCounter:
         if key not in self._blocks:
             return 1
         if key not in self._known:
-            self._known[key] = 1  # a block that calls itself is refused elsewhere
+            self._known[key] = 1  # End the recursion of a recursive block, which is reported elsewhere.
             block = self._blocks[key]
             self._known[key] = self.scope(block.lets, block.expression)
         return self._known[key]

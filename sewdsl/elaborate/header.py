@@ -1,4 +1,4 @@
-"""The header of a file: from settings as written to :class:`Settings`."""
+"""Header of a file: syntax nodes to :class:`Settings`."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ HEADER_CHOICES: dict[str, tuple[str, ...]] = {
 }
 RANKS = (1, 2, 3)
 _SEPARATED = re.compile(r"[0-9\s,;x×X*()\[\]]+")
-"""A shape, with whatever separates its lengths."""
+"""Shape with any separators."""
 EXPECTED = {
-    "input": "a shape: CxHxW such as 2x128x128, CxL such as 2x700, or one number of features, each at least 1",
+    "input": "a shape: CxHxW, e.g. 2x128x128, CxL, e.g. 2x700, or a number of features, all at least 1",
     "steps": "a number of time-steps, at least 1",
 }
-"""What settings take that are numbers."""
+"""Descriptions of the values of numeric settings, for messages."""
 
 
 class HeaderReader:
-    """Reads the header of one assembly."""
+    """Reader of the header of one assembly."""
 
     def __init__(self, assembly: Assembly, reporter: Reporter, kinds: NeuronKinds | None = None) -> None:
         self._settings, self._reporter, self._kinds = assembly.settings, reporter, kinds or NeuronKinds()
         self._unread = assembly.unread | self._kinds.broken
 
     def name(self, default: str) -> str:
-        """The network's name."""
+        """Return the name of the network."""
         setting = self._settings.get("network")
         if setting is None:
             return default
@@ -58,7 +58,7 @@ class HeaderReader:
         return default
 
     def settings(self) -> Settings | None:
-        """All of the header, defaults resolved; None where the input is missing or wrong."""
+        """Return the settings of the header with defaults, or None if the input is missing or invalid."""
         shape = self._input()
         init = self._choices("init")
         steps = self._steps()
@@ -74,32 +74,33 @@ class HeaderReader:
         return None if shape is None else Settings(input=shape, **rest)
 
     def _scheme(self, words: list[str]) -> str:
-        """How weights are drawn: the word of ``init`` that is not ``zero``, with what is in its parentheses."""
+        """Return the initialisation of weights: the word of ``init`` other than ``zero``, with its arguments."""
         setting = self._settings.get("init")
         if setting is None or "normal" not in words:
             return "kaiming" if "kaiming" in words else "default"
         value = setting.values[words.index("normal")]
-        given = {}
+        arguments = {}
         if isinstance(value, Call) and value.arguments:
             if any(argument.name is None for argument in value.arguments):
-                self._wrong(setting, "its deviation by name: normal(std=0.02)")
+                self._wrong(setting, "normal with a named deviation, e.g. normal(std=0.02)")
                 return "default"
             try:
-                given = ValueReader(self._reporter).read_arguments(value)
+                arguments = ValueReader(self._reporter).read_arguments(value)
             except InvalidText:
                 return "default"
-        found = self._reporter.take(validate_arguments(NormalWeights, "'normal'", given, value.span))
-        return "default" if found is None else f"normal(std={format_value(found.std)})"
+        weights = self._reporter.take(validate_arguments(NormalWeights, "'normal'", arguments, value.span))
+        return "default" if weights is None else f"normal(std={format_value(weights.std)})"
 
     def neuron(self) -> Activation | None:
-        """What ``SN`` means; where the setting is wrong, which is said, any neuron, so that nothing more is said."""
-        neuron = self._kind("neuron", Activation, "a neuron such as PLIF(tau=2.0)")
+        """Return the meaning of ``SN``, or None if no neuron is set."""
+        neuron = self._kind("neuron", Activation, "a neuron, e.g. PLIF(tau=2.0)")
+        # After an error, any neuron prevents consequential errors.
         if neuron is None and "neuron" in self._settings:
             neuron = IF()
         return neuron
 
     def _over_steps(self, neuron: Activation | None, steps: int) -> Activation | None:
-        """The neuron in a network of so many time-steps; one that is for another number, which is said, as it is."""
+        """Return a neuron for a number of time-steps, or report that it requires another number."""
         try:
             return neuron and neuron.over_steps(steps)
         except ShapeMismatch as misfit:
@@ -108,8 +109,8 @@ class HeaderReader:
             return neuron
 
     def join(self) -> Join:
-        """What ``g`` means; ADD unless stated."""
-        return self._kind("join", Join, "a join such as ADD") or Add()
+        """Return the meaning of ``g``, ADD by default."""
+        return self._kind("join", Join, "a join, e.g. ADD") or Add()
 
     def _input(self) -> tuple[int, ...] | None:
         setting = self._settings.get("input")
@@ -133,19 +134,20 @@ class HeaderReader:
         return 1
 
     def _choices(self, key: str) -> list[str]:
-        """The words after a key, each one of its choices."""
+        """Return the words after a key, and report invalid or repeated ones."""
         setting = self._settings.get(key)
         if setting is None:
             return []
         words = [self._word(value) for value in setting.values]
+        # 'init' accepts one scheme together with zero. All other settings accept one word.
         several = len({*words} - {"default", "zero"}) > 1 if key == "init" else len(words) > 1
         bad = [word for word in words if word not in HEADER_CHOICES[key]]
         if bad or several or not words or len(set(words)) < len(words):
-            together = " (zero goes with each of the others)" if key == "init" else ""
+            together = " (zero can be combined with each of the others)" if key == "init" else ""
             self._wrong(
                 setting,
-                " or ".join(HEADER_CHOICES[key]) + together,
-                meant=(bad[0], HEADER_CHOICES[key]) if bad else None,
+                f"{', '.join(HEADER_CHOICES[key][:-1])} or {HEADER_CHOICES[key][-1]}{together}",
+                unknown=(bad[0], HEADER_CHOICES[key]) if bad else None,
             )
             return []
         return words
@@ -156,7 +158,7 @@ class HeaderReader:
         alone = value.name.plain == "normal" or not (value.called or value.arguments)
         return (value.name.plain if alone else None) or value.span.text
 
-    def _kind(self, key: str, family: type[Family], wanted: str) -> Family | None:
+    def _kind(self, key: str, family: type[Family], expected: str) -> Family | None:
         setting = self._settings.get(key)
         if setting is None:
             return None
@@ -165,7 +167,7 @@ class HeaderReader:
             return value
         if value is not None and str(value) not in self._unread:
             names = self._kinds.names(family)
-            self._wrong(setting, wanted, f"known: {', '.join(names)}", meant=(str(value), names))
+            self._wrong(setting, expected, f"expected one of: {', '.join(names)}", unknown=(str(value), names))
         return None
 
     def _single(self, setting: Setting) -> Any:
@@ -177,21 +179,30 @@ class HeaderReader:
         return ()
 
     def _wrong(
-        self, setting: Setting, wanted: str, hint: str = "", meant: tuple[str, Iterable[str]] | None = None
+        self, setting: Setting, expected: str, hint: str = "", unknown: tuple[str, Iterable[str]] | None = None
     ) -> None:
-        """Says that a setting takes something else, with advice for a word that is not known among those that are."""
+        """Report a setting with an invalid value.
+
+        Args:
+            expected: Description of valid values.
+            unknown: Unknown word and the known ones, to suggest a similar one.
+        """
         spans = [value.span for value in setting.values]
         span = spans[0].to(spans[-1]) if spans else setting.span
-        near = advice(*meant, span, hint) if meant else None
-        self._reporter.add(describe_wrong(setting.key.text, wanted, span, near or {"help": hint, "fixes": ()}))
+        near = advice(*unknown, span, hint) if unknown else None
+        self._reporter.add(describe_wrong(setting.key.text, expected, span, near or {"help": hint, "fixes": ()}))
 
 
-def describe_wrong(key: str, wanted: str, span: Span, hint: Advice = NO_ADVICE) -> Diagnostic:
-    """What is said of a setting that takes something else."""
+def describe_wrong(key: str, expected: str, span: Span, hint: Advice = NO_ADVICE) -> Diagnostic:
+    """Return the diagnostic for a setting with an invalid value.
+
+    Args:
+        expected: Description of valid values.
+    """
     if key == "input" and not hint["help"]:
-        lengths = re.findall("[0-9]+", span.text)  # written otherwise, as ``2,32,32``
-        known = len(lengths) == max(RANKS) and all(map(int, lengths)) and _SEPARATED.fullmatch(span.text)
+        lengths = re.findall("[0-9]+", span.text)  # a shape with other separators, e.g. ``2,32,32``
+        is_shape = len(lengths) == max(RANKS) and all(map(int, lengths)) and _SEPARATED.fullmatch(span.text)
         shape = "x".join(lengths)
-        hint = {"help": f"write {shape}" if known and shape != span.text else "", "fixes": ()}
+        hint = {"help": f"write {shape}" if is_shape and shape != span.text else "", "fixes": ()}
     label = f"got '{span.text}'"
-    return Diagnostic("invalid-argument", Severity.ERROR, f"'{key}' takes {wanted}", span, label=label, **hint)
+    return Diagnostic("invalid-argument", Severity.ERROR, f"'{key}' must be {expected}", span, label=label, **hint)

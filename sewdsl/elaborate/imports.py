@@ -1,4 +1,4 @@
-"""``use "other.net"``: other files of the same project."""
+"""Import of other files of a project: ``use "other.net"``."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from sewdsl.syntax.parser import parse
 from sewdsl.syntax.tree import Use
 
 PROJECT_MARKERS = (".git", "pyproject.toml")
-"""What lies in the top folder of a project."""
+"""Files and folders that mark the top folder of a project."""
 
 
 def project_folder(file: Path) -> Path:
-    """The nearest folder above a file that is the top of a project; else the file's own."""
+    """Return the top folder of the project of a file, by default the folder of the file."""
     folder = file.resolve().parent
     return next(
         (above for above in (folder, *folder.parents) if any((above / m).exists() for m in PROJECT_MARKERS)), folder
@@ -29,12 +29,13 @@ def project_folder(file: Path) -> Path:
 
 
 class Importer:
-    """Reads used files, each once.
+    """Importer of used files, which reads each file once.
 
     Args:
-        file: The file that is compiled; None for a string, which can use nothing.
-        reporter: Gets what is wrong with them, and knows how deep uses may nest.
-        reach: Where used files lie, and what counts as their text.
+        file: Compiled file. None for a layer string, which cannot use files.
+        name: Name of the compiled file in messages.
+        reporter: Reporter of errors. Its limits bound the nesting of uses.
+        reach: Access to files.
     """
 
     def __init__(self, file: Path | None, name: str, reporter: Reporter, reach: FileAccess = ON_DISK) -> None:
@@ -44,49 +45,50 @@ class Importer:
         self._known: dict[Path, Assembly | None] = {}
 
     def use(self, statement: Use) -> Assembly | None:
-        """The assembly of a used file; None where it cannot be had, which is reported."""
+        """Return the assembly of a used file, or report an error and return None."""
         span = statement.path.span
         with suppress(InvalidText):
             path = self._resolve(statement.path.text, span)
             if path not in self._known:
-                self._known[path] = None
+                self._known[path] = None  # Report errors of a file once, also if it is used again.
                 self._known[path] = self._read(path, span)
             return self._known[path]
         return None
 
     def _resolve(self, text: str, span: Span) -> Path:
         if self._project is None:
-            raise self._refuse("use-not-found", "a string cannot use files", span, "write it to a .net file")
+            raise self._refuse("use-not-found", "'use' requires a file", span, "save the network to a .net file")
         try:
             path = Path(os.path.realpath(self._chain[-1][0].parent / text))
-        except ValueError:  # a NUL
-            hint = "the path is relative to the file that uses it"
-            raise self._refuse("use-not-found", f"'{text}' is no path", span, hint) from None
+        except ValueError:  # The path contains NUL.
+            hint = "use a path relative to this file"
+            raise self._refuse("use-not-found", f"'{text}' is not a valid path", span, hint) from None
         if Path(text).is_absolute() or not path.is_relative_to(self._project):
-            message = f"'{text}' lies outside the project's folder"
-            raise self._refuse("use-outside-project", message, span, "use a relative path inside it")
+            message = f"'{text}' is outside the project folder"
+            raise self._refuse("use-outside-project", message, span, "use a relative path inside the project folder")
         if path in [file for file, _ in self._chain]:
             names = " > ".join([*(name for _, name in self._chain), text])
-            raise self._refuse("use-cycle", f"files use each other in a circle: {names}", span, "remove one 'use'")
+            raise self._refuse("use-cycle", f"circular 'use': {names}", span, "remove one of the 'use' lines")
         if len(self._chain) > self._limits.imports:
-            message = f"uses nest {len(self._chain)} deep, but the limit is {self._limits.imports}"
-            raise self._refuse("import-too-deep", message, span, "raise it with --limit imports=N")
+            message = f"'use' nested {len(self._chain)} deep exceeds the limit of {self._limits.imports}"
+            raise self._refuse("import-too-deep", message, span, "raise the limit with --limit imports=N")
         return path
 
     def _read(self, path: Path, span: Span) -> Assembly | None:
         name = span.text.strip('"')
         shown = str(Path(self._chain[-1][1]).parent / name)
+        # Unsaved text of an editor takes precedence over the file.
         try:
             text: str | Diagnostic | None = self._reach.opened(path)
             if text is None:
                 text = read_text(path, name, span, self._limits)
         except OSError as error:
             written = self._chain[-1][0].parent / name
-            missing = "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror
+            missing = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
             reason = explain(error, written) if is_link(written) else missing
-            hint = "the path is relative to the file that uses it"
+            hint = "use a path relative to this file"
             if (resource_folder("nets") / name).is_file():
-                hint = f"a file of this name is shipped: 'sewdsl nets {Path(name).stem} > {shown}' writes it there"
+                hint = f"copy the shipped file with 'sewdsl nets {Path(name).stem} > {shown}'"
             raise self._refuse("use-not-found", f"cannot read '{name}': {reason}", span, hint) from None
         if isinstance(text, Diagnostic):
             self._reporter.add(text)

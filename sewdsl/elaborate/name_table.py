@@ -1,7 +1,7 @@
-"""What each name of a text refers to: a block, a parameter, a named value, a neuron, or a name in its equations.
+"""Table of names: the definition of each block, parameter, named value, neuron and variable that a source mentions.
 
-The table follows the rules by which the elaborator reads names, and needs no network: it exists for blocks that nothing
-calls, for texts with errors, and for files that are only searched. It is filled when it is first read.
+The table follows the rules of the elaborator but does not require a network. It also covers blocks without calls,
+sources with errors, and other files of a project. It is computed on first access.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ class Meaning:
     """Definition that a name refers to.
 
     Attributes:
-        family: What is defined; ``variable``: a parameter of a neuron, or a name that its equations define.
-        definition: The definition; of an operand and a variable, the word.
-        scope: The definition itself of a block and a neuron; else the block, the neuron or the file that it is in.
+        family: Type of the definition. ``variable`` is a parameter of a neuron, or a name that its equations define.
+        definition: Syntax node of the definition. For an operand and a variable, the word.
+        scope: Block, neuron or file that contains the definition. For a block and a neuron, the definition itself.
     """
 
     family: Literal["block", "parameter", "value", "neuron", "variable"]
@@ -57,7 +57,7 @@ class Meaning:
 
     @property
     def title(self) -> str:
-        """Name of the block or neuron that is defined, or that it belongs to."""
+        """Name of the defined block or neuron, or of the one that contains the definition."""
         match self.scope:
             case BlockDefinition() as block:
                 return block_title(block)
@@ -68,11 +68,11 @@ class Meaning:
 
     @property
     def key(self) -> str:
-        """The title without white space, which every text with this meaning contains."""
+        """Title without white space, which every source that refers to the definition contains."""
         return self.title.replace(" ", "")
 
     def is_same(self, other: Meaning) -> bool:
-        """Return whether two are the same definition, perhaps read twice from one file."""
+        """Return whether two meanings refer to the same definition, also if its file was read twice."""
         if self is other:
             return True
         alike = (self.name, self.span.start) == (other.name, other.span.start)
@@ -80,7 +80,11 @@ class Meaning:
 
 
 class NameUse(NamedTuple):
-    """A name in a text."""
+    """Occurrence of a name in a source.
+
+    Attributes:
+        defines: Whether the occurrence is the definition.
+    """
 
     span: Span
     meaning: Meaning
@@ -88,15 +92,15 @@ class NameUse(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The name as it is defined."""
+        """Name as defined."""
         return self.meaning.name
 
 
 class NameTable:
-    """Names of one text.
+    """Names of one source.
 
     Args:
-        assembly: Its statements with those of used files; None where the text nests too deep to be read.
+        assembly: Statements of the source and its used files. None if the source is nested too deep.
     """
 
     def __init__(self, document: Document, assembly: Assembly | None, vocabulary: Vocabulary) -> None:
@@ -106,20 +110,20 @@ class NameTable:
 
     @cached_property
     def uses(self) -> list[NameUse]:
-        """Every name that refers to a definition, and those of the definitions, in the order of the text."""
+        """All occurrences of names with a definition, in the order of the source."""
         return sorted(self._statements(), key=lambda use: use.span.start)
 
     def at(self, offset: int) -> NameUse | None:
-        """Return the name around or right before a character."""
+        """Return the occurrence around or directly before an offset."""
         return next((use for use in self.uses if use.span.start <= offset <= use.span.end), None)
 
     def meaning(self, name: SyntaxNode) -> Meaning | None:
-        """Return what a name of the tree refers to; None: a kind, a word of the language, or nothing."""
+        """Return the meaning of a name in the tree, or None for kinds, keywords and unknown names."""
         use = self.at(name.span.start)
         return use.meaning if use is not None and use.span == name.span else None
 
     def references(self, meaning: Meaning) -> Iterator[NameUse]:
-        """Yield the names of this text that refer to a definition."""
+        """Yield the occurrences that refer to a definition."""
         return (use for use in self.uses if use.meaning.is_same(meaning))
 
     def _statements(self) -> Iterator[NameUse]:
@@ -160,8 +164,13 @@ class NameTable:
     def _part(
         self, part: SyntaxNode, values: Mapping[str, Meaning], parameters: Mapping[str, Meaning]
     ) -> Iterator[NameUse]:
-        """Yield the names in an expression or a statement, with these values and parameters around it."""
-        reads: set[int] = set()  # ids of the calls that are names of values where there is such a value
+        """Yield the names in an expression or a statement.
+
+        Args:
+            values: Named values in scope.
+            parameters: Parameters of the enclosing block.
+        """
+        reads: set[int] = set()  # ids of calls at positions where a named value can be read
         for node in walk_syntax(part):
             match node:
                 case Sequence(items=items):
@@ -176,7 +185,7 @@ class NameTable:
                     yield NameUse(node.span, parameters[name])
 
     def _call(self, call: Call | MergeOf) -> Iterator[NameUse]:
-        """Yield the name of a block or of a neuron that is called, and those of its parameters."""
+        """Yield the name of a called block or neuron, and the names of its arguments."""
         name = call.name.plain or ""
         if name in self._blocks:
             meaning, parameters = self._entry(self._blocks[name])
@@ -193,7 +202,7 @@ class NameTable:
                     yield NameUse(argument.span.part(0, len(argument.name)), variables[argument.name])
 
     def _entry(self, definition: BlockDefinition | NeuronDefinition) -> tuple[Meaning, dict[str, Meaning]]:
-        """Return the meaning of a block or a neuron, and those of its parameters and of what its equations define."""
+        """Return the meaning of a block or a neuron, and the meanings of its members by name."""
         if id(definition) not in self._entries:
             if isinstance(definition, BlockDefinition):
                 title, span = block_title(definition), definition.name.span
@@ -206,7 +215,7 @@ class NameTable:
 
 
 def scope_values(scope: SyntaxNode) -> dict[str, Meaning]:
-    """Return the named values of a file or of a block by name; of two with one name, the first."""
+    """Return the named values of a file or a block by name, without duplicates."""
     values: dict[str, Meaning] = {}
     parts: tuple[SyntaxNode, ...] = ()
     if isinstance(scope, Document):
@@ -225,7 +234,7 @@ def _value(definition: SyntaxNode, word: Word, scope: SyntaxNode) -> Meaning:
 
 
 def scope_members(scope: SyntaxNode) -> dict[str, Meaning]:
-    """Return the parameters of a block, or the names that a neuron defines in its head and its equations."""
+    """Return the parameters of a block, or the parameters and variables of a neuron."""
     members: dict[str, Meaning] = {}
     if isinstance(scope, BlockDefinition):
         for each in scope.parameters:
@@ -239,7 +248,7 @@ def scope_members(scope: SyntaxNode) -> dict[str, Meaning]:
 
 
 def neuron_words(neuron: NeuronDefinition) -> Iterator[Word]:
-    """Yield the names in a neuron but its own and those of functions, in the order of the text."""
+    """Yield the parameters and variables of a neuron, in the order of the source."""
     yield from (parameter.name for parameter in neuron.parameters)
     yield from names_in(neuron.equations)
 
@@ -254,7 +263,7 @@ def _parameters_given(argument: Argument, parameters: Mapping[str, Meaning]) -> 
     for part in parts if isinstance(next(iter(parts), None), Word) else ():
         if not isinstance(part, Word):
             continue
-        try:  # an interpolation is the number after the last letter of the word before it
+        try:  # An interpolation is the value of the last letter before it.
             pieces = split_arguments(part.text if part is parts[-1] else f"{part.text}0")
         except CompactError:
             continue

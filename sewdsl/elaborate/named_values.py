@@ -1,4 +1,4 @@
-"""Named values, of ``let`` and of a block's operands: what may have which name, and which are read."""
+"""Named values of ``let`` lines and block operands: checks of their names and uses."""
 
 from __future__ import annotations
 
@@ -21,28 +21,30 @@ from sewdsl.syntax.tree import BlockDefinition, Call, Item, Let, Word
 
 _NAME = re.compile("[A-Za-z][A-Za-z0-9_]*")
 ALTERNATIVE = "or"
-"""What makes an operand of two: no value can be called so."""
+"""Keyword of alternatives, which cannot be the name of a value."""
 
 
 def value_keys(names: Iterable[str]) -> dict[str, str]:
-    """What the names of each value's nodes begin with: its name, or one like it that modules do not have."""
-    found = {name: name for name in names if name not in MODULE_ATTRIBUTES}
-    taken = set(found)
+    """Return the prefix of node names for each value: its name, with a number if modules have such an attribute."""
+    keys = {name: name for name in names if name not in MODULE_ATTRIBUTES}
+    taken = set(keys)
     for name in names:
         if name in MODULE_ATTRIBUTES:
-            found[name] = next(key for n in count(1) if (key := f"{name}{n}") not in taken)
-            taken.add(found[name])
-    return found
+            keys[name] = next(key for n in count(1) if (key := f"{name}{n}") not in taken)
+            taken.add(keys[name])
+    return keys
 
 
 @dataclass
 class NamedValue:
-    """A name in one expansion of a text.
+    """Named value in one expansion of a scope.
 
     Attributes:
-        place: Index of the node whose output it is; None: that is broken.
-        computed: Whether the place is known: before that, only a delay can read it.
-        assumed: The type that delays which read it before take it to have; None: nothing is known of it yet.
+        defined: Span of the name in its definition.
+        place: Index of the node with the value. None before it is computed, and after an error.
+        computed: Whether the nodes of the value exist. Before that, only a delay can read it.
+        assumed: Signal that earlier delays assume, or None if it is not known yet.
+        delays: Indices of the earlier delays.
     """
 
     defined: Span
@@ -53,89 +55,90 @@ class NamedValue:
 
 
 def value_name(item: Item) -> str | None:
-    """The name of the value that an item may be; None: it can be none."""
+    """Return the name of the value that an item may read, or None if the item is not a call."""
     return item.name.plain if isinstance(item, Call) else None
 
 
 def _sequences(part: tree.Sequence) -> Iterator[tree.Sequence]:
-    """The sequences in a sequence, itself among them."""
+    """Yield a sequence and all sequences in it."""
     return (node for node in tree.walk_syntax(part) if isinstance(node, tree.Sequence))
 
 
 def early_names(lets: Sequence[Let]) -> set[str]:
-    """The names of values that delays read before they are computed: ``h`` of ``let h = ADD[id | h-DELAY]``."""
-    waiting = {let.name.text for let in lets}
+    """Return the names of values that delays read before they are computed: ``h`` in ``let h = ADD[id | h-DELAY]``."""
+    undefined = {let.name.text for let in lets}
     early: set[str] = set()
     for let in lets:
-        early |= waiting.intersection(_delayed(let.expression)) if waiting else set()
-        waiting.discard(let.name.text)
+        early |= undefined.intersection(_delayed(let.expression)) if undefined else set()
+        undefined.discard(let.name.text)
     return early
 
 
 def _delayed(part: tree.Sequence) -> Iterator[str]:
-    """The names that sequences begin with, before a delay."""
+    """Yield the names at the start of sequences that a delay follows."""
     for first, *rest in (sequence.items for sequence in _sequences(part)):
         if rest and value_name(rest[0]) == Delay.kind and (name := value_name(first)):
             yield name
 
 
 def is_free_name(name: str, vocabulary: Vocabulary) -> bool:
-    """Whether a value can have a name: letters, digits and underscores that mean nothing else."""
-    known = name in {*RESERVED_NAMES, ALTERNATIVE} or find(name) or vocabulary.complete(name)
-    return bool(_NAME.fullmatch(name)) and not known
+    """Return whether a name is valid for a value: letters, digits and underscores without another meaning."""
+    is_taken = name in {*RESERVED_NAMES, ALTERNATIVE} or find(name) or vocabulary.complete(name)
+    return bool(_NAME.fullmatch(name)) and not is_taken
 
 
 def live_names(lets: Sequence[Let], expression: tree.Sequence) -> set[str]:
-    """The names that are read, directly or by what is read, on the way to what a sequence gives."""
+    """Return the names that an expression uses, directly or through the definitions of other names."""
     definitions: dict[str, Let] = {}
     for let in lets:
         definitions.setdefault(let.name.text, let)
     live: set[str] = set()
-    todo = [expression]
-    while todo:
-        items = (item for sequence in _sequences(todo.pop()) for item in sequence.items)
+    pending = [expression]
+    while pending:
+        items = (item for sequence in _sequences(pending.pop()) for item in sequence.items)
         new = {name for item in items if (name := value_name(item))} - live
         live |= new
-        todo += [definitions[name].expression for name in new & definitions.keys()]
+        pending += [definitions[name].expression for name in new & definitions.keys()]
     return live
 
 
 def check_names(
     operands: Sequence[Word], lets: Sequence[Let], expression: tree.Sequence | None, vocabulary: Vocabulary
 ) -> Iterator[Diagnostic]:
-    """Complains of the names of one file, or of one block: those that mean something else, and that nothing reads.
+    """Report duplicate, invalid, reserved and unused names of values in a file or a block.
 
     Args:
-        expression: What it gives; None: that is broken, and may read anything.
+        expression: Output of the scope. None after an error: unused names are not reported then.
     """
     words = [*operands, *(let.name for let in lets)]
     first: dict[str, Word] = {}
     for word in words:
         name = word.text
         if first.setdefault(name, word) is not word:
-            where = f"the first is in line {first[name].span.line}"
-            message = f"'{name}' is defined twice"
+            where = f"rename one of them; the first is on line {first[name].span.line}"
+            message = f"duplicate value '{name}'"
             yield Diagnostic("duplicate-name", Severity.ERROR, message, word.span, help=where)
         elif not _NAME.fullmatch(name):
-            message, hint = f"'{name}' cannot be the name of a value", "write letters, digits and underscores"
+            message, hint = f"invalid name '{name}' of a value", "use letters, digits and underscores"
             yield Diagnostic("reserved-name", Severity.ERROR, message, word.span, help=hint)
         elif not is_free_name(name, vocabulary):
-            what = "a block" if name in vocabulary.blocks else "a name of the language"
-            message, hint = f"'{name}' is {what}", "choose another name for the value"
+            what = "the name of a block" if name in vocabulary.blocks else "a reserved name"
+            message, hint = f"'{name}' is {what}", "rename the value"
             yield Diagnostic("reserved-name", Severity.ERROR, message, word.span, help=hint)
     if expression is None:
         return
     live = live_names(lets, expression)
-    begun = [expression, *(let.expression for let in lets if let.name.text in live)]
-    if any(value_name(sequence.items[0]) not in first for sequence in begun):
-        live |= {word.text for word in operands[:1]}  # it is what flows in
+    used = [expression, *(let.expression for let in lets if let.name.text in live)]
+    # A sequence that does not start with a name reads the input, which is the first operand.
+    if any(value_name(sequence.items[0]) not in first for sequence in used):
+        live |= {word.text for word in operands[:1]}
     for word in operands:
         if word.text not in live:
-            hint = "begin a sequence with its name, or take it out of the brackets"
+            hint = "start a sequence with it, or remove it from the brackets"
             yield _unused(word.span, word.text, hint)
     for let in lets:
         if let.name.text not in live and first[let.name.text] is let.name:
-            yield _unused(let.name.span, let.name.text, "begin a sequence with its name, or remove the line", let.span)
+            yield _unused(let.name.span, let.name.text, "start a sequence with it, or remove the line", let.span)
 
 
 def _unused(span: Span, name: str, hint: str, line: Span | None = None) -> Diagnostic:
@@ -144,15 +147,16 @@ def _unused(span: Span, name: str, hint: str, line: Span | None = None) -> Diagn
         text = line.source.text
         start = text.rfind("\n", 0, line.start) + 1
         rest = re.compile(r"[^\S\r\n]*(#[^\r\n]*)?(\r\n|\n|\r|$)").match(text, line.end)
-        if rest is not None and not text[start : line.start].strip():  # nothing else is in its lines
+        # Remove the line only if it contains nothing else.
+        if rest is not None and not text[start : line.start].strip():
             span_of_lines = Span(line.source, start, rest.end())
             fixes = (Fix("remove the line", (Edit(span_of_lines, ""),), safe=False),)
-    message, label = f"nothing reads '{name}'", "no sequence begins with it"
+    message, label = f"unused value '{name}'", "no sequence starts with it"
     return Diagnostic("unused-name", Severity.WARNING, message, span, label, hint, fixes=tuple(fixes))
 
 
 def check_block_names(blocks: Iterable[BlockDefinition], vocabulary: Vocabulary) -> Iterator[Diagnostic]:
-    """The same for each block that has names of its own."""
+    """Report the names of values in blocks, as :func:`check_names` does."""
     for block in blocks:
         if block.operands or block.lets:
             yield from check_names(block.operands, block.lets, block.expression, vocabulary)

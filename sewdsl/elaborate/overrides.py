@@ -1,4 +1,4 @@
-"""``--set KEY=VALUE`` and the variants of a study: settings put over a file's own before anything is elaborated."""
+"""Overrides of settings by ``--set KEY=VALUE`` and by variants of a study, applied before elaboration."""
 
 from __future__ import annotations
 
@@ -37,27 +37,28 @@ from sewdsl.syntax.tree import (
 
 _DATA = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _DASHED = re.compile(r"[A-Za-z][A-Za-z0-9_]*(-[A-Za-z0-9_]+)+")
-"""A text that a file has between quotes, which a shell would take away: ``bf16-mixed``."""
+"""Text that requires quotes in a file, e.g. ``bf16-mixed``. A shell would remove them."""
 _LINEAR = re.compile(r"FC[0-9]+((?:b[01])?)")
 _VOTES = re.compile(r"APk([0-9]+)(?:s\1)?")
-"""An average pool of consecutive features, each of which votes for the same class."""
+"""Voting layer: average pooling over the consecutive features of each class."""
 
 BODY, BLOCK, CLASSES = "body", "block", "classes"
-"""Keys that are no settings: the expression itself, the block that is called in it, and the width of its last layer."""
+"""Keys that are not settings: the expression, a called block, and the number of classes."""
 
 Called = TypeVar("Called", bound=Call | MergeOf)
 
 
 @dataclass(frozen=True)
 class Override:
-    """A key, dotted where it goes into a section or into arguments, and the text of its value.
+    """Override of a setting.
 
     Attributes:
-        key: ``steps``, ``train.epochs``, ``train.optimizer.lr``, ``neuron.tau``; ``body`` for another expression,
-            ``body.n`` for a parameter of the block that is all of it; ``block`` for another block in place of the only
-            one that is called, ``block.SEWBlock`` in place of that one; ``classes`` for another last linear layer.
-        text: As a file would have it after the key.
-        within: Where the text is in a file; None: nowhere but on the command line.
+        key: Dotted key, e.g. ``steps``, ``train.epochs``, ``train.optimizer.lr`` or ``neuron.tau``. ``body`` replaces
+            the expression, and ``body.n`` a parameter of the block that is the whole body. ``block`` replaces the only
+            called block, ``block.SEWBlock`` that block. ``classes`` replaces the width of the last linear layer.
+        text: Value in the syntax of files.
+        option: Command-line option, for messages.
+        within: Span of the text in a file. None for the command line.
     """
 
     key: str
@@ -67,23 +68,24 @@ class Override:
 
     @property
     def place(self) -> Span:
-        """Where the text is: in its file, or in a source of its own named ``--set steps`` or ``--input``."""
+        """Span of the text in its file, or in a source named after the option: ``--set steps`` or ``--input``."""
         name = f"{self.option} {self.key}" if self.option == "--set" else self.option
         return self.within or Span(Source(name, self.text), 0, len(self.text))
 
     @property
     def typed(self) -> str:
-        """The option and its value: ``--set steps=8``, ``--input 2x128x128``."""
+        """Option with its value: ``--set steps=8``, ``--input 2x128x128``."""
         return f"{self.option} {self.key}={self.text}" if self.option == "--set" else f"{self.option} {self.text}"
 
 
 def apply_overrides(
     assembly: Assembly, overrides: Sequence[Override], reporter: Reporter, library: Collection[str] = ()
 ) -> Assembly:
-    """An assembly with every override put over it, in order.
+    """Return an assembly with overrides applied in order.
 
     Args:
-        reporter: Gets those that cannot be, and knows the limits of the texts.
+        reporter: Reporter of invalid overrides, with the limits of their texts.
+        library: Names of shipped blocks.
     """
     for item in overrides:
         assembly = _Replacement(assembly, item, reporter).apply(library)
@@ -91,14 +93,14 @@ def apply_overrides(
 
 
 def is_key(key: str) -> bool:
-    """Whether something can be set by a key, as far as its first part tells."""
+    """Return whether the first part of a key is valid."""
     head, *rest = key.split(".")
     return head in {*HEADER, BODY, BLOCK, CLASSES} or (head in SECTIONS and bool(rest))
 
 
 @dataclass(frozen=True)
 class _Replacement:
-    """One override and what it is put over; where it cannot be, that is reported, and the assembly stays as it is."""
+    """Application of one override. An invalid override is reported and does not change the assembly."""
 
     assembly: Assembly
     item: Override
@@ -121,12 +123,12 @@ class _Replacement:
         return self._with_values(head, rest, values)
 
     def _values(self) -> tuple[Value, ...] | None:
-        """What the text says; None where it has errors, which are reported."""
+        """Parse the text, or report errors and return None."""
         item = self.item
         if item.within is None and _DASHED.fullmatch(item.text):
             return (Text(item.text, span=item.place),)
         read = parse_excerpt(item.place, parse_value, self.reporter.limits)
-        too_long = any(said.code == "integer-too-long" for said in read.diagnostics)
+        too_long = any(each.code == "integer-too-long" for each in read.diagnostics)
         if read.value is None and item.key in EXPECTED and not too_long:
             self.reporter.add(describe_wrong(item.key, EXPECTED[item.key], item.place))
             return None
@@ -159,7 +161,7 @@ class _Replacement:
     def _with_data(self, name: str, data: str) -> Assembly:
         span = self.item.place
         if not _DATA.fullmatch(data):
-            return self._refuse("invalid-argument", f"'{data}' is not the name of a data set", "e.g. mnist5k")
+            return self._refuse("invalid-argument", f"invalid dataset name '{data}'", "use a name, e.g. mnist5k")
         return self._with_section(name, replace(self._section(name), on=data, span=span))
 
     def _refuse(self, code: str, message: str, hint: str) -> Assembly:
@@ -167,7 +169,7 @@ class _Replacement:
         return self.assembly
 
     def _with_body(self) -> Assembly:
-        """Another expression in place of the body, with those named values that it reads."""
+        """Replace the body, and keep the named values that it uses."""
         assembly = self.assembly
         document = self.reporter.take(parse_excerpt(self.item.place, parse_compact, self.reporter.limits))
         for statement in document.statements:
@@ -175,34 +177,35 @@ class _Replacement:
                 live = live_names(assembly.lets, statement.expression)
                 lets = tuple(let for let in assembly.lets if let.name.text in live)
                 settings = {key: setting for key, setting in assembly.settings.items() if key != OUTPUTS}
-                body = replace(statement, span=self.item.place)  # which is in place of outputs too
+                body = replace(statement, span=self.item.place)  # also replaces 'outputs'
                 return replace(assembly, body=body, lets=lets, settings=settings)
         return assembly
 
     def _with_parameter(self, name: str, values: tuple[Value, ...]) -> Assembly:
-        """Another argument for the block that is all of the body: n of ``body Net(n=4)``."""
+        """Replace an argument of the block that is the whole body: n in ``body Net(n=4)``."""
         assembly = self.assembly
         items = assembly.body.expression.items if assembly.body else ()
         call = items[0] if len(items) == 1 else None
         if assembly.body is None or not isinstance(call, Call) or (call.name.plain or "") not in assembly.blocks:
-            message = f"the body is not one block of this file, of which '{name}' could be a parameter"
-            hint = f"write the network as a block, e.g. 'block Net({name}) = …', and 'body Net({name}=4)'"
+            message = f"cannot set '{name}': the body is not a single block of this file"
+            hint = f"define the network as a block, e.g. 'block Net({name}) = …' and 'body Net({name}=4)'"
             return self._refuse("unknown-setting", message, hint)
         if len(values) != 1:
-            return self._refuse("invalid-argument", f"'{name}' takes one value", "write a number")
+            return self._refuse("invalid-argument", f"'{name}' requires one value, got {len(values)}", "use one number")
         changed = _with_arguments(call, (Argument(name, values[0], span=self.item.place),))
         expression = replace(assembly.body.expression, items=(changed,))
         return replace(assembly, body=replace(assembly.body, expression=expression))
 
     def _with_block(self, old: str, known: Collection[str]) -> Assembly:
-        """Another block wherever one is called, in the body and in the blocks of the file and of what it uses.
+        """Replace a block in all its calls, in the body and in the blocks of the file and its used files.
 
-        The text is the new one as a call, ``SEW Block (g=IAND)``, whose arguments win over those of the old call.
+        The text is a call of the new block, e.g. ``SEW Block (g=IAND)``. Its arguments replace those of the old calls.
 
         Args:
-            old: The one to replace, without white space; empty: the only one that is called.
+            old: Name of the block to replace, without white space. Empty means the only called block.
+            known: Names of all blocks.
         """
-        assembly, place = self.assembly, self.item.place
+        assembly, text_span = self.assembly, self.item.place
         if assembly.expression is None:
             return assembly
         scopes = [(assembly.lets, assembly.expression)]
@@ -214,50 +217,52 @@ class _Replacement:
         if old not in called:
             if old:
                 message = f"the network does not call '{old}'"
-                hint = did_you_mean(old, called) or f"it calls {listed(called) or 'no block'}"
+                hint = did_you_mean(old, called) or f"called blocks: {listed(called) or 'none'}"
             elif called:
-                message = "the network calls several blocks"
-                hint = f"say which: {listed(f'block.{name}' for name in called)}"
+                message = "cannot set 'block': the network calls several blocks"
+                hint = f"use one of: {listed(f'block.{name}' for name in called)}"
             else:
-                message, hint = "the network calls no block that could be another", "give another 'body'"
+                message, hint = "cannot set 'block': the network calls no block", "set 'body' instead"
             return self._refuse("unknown-setting", message, hint)
-        read = parse_excerpt(place, parse_compact, self.reporter.limits)
+        # Parsing as a layer string accepts arguments in parentheses, as in a file.
+        read = parse_excerpt(text_span, parse_compact, self.reporter.limits)
         statements = self.reporter.take(read).statements
         items = statements[0].expression.items if statements and isinstance(statements[0], Body) else ()
         new = items[0] if len(items) == 1 else None
         if not isinstance(new, Call):
             if errors_in(read.diagnostics):
                 return assembly
-            message = f"'{place.text}' is not the call of one block"
-            return self._refuse("invalid-argument", message, "e.g. Spiking Block, or SEW Block (g=IAND)")
+            message = f"expected one block, got '{text_span.text}'"
+            return self._refuse("invalid-argument", message, "use e.g. Spiking Block or SEW Block (g=IAND)")
         body, lets = assembly.body and _swapped(assembly.body, old, new), _swapped(assembly.lets, old, new)
         blocks = {name: _swapped(block, old, new) for name, block in assembly.blocks.items()}
         return replace(assembly, body=body, lets=lets, blocks=blocks)
 
     def _with_classes(self, values: tuple[Value, ...]) -> Assembly:
-        """Another width of the last linear layer of the body, so that the network has a number of classes.
+        """Set the width of the last linear layer to the number of classes.
 
-        Where an average pool of ``k`` votes follows, ``FC110-LIF-APk10``, the width is ``k`` times as large.
+        With a voting layer of ``k`` votes, as in ``FC110-LIF-APk10``, the width is ``k`` times the number of classes.
         """
-        assembly, place, body = self.assembly, self.item.place, self.assembly.body
+        assembly, text_span, body = self.assembly, self.item.place, self.assembly.body
         match values:
             case (Number(value=int(classes)),) if classes > 0:
                 pass
             case _:
-                return self._refuse("invalid-argument", "classes is a whole number from 1", "e.g. 10")
+                return self._refuse("invalid-argument", "'classes' must be an integer of at least 1", "use e.g. 10")
         items = list(body.expression.items) if body else []
         votes = 1
+        # Search from the end: hidden linear layers keep their width.
         for index in reversed(range(len(items))):
             item = items[index]
             name = item.name.plain or "" if isinstance(item, Call) else ""
             if pool := _VOTES.fullmatch(name):
                 votes *= int(pool[1])
             elif body is not None and isinstance(item, Call) and (linear := _LINEAR.fullmatch(name)):
-                items[index] = replace(item, name=Name.of(f"FC{classes * votes}{linear[1]}", place))
+                items[index] = replace(item, name=Name.of(f"FC{classes * votes}{linear[1]}", text_span))
                 expression = replace(body.expression, items=tuple(items))
                 return replace(assembly, body=replace(body, expression=expression))
-        message = "the body has no last linear layer, such as FC10, whose width could be the number of classes"
-        return self._refuse("unknown-setting", message, "write another 'body'")
+        message = "cannot set 'classes': the body has no linear layer with a width, e.g. FC10"
+        return self._refuse("unknown-setting", message, "set 'body' instead")
 
     def _in_section(self, name: str, way: Sequence[str], values: tuple[Value, ...]) -> Assembly:
         section = self._section(name)
@@ -269,7 +274,7 @@ class _Replacement:
         return self._with_section(name, replace(section, settings=tuple(settings.values())))
 
     def _setting(self, old: Setting | None, key: str, way: Sequence[str], values: tuple[Value, ...]) -> Setting | None:
-        """A setting with new values, or with one argument changed inside its value."""
+        """Return a setting with new values, or with one argument of its value changed."""
         span = self.item.place
         if not way:
             return Setting(Word(key, span=span), values, span=span)
@@ -285,27 +290,27 @@ class _Replacement:
         return Setting(Word(key, span=span), (changed,), span=span)
 
     def _report_no_arguments(self, key: str, way: Sequence[str]) -> None:
-        message = f"'{key}' has no arguments to set '{'.'.join(way)}' of"
-        hint = f"set {key} as a whole, e.g. {key}=…"
+        message = f"cannot set '{'.'.join(way)}' of '{key}', which has no arguments"
+        hint = f"set the whole value with {key}=…"
         self.reporter.report("unknown-setting", message, self.item.place, help=hint)
 
 
 def describe_unknown_key(key: str, span: Span) -> Diagnostic:
-    """What is said of a key that sets nothing, and which key may be intended."""
-    meant = resolve_key_alias(key)
+    """Return the diagnostic for an unknown key, with a suggestion."""
+    alias = resolve_key_alias(key)
     known = [*HEADER, BODY, BLOCK, CLASSES, *(f"{section}.epochs" for section in SECTIONS)]
     return Diagnostic(
         "unknown-setting",
         Severity.ERROR,
         f"unknown key '{key}'",
         span,
-        help=(f"did you mean '{meant}'?" if meant else did_you_mean(key, known))
-        or f"keys: {', '.join((*HEADER, BODY, BLOCK, CLASSES))}, {', '.join(f'{s}.…' for s in SECTIONS)}",
+        help=(f"did you mean '{alias}'?" if alias else did_you_mean(key, known))
+        or f"expected one of: {', '.join((*HEADER, BODY, BLOCK, CLASSES))}, {', '.join(f'{s}.…' for s in SECTIONS)}",
     )
 
 
 def _argument(call: Call, way: Sequence[str], value: Value, span: Span, kinds: NeuronKinds) -> Call | None:
-    """A call with one argument replaced or added; None where the way leads into something without arguments."""
+    """Return a call with one nested argument replaced or added, or None if a part of the path has no arguments."""
     name, rest = way[0], way[1:]
     old = {argument.name: argument for argument in call.arguments}
     if rest:
@@ -321,7 +326,7 @@ def _argument(call: Call, way: Sequence[str], value: Value, span: Span, kinds: N
 
 
 def _default(call: Call, name: str, span: Span, kinds: NeuronKinds) -> Call | None:
-    """The default of an argument, where that is a kind of its own, such as a neuron's surrogate."""
+    """Return the default of an argument as a call, if it is a kind, e.g. the surrogate of a neuron."""
     kind = kinds.find(call.name.plain or "")
     field = argument_fields(kind).get(name) if kind else None
     default = field.get_default(call_default_factory=True, validated_data={}) if field else None
@@ -331,7 +336,7 @@ def _default(call: Call, name: str, span: Span, kinds: NeuronKinds) -> Call | No
 
 
 def _swapped(node: Any, old: str, new: Call) -> Any:
-    """A part of a tree, or several, with another block in place of one wherever that is called."""
+    """Return a part of a tree, or a tuple of parts, with calls of one block replaced by another."""
     if isinstance(node, tuple):
         return tuple(_swapped(each, old, new) for each in node)
     if isinstance(node, Call | MergeOf) and node.name.plain == old:
@@ -342,7 +347,7 @@ def _swapped(node: Any, old: str, new: Call) -> Any:
 
 
 def _with_arguments(call: Called, arguments: tuple[Argument, ...]) -> Called:
-    """A call with further arguments, in place of its own of the same name."""
+    """Return a call with arguments added, which replace those of the same name."""
     names = {argument.name for argument in arguments if argument.name is not None}
-    kept: tuple[Argument, ...] = tuple(argument for argument in call.arguments if argument.name not in names)
-    return replace(call, arguments=(*kept, *arguments), called=bool(kept or arguments) or call.called)
+    others: tuple[Argument, ...] = tuple(argument for argument in call.arguments if argument.name not in names)
+    return replace(call, arguments=(*others, *arguments), called=bool(others or arguments) or call.called)

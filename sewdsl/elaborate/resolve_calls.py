@@ -1,4 +1,4 @@
-"""Calls in a sequence: from a name and its arguments to an op, or to a block with its parameters' values."""
+"""Resolution of calls in sequences: name and arguments to an op."""
 
 from __future__ import annotations
 
@@ -20,74 +20,77 @@ from sewdsl.syntax.tree import Call
 
 
 class CallResolver:
-    """Resolves the calls of one text.
+    """Resolver of the calls of one source.
 
     Attributes:
-        default: The neuron of the header.
+        vocabulary: Names that the source can use.
+        default: Neuron of the header.
     """
 
     def __init__(self, vocabulary: Vocabulary, default: Activation | None, reporter: Reporter) -> None:
         self.vocabulary, self.default, self.reporter = vocabulary, default, reporter
 
     def reader(self, path: tuple[str, ...], frame: CallFrame) -> ValueReader:
-        """Reads the values of the call to which a way leads."""
+        """Return a reader for the values of a call at a path."""
         return ValueReader(self.reporter, path, frame.parameters, kinds=self.vocabulary.neurons)
 
     def spell(self, call: Call, frame: CallFrame) -> FilledName:
-        """The call's name as text.
+        """Return the name of a call, with the values of interpolations.
 
         Raises:
-            InvalidText: an interpolation has no value.
+            InvalidText: If an interpolation has no value.
         """
         return fill_name(call.name, self.reader(frame.where(call.span.text), frame).evaluate)
 
     def op(
         self, call: Call, name: FilledName, frame: CallFrame, nearest: Activation | None, *, unsure: bool = False
     ) -> Op | None:
-        """The op that a call names; None where that failed, with every problem reported.
+        """Return the op of a call, or report errors and return None.
 
         Args:
-            nearest: The activation nearest before it.
-            unsure: Whether something before it was not understood, which may have been an activation.
+            nearest: Nearest preceding activation.
+            unsure: Whether an unknown item before the call may be an activation.
 
         Raises:
-            InvalidText: the value of an argument has no meaning, which is reported too.
+            InvalidText: If the value of an argument is invalid, which is reported too.
         """
         path = frame.where(call.span.text)
         if name.text == OWN_NEURON:
             if unsure and not (frame.neuron or nearest):
                 return None
             return self._own_neuron(call, frame, nearest, path)
-        found = self.vocabulary.kind(name.text)
-        if found is None or name.gaps:
+        entry = self.vocabulary.kind(name.text)
+        if entry is None or name.gaps:
             if name.text not in self.vocabulary.neurons.broken:
-                values = [value for value, found in frame.names.items() if found.computed]
+                values = [value_name for value_name, value in frame.names.items() if value.computed]
                 self._report_unknown(name, path, values)
             return None
-        symbol, kind = found
-        given = self._compact(kind, name, len(symbol), path)
+        symbol, kind = entry
+        arguments = self._compact(kind, name, len(symbol), path)
         named = self.reader(path, frame).read_arguments(call)
-        if given is None:
+        if arguments is None:
             return None
-        twice = next((name for name in named if name in given), None)
-        if twice is not None:
-            self._duplicate(twice, "", named[twice].span, path)
+        duplicate = next((name for name in named if name in arguments), None)
+        if duplicate is not None:
+            self._duplicate(duplicate, "", named[duplicate].span, path)
             return None
-        given |= named
+        arguments |= named
+        # A neuron of the header's kind inherits the arguments of the header.
         if self.default is not None and kind.named() is self.default.named():
-            given = {**{n: GivenArgument(v, call.span) for n, v in self.default}, **given}
-        made = self.reporter.take(validate_arguments(kind, f"'{kind.kind}'", given, call.span, path))
-        return made if isinstance(made, Op) else None
+            arguments = {**{n: GivenArgument(v, call.span) for n, v in self.default}, **arguments}
+        instance = self.reporter.take(validate_arguments(kind, f"'{kind.kind}'", arguments, call.span, path))
+        return instance if isinstance(instance, Op) else None
 
     def _report_unknown(self, name: FilledName, path: tuple[str, ...], values: Collection[str] = ()) -> None:
         self.reporter.extend(check_unknown(name, self.vocabulary, path, values))
 
     def _own_neuron(self, call: Call, frame: CallFrame, nearest: Activation | None, path: tuple[str, ...]) -> Op | None:
+        """Return the neuron of an ``SN`` call."""
         neuron = frame.neuron or nearest
         if neuron is None and "neuron" in self.vocabulary.unread:
             return None
         if neuron is None:
-            message = "'SN' is the file's neuron, but none is set and none comes before it"
+            message = "no neuron is set for 'SN', and none precedes it"
             hint = "add 'neuron PLIF' to the file, or --neuron PLIF"
             raise self.reporter.refuse("missing-neuron", message, call.span, help=hint, path=path)
         return self.reader(path, frame).change_neuron(neuron, call)
@@ -95,17 +98,18 @@ class CallResolver:
     def _compact(
         self, kind: type[Kind], name: FilledName, start: int, path: tuple[str, ...]
     ) -> dict[str, GivenArgument] | None:
-        """The arguments that are written into the name."""
+        """Return the compact arguments of a name from an offset, or report an error and return None."""
         letters = kind.letters()
         try:
-            found = compact_arguments.split_arguments(name.text, start)
+            pieces = compact_arguments.split_arguments(name.text, start)
         except compact_arguments.CompactError as error:
             self._not_understood(kind, name, error, path)
             return None
-        given: dict[str, GivenArgument] = {}
-        for piece in found:
+        arguments: dict[str, GivenArgument] = {}
+        for piece in pieces:
             span = name.at(piece.start, piece.end)
             argument = letters.get(piece.letter)
+            # The word may be several names with a lost hyphen.
             if argument is None and self.vocabulary.splits(name.text):
                 self._report_unknown(name, path)
                 return None
@@ -113,25 +117,25 @@ class CallResolver:
                 if not self._letters_for_digits(kind, name, span, path):
                     self._unknown_letter(kind, piece, span, path)
                 return None
-            if argument in given:
+            if argument in arguments:
                 self._duplicate(argument, piece.letter, span, path)
                 return None
-            given[argument] = GivenArgument(piece.value, span)
-        return given
+            arguments[argument] = GivenArgument(piece.value, span)
+        return arguments
 
     def _unknown_letter(
         self, kind: type[Kind], piece: compact_arguments.CompactArgument, span: Span, path: tuple[str, ...]
     ) -> None:
-        what = f"letter '{piece.letter}'" if piece.letter else "bare number"
-        meant = next((known for known in kind.letters() if known and known.casefold() == piece.letter.casefold()), None)
+        argument = f"argument '{piece.letter}'" if piece.letter else "number without a letter"
+        similar = next((mark for mark in kind.letters() if mark and mark.casefold() == piece.letter.casefold()), None)
         letter = span.part(0, len(piece.letter))
         self.reporter.report(
             "unknown-argument",
-            f"'{kind.kind}' takes no {what}",
+            f"'{kind.kind}' takes no {argument}",
             span,
-            help=f"did you mean '{meant}'?" if meant else _letters(kind),
+            help=f"did you mean '{similar}'?" if similar else _letters(kind),
             path=path,
-            fixes=(rename(letter, meant),) if meant else (),
+            fixes=(rename(letter, similar),) if similar else (),
         )
 
     def _not_understood(
@@ -145,17 +149,18 @@ class CallResolver:
             self.reporter.report("invalid-argument", f"'{kind.kind}': {error}", span, help=_letters(kind), path=path)
 
     def _letters_for_digits(self, kind: type[Kind], name: FilledName, span: Span, path: tuple[str, ...]) -> bool:
-        """Reports letters that look like digits in the compact arguments of a call; whether there are any."""
+        """Report letters that look like digits in compact arguments, and return whether there are any."""
         digits = self.vocabulary.with_digits(name.text)
         if digits is not None:
-            message, fixes = f"'{kind.kind}': '{span.text}' has letters for digits", (rename(name.span, digits),)
+            message, fixes = f"'{kind.kind}': '{span.text}' has letters instead of digits", (rename(name.span, digits),)
             hint = did_you_mean_digits(digits)
             self.reporter.report("invalid-argument", message, span, help=hint, path=path, fixes=fixes)
         return digits is not None
 
     def _duplicate(self, argument: str, letter: str, span: Span, path: tuple[str, ...]) -> None:
-        shown = f"{argument} ({letter}…)" if letter else argument
-        self.reporter.report("duplicate-argument", f"{shown} is given twice", span, help="keep one", path=path)
+        shown = f"{argument} ({letter}…)" if letter else f"'{argument}'"
+        message, hint = f"duplicate argument {shown}", "remove one of them"
+        self.reporter.report("duplicate-argument", message, span, help=hint, path=path)
 
 
 def _letters(kind: type[Kind]) -> str:
@@ -163,5 +168,5 @@ def _letters(kind: type[Kind]) -> str:
     if not letters:
         return f"'{kind.kind}' takes no compact arguments"
     shown = ", ".join(f"{letter} ({name})" for letter, name in letters.items() if letter)
-    first = f"its {letters['']} right after it" if "" in letters else ""
+    first = f"a number ({letters['']})" if "" in letters else ""
     return f"'{kind.kind}' takes {' and '.join(filter(None, (first, shown)))}"

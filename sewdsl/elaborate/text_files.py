@@ -1,4 +1,4 @@
-"""Files of the language: reading their text, telling files of other kinds apart, and the other files of a project."""
+"""Access to source files: reading, recognition of other file types, and search for files of a project."""
 
 from __future__ import annotations
 
@@ -18,54 +18,60 @@ from sewdsl.paths import is_file, open_file
 from sewdsl.source import Span
 
 MAX_HEAD_BYTES = 512
-"""Bytes by which a file is known."""
+"""Number of bytes used to recognise a file type."""
 MAX_NAMES_SCANNED = 1000
-"""Names of a folder that are looked at: what is said about a typing error may not take long."""
+"""Maximum number of names searched in a folder, to bound the time of a suggestion."""
 HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 @dataclass(frozen=True)
 class FileKind:
-    """A file of another kind."""
+    """File type other than source files.
+
+    Attributes:
+        what: Description with an article, for messages.
+        use: Help text in which FILE is replaced by the file.
+    """
 
     what: str
     use: str
 
 
 WEIGHTS = FileKind(
-    "a file of weights",
-    "weights go with a network: train and export take '--weights FILE', 'sewdsl weights show' lists",
+    "a weights file",
+    "use it with --weights FILE of 'sewdsl train' or 'sewdsl export', or run 'sewdsl weights show FILE'",
 )
-ARCHIVE = FileKind("an archive", "give the file of a network")
-_WRITTEN = "sewdsl writes such files, and does not read them; 'sewdsl import' reads NIR and models of torch"
+ARCHIVE = FileKind("an archive", "use a .net file")
+_WRITTEN = "sewdsl cannot read this format; 'sewdsl import' reads NIR files and PyTorch modules"
 _SUFFIXES = {
-    ".nir": FileKind("a graph of NIR", "'sewdsl import FILE OUT.net' makes a network of it"),
-    ".onnx": FileKind("a model of ONNX", _WRITTEN),
-    ".pt2": FileKind("an archive of torch.export", _WRITTEN),
+    ".nir": FileKind("a NIR file", "convert it with 'sewdsl import FILE OUT.net'"),
+    ".onnx": FileKind("an ONNX model", _WRITTEN),
+    ".pt2": FileKind("a torch.export archive", _WRITTEN),
     ".safetensors": WEIGHTS,
     ".ckpt": WEIGHTS,
     ".pt": WEIGHTS,
     ".pth": WEIGHTS,
 }
 _BEGINNINGS = {
-    HDF5: FileKind("a file of HDF5", "'sewdsl import FILE OUT.net' makes a network of a graph of NIR"),
-    b"%PDF": FileKind("a PDF file", "copy the line out of it, and give it in quotes"),
-    b"\x89PNG": FileKind("a picture", "give the file that it was drawn from"),
+    HDF5: FileKind("an HDF5 file", "convert a NIR file with 'sewdsl import FILE OUT.net'"),
+    b"%PDF": FileKind("a PDF file", "copy the layer string from it, and pass it in quotes"),
+    b"\x89PNG": FileKind("a PNG image", "use the .net file of the drawing"),
     b"PK\x03\x04": ARCHIVE,
     b"\x1f\x8b": ARCHIVE,
 }
 
 
 def is_binary(head: bytes) -> bool:
-    """Whether a file that begins so is no text."""
+    """Return whether the first bytes of a file are not text."""
     return b"\0" in head or head.startswith(tuple(_BEGINNINGS))
 
 
 def identify_file(name: str, head: bytes) -> FileKind | None:
-    """What a binary file is; None where it is text, or nothing that is known here.
+    """Return the type of a binary file, or None for text and unknown types.
 
     Args:
-        name: Its name, of which the ending counts.
+        name: Name of the file. The suffix takes precedence over the content.
+        head: First :data:`MAX_HEAD_BYTES` bytes.
     """
     if not is_binary(head):
         return None
@@ -74,10 +80,11 @@ def identify_file(name: str, head: bytes) -> FileKind | None:
 
 
 def similar_siblings(path: Path, fits: Callable[[Path], bool] = lambda _: True, cutoff: float = 0.7) -> Path | None:
-    """What lies where a path leads, and has a name like its last part.
+    """Return the file or folder next to a path with the most similar name, or None.
 
     Args:
-        cutoff: How similar the names must be, from 0 to 1.
+        fits: Filter of candidates.
+        cutoff: Minimum similarity from 0 to 1.
     """
     with suppress(OSError, ValueError):
         known = {other.stem: other for other in islice(path.parent.iterdir(), MAX_NAMES_SCANNED) if fits(other)}
@@ -88,12 +95,12 @@ def similar_siblings(path: Path, fits: Callable[[Path], bool] = lambda _: True, 
 
 @dataclass(frozen=True)
 class FileAccess:
-    """Where the files lie that a file may use, and what counts as their text.
+    """Access to the files that a file can use.
 
     Attributes:
-        project: The folder that they must be in; None: that of the file's project.
-        opened: The text of one of them as it is in an editor, which counts instead of what is saved; None where it
-            is not open there. Asked once for each file, by its resolved path.
+        project: Folder that must contain the files. None means the project folder of the compiled file.
+        opened: Function that returns the text of a file that is open in an editor, or None. It is called once per
+            file, with the resolved path, and takes precedence over the saved file.
     """
 
     project: Path | None = None
@@ -101,77 +108,81 @@ class FileAccess:
 
 
 ON_DISK = FileAccess()
-"""Files of the project, as they are saved."""
+"""Access to saved files of the project."""
 
 
 def read_text(path: Path, shown: str, span: Span, limits: Limits) -> str | Diagnostic:
-    """The text of a file, or what is said where it is none.
+    """Return the text of a file, or a diagnostic if it is not a text file.
 
     Args:
-        limits: How large it may be: a larger file is not even read.
+        shown: Name of the file in messages.
+        span: Span of the diagnostic.
+        limits: Limits of the size. Larger files are not read.
 
     Raises:
-        OSError: it cannot be read, or is no regular file; ``strerror`` says why.
+        OSError: If the file cannot be read or is not a regular file. ``strerror`` is the reason.
     """
     with open_file(path) as file:
         head = file.read(MAX_HEAD_BYTES)
+        # Report the file type of a binary file, even if it also exceeds the size limit.
         if is_binary(head) and isinstance(problem := decode_text(head, shown, span), Diagnostic):
             return problem
         size = os.fstat(file.fileno()).st_size
         if size > limits.source_bytes:
-            message = f"'{shown}' has {size:,} bytes, over the limit of {limits.source_bytes:,}"
+            message = f"'{shown}' has {size:,} bytes, which exceeds the limit of {limits.source_bytes:,}"
             return Diagnostic("source-too-long", Severity.ERROR, message, span, help=raise_limit_help("source"))
         return decode_text(head + file.read(), shown, span)
 
 
 def decode_text(data: bytes, shown: str, span: Span) -> str | Diagnostic:
-    """Bytes as text, without a byte order mark, or what is said where they are none."""
+    """Decode bytes without a byte order mark, or return a diagnostic if they are not text."""
+    # lava-dl exports HDF5 files with the suffix .net.
     if data.startswith(HDF5) and shown.endswith(".net"):
-        message = f"'{shown}' is a lava-dl network in HDF5, not a sewdsl file"
-        hint = "both end in .net; sewdsl reads text files that begin with 'sewdsl 1'"
+        message = f"'{shown}' is a lava-dl network (HDF5), expected a sewdsl file"
+        hint = "use a text file that starts with 'sewdsl 1'; lava-dl has the same suffix"
         return Diagnostic("lava-file", Severity.ERROR, message, span, help=hint)
     kind = identify_file(shown, data[:MAX_HEAD_BYTES])
     if kind is not None:
-        message = f"'{shown}' is {kind.what}, not a text of the language"
+        message = f"'{shown}' is {kind.what}, expected a .net file"
         return Diagnostic("not-utf8", Severity.ERROR, message, span, help=kind.use.replace("FILE", shown))
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        message = f"'{shown}' is not UTF-8 text (byte {error.start})"
+        message = f"'{shown}' is not valid UTF-8 (byte {error.start})"
         return Diagnostic("not-utf8", Severity.ERROR, message, span, help="save it as UTF-8")
 
 
 MAX_FOLDERS = 2000
-"""Folders that are looked into at most: a project can be a whole home."""
+"""Maximum number of searched folders. A project can be a whole home folder."""
 
 
 def net_files(folder: Path, most: int) -> list[Path]:
-    """The ``.net`` files in and below a folder, sorted; hidden folders and those of installed packages are left out.
+    """Return the sorted ``.net`` files in a folder and its subfolders, without hidden folders and installed packages.
 
     Args:
-        most: How many are given at most, those further up first.
+        most: Maximum number of files. Files in upper folders come first.
     """
-    found: list[Path] = []
-    for number, (here, folders, names) in enumerate(os.walk(folder)):
-        if number >= MAX_FOLDERS or len(found) >= most:
+    files: list[Path] = []
+    for index, (here, folders, names) in enumerate(os.walk(folder)):
+        if index >= MAX_FOLDERS or len(files) >= most:
             break
         packages = "pyvenv.cfg" in names
         folders[:] = [] if packages else sorted(f for f in folders if f != "node_modules" and not f.startswith("."))
-        found += [Path(here, name) for name in sorted(names) if name.endswith(".net") and is_file(Path(here, name))]
-    return sorted(found[:most])
+        files += [Path(here, name) for name in sorted(names) if name.endswith(".net") and is_file(Path(here, name))]
+    return sorted(files[:most])
 
 
 _DEFINITION = re.compile(r"^[ \t]*block[ \t]+([A-Za-z][A-Za-z0-9_ \t]*?)[ \t]*[(=]", re.MULTILINE)
 _NEURON = re.compile(r"^[ \t]*neuron[ \t]+([A-Za-z][A-Za-z0-9_]*)[ \t]*(?:\([^{}\r\n]*\))?[ \t]*\{", re.MULTILINE)
 MAX_SIBLING_FILES = 100
-"""Files that are looked into."""
+"""Maximum number of searched files."""
 
 
 class SiblingBlocks:
-    """The other ``.net`` files in the folder of a file; looked into once, when first asked.
+    """Definitions in the other ``.net`` files of the folder of a file, read on first access.
 
     Args:
-        size: The most bytes of a file that is looked into.
+        size: Maximum size of a searched file in bytes.
     """
 
     def __init__(self, file: Path, size: int) -> None:
@@ -179,17 +190,17 @@ class SiblingBlocks:
 
     @cached_property
     def blocks(self) -> dict[str, str]:
-        """The names of files by those of the blocks and neurons that they define, without white space."""
-        found: dict[str, str] = {}
+        """File names by the names of the blocks and neurons that they define, without white space."""
+        file_by_name: dict[str, str] = {}
         for path in islice(self._files(), MAX_SIBLING_FILES):
             with suppress(OSError):
                 text = path.read_text(encoding="utf-8", errors="replace")
                 defined = (*_DEFINITION.findall(text), *_NEURON.findall(text))
-                found |= {"".join(name.split()): path.name for name in defined}
-        return found
+                file_by_name |= {"".join(name.split()): path.name for name in defined}
+        return file_by_name
 
     def _files(self) -> Iterator[Path]:
-        """Regular files, not too large, and no links: they may lead out of the project."""
+        """Yield regular files up to the maximum size, without links, which may lead out of the project."""
         with suppress(OSError):
             for path in sorted(islice(self._file.parent.iterdir(), MAX_NAMES_SCANNED)):
                 if path.suffix != ".net" or path.name == self._file.name or path.is_symlink():

@@ -1,4 +1,4 @@
-"""The ``train`` section: from settings in the source to a :class:`Recipe`, with the aliases of its keys."""
+"""The ``train`` section: settings to a :class:`Recipe`, and aliases of its keys."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ KEY_ALIASES = {
 
 
 def resolve_key_alias(name: str) -> str | None:
-    """The key that a name or an option means, ``train.optimizer.lr`` for ``--lr`` and ``train.lr``; None: none."""
+    """Return the key for an alias, e.g. ``train.optimizer.lr`` for ``--lr`` and ``train.lr``, or None."""
     return KEY_ALIASES.get(name.removeprefix("train.").lstrip("-").replace("-", "_"))
 
 
 KEYS = tuple(name for name in Recipe.model_fields if name != "on")
 PARTS = {"freeze": "conv1 sew_block1", "lr": "fc1 10x"}
-"""Keys whose values name layers and parts of the network, and an example of each."""
+"""Keys whose values name layers and parts of the network, with examples."""
 
 
 def read_train_section(section: Section, *, library: bool = False) -> Reported[Recipe | None]:
-    """The recipe of a ``train`` section; None where it has problems, of which all are said.
+    """Read the recipe of a ``train`` section, or report all its errors and return None.
 
     Args:
-        library: The section is of a file without a network, and need not be complete.
+        library: Whether the file has no network, so that the section can be incomplete.
     """
     reader = _RecipeReader(section, library)
     return reader.reporter.follow(reader.read)
@@ -58,7 +58,7 @@ class _RecipeReader:
     reporter: Reporter = field(default_factory=Reporter)
 
     def read(self) -> Recipe | None:
-        section, given, wrong = self.section, dict[str, GivenArgument](), set[str]()
+        section, settings, wrong = self.section, dict[str, GivenArgument](), set[str]()
         for setting in section.settings:
             key, value = setting.key.text, None
             with suppress(InvalidText):
@@ -66,50 +66,58 @@ class _RecipeReader:
             if key not in KEYS:
                 self.reporter.add(_describe_unknown(setting.key))
                 wrong.add(nearest_name(key, KEYS) or key)
-            elif key in given or (key in wrong and value is None):
+            elif key in settings or (key in wrong and value is None):
                 span = setting.key.span
-                self.reporter.report("duplicate-setting", f"'{key}' is set twice", span, help="keep one")
+                self.reporter.report("duplicate-setting", f"duplicate setting '{key}'", span, help="remove one of them")
             elif value is None:
                 wrong.add(key)
             else:
-                given[key] = value
+                settings[key] = value
         if section.on is None and not self.library:
-            message, hint = "the recipe does not say on which data set", "write 'train on mnist5k { … }'"
+            message, hint = "the recipe has no dataset", "add it, e.g. 'train on mnist5k { … }'"
             self.reporter.report("missing-argument", message, section.name.span, help=hint)
-        given["on"] = GivenArgument(section.on or "", section.span)
-        said = wrong | (set(KEYS) - set(given) if self.library else set())
-        made = self.reporter.take(validate_arguments(Recipe, "the recipe", given, section.name.span, said=said))
-        return made if section.on is not None else None
+        settings["on"] = GivenArgument(section.on or "", section.span)
+        # Do not report invalid settings again as missing. In a library, settings can be missing.
+        reported = wrong | (set(KEYS) - set(settings) if self.library else set())
+        recipe = self.reporter.take(
+            validate_arguments(Recipe, "the recipe", settings, section.name.span, reported=reported)
+        )
+        return recipe if section.on is not None else None
 
     def _value(self, setting: Setting) -> GivenArgument:
+        """Return the value of a setting.
+
+        Raises:
+            InvalidText: If the value is invalid, which is reported.
+        """
         if setting.key.text in LISTS:
             return self._list(setting)
         if setting.key.text in PARTS:
             return self._parts(setting)
         if len(setting.values) != 1:
             texts = " and ".join(f"'{value.span.text}'" for value in setting.values)
-            message = f"'{setting.key.text}' takes one value, and this reads as {len(setting.values)}: {texts}"
+            message = f"'{setting.key.text}' requires one value, got {len(setting.values)}: {texts}"
             hint = f"write '{setting.key.text} VALUE'"
             raise self.reporter.refuse("invalid-argument", message, setting.span, help=hint)
         value = setting.values[0]
         return GivenArgument(ValueReader(self.reporter).read(value), value.span)
 
     def _list(self, setting: Setting) -> GivenArgument:
-        """Several values; ``none`` alone is none of them."""
-        found = [ValueReader(self.reporter).read(value) for value in setting.values]
-        whole = setting.values[0].span.to(setting.values[-1].span)
+        """Return the values of a setting with several values. A single ``none`` is an empty list."""
+        items = [ValueReader(self.reporter).read(value) for value in setting.values]
+        span = setting.values[0].span.to(setting.values[-1].span)
         if setting.key.text == "augment":
-            for value, made in zip(setting.values, found, strict=True):
-                if not isinstance(made, Transform) and found != [None]:
+            for value, item in zip(setting.values, items, strict=True):
+                if not isinstance(item, Transform) and items != [None]:
                     names = sorted(name for name, kind in catalogue().items() if issubclass(kind, Transform))
-                    near = advice(str(made), names, value.span, f"known: {', '.join(names)}")
-                    message = f"'augment' of the recipe lists transforms, and '{value.span.text}' is none"
+                    near = advice(str(item), names, value.span, f"expected one of: {', '.join(names)}")
+                    message = f"'augment' of the recipe requires transforms, got '{value.span.text}'"
                     raise self.reporter.refuse("invalid-argument", message, value.span, **near)
-            return GivenArgument(() if found == [None] else tuple(found), whole)
-        return GivenArgument(None if found == [None] else tuple(found), whole)
+            return GivenArgument(() if items == [None] else tuple(items), span)
+        return GivenArgument(None if items == [None] else tuple(items), span)
 
     def _parts(self, setting: Setting) -> GivenArgument:
-        """Names of layers and parts, each with a learning rate if the key is ``lr``; ``none``: there are none."""
+        """Return names of layers and parts, with learning rates if the key is ``lr``. ``none`` is an empty list."""
         key, values = setting.key.text, setting.values
         texts = [value.text if isinstance(value, Text) else value.span.text for value in values]
         named = [isinstance(value, Text) or (isinstance(value, Call) and not value.called) for value in values]
@@ -125,15 +133,16 @@ class _RecipeReader:
             return GivenArgument(tuple(zip(texts[::2], rates, strict=True)), setting.span)
         hint = f"write '{key} {PARTS[key]}'"
         if key == "lr" and len(values) == 1 and isinstance(values[0], Number):
-            whole = f"optimizer …(lr={texts[0]})" if setting.key.span.text == key else "train.optimizer.lr"
-            hint = f"the learning rate of all is the optimizer's, '{whole}'; for that of a part, {hint}"
-        said = "layers and parts, each with its learning rate," if key == "lr" else "names of layers and parts,"
-        message = f"'{key}' takes {said} and this is '{' '.join(texts)}'"
+            # Without a matching span, the setting is an override of the command line.
+            setting_of_all = f"optimizer …(lr={texts[0]})" if setting.key.span.text == key else "train.optimizer.lr"
+            hint = f"set the learning rate of the network with '{setting_of_all}'; for a part, {hint}"
+        expected = "layers and parts with their learning rates" if key == "lr" else "names of layers and parts"
+        message = f"'{key}' requires {expected}, got '{' '.join(texts)}'"
         raise self.reporter.refuse("invalid-argument", message, setting.span, help=hint)
 
 
 def check_parts(network: Network, section: Section) -> Iterator[Diagnostic]:
-    """What a recipe says of layers and parts that the network does not have, or that learn nothing there."""
+    """Report names in ``freeze`` and ``lr`` that match nothing, or have no effect."""
     recipe = network.recipe
     if recipe is None or not (recipe.freeze or recipe.lr):
         return
@@ -144,40 +153,45 @@ def check_parts(network: Network, section: Section) -> Iterator[Diagnostic]:
         for value in setting.values
     }
     learning = {index for index, node in enumerate(network.nodes) if network.parameters(node)}
+    # 'freeze' patterns come first, so that 'lr' patterns of frozen layers can be reported.
     frozen: frozenset[int] = frozenset()
     for key, pattern in [*(("freeze", name) for name in recipe.freeze), *(("lr", name) for name, _ in recipe.lr)]:
         nodes, span = match_nodes(network, pattern), spans.get(pattern, section.name.span)
         if not nodes:
             known = sorted({*part_names(network)})
             near = advice(pattern, known, span, f"layers and parts: {listed(fold_parts(network, learning, learning))}")
-            message = f"no layer or part of the network is called '{pattern}'"
+            message = f"no layer or part of the network matches '{pattern}'"
             yield Diagnostic("unknown-name", Severity.ERROR, message, span, **near)
         elif not nodes & learning:
-            message = f"'{key} {pattern}' has no effect: {listed(fold_parts(network, nodes, nodes))} learns nothing"
-            yield Diagnostic("invalid-argument", Severity.ERROR, message, span, help="leave it out")
+            parts = listed(fold_parts(network, nodes, nodes))
+            message = f"'{key} {pattern}' has no effect: no learnable parameters in {parts}"
+            yield Diagnostic("invalid-argument", Severity.ERROR, message, span, help="remove it")
         elif key == "lr" and nodes & learning <= frozen:
-            message = f"'lr {pattern}' has no effect: 'freeze' names all of it"
-            yield Diagnostic("invalid-argument", Severity.ERROR, message, span, help="leave out one of them")
+            message = f"'lr {pattern}' has no effect: 'freeze' covers all of it"
+            yield Diagnostic("invalid-argument", Severity.ERROR, message, span, help="remove one of them")
         frozen |= nodes if key == "freeze" else frozenset()
     if learning and learning <= frozen:
-        message, hint = "'freeze' names all that learns, so that nothing is left to train", "leave a layer out of it"
+        message = "'freeze' covers all learnable parameters; nothing is left to train"
+        hint = "remove a layer from 'freeze'"
         yield Diagnostic("invalid-argument", Severity.ERROR, message, section.name.span, help=hint)
 
 
 def _describe_unknown(key: Word) -> Diagnostic:
-    """What is said of a key that no recipe has, and which is intended; on the command line, the value is marked."""
-    spoken = resolve_key_alias(key.text) or ""
-    name, _, argument = spoken.removeprefix("train.").partition(".")
-    meant = name if name in KEYS and not argument else nearest_name(key.text, KEYS)
-    written = key.span.text == key.text
-    hint = f"did you mean '{meant if written else f'train.{meant}'}'?" if meant else f"its keys: {', '.join(KEYS)}"
+    """Return the diagnostic for an unknown key of a recipe, with a suggestion."""
+    alias = resolve_key_alias(key.text) or ""
+    name, _, argument = alias.removeprefix("train.").partition(".")
+    similar = name if name in KEYS and not argument else nearest_name(key.text, KEYS)
+    in_file = key.span.text == key.text  # On the command line, the span is that of the value.
+    hint = f"expected one of: {', '.join(KEYS)}"
+    if similar:
+        hint = f"did you mean '{similar if in_file else f'train.{similar}'}'?"
     if name in KEYS and argument:
-        meant, hint = None, f"write '{name} …({argument}=…)'" if written else f"did you mean '{spoken}'?"
+        similar, hint = None, f"write '{name} …({argument}=…)'" if in_file else f"did you mean '{alias}'?"
     return Diagnostic(
         "unknown-setting",
         Severity.ERROR,
-        f"the recipe has no '{key.text}'",
+        f"unknown setting '{key.text}' of the recipe",
         key.span,
         help=hint,
-        fixes=(rename(key.span, meant),) if meant and written else (),
+        fixes=(rename(key.span, similar),) if similar and in_file else (),
     )

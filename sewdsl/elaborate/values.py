@@ -1,4 +1,4 @@
-"""Values in parentheses and settings, and integer arithmetic in ``$(…)``: from the syntax tree to Python."""
+"""Evaluation of values in arguments and settings, and of integer arithmetic in ``$(…)``."""
 
 from __future__ import annotations
 
@@ -30,11 +30,12 @@ _OPERATIONS = {"+": add, "-": sub, "*": mul, "/": floordiv}
 
 @dataclass(frozen=True)
 class ValueReader:
-    """Reads the values at one place of a text; one that is wrong is reported, and raised as :class:`InvalidText`.
+    """Reader of values in one scope. Invalid values are reported, and raised as :class:`InvalidText`.
 
     Attributes:
-        parameters: The values of the enclosing block's parameters, for ``$(…)``; none outside of blocks.
-        neuron: What ``SN`` means here, for ``SN=SN(detach_reset=on)``; None: nothing.
+        path: Path of the diagnostics.
+        parameters: Values of the enclosing block's parameters, for ``$(…)``.
+        neuron: Meaning of ``SN`` in values, e.g. in ``SN=SN(detach_reset=on)``, if any.
     """
 
     reporter: Reporter
@@ -44,10 +45,10 @@ class ValueReader:
     kinds: NeuronKinds = _NO_NEURONS
 
     def read(self, value: Value) -> Any:
-        """A number, string, tuple of lengths, None, bool, kind, or else the word itself.
+        """Return a number, string, tuple of lengths, None, bool or kind, or the word itself.
 
         Raises:
-            InvalidText: it is none of these.
+            InvalidText: If the value is invalid.
         """
         match value:
             case Number():
@@ -62,7 +63,7 @@ class ValueReader:
                 return self.evaluate(formula, signed=True)
 
     def _word(self, call: Call) -> Any:
-        """What a name means: on, off, none, a kind, or itself."""
+        """Return the meaning of a name: a constant, a kind, or the name itself."""
         word = "".join(call.span.text.split()) if call.name.plain is None else call.name.plain
         if not call.called and not call.arguments and word in _WORDS:
             return _WORDS[word]
@@ -72,6 +73,7 @@ class ValueReader:
             return self.instantiate(call)
         if word in self.kinds.broken:
             raise InvalidText
+        # A bare word can be a choice such as 'mean'. The model validates it.
         if not call.called:
             return word
         names = [name for name in self.kinds.names(Kind) if name != "input"]
@@ -80,59 +82,59 @@ class ValueReader:
         raise self.reporter.refuse("unknown-name", f"unknown name '{word}'", span, path=self.path, **near)
 
     def instantiate(self, call: Call) -> Kind:
-        """The kind that a call such as ``LIF(tau=2.0)`` names, with its arguments.
+        """Return the kind of a call such as ``LIF(tau=2.0)``.
 
         Raises:
-            InvalidText: the name or an argument is wrong.
+            InvalidText: If an argument is invalid.
         """
         kind = self.kinds.find(call.name.plain or "")
-        assert kind is not None  # noqa: S101 -- as the caller has seen
+        assert kind is not None  # noqa: S101 -- checked by the caller
         return self._make(kind, self.read_arguments(call), call)
 
-    def _make(self, kind: type[Made], given: Mapping[str, GivenArgument], call: Call) -> Made:
-        made = self.reporter.take(validate_arguments(kind, f"'{kind.kind}'", given, call.span, self.path))
-        if made is None:
+    def _make(self, kind: type[Made], arguments: Mapping[str, GivenArgument], call: Call) -> Made:
+        instance = self.reporter.take(validate_arguments(kind, f"'{kind.kind}'", arguments, call.span, self.path))
+        if instance is None:
             raise InvalidText
-        return made
+        return instance
 
     def change_neuron(self, neuron: Activation, call: Call) -> Activation:
-        """What ``SN(v_threshold=0.5)`` means: the neuron with other arguments.
+        """Return a neuron with other arguments, e.g. for ``SN(v_threshold=0.5)``.
 
         Raises:
-            InvalidText: an argument is wrong.
+            InvalidText: If an argument is invalid.
         """
         if not call.arguments:
             return neuron
-        given = {name: GivenArgument(value, call.span) for name, value in neuron} | self.read_arguments(call)
-        return self._make(type(neuron), given, call)
+        arguments = {name: GivenArgument(value, call.span) for name, value in neuron} | self.read_arguments(call)
+        return self._make(type(neuron), arguments, call)
 
     def read_arguments(self, call: Call) -> dict[str, GivenArgument]:
-        """The ``name=value`` arguments of a call; of one that is given twice, the first.
+        """Return the ``name=value`` arguments of a call. The first of duplicate arguments is returned.
 
         Raises:
-            InvalidText: an argument has no name, or its value no meaning.
+            InvalidText: If an argument has no name or an invalid value.
         """
-        given: dict[str, GivenArgument] = {}
+        arguments: dict[str, GivenArgument] = {}
         for argument in call.arguments:
             if argument.name is None:
-                message, hint = f"'{argument.span.text}' has no name", _how_to_name(call)
+                message, hint = f"argument '{argument.span.text}' has no name", _how_to_name(call)
                 raise self.reporter.refuse("invalid-argument", message, argument.span, help=hint, path=self.path)
-            if argument.name in given:
-                message = f"'{argument.name}' is given twice"
-                self.reporter.report("duplicate-argument", message, argument.span, path=self.path, help="keep one")
+            if argument.name in arguments:
+                message, hint = f"duplicate argument '{argument.name}'", "remove one of them"
+                self.reporter.report("duplicate-argument", message, argument.span, path=self.path, help=hint)
                 continue
-            given[argument.name] = GivenArgument(self.read(argument.value), argument.span)
-        return given
+            arguments[argument.name] = GivenArgument(self.read(argument.value), argument.span)
+        return arguments
 
     def evaluate(self, formula: Formula, *, signed: bool = False) -> float:
-        """The value of what is in ``$(…)``: of a name alone any number, of arithmetic a whole one.
+        """Return the value of a ``$(…)``: an integer, or any number for a single parameter.
 
         Args:
-            signed: Whether a name alone may be below 0, as arguments may that are written by name.
+            signed: Whether a single parameter can be negative, as in named arguments.
 
         Raises:
-            InvalidText: a name is not a parameter, arithmetic is done with a fraction, a division is not exact, or the
-                value of arithmetic is not in 0..999,999,999.
+            InvalidText: If a parameter is unknown, arithmetic uses a fraction, a division has a remainder, or the
+                result of arithmetic is not in 0 to 999,999,999.
         """
         value = self.parameters.get(formula.name) if isinstance(formula, Parameter) else None
         if value is not None and (signed or (isinstance(value, float) and value >= 0)):
@@ -140,15 +142,15 @@ class ValueReader:
         return self.evaluate_whole(formula)
 
     def evaluate_whole(self, formula: Formula) -> int:
-        """The value of what is in ``$(…)`` where it must be a whole number, as it is in counts.
+        """Return the value of a ``$(…)`` that must be an integer, e.g. a count.
 
         Raises:
-            InvalidText: as of :meth:`evaluate`, and where it is a fraction.
+            InvalidText: If :meth:`evaluate` raises it, or the value is a fraction.
         """
         value = self._compute(formula)
         if not 0 <= value <= MAX_FORMULA_VALUE:
-            message = f"'{formula.span.text}' is {value}, which is not in 0..{MAX_FORMULA_VALUE:,}"
-            raise self._invalid(message, formula, "sizes and counts are whole numbers from 0 up")
+            message = f"'{formula.span.text}' is {value}, expected 0 to {MAX_FORMULA_VALUE:,}"
+            raise self._invalid(message, formula, "change the formula or the arguments of the block")
         return value
 
     def _compute(self, formula: Formula) -> int:
@@ -156,35 +158,33 @@ class ValueReader:
             case Number(value=int(value)):
                 return value
             case Number():
-                message = f"'{formula.text}' is not a whole number"
-                raise self._invalid(message, formula, "formulas are integer arithmetic")
+                message = f"'{formula.text}' is not an integer"
+                raise self._invalid(message, formula, "use integers in formulas")
             case Parameter(name=name) if name in self.parameters:
-                given = self.parameters[name]
-                if isinstance(given, int):
-                    return given
-                message = f"'{name}' is {format_value(given)}, which is not a whole number"
-                hint = f"only $({name}) by itself can be a fraction: formulas are integer arithmetic"
+                parameter = self.parameters[name]
+                if isinstance(parameter, int):
+                    return parameter
+                message = f"'{name}' is {format_value(parameter)}, expected an integer"
+                hint = f"use an integer; only $({name}) by itself, as an argument, can be a fraction"
                 raise self._invalid(message, formula, hint)
             case Parameter():
                 raise self._unknown(formula)
             case Arithmetic(operator=operator):
                 left, right = self._compute(formula.left), self._compute(formula.right)
                 if operator == "/" and (not right or left % right):
-                    message = f"{left} / {right} is not a whole number"
-                    raise self._invalid(message, formula, "divide only what is a multiple of the divisor")
+                    message = f"{left} / {right} is not an integer"
+                    raise self._invalid(message, formula, "use a multiple of the divisor")
                 computed: int = _OPERATIONS[operator](left, right)
                 return computed
 
     def _unknown(self, parameter: Parameter) -> InvalidText:
-        name, known = parameter.name, f"its parameters: {listed(self.parameters)}"
+        name, known = parameter.name, f"known parameters: {listed(self.parameters)}"
         if not self.parameters:
-            known = "a formula uses the parameters of a block: 'block NAME(c) = …'"
-        message = (
-            f"'{name}' is not a parameter of this block" if self.parameters else f"there is no parameter '{name}' here"
-        )
+            known = "use formulas in blocks with parameters: 'block NAME(c) = …'"
+        message = f"the block has no parameter '{name}'" if self.parameters else f"no parameter '{name}' here"
         near = advice(name, self.parameters, parameter.span, known)
         if name == INPUT_CHANNELS_DEFAULT:
-            hint = "'in' is the value of a parameter: write 'block NAME(i=in)', and i in the formula"
+            hint = "use 'in' as a default: write 'block NAME(i=in)', and i in the formula"
             near = {"help": hint, "fixes": ()}
         return self.reporter.refuse("unknown-parameter", message, parameter.span, path=self.path, **near)
 
@@ -193,11 +193,11 @@ class ValueReader:
 
 
 def _how_to_name(call: Call) -> str:
-    """An example with a real argument, where the kind has one that needs a name."""
+    """Return help for an argument without a name, with an example from the kind."""
     text = call.name.plain or ""
     head = text.rstrip("0123456789.") if find(text) is None else text
     kind = find(head)
     named = [name for name in argument_fields(kind) if name not in kind.letters().values()] if kind else []
     if named:
         return f"write name=value, e.g. {text}({named[0]}=…)"
-    return f"'{head}' takes no arguments in parentheses; remove them"
+    return f"remove them; '{head}' takes no arguments in parentheses"

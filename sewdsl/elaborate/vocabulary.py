@@ -1,4 +1,4 @@
-"""What a name means: a kind with compact arguments, a block, or nothing, with what may be intended."""
+"""Vocabulary of a source: kinds and blocks by name, and suggestions for unknown names."""
 
 from __future__ import annotations
 
@@ -28,19 +28,20 @@ from sewdsl.syntax.tree import BlockDefinition, Word
 _LOOKALIKES = str.maketrans("lIOo", "1100")
 _DIGITS_AND_LOOKALIKES = re.compile(r"[lIOo]*[0-9][lIOo0-9]*")
 MAX_SPLIT = 100_000
-"""Parts of unknown names of which it is asked, in one text, whether they are whole names."""
+"""Maximum number of parts of unknown names that are looked up in one source, to find lost hyphens."""
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The names that a text may use.
+    """Names that a source can use.
 
     Attributes:
-        own: The user's blocks by name without white space.
-        unread: Names of blocks and settings whose statements have syntax errors: of what needs them nothing is said.
-        siblings: What lies next to the user's file; None for a string, which can use nothing.
-        whole: Whether all used files can be had; if not, one of them may define what is not known.
-        neurons: Neurons that the text defines, and what else names of kinds mean.
+        own: Blocks of the source and its used files, by name without white space.
+        library: Shipped blocks.
+        unread: Names of blocks and settings whose statements have syntax errors. Their uses are not reported.
+        siblings: Other files in the folder of the source. None for a layer string.
+        whole: Whether all used files could be read. Otherwise one of them may define an unknown name.
+        neurons: Kinds by name, including neurons of the source.
     """
 
     own: Mapping[str, BlockDefinition] = field(default_factory=dict)
@@ -52,31 +53,33 @@ class Vocabulary:
 
     @cached_property
     def blocks(self) -> Mapping[str, BlockDefinition]:
-        """All blocks; the user's come before shipped ones of the same name."""
-        return ChainMap(dict(self.own), cast("dict[str, BlockDefinition]", self.library))  # parses none of these
+        """All blocks. Blocks of the source take precedence over shipped ones."""
+        # A ChainMap does not copy the library, which parses blocks on access.
+        return ChainMap(dict(self.own), cast("dict[str, BlockDefinition]", self.library))
 
     @property
     def layers(self) -> dict[str, type[Kind]]:
-        """Kinds that can be in a sequence, but for the neurons of the library."""
-        known = _layers(len(catalogue()), plugin_changes())
-        return {**known, **self.neurons.own} if self.neurons.own else known
+        """Kinds that a sequence can contain, without the neurons of the library."""
+        layers = _layers(len(catalogue()), plugin_changes())
+        return {**layers, **self.neurons.own} if self.neurons.own else layers
 
     def symbol(self, text: str) -> str | None:
-        """The kind that a word begins with, if it names one; others are asked where sewdsl has none."""
+        """Return the symbol of a kind at the start of a word, or None."""
         if text in self.neurons.own:
             return text
-        found = compact_arguments.longest_symbol(text, self.layers)
-        return compact_arguments.longest_symbol(text, self.layers) if found is None and plugins() else found
+        symbol = compact_arguments.longest_symbol(text, self.layers)
+        # plugins() imports the packages that announce kinds, which can extend the layers.
+        return compact_arguments.longest_symbol(text, self.layers) if symbol is None and plugins() else symbol
 
     def complete(self, text: str) -> bool:
-        """Whether a word is a whole name: a block, ``SN``, or a kind with valid compact arguments."""
+        """Return whether a word is a complete name: a block, ``SN``, or a kind with valid compact arguments."""
         if text in self.blocks or text == OWN_NEURON:
             return True
         head = self.symbol(text)
         return head is not None and compact_arguments.is_complete(text[len(head) :], self.layers[head])
 
     def kind(self, text: str) -> tuple[str, type[Kind]] | None:
-        """The kind that a word begins with, and its name, also of the neurons of the library."""
+        """Return the symbol and the kind at the start of a word, including neurons of the library."""
         head = self.symbol(text)
         shipped = self.neurons.shipped(text) if head != text else None
         if head is None or (shipped is not None and not self.complete(text)):
@@ -84,25 +87,25 @@ class Vocabulary:
         return head, self.layers[head]
 
     def any_kind(self, text: str) -> type[Kind] | None:
-        """The kind that a word names, of any family: by its whole name, or of a layer with compact arguments."""
+        """Return the kind of any family that a word names, by its name or by a symbol with compact arguments."""
         return self.neurons.find(text) or find(self.symbol(text) or "")
 
     def with_digits(self, text: str) -> str | None:
-        """The whole name that a word is once its l, I and O next to digits are digits too: ``FC10`` for ``FC1O``.
+        """Return the name with l, I and O next to digits replaced by digits: ``FC10`` for ``FC1O``.
 
         Returns:
-            None where there is no such name. A number before the name goes after it: ``FC10`` for ``l0FC``.
+            None if the result is not a complete name. A leading number is moved to the end: ``FC10`` for ``l0FC``.
         """
         digits = _DIGITS_AND_LOOKALIKES.sub(lambda run: run[0].translate(_LOOKALIKES), text)
         if digits == text or len(text) > MAX_LENGTH:
             return None
         name = digits.lstrip("0123456789")
-        number = digits[: len(digits) - len(name)]
-        return next((whole for whole in (digits, f"{name}{number}") if self.complete(whole)), None)
+        prefix = digits[: len(digits) - len(name)]
+        return next((word for word in (digits, f"{name}{prefix}") if self.complete(word)), None)
 
     @cached_property
     def meanings(self) -> Meanings:
-        """What names may mean that are none of these."""
+        """Suggestions for unknown names."""
         shipped = {name: kind for name in shipped_neurons() if (kind := self.neurons.shipped(name))}
         return Meanings({**shipped, **self.layers}, self.blocks)
 
@@ -115,40 +118,41 @@ class Vocabulary:
         return {}
 
     def splits(self, text: str) -> list[tuple[int, ...]]:
-        """The ways to read a word as two or more whole names, two at most: the offsets between them."""
+        """Return up to two ways to split a word into complete names, as offsets of the cuts."""
         if text not in self._splits:
             self._splits[text] = self._split(text) if len(text) <= MAX_LENGTH else []
         return self._splits[text]
 
     def _split(self, text: str) -> list[tuple[int, ...]]:
-        whole: dict[int, list[tuple[int, ...]]] = {len(text): [()]}
+        # Splits of the rest of the word from each offset, computed from the end.
+        splits_from: dict[int, list[tuple[int, ...]]] = {len(text): [()]}
         for start in range(len(text) - 1, -1, -1):
-            ways: list[tuple[int, ...]] = []
+            splits: list[tuple[int, ...]] = []
             for end in range(start + 1, len(text) + 1):
-                if end not in whole:
+                if end not in splits_from:
                     continue
                 if not self._budget.spend(1):
                     return []
                 if self.complete(text[start:end]):
-                    ways += [(end, *rest) for rest in whole[end]]
-                if len(ways) > 1:  # two ways are as ambiguous as many
+                    splits += [(end, *rest) for rest in splits_from[end]]
+                if len(splits) > 1:  # Two splits are already ambiguous.
                     break
-            if ways:
-                whole[start] = ways[:2]
-        return [way[:-1] for way in whole.get(0, ()) if len(way) > 1]
+            if splits:
+                splits_from[start] = splits[:2]
+        return [split[:-1] for split in splits_from.get(0, ()) if len(split) > 1]
 
 
 @cache
-def _layers(kinds: int, changes: int) -> dict[str, type[Kind]]:  # noqa: ARG001 -- when the catalogue grows, or changes
+def _layers(kinds: int, changes: int) -> dict[str, type[Kind]]:  # noqa: ARG001 -- arguments invalidate the cache
     return {name: kind for name, kind in catalogue().items() if issubclass(kind, Layer | Activation)}
 
 
-# --- names that mean nothing ---------------------------------------------------------------------------------
+# --- unknown names -------------------------------------------------------------------------------------------
 
 MAX_COMPARED = 500_000
-"""Names with which the unknown names of one text are compared; beyond them, nothing comes to mind."""
+"""Maximum number of comparisons for the unknown names of one source. After that, there are no suggestions."""
 NEAR_VALUE = 0.75
-"""How similar the name of a value must be, from 0 to 1: more than that of a layer, since it is freely chosen."""
+"""Minimum similarity to the name of a value, from 0 to 1. It is higher than for layers, since names are arbitrary."""
 NAMES_ELSEWHERE = {
     "convolution": "c",
     "convlayer": "c",
@@ -170,21 +174,21 @@ NAMES_ELSEWHERE = {
     "parametriclif": "PLIF",
     "parametriclifnode": "PLIF",
 }
-"""Names of other libraries, in small letters and without ``2d``, that are not near ours."""
+"""Names in other libraries, in lower case and without ``2d``, that are not similar to those of sewdsl."""
 RESIDUAL = re.compile(r"res(?:idual|net)?_?block", re.IGNORECASE)
-"""What others call a block with a shortcut, of which there are several kinds here."""
+"""Names of residual blocks in other libraries. sewdsl has several such blocks."""
 VOTING = re.compile(r"voting|vote", re.IGNORECASE)
-"""Begins the name of the layer that is average pooling here."""
+"""Names of voting layers in other libraries. In sewdsl, it is average pooling."""
 _HEAD = re.compile(r"([A-Za-z_]*?)((?:[123][dD])?)(\d.*)?")
 _EXAMPLE = re.compile(r"In a network: ``([^`]+)``")
 
 
 @dataclass(frozen=True)
 class NameSuggestion:
-    """What a name may mean.
+    """Suggestion for an unknown name.
 
     Attributes:
-        text: What would be in its place; empty where it is not known with its numbers.
+        text: Replacement, or empty if it is not known with all arguments.
     """
 
     text: str
@@ -192,7 +196,7 @@ class NameSuggestion:
 
 
 class Meanings:
-    """What unknown names may mean, as long as not too many were compared."""
+    """Cached suggestions for the unknown names of one source, with a budget of comparisons."""
 
     def __init__(self, layers: Mapping[str, type[Kind]], blocks: Mapping[str, BlockDefinition]) -> None:
         self._layers, self._blocks = layers, blocks
@@ -200,10 +204,10 @@ class Meanings:
         self._found: dict[str, NameSuggestion | None] = {}
 
     def of(self, text: str) -> NameSuggestion | None:
-        """What a name may mean; None: nothing comes to mind.
+        """Return a suggestion for a name, or None.
 
         Args:
-            text: The name without white space, with what directly follows it: ``Conv64``.
+            text: Name without white space, with compact arguments: ``Conv64``.
         """
         if len(text) > MAX_LENGTH:
             return None
@@ -212,7 +216,7 @@ class Meanings:
         return self._found[text]
 
     def of_value(self, text: str, values: Collection[str]) -> NameSuggestion | None:
-        """The value whose name is nearly a name that is unknown; None: there is none."""
+        """Return the named value that is most similar to an unknown name, or None."""
         near = (
             Names(values).nearest(text, NEAR_VALUE, self._budget)
             if values and self._budget.spend(len(values))
@@ -223,25 +227,25 @@ class Meanings:
     def _of(self, text: str) -> NameSuggestion | None:
         if RESIDUAL.match(text):
             residual = listed(title for title in self._titles.values() if title.endswith("Block"))
-            return NameSuggestion("", f"the blocks here are {residual}: write e.g. SEW Block (c64)")
+            return NameSuggestion("", f"use one of {residual}, e.g. SEW Block (c64)")
         if VOTING.match(text):
-            return NameSuggestion("", "the voting layer is APk10 after a layer of 10 neurons for each class")
+            return NameSuggestion("", "use APk10 as the voting layer, after a layer of 10 neurons per class")
         match = _HEAD.fullmatch(text)
         head, rest = (match[1].casefold(), match[3] or "") if match else ("", "")
-        named = self._spoken.get(head.replace("_", ""))
-        written = _written(named, rest, self._layers) or _written_here(text, self._layers)
-        near = written or self._names.nearest(text, budget=self._budget)
+        symbol = self._aliases.get(head.replace("_", ""))
+        translation = _with_arguments(symbol, rest, self._layers) or _with_symbol_case(text, self._layers)
+        near = translation or self._names.nearest(text, budget=self._budget)
         if near is not None:
-            said = self._titles.get(near, near)
-            return NameSuggestion(said, f"did you mean '{said}'?")
-        if not named:
+            title = self._titles.get(near, near)
+            return NameSuggestion(title, f"did you mean '{title}'?")
+        if not symbol:
             return None
-        examples = _EXAMPLE.search(self._layers[named].__doc__ or "")
-        return NameSuggestion("", f"it is written like {examples[1]}" if examples else f"its name is {named}")
+        examples = _EXAMPLE.search(self._layers[symbol].__doc__ or "")
+        return NameSuggestion("", f"use the form {examples[1]}" if examples else f"use {symbol}")
 
     @cached_property
     def _titles(self) -> dict[str, str]:
-        """The names of the blocks as they are defined, by those without white space."""
+        """Names of blocks as defined, by the names without white space."""
         parts = {key: block.name.parts for key, block in self._blocks.items()}
         return {key: " ".join(word.text for word in words if isinstance(word, Word)) for key, words in parts.items()}
 
@@ -250,16 +254,16 @@ class Meanings:
         return Names({*self._layers, *self._titles, "SN", "id"})
 
     @cached_property
-    def _spoken(self) -> dict[str, str]:
-        """The kinds by their names in small letters, by those of their classes, and by those of other libraries."""
-        spoken = {kind.__name__.casefold(): name for name, kind in self._layers.items()}
-        spoken |= {kind.key.replace("_", ""): name for name, kind in self._layers.items()}
-        spoken |= {name.casefold(): name for name in self._layers}
-        return NAMES_ELSEWHERE | spoken
+    def _aliases(self) -> dict[str, str]:
+        """Symbols by other names in lower case: of their classes, of their keys, and in other libraries."""
+        aliases = {kind.__name__.casefold(): name for name, kind in self._layers.items()}
+        aliases |= {kind.key.replace("_", ""): name for name, kind in self._layers.items()}
+        aliases |= {name.casefold(): name for name in self._layers}
+        return NAMES_ELSEWHERE | aliases
 
 
-def _written(name: str | None, rest: str, layers: Mapping[str, type[Kind]]) -> str | None:
-    """The kind with the numbers after it, if they are whole: with its first letter too, ``APk2`` of ``AvgPool2``."""
+def _with_arguments(name: str | None, rest: str, layers: Mapping[str, type[Kind]]) -> str | None:
+    """Return a symbol with the arguments of a name, if they are complete: ``APk2`` for ``AvgPool2``."""
     if name is None:
         return None
     letters = [letter for letter in layers[name].letters() if letter]
@@ -267,21 +271,21 @@ def _written(name: str | None, rest: str, layers: Mapping[str, type[Kind]]) -> s
     return next((text for text in tries if _complete(text, name, layers)), None)
 
 
-def _written_here(text: str, layers: Mapping[str, type[Kind]]) -> str | None:
-    """Our own letters in other cases: ``C32k3``, ``Mpk2``."""
-    begun = ((name, name + text[len(name) :]) for name in layers if text.casefold().startswith(name.casefold()))
-    return next((own for name, own in begun if _complete(own, name, layers)), None)
+def _with_symbol_case(text: str, layers: Mapping[str, type[Kind]]) -> str | None:
+    """Return a name with the case of its symbol corrected: ``c32k3`` for ``C32k3``, ``MPk2`` for ``Mpk2``."""
+    candidates = ((name, name + text[len(name) :]) for name in layers if text.casefold().startswith(name.casefold()))
+    return next((candidate for name, candidate in candidates if _complete(candidate, name, layers)), None)
 
 
 def _complete(text: str, name: str, layers: Mapping[str, type[Kind]]) -> bool:
-    """Whether these are all arguments that the kind needs, and no others."""
+    """Return whether a name has all required arguments of its kind, and no others."""
     return compact_arguments.is_complete(text[len(name) :], layers[name])
 
 
 def check_unknown(
     name: FilledName, vocabulary: Vocabulary, path: tuple[str, ...], values: Collection[str] = ()
 ) -> Iterator[Diagnostic]:
-    """Says that a name means nothing, and what may be intended; nothing where a file that is missing may define it."""
+    """Report an unknown name with a suggestion, unless a used file that cannot be read may define it."""
     splits = vocabulary.splits(name.text)
     if len(splits) == 1:
         yield _lost_hyphen(name, splits[0], path)
@@ -291,12 +295,13 @@ def check_unknown(
         families = [base.__name__.lower() for base in other.__mro__[1:] if base.__module__.startswith("sewdsl.ir")]
         family = "merge" if issubclass(other, FeedbackSum) else families[0]
         article = "an" if family[0] in "aeiou" else "a"
-        message, help_text, edits = f"'{name.text}' is {article} {family}, not a layer or a block", _place(other), []
+        message = f"'{name.text}' is {article} {family}, expected a layer or a block"
+        help_text, edits = _place(other), []
         layers = vocabulary.layers.values()
-        wanted = next((kind for kind in layers if issubclass(kind, Activation) and kind.elsewhere == name.text), None)
-        if wanted is not None:
-            help_text = f"write {wanted.kind}: {name.text} itself can only be a value, e.g. LIF(surrogate={name.text})"
-            edits = [Fix(f"write '{wanted.kind}'", (Edit(name.span, wanted.kind),))]
+        layer = next((kind for kind in layers if issubclass(kind, Activation) and kind.elsewhere == name.text), None)
+        if layer is not None:
+            help_text = f"use {layer.kind}; {name.text} can only be an argument, e.g. LIF(surrogate={name.text})"
+            edits = [Fix(f"write '{layer.kind}'", (Edit(name.span, layer.kind),))]
         yield Diagnostic(
             "wrong-kind", Severity.ERROR, message, name.span, path=path, help=help_text, fixes=tuple(edits)
         )
@@ -304,27 +309,30 @@ def check_unknown(
     if not vocabulary.whole:
         return
     otherwise = _other_form(name, vocabulary, path)
-    whole = all(own for _, _, own in name.pieces)
-    if otherwise is None and not whole and name.gaps and vocabulary.complete(name.text):
-        message, hint = f"white space inside '{name.span.text}'", "write it without the white space"
+    literal = all(is_literal for _, _, is_literal in name.pieces)
+    if otherwise is None and not literal and name.gaps and vocabulary.complete(name.text):
+        message, hint = f"white space in '{name.span.text}'", "remove the white space"
         yield Diagnostic("unknown-name", Severity.ERROR, message, name.span, help=hint, path=path)
         return
-    found = otherwise or (_meant(name, vocabulary, values) if whole else None)
-    fixes = (Fix(f"write '{found.text}'", (Edit(name.span, found.text),), safe=False),) if found and found.text else ()
+    # The text of an interpolation is not in the source, so there is nothing to compare or replace.
+    suggestion = otherwise or (_suggest(name, vocabulary, values) if literal else None)
+    fixes: tuple[Fix, ...] = ()
+    if suggestion and suggestion.text:
+        fixes = (Fix(f"write '{suggestion.text}'", (Edit(name.span, suggestion.text),), safe=False),)
     yield Diagnostic(
         "unknown-name",
         Severity.ERROR,
         f"unknown name '{name.span.text}'",
         name.span,
-        label="not a layer, a neuron or a block",
-        help=found.help if found else "'sewdsl nets --kinds' lists all names",
+        label="not a layer, neuron or block",
+        help=suggestion.help if suggestion else "run 'sewdsl nets --kinds' to list all names",
         path=path,
         fixes=fixes,
     )
 
 
 def _other_form(name: FilledName, vocabulary: Vocabulary, path: tuple[str, ...]) -> NameSuggestion | None:
-    """What is written otherwise: a block's arguments without parentheses, a shortcut's ``or`` left out."""
+    """Suggest the correct form of ``SEW Block c32`` (missing parentheses) and ``id c64k1`` (missing ``or``)."""
     if not name.gaps:
         return None
     first, last = name.gaps[0], name.gaps[-1]
@@ -337,42 +345,43 @@ def _other_form(name: FilledName, vocabulary: Vocabulary, path: tuple[str, ...])
 
 
 def did_you_mean_digits(name: str) -> str:
-    """What is said of letters that look like digits."""
-    return f"did you mean '{name}', with digits in place of letters?"
+    """Return the help for letters that look like digits."""
+    return f"did you mean '{name}', with digits instead of letters?"
 
 
 def _write(text: str) -> NameSuggestion:
     return NameSuggestion(text, f"write '{text}'")
 
 
-def _meant(name: FilledName, vocabulary: Vocabulary, values: Collection[str]) -> NameSuggestion | None:
-    """A name that is nearly the same, unless a file next to it defines this very one."""
+def _suggest(name: FilledName, vocabulary: Vocabulary, values: Collection[str]) -> NameSuggestion | None:
+    """Suggest a similar name, or the file next to the source that defines the name."""
     digits = vocabulary.with_digits(name.text)
     if digits is not None:
         return NameSuggestion(digits, did_you_mean_digits(digits))
     elsewhere = vocabulary.siblings.blocks.get(name.text) if vocabulary.siblings else None
     if elsewhere is not None:
-        return NameSuggestion("", f"'{elsewhere}' defines it: add 'use \"{elsewhere}\"' to the file")
-    found = vocabulary.meanings.of_value(name.text, values) or vocabulary.meanings.of(name.text)
-    if vocabulary.siblings is None or not name.gaps:  # names of several words are those of blocks
-        return found
-    use = "a block of another file needs 'use \"file.net\"'"
-    return NameSuggestion(found.text, f"{found.help} If not: {use}") if found else NameSuggestion("", use)
+        return NameSuggestion("", f"add 'use \"{elsewhere}\"' to the file, which defines it")
+    similar = vocabulary.meanings.of_value(name.text, values) or vocabulary.meanings.of(name.text)
+    # Only blocks have names of several words.
+    if vocabulary.siblings is None or not name.gaps:
+        return similar
+    use = "import blocks of other files with 'use \"file.net\"'"
+    return NameSuggestion(similar.text, f"{similar.help} Otherwise, {use}") if similar else NameSuggestion("", use)
 
 
 def _lost_hyphen(name: FilledName, cuts: tuple[int, ...], path: tuple[str, ...]) -> Diagnostic:
     words = [name.text[a:b] for a, b in zip((0, *cuts), (*cuts, len(name.text)), strict=True)]
     edits = []
+    # Each edit replaces the white space at a cut, if any.
     for cut in cuts:
         before, after = name.at(cut - 1, cut).end, name.at(cut, cut + 1).start
         edits.append(Edit(Span(name.span.source, before, after), "-"))
-    read = " and ".join([", ".join(words[:-1]), words[-1]])
     return Diagnostic(
         "missing-hyphen",
         Severity.ERROR,
-        f"'{' '.join(name.span.text.split())}' is {read} without the hyphen between",
+        f"missing '-' in '{' '.join(name.span.text.split())}'",
         edits[0].span,
-        label="a '-' is missing here",
+        label="expected '-' here",
         help=f"write '{'-'.join(words)}'",
         path=path,
         fixes=(Fix("insert the missing '-'", tuple(edits)),),
@@ -382,4 +391,4 @@ def _lost_hyphen(name: FilledName, cuts: tuple[int, ...], path: tuple[str, ...])
 def _place(kind: type[Kind]) -> str:
     if issubclass(kind, Merge):
         return f"write {kind.kind}[ {' | '.join(kind.names(2))} ]"
-    return "it can only be a value, e.g. LIF(surrogate=ATan)" if kind.key != "input" else "remove it"
+    return "use it as an argument, e.g. LIF(surrogate=ATan)" if kind.key != "input" else "remove it"

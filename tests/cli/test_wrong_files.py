@@ -47,22 +47,22 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 LONG = f"{'x' * 300}.net"
 LISTED = "run 'sewdsl nets' to list networks, 'sewdsl nets --kinds' to list layers"
-ONLY_WRITTEN = "sewdsl writes such files, and does not read them; 'sewdsl import' reads NIR and models of torch"
+ONLY_WRITTEN = "sewdsl cannot read this format; 'sewdsl import' reads NIR files and PyTorch modules"
 
 
 @pytest.mark.parametrize(
     ("spec", "code", "said", "hint"),
     [
-        ("x.nir", "not-utf8", "'x.nir' is a graph of NIR, not", "'sewdsl import x.nir OUT.net' makes a network of it"),
-        ("x.onnx", "not-utf8", "'x.onnx' is a model of ONNX, not", ONLY_WRITTEN),
-        ("x.pt2", "not-utf8", "'x.pt2' is an archive of torch.export, not", ONLY_WRITTEN),
+        ("x.nir", "not-utf8", "'x.nir' is a NIR file, expected", "convert it with 'sewdsl import x.nir OUT.net'"),
+        ("x.onnx", "not-utf8", "'x.onnx' is an ONNX model, expected", ONLY_WRITTEN),
+        ("x.pt2", "not-utf8", "'x.pt2' is a torch.export archive, expected", ONLY_WRITTEN),
         (
             "x.ckpt",
             "not-utf8",
-            "'x.ckpt' is a file of weights, not",
-            "weights go with a network: train and export take",
+            "'x.ckpt' is a weights file, expected",
+            "use it with --weights x.ckpt of 'sewdsl train'",
         ),
-        ("paper.pdf", "not-utf8", "'paper.pdf' is a PDF file, not", "copy the line out of it, and give it in quotes"),
+        ("paper.pdf", "not-utf8", "'paper.pdf' is a PDF file, expected", "copy the layer string from it"),
         (".", "spec-not-found", "cannot read '.': it is a folder", "use one of its files: mine.net"),
         ("empty", "spec-not-found", "cannot read 'empty': it is a folder", "use a .net file"),
         (
@@ -126,7 +126,7 @@ ONLY_WRITTEN = "sewdsl writes such files, and does not read them; 'sewdsl import
         ),
         ("lif", "unknown-name", "unknown name 'lif'", "did you mean 'LIF'?"),
         ("BNN", "unknown-name", "unknown name 'BNN'", "did you mean 'BN'?"),
-        ("conv3", "unknown-name", "unknown name 'conv3'", "it is written like c32k3s1"),
+        ("conv3", "unknown-name", "unknown name 'conv3'", "use the form c32k3s1"),
     ],
 )
 @pytest.mark.parametrize("command", ["check _", "show _", "probe rates _", "train _", "export _ out.py", "diff tiny _"])
@@ -224,8 +224,8 @@ def test_a_layer_is_no_file(text: str) -> None:
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        ("x.onnx", f"'x.onnx' is a model of ONNX, expected a NIR file: {ONLY_WRITTEN}"),
-        ("x.pt2", f"'x.pt2' is an archive of torch.export, expected a NIR file: {ONLY_WRITTEN}"),
+        ("x.onnx", f"'x.onnx' is an ONNX model, expected a NIR file: {ONLY_WRITTEN}"),
+        ("x.pt2", f"'x.pt2' is a torch.export archive, expected a NIR file: {ONLY_WRITTEN}"),
         ("y.nir", "cannot read 'y.nir': there is no such file"),
         ("x.nr", "cannot read 'x.nr': there is no such file; did you mean 'x.nir'?"),
     ],
@@ -269,7 +269,7 @@ def test_our_own_text_in_pytorch_names_its_network(tmp_path: Path, monkeypatch: 
         ("run", "cannot read 'run': it is a folder; it contains run/checkpoints/best.safetensors"),
         ("y.ckpt", "cannot read 'y.ckpt': there is no such file"),
         ("x.ckp", "cannot read 'x.ckp': there is no such file; did you mean 'x.ckpt'?"),
-        ("x.onnx", "'x.onnx' is a model of ONNX, expected a weights file"),
+        ("x.onnx", "'x.onnx' is an ONNX model, expected a weights file"),
         ("paper.pdf", "'paper.pdf' is a PDF file, expected a weights file"),
         ("mine.net", "'mine.net' is a .net file, expected a weights file"),
         ("x.ckpt", "'x.ckpt' is damaged or not a weights file"),

@@ -163,7 +163,7 @@ class TestSpecs:
     [
         ("c4k3", {}, """or input="CxHxW", e.g. input="2x128x128\")"""),
         ("c4k3-SN", {"input": "1x8x8"}, """or neuron="PLIF")"""),
-        ("{BN}*100", {"input": "3", "limit": {"nodes": 50}}, """raise it with limit={"nodes": N})"""),
+        ("{BN}*100", {"input": "3", "limit": {"nodes": 50}}, """raise the limit with limit={"nodes": N})"""),
         ("tiny", {"dialect": "he"}, "remove dialect=)"),
         ("tiny", {"steps": "many"}, "steps:1:1: error[invalid-argument]"),
         ("tiny", {"set": {"jion": "ADD"}}, "set jion:1:1: error[unknown-setting]"),

@@ -103,7 +103,7 @@ def test_of_a_network_in_ours_nothing_else_is_said() -> None:
     assert (found.code, found.span.text, found.help, found.fixes) == (
         "other-notation",
         "SEW",
-        "leave out --dialect",
+        "remove --dialect",
         (),
     )
 

@@ -35,11 +35,11 @@ def test_figures_of_the_file_are_of_the_network_as_written() -> None:
 @pytest.mark.parametrize(
     ("spec", "classes", "message"),
     [
-        ("c4k3-BN-IF", "3", "the body has no last linear layer, such as FC10"),
+        ("c4k3-BN-IF", "3", "the body has no linear layer with a width, e.g. FC10"),
         ("FC8-CAT[id | id]", "3", "expected 3 classes, but the network has 6 outputs"),
-        ("FC5", "0", "classes is a whole number from 1"),
-        ("FC5", "x", "classes is a whole number from 1"),
-        ("FC5", "2.5", "classes is a whole number from 1"),
+        ("FC5", "0", "'classes' must be an integer of at least 1"),
+        ("FC5", "x", "'classes' must be an integer of at least 1"),
+        ("FC5", "2.5", "'classes' must be an integer of at least 1"),
     ],
 )
 def test_refused(spec: str, classes: str, message: str) -> None:

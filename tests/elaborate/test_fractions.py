@@ -40,12 +40,12 @@ def test_it_is_passed_on() -> None:
 @pytest.mark.parametrize(
     ("block", "body", "code", "says"),
     [
-        ("B(c) = c$(2*c)k1", "B (c1.5)", "invalid-formula", "'c' is 1.5, which is not a whole number"),
-        ("B(n) = {BN}*$(n)", "B (n2.0)", "invalid-formula", "'n' is 2.0, which is not a whole number"),
-        ("B(c) = c$(c)k1", "B (c1.5)", "invalid-argument", "channels of 'c' must be a whole number"),
-        ("B(c) = c$(c)k1", "B (c=-2)", "invalid-formula", "'c' is -2, which is not in 0..999,999,999"),
-        ("B(p) = DP$(p)", "B (p=-0.5)", "invalid-formula", "'p' is -0.5, which is not a whole number"),
-        ("B(p) = DP$(p)", "B (p=on)", "invalid-argument", "'p' must be a number, not"),
+        ("B(c) = c$(2*c)k1", "B (c1.5)", "invalid-formula", "'c' is 1.5, expected an integer"),
+        ("B(n) = {BN}*$(n)", "B (n2.0)", "invalid-formula", "'n' is 2.0, expected an integer"),
+        ("B(c) = c$(c)k1", "B (c1.5)", "invalid-argument", "channels of 'c' must be an integer"),
+        ("B(c) = c$(c)k1", "B (c=-2)", "invalid-formula", "'c' is -2, expected 0 to 999,999,999"),
+        ("B(p) = DP$(p)", "B (p=-0.5)", "invalid-formula", "'p' is -0.5, expected an integer"),
+        ("B(p) = DP$(p)", "B (p=on)", "invalid-argument", "'p' must be a number, got"),
     ],
 )
 def test_what_must_be_whole(block: str, body: str, code: str, says: str) -> None:

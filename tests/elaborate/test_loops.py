@@ -171,29 +171,29 @@ def test_ranges_are_those_of_what_flows_around(body: str, values: str | None) ->
             "body LOOP[FC3 | id]-FC7",
             ["loop-shape-mismatch: the loop input has shape [12] but its feedback has shape [3]"],
         ),
-        ("body LOOP[SN | FC12 | id]", ["operand-count: 'LOOP' takes 2 operands, not 3"]),
-        ("body LOOP-FC3", ["wrong-kind: 'LOOP' is a merge, not a layer or a block"]),
+        ("body LOOP[SN | FC12 | id]", ["operand-count: 'LOOP' requires 2 operands, got 3"]),
+        ("body LOOP-FC3", ["wrong-kind: 'LOOP' is a merge, expected a layer or a block"]),
         ("body LOOP[FCx | FCy]", ["unknown-name: unknown name 'FCx'", "unknown-name: unknown name 'FCy'"]),
         ("body LOOP[SN | FCy]", ["unknown-name: unknown name 'FCy'"]),
-        ("body DELAY(2)", ["invalid-argument: '2' has no name"]),
-        ("let h = ADD[FC12 | h-FC12]-SN\nbody h", ["misplaced-name: 'h' is read before it is computed"]),
-        ("let h = h-DELAY-FC12\nbody ADD[h | FC12]", ["unknown-shape: what 'h' gives has no shape: it follows only"]),
-        ("let h = CAT[h-DELAY | id]\nbody h", ["unknown-shape: the shape of 'h' changes each time it flows back"]),
+        ("body DELAY(2)", ["invalid-argument: argument '2' has no name"]),
+        ("let h = ADD[FC12 | h-FC12]-SN\nbody h", ["misplaced-name: 'h' is read before it is defined"]),
+        ("let h = h-DELAY-FC12\nbody ADD[h | FC12]", ["unknown-shape: cannot infer the shape of 'h': it depends"]),
+        ("let h = CAT[h-DELAY | id]\nbody h", ["unknown-shape: the shape of 'h' changes in every pass"]),
         ("let h = CAT[id | h-DELAY]-FC8-Foo\nbody h", ["unknown-name: unknown name 'Foo'"]),
         ("let h = CAT[id | h-DELAY]-Foo\nbody h", ["unknown-name: unknown name 'Foo'"]),
         ("let h = CAT[id | h-DELAY]-FC8-GN3\nbody h", ["groups-mismatch: 8 channels cannot be divided into 3"]),
         ("let h = CAT[id | h-DELAY]-GN5-FC8\nlet dead = Bar\nbody h", ["unknown-name: unknown name 'Bar'"]),
         (
             "block Half(c=in) = FC$(c/2)\nlet h = CAT[id | h-DELAY]-Half-FC9\nbody h",
-            ["invalid-formula: 21 / 2 is not a whole number"],
+            ["invalid-formula: 21 / 2 is not an integer"],
         ),
         (
             "let a = ADD[id | b-DELAY]\nlet b = FC13\nbody ADD[a | id]",
             ["join-shape-mismatch: the branch has shape [12]"],
         ),
-        ("body LOOP[PSN | FC12]-FC2", ["sequence-in-loop: PSN reads all time-steps of a sequence, but is in a loop"]),
-        ("let LOOP = FC3\nbody LOOP", ["reserved-name: 'LOOP' is a name of the language"]),
-        ("let d = h-DELAY-FC3\nlet h = ADD[FC12 | h-DELAY]-SN\nbody h-FC3", ["unused-name: nothing reads 'd'"]),
+        ("body LOOP[PSN | FC12]-FC2", ["sequence-in-loop: PSN in a loop: it requires all time-steps"]),
+        ("let LOOP = FC3\nbody LOOP", ["reserved-name: 'LOOP' is a reserved name"]),
+        ("let d = h-DELAY-FC3\nlet h = ADD[FC12 | h-DELAY]-SN\nbody h-FC3", ["unused-name: unused value 'd'"]),
     ],
 )
 def test_what_is_said(body: str, said: list[str]) -> None:
@@ -253,9 +253,7 @@ def test_an_error_leaves_no_delay_without_a_value() -> None:
 @pytest.mark.parametrize("later", ["let b = FC12-SN", "let b = id", "let b = ADD[FC12 | b-DELAY]-SN"])
 def test_what_is_in_no_loop_is_delayed_after_it_is_computed(later: str) -> None:
     (said,) = sewdsl.read(f"{HEAD}let a = ADD[FC12 | b-DELAY]-SN\n{later}\nbody ADD[a | b]\n").diagnostics
-    assert (said.code, said.span.line, said.help) == (
-        *("misplaced-name", 5, "move the line that defines it above this one"),
-    )
+    assert (said.code, said.span.line, said.help) == (*("misplaced-name", 5, "move the definition above this line"),)
     assert loaded(f"{later}\nlet a = ADD[FC12 | b-DELAY]-SN\nbody ADD[a | b]")
 
 

@@ -30,13 +30,13 @@ WRITTEN = {
     "SEWBlok": "SEW Block",
 }
 SAID = {
-    "Conv64": "it is written like c32k3s1",
-    "Conv2d(3, 64, 3)": "it is written like c32k3s1",
-    "MaxPool2d(2)": "it is written like MPk2s2",
-    "VotingLayer": "the voting layer is APk10 after a layer of 10 neurons for each class",
-    "ConvTranspose2d": "it is written like tc64k2s2",
-    "Deconv64": "it is written like tc64k2s2",
-    "Quux": "'sewdsl nets --kinds' lists all names",
+    "Conv64": "use the form c32k3s1",
+    "Conv2d(3, 64, 3)": "use the form c32k3s1",
+    "MaxPool2d(2)": "use the form MPk2s2",
+    "VotingLayer": "use APk10 as the voting layer, after a layer of 10 neurons per class",
+    "ConvTranspose2d": "use the form tc64k2s2",
+    "Deconv64": "use the form tc64k2s2",
+    "Quux": "run 'sewdsl nets --kinds' to list all names",
 }
 
 
@@ -77,33 +77,31 @@ def test_a_call_in_another_form(call: str, meant: str) -> None:
 @pytest.mark.parametrize("name", ["ResBlock(128)", "ResidualBlock", "res_block"])
 def test_a_block_with_a_shortcut_is_one_of_several(name: str) -> None:
     said, written = help_of(name)
-    assert said.startswith("the blocks here are SEW Block, Spiking Block, ")
-    assert said.endswith(": write e.g. SEW Block (c64)")
+    assert said.startswith("use one of SEW Block, Spiking Block, ")
+    assert said.endswith(", e.g. SEW Block (c64)")
     assert written == []
 
 
 HEAD = "sewdsl 1\ninput 4x8x8\nneuron LIF\n"
 MISTAKES = {
-    "body FC1l": "did you mean 'FC11', with digits in place of letters?",
-    "body l0FC": "did you mean 'FC10', with digits in place of letters?",
-    "body tcl6k2s2": "did you mean 'tc16k2s2', with digits in place of letters?",
-    "body cO8k3": "did you mean 'c08k3', with digits in place of letters?",
-    "body LIF(beta=0.9)": "tau is 1/(1 - beta): write tau=10; as in snnTorch, LIF1(decay=0.9) adds its whole input",
-    "body DLIF(beta=0.9)": "its decay is the beta of snnTorch: write decay=0.9",
+    "body FC1l": "did you mean 'FC11', with digits instead of letters?",
+    "body l0FC": "did you mean 'FC10', with digits instead of letters?",
+    "body tcl6k2s2": "did you mean 'tc16k2s2', with digits instead of letters?",
+    "body cO8k3": "did you mean 'c08k3', with digits instead of letters?",
+    "body LIF(beta=0.9)": "use tau=10; LIF1(decay=0.9) does not scale the input, as in snnTorch",
+    "body DLIF(beta=0.9)": "use decay=0.9, which is beta in snnTorch",
     "body FC8-tc4k2s2": ("keep the feature map: use c64k1 instead of FC64, and MEAN(over=places) instead of GAP"),
     "body FC8-c4k3": "move it before the layer that flattens the input (FC, Flatten or GAP)",
-    "block B(t=2) = c$(t*in)k3\nbody B": (
-        "'in' is the value of a parameter: write 'block NAME(i=in)', and i in the formula"
-    ),
-    "block B(c=in)[x] = x-BN\nbody B": "what flows into a block has no name: leave out '[x]', and write 'id' for x",
+    "block B(t=2) = c$(t*in)k3\nbody B": ("use 'in' as a default: write 'block NAME(i=in)', and i in the formula"),
+    "block B(c=in)[x] = x-BN\nbody B": "a single input of a block has no name: remove '[x]', and use 'id' for x",
     "block B(c=in)[x] {\ngive x\n}\nbody B": (
-        "what flows into a block has no name: leave out '[x]', and write 'id' for x"
+        "a single input of a block has no name: remove '[x]', and use 'id' for x"
     ),
     "body FC2\ntrain on digits {\noptimizer Adam\nlabel-smoothing 0.1\n}": (
-        "names of settings have '_', not '-': label_smoothing"
+        "use '_' in names of settings: label_smoothing"
     ),
     "body FC2\nneuron N { h = {IF}*2 give h }": (
-        "an equation computes with numbers; layers are written in 'body', 'let' and 'block'"
+        "move layers to 'body', 'let' or 'block'; equations contain only numbers"
     ),
 }
 

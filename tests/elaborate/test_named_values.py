@@ -150,7 +150,7 @@ def test_what_an_alternative_leaves_out_is_not_in_the_network() -> None:
 
 def test_an_operand_that_nothing_reads_is_a_warning_and_no_node() -> None:
     text = "block First[ a | b ] = a-SN\nbody First[ c4k3 | c4k5-BN ]-FC3"
-    assert said(text) == [("unused-name", 1, "nothing reads 'b'")]
+    assert said(text) == [("unused-name", 1, "unused value 'b'")]
     assert [node.op.kind for node in load(text)] == ["input", "c", "IF", "FC"]
 
 
@@ -177,51 +177,51 @@ def test_names_of_values_and_of_operands_do_not_meet() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("let a = BN\nlet a = SN\nbody a-FC3", [("duplicate-name", 2, "'a' is defined twice")]),
-        ("let c3k3 = BN\nbody c3k3-FC3", [("reserved-name", 1, "'c3k3' is a name of the language")]),
-        ("let SN = BN\nbody SN-FC3", [("reserved-name", 1, "'SN' is a name of the language")]),
-        ("let CAT = BN\nbody CAT-FC3", [("reserved-name", 1, "'CAT' is a name of the language")]),
-        ("let a.b = BN\nbody a.b-FC3", [("reserved-name", 1, "'a.b' cannot be the name of a value")]),
-        ("block A = BN\nlet A = SN\nbody A-FC3", [("reserved-name", 2, "'A' is a block")]),
-        ("let or = BN\nbody or-FC3", [("reserved-name", 1, "'or' is a name of the language")]),
-        ("let a = BN\nbody FC3", [("unused-name", 1, "nothing reads 'a'")]),
+        ("let a = BN\nlet a = SN\nbody a-FC3", [("duplicate-name", 2, "duplicate value 'a'")]),
+        ("let c3k3 = BN\nbody c3k3-FC3", [("reserved-name", 1, "'c3k3' is a reserved name")]),
+        ("let SN = BN\nbody SN-FC3", [("reserved-name", 1, "'SN' is a reserved name")]),
+        ("let CAT = BN\nbody CAT-FC3", [("reserved-name", 1, "'CAT' is a reserved name")]),
+        ("let a.b = BN\nbody a.b-FC3", [("reserved-name", 1, "invalid name 'a.b' of a value")]),
+        ("block A = BN\nlet A = SN\nbody A-FC3", [("reserved-name", 2, "'A' is the name of a block")]),
+        ("let or = BN\nbody or-FC3", [("reserved-name", 1, "'or' is a reserved name")]),
+        ("let a = BN\nbody FC3", [("unused-name", 1, "unused value 'a'")]),
         (
             "let a = BN\nlet b = a-SN\nbody FC3",
-            [("unused-name", 1, "nothing reads 'a'"), ("unused-name", 2, "nothing reads 'b'")],
+            [("unused-name", 1, "unused value 'a'"), ("unused-name", 2, "nothing reads 'b'")],
         ),
-        ("let a = BN\nbody a[ BN | id ]-FC3", [("unknown-argument", 2, "'a' names a value, which takes no operands")]),
-        ("give BN\nbody FC3", [("unknown-setting", 1, "'give' is in no block")]),
+        ("let a = BN\nbody a[ BN | id ]-FC3", [("unknown-argument", 2, "'a' is a value and takes no operands")]),
+        ("give BN\nbody FC3", [("unknown-setting", 1, "'give' outside a block")]),
         (  # which of the two is misspelt is not known
             "let low = BN\nbody lwo-FC3",
             [("unknown-name", 2, "unknown name 'lwo'")],
         ),
         (
             "block A[ x | y ] = x-BN\nbody A[ id | id ]-FC3",
-            [("unused-name", 1, "nothing reads 'y'")],
+            [("unused-name", 1, "unused value 'y'")],
         ),
         (
             "let a = b-BN\nlet b = SN\nbody ADD[ a | b ]-FC3",
-            [("misplaced-name", 1, "'b' is read before it is computed")],
+            [("misplaced-name", 1, "'b' is read before it is defined")],
         ),
-        ("let a = a-BN\nbody a-FC3", [("misplaced-name", 1, "'a' is read before it is computed")]),
+        ("let a = a-BN\nbody a-FC3", [("misplaced-name", 1, "'a' is read before it is defined")]),
         (
             "let a = BN\nbody c4k3-a-FC3",
-            [("misplaced-name", 2, "'a' names a value, which nothing flows into")],
+            [("misplaced-name", 2, "'a' is a value and must start a sequence")],
         ),
-        ("let a = BN\nbody c4k3-CAT[ a | a-SN ]-FC3", [("unread-value", 2, "nothing reads what conv1 gives")]),
-        ("let a = BN\nbody {a-c4k3}*2-FC3", [("unread-value", 2, "nothing reads what repeat1.1.conv1 gives")]),
-        (f"{UP}body Up (c4)-FC3", [("operand-count", 2, "Up takes 2 operands, not 0")]),
-        (f"{UP}body Up (c4)[ id | id | id ]-FC3", [("operand-count", 2, "Up takes 2 operands, not 3")]),
+        ("let a = BN\nbody c4k3-CAT[ a | a-SN ]-FC3", [("unread-value", 2, "the output of conv1 is unused")]),
+        ("let a = BN\nbody {a-c4k3}*2-FC3", [("unread-value", 2, "the output of repeat1.1.conv1 is unused")]),
+        (f"{UP}body Up (c4)-FC3", [("operand-count", 2, "'Up' requires 2 operands, got 0")]),
+        (f"{UP}body Up (c4)[ id | id | id ]-FC3", [("operand-count", 2, "'Up' requires 2 operands, got 3")]),
         ("block A = BN\nbody A[ id | SN ]-FC3", [("operand-count", 2, "A takes no operands")]),
-        ("body (a)-FC3", [("unexpected-token", 1, "found '(', expected a layer, a block or '{'")]),
-        ("let a = BN\nbody a(2)-FC3", [("unknown-argument", 2, "'a' names a value, which takes no arguments")]),
+        ("body (a)-FC3", [("unexpected-token", 1, "expected a layer, a block or '{', got '('")]),
+        ("let a = BN\nbody a(2)-FC3", [("unknown-argument", 2, "'a' is a value and takes no arguments")]),
         (  # of a value whose line is broken nothing is said
             "let a = c4k3-)\nbody a-BN-FC3",
-            [("unmatched-bracket", 1, "')' closes nothing")],
+            [("unmatched-bracket", 1, "unmatched ')'")],
         ),
         (
             "block A {\n let a = c4k3-)\n give a\n}\nbody A-FC3",
-            [("unmatched-bracket", 2, "')' closes nothing")],
+            [("unmatched-bracket", 2, "unmatched ')'")],
         ),
         ("let a = WRONG\nbody a-BN-FC3", [("unknown-name", 1, "unknown name 'WRONG'")]),
         (  # of a block that nothing calls too
@@ -230,7 +230,7 @@ def test_names_of_values_and_of_operands_do_not_meet() -> None:
         ),
         (
             "block A {\n let a = b-BN\n let b = SN\n give ADD[ a | b ]\n}\nbody FC3",
-            [("misplaced-name", 2, "'b' is read before it is computed")],
+            [("misplaced-name", 2, "'b' is read before it is defined")],
         ),
     ],
 )
@@ -257,9 +257,9 @@ def test_an_unused_value_is_removed_by_its_fix_and_leaves_no_nodes(line: str) ->
     [
         (
             "block A[ a ] = a-BN\nbody A-FC3",
-            "what flows into a block has no name: leave out '[a]', and write 'id' for a",
+            "a single input of a block has no name: remove '[a]', and use 'id' for a",
         ),
-        ("body CAT[c4k3]-FC3", "a merge has two operands or more: write CAT[ one | other ]"),
+        ("body CAT[c4k3]-FC3", "a merge requires at least two operands: write CAT[ first | second ]"),
     ],
 )
 def test_one_operand_is_too_few(text: str, hint: str) -> None:

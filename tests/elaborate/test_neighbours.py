@@ -28,14 +28,14 @@ def file(tmp_path: Path) -> Path:
 
 def test_the_file_that_defines_it_is_named(file: Path) -> None:
     file.with_name("mine.net").write_text(MINE)
-    assert help_of(file) == "'mine.net' defines it: add 'use \"mine.net\"' to the file"
+    assert help_of(file) == "add 'use \"mine.net\"' to the file, which defines it"
     file.write_text(BODY.replace("body", 'use "mine.net"\nbody'))
     assert sewdsl.read(file).diagnostics == ()
 
 
 def test_without_one_the_statement_is_named(file: Path) -> None:
-    use = "a block of another file needs 'use \"file.net\"'"
-    assert help_of(file) == f"did you mean 'MS Block'? If not: {use}"
+    use = "import blocks of other files with 'use \"file.net\"'"
+    assert help_of(file) == f"did you mean 'MS Block'? Otherwise, {use}"
     file.write_text(BODY.replace("My Block (c4)", "Quux Quux"))
     assert help_of(file) == use
 

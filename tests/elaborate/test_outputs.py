@@ -102,16 +102,16 @@ def test_drawings_say_what_is_an_output() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("let low = SN\noutputs low\n", "invalid-argument: 'outputs' names several values"),
-        ("let low = SN\noutputs low low\n", "duplicate-name: 'low' is given twice"),
-        ("let low = SN\noutputs low other\n", "unknown-name: 'other' is not the name of a value"),
-        ("let low = SN\nlet b = SN\noutputs low b(c3)\n", "unknown-name: 'b(c3)' is not the name of a value"),
-        ("outputs 3 4\n", "unknown-name: '3' is not the name of a value"),
-        ("let low = SN\nlet b = low-SN\noutputs low, b\n", "unexpected-token: found ','"),
-        ("let low = SN\nlet b = low-SN\noutputs low b\nbody low\n", "outputs-and-body: 'outputs' is written in place"),
+        ("let low = SN\noutputs low\n", "invalid-argument: 'outputs' requires at least two values"),
+        ("let low = SN\noutputs low low\n", "duplicate-name: duplicate output 'low'"),
+        ("let low = SN\noutputs low other\n", "unknown-name: unknown value 'other'"),
+        ("let low = SN\nlet b = SN\noutputs low b(c3)\n", "unknown-name: unknown value 'b(c3)'"),
+        ("outputs 3 4\n", "unknown-name: unknown value '3'"),
+        ("let low = SN\nlet b = low-SN\noutputs low, b\n", "unexpected-token: expected"),
+        ("let low = SN\nlet b = low-SN\noutputs low b\nbody low\n", "outputs-and-body: 'outputs' and 'body'"),
         (HEADS + "expect output 4\n", "unknown-setting: unknown quantity 'output'"),
-        (HEADS + "expect low 5x8x8\n", "expectation-failed: low: expected 5x8x8, but it is 4x8x8"),
-        ("let low = SN\nlet b = SN\nlet d = SN\noutputs low b\n", "unused-name: nothing reads 'd'"),
+        (HEADS + "expect low 5x8x8\n", "expectation-failed: expected low 5x8x8, got 4x8x8"),
+        ("let low = SN\nlet b = SN\nlet d = SN\noutputs low b\n", "unused-name: unused value 'd'"),
     ],
 )
 def test_what_is_said(text: str, said: str) -> None:

@@ -91,10 +91,10 @@ def test_a_library_block_itself_stays() -> None:
         (NET, "block", "Plain Block", "the network calls several blocks"),
         (PLAIN, "block.Net", "Plain Block", "the network does not call 'Net'"),
         (NET.replace("Net(n=2)", "c8k3-IF-FC10").replace("block", "# "), "block", "Plain Block", "calls no block"),
-        (PLAIN, "block", "SEW Block-SEW Block", "'SEW Block-SEW Block' is not the call of one block"),
-        (PLAIN, "block", "{SEW Block}*2", "is not the call of one block"),
+        (PLAIN, "block", "SEW Block-SEW Block", "expected one block, got 'SEW Block-SEW Block'"),
+        (PLAIN, "block", "{SEW Block}*2", "expected one block, got"),
         (PLAIN, "block", "Spiky Block", "unknown name 'Spiky Block'"),
-        (PLAIN, "block", "SEW Block (", "'(' is not closed"),
+        (PLAIN, "block", "SEW Block (", "unclosed '('"),
     ],
 )
 def test_wrong_block(text: str, key: str, value: str, message: str) -> None:

@@ -310,7 +310,7 @@ class TestUse:
         self.write(tmp_path, a='use "b.net"\ninput 2\nbody FC2\n', b='use "c.net"\n', c='use "a.net"\n')
         (found,) = sewdsl.read(tmp_path / "a.net").diagnostics
         assert found.code == "use-cycle"
-        way = found.message.removeprefix("files use each other in a circle: ").split(" > ")
+        way = found.message.removeprefix("circular 'use': ").split(" > ")
         assert [Path(step).name for step in way] == ["a.net", "b.net", "c.net", "a.net"]
 
     def test_self(self, tmp_path: Path) -> None:

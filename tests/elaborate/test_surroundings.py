@@ -123,8 +123,8 @@ class TestDefinitions:
         text = f"{HEAD}block B(c) = c$(c/2)k3\nbody B (c6)-B (c5)-B (c7)\n"
         found = sewdsl.read(text).diagnostics
         assert [(d.message, d.path) for d in found] == [
-            ("5 / 2 is not a whole number", ("body", "B (line 4)", "c$(c/2)k3")),
-            ("7 / 2 is not a whole number", ("body", "B (line 4)", "c$(c/2)k3")),
+            ("5 / 2 is not an integer", ("body", "B (line 4)", "c$(c/2)k3")),
+            ("7 / 2 is not an integer", ("body", "B (line 4)", "c$(c/2)k3")),
         ]
 
     def test_a_chain_of_blocks_ends(self) -> None:

@@ -38,10 +38,10 @@ def test_blocks_that_nothing_calls_are_walked_once(levels: int) -> None:
 def test_what_is_wrong_in_a_block_that_nothing_calls_is_said_once() -> None:
     assert said(f"{doubling('Blok$(n)-c4k3q1', 25)}body BN\n") == [
         "4: unknown name 'Blok$(n)'",
-        "4: 'c' takes no letter 'q'",
+        "4: 'c' takes no argument 'q'",
     ]
     ring = f"{HEAD}block A = BN-B\nblock B = BN-C\nblock C = BN-A\nbody BN\n"
-    assert said(ring) == ["6: the block calls itself: A > B > C > A"]
+    assert said(ring) == ["6: recursive block: A > B > C > A"]
 
 
 def test_a_block_that_was_walked_may_hold_a_neuron() -> None:
@@ -65,7 +65,7 @@ def test_names_are_compared_up_to_a_limit() -> None:
     helps = [d.help for d in sewdsl.read(f"{HEAD}{blocks}body {calls}\n").diagnostics]
     compared = MAX_COMPARED // (count + 30)
     assert helps[: compared // 2] == [f"did you mean 'Block{i}'?" for i in range(compared // 2)]
-    assert helps[-1] == "'sewdsl nets --kinds' lists all names"
+    assert helps[-1] == "run 'sewdsl nets --kinds' to list all names"
 
 
 @pytest.mark.parametrize(

@@ -177,11 +177,11 @@ def test_normal_weights_in_text_and_files() -> None:
 @pytest.mark.parametrize(
     ("init", "says"),
     [
-        ("kaiming normal", "'init' takes default or kaiming or normal or zero"),
+        ("kaiming normal", "'init' must be default, kaiming, normal or zero"),
         ("normal(sd=1)", "'normal' has no argument 'sd'"),
-        ("normal(std=0)", "'std' of 'normal' must be more than 0"),
-        ("normal(0.1)", "'init' takes its deviation by name: normal(std=0.02)"),
-        ("kaiming(std=1)", "'init' takes default or kaiming or normal or zero"),
+        ("normal(std=0)", "'std' of 'normal' must be greater than 0"),
+        ("normal(0.1)", "'init' must be normal with a named deviation, e.g. normal(std=0.02)"),
+        ("kaiming(std=1)", "'init' must be default, kaiming, normal or zero"),
     ],
 )
 def test_wrong_schemes(init: str, says: str) -> None:

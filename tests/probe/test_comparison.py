@@ -252,12 +252,12 @@ def test_a_network_without_blocks(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "code", "message"),
     [
-        ("probe rate", "invalid-argument", "a study cannot probe 'rate'"),
-        ("probe rates gradients", "invalid-argument", "a study cannot probe 'rates gradients'"),
-        ("probe rates\n    probe rates", "duplicate-setting", "'probe' is written twice"),
-        ("prob rates", "unknown-setting", "a study has no 'prob'"),
-        ("vary seed 1 x", "invalid-argument", "seed 'x' is not a whole number"),
-        ("vary seed -1", "invalid-argument", "seed '-1' may not be negative"),
+        ("probe rate", "invalid-argument", "unknown quantity 'rate' to probe"),
+        ("probe rates gradients", "invalid-argument", "unknown quantity 'rates gradients' to probe"),
+        ("probe rates\n    probe rates", "duplicate-setting", "duplicate 'probe'"),
+        ("prob rates", "unknown-setting", "unknown setting 'prob' of the study"),
+        ("vary seed 1 x", "invalid-argument", "seed must be a non-negative integer, got 'x'"),
+        ("vary seed -1", "invalid-argument", "seed must be a non-negative integer, got '-1'"),
     ],
 )
 def test_mistakes(tmp_path: Path, line: str, code: str, message: str) -> None:

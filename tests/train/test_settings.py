@@ -339,7 +339,7 @@ def test_synchronised_batch_norm(small: Path, tmp_path: Path, monkeypatch: pytes
 @pytest.mark.parametrize(
     ("line", "span", "message"),
     [
-        ("clip 0", "0", "'clip' of the recipe must be more than 0"),
+        ("clip 0", "0", "'clip' of the recipe must be greater than 0"),
         ("accumulate 0", "0", "'accumulate' of the recipe must be at least 1"),
         ("label_smoothing 1.0", "1.0", "'label_smoothing' of the recipe must be less than 1"),
         ("validation 1.0", "1.0", "'validation' of the recipe must be less than 1"),
