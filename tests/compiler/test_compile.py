@@ -170,7 +170,7 @@ class TestSpecs:
         (
             "64C3-10FC",
             {"input": "1x8x8"},
-            """add dialect="he" to read a string so; for a file, sewdsl fmt --dialect he """,
+            """use dialect="he"; for a file, convert it with sewdsl fmt --dialect he """,
         ),
         ("8C3-Voting", {"input": "1x8x8", "dialect": "he"}, """add dialect="he(classes=10)", and"""),
     ],

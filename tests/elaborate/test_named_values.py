@@ -187,7 +187,7 @@ def test_names_of_values_and_of_operands_do_not_meet() -> None:
         ("let a = BN\nbody FC3", [("unused-name", 1, "unused value 'a'")]),
         (
             "let a = BN\nlet b = a-SN\nbody FC3",
-            [("unused-name", 1, "unused value 'a'"), ("unused-name", 2, "nothing reads 'b'")],
+            [("unused-name", 1, "unused value 'a'"), ("unused-name", 2, "unused value 'b'")],
         ),
         ("let a = BN\nbody a[ BN | id ]-FC3", [("unknown-argument", 2, "'a' is a value and takes no operands")]),
         ("give BN\nbody FC3", [("unknown-setting", 1, "'give' outside a block")]),
@@ -212,7 +212,7 @@ def test_names_of_values_and_of_operands_do_not_meet() -> None:
         ("let a = BN\nbody {a-c4k3}*2-FC3", [("unread-value", 2, "the output of repeat1.1.conv1 is unused")]),
         (f"{UP}body Up (c4)-FC3", [("operand-count", 2, "'Up' requires 2 operands, got 0")]),
         (f"{UP}body Up (c4)[ id | id | id ]-FC3", [("operand-count", 2, "'Up' requires 2 operands, got 3")]),
-        ("block A = BN\nbody A[ id | SN ]-FC3", [("operand-count", 2, "A takes no operands")]),
+        ("block A = BN\nbody A[ id | SN ]-FC3", [("operand-count", 2, "'A' takes no operands")]),
         ("body (a)-FC3", [("unexpected-token", 1, "expected a layer, a block or '{', got '('")]),
         ("let a = BN\nbody a(2)-FC3", [("unknown-argument", 2, "'a' is a value and takes no arguments")]),
         (  # of a value whose line is broken nothing is said

@@ -160,7 +160,7 @@ def test_a_block_is_replaced_in_named_values_too() -> None:
 def test_a_block_of_operands_is_replaced_by_another() -> None:
     assert kinds(load(VALUES, **{"block.Pair": "Other Pair"})).count("CAT") == 1
     (complaint, *_) = complaints(VALUES, {"block.Pair": "SEW Block"})
-    assert complaint[:2] == ("operand-count", "SEW Block takes no operands")
+    assert complaint[:2] == ("operand-count", "'SEW Block' takes no operands")
 
 
 def test_another_body_takes_the_named_values_that_it_reads() -> None:

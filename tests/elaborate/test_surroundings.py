@@ -282,7 +282,7 @@ def test_a_network_may_be_as_large_as_the_limit(name: str) -> None:
     assert sewdsl.read(name, limit={"nodes": size}).valid
     (found,) = sewdsl.read(name, limit={"nodes": size - 1}).diagnostics
     assert found.code == "network-too-large"
-    assert f"would have {size} nodes" in found.message
+    assert f"a network of {size} nodes" in found.message
 
 
 def test_identities_are_no_nodes() -> None:
