@@ -36,7 +36,7 @@ def test_there_and_back(small: Path, tmp_path: Path) -> None:
     ]
     assert any(line.startswith("epoch 1/1   loss ") for line in said)
     rows = {row[0]: row[1:] for row in map(str.split, done.stdout.splitlines()) if row}
-    assert rows["neurons"] == ["firing", "rate", "never", "fire", "over", "90%"]
+    assert rows["neurons"] == ["firing", "rate", "dead", "saturated", "(over", "90%)"]
     layer = "repeat1.2.sew_block1.branch.plif2"
     result = RunFolder(out).read_result()
     found = result.neurons[layer]

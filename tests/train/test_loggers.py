@@ -84,7 +84,7 @@ def test_tensorboard_alone_is_usual_and_none_is_possible(small: Path, tmp_path: 
 def test_options_that_are_wrong(small: Path, tmp_path: Path) -> None:
     wrong = run("train", small, "--out", tmp_path / "out", "--logger", "tensorbord")
     assert wrong.exit_code == 2
-    said = "error: --logger takes tensorboard, wandb, mlflow or none, not 'tensorbord'; did you mean 'tensorboard'?"
+    said = "error: --logger must be tensorboard, wandb, mlflow or none, got 'tensorbord'; did you mean 'tensorboard'?"
     assert said in wrong.stderr
     both = run("train", small, "--out", tmp_path / "out", "--logger", "tensorboard", "--logger", "none")
     assert (both.exit_code, "--logger none cannot be combined" in both.stderr) == (2, True)

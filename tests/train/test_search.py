@@ -306,7 +306,7 @@ class TestCommand:
             assert run.result.exists() == (trial["state"] == "ended")
             assert len(trial["epochs"]) == (2 if trial["state"] == "ended" else 1)
         assert "seed 0: ended early, after epoch 1 of 2" in done.stderr
-        assert f"best is {search['best']}, validation accuracy" in done.stderr
+        assert f"best: trial {search['best']}, validation accuracy" in done.stderr
         assert (tmp_path / "out" / "search.png").exists()
 
     @pytest.mark.parametrize(
