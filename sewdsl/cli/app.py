@@ -103,6 +103,7 @@ def missing_packages(command: str) -> Iterator[None]:
         name = DISTRIBUTIONS.get(package, package)
         extra = missing_requirements(command) if command else {}
         others = missing_requirements(WHOLE, "")
+        # Any other missing module is a bug or belongs to the code of the user: keep the traceback.
         if name not in {**extra, **others}:
             raise
         needed = extra if name in extra else {name: others.pop(name)}

@@ -93,6 +93,7 @@ class SpecReport:
 
 def _check_spec(spec: str | Source, options: Options) -> Compilation:
     """Compile a spec, and check the variants of its study, each recipe and its dataset."""
+    # Seeds do not change diagnostics: compile each variant once.
     base, varied = compile_variants(spec, seeded=False, **options)
     if base.network is None:
         return base

@@ -58,6 +58,7 @@ class Command(TyperCommand):
             if kind == "NoSuchOption":
                 self._exit_with_unknown_option(str(getattr(error, "option_name", "")), ctx)
             if kind in {"BadParameter", "MissingParameter"} and parameter is not None:
+                # The error does not contain the value: parse again, which keeps values as text.
                 value = self.make_parser(ctx).parse_args(original_args)[0].get(parameter.name)
                 self._exit_with_bad_value(parameter, value if kind == "BadParameter" else None, ctx)
             if extra := _EXTRA.fullmatch(str(error)):
@@ -207,6 +208,7 @@ def with_parameters(command: Callable[..., None]) -> Callable[..., None]:
             options[group] = SpecOptions(**{name: options.pop(name) for name in names})
         command(**options)
 
+    # Typer reads the parameters of a command from its signature and annotations.
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     # Typer keeps the line breaks of all paragraphs but the first.

@@ -105,6 +105,7 @@ def _render_files(exported: ExportedNetwork) -> Mapping[str, bytes]:
     files = {"spec.net": text.encode(), WEIGHTS: encode_tensors(exported.model.state_dict(), metadata)}
     name = ""
     try:
+        # The code names the weights file of a plain Python export; in a folder it has another name.
         code = source(network, exported.inputs).replace("net.safetensors", WEIGHTS)
         name = next(node.name for node in reversed(ast.parse(code).body) if isinstance(node, ast.ClassDef))
         files[SOURCE] = code.encode()

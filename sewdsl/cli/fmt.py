@@ -112,6 +112,7 @@ def _convert_dialect(spec: str, options: Options) -> str:
     settings = sorted(assembly.settings.values(), key=lambda setting: SETTINGS.index(setting.key.text))
     body = [] if assembly.body is None else [assembly.body]
     statements: tuple[Statement, ...] = (Version(Number("1")), *settings, *body, *assembly.sections.values())
+    # The version must stay on the first line of the file.
     first, rest = print_document(Document(statements)).split("\n", 1)
     return "\n".join([first, *(f"# {comment}" for comment in comments), rest])
 

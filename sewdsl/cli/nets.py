@@ -84,6 +84,7 @@ def print_networks(networks: list[ListedNetwork]) -> None:
             parameters = network.parameters
             count = "–" if parameters is None else compact_count(parameters)
             line = Text(f"{network.name:<{width}}  {count:>10}  {network.source}")
+            # Pipes and files get whole lines, so that other programs can search them.
             if is_terminal():
                 line.truncate(max(out.width, width + MIN_SOURCE), overflow="ellipsis")
             out.print(line, soft_wrap=True)

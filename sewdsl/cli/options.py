@@ -444,6 +444,7 @@ def load_initial_weights(path: Path | None, network: Network, only: Sequence[str
                 f"convert it first: sewdsl weights convert {file} converted.safetensors --net SPEC"
             )
         fitted = weights.take_weights(weights_file.tensors, network, only)
+        # The record of the run identifies the file by content: the path may change.
         digest = sha256(file.read_bytes()).hexdigest()
     except (weights.WeightsError, OSError) as error:
         raise RunError(f"'{file}': {error}") from None

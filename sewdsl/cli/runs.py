@@ -108,6 +108,7 @@ def command(
 
 def sort_runs(runs: list[RunSummary], by: Column) -> list[RunSummary]:
     """Sort runs by a column, accuracies from highest to lowest, and runs without a value last."""
+    # None cannot be compared with other values.
     with_value = sorted(
         (run for run in runs if VALUES[by](run) is not None), key=VALUES[by], reverse=by in DESCENDING_COLUMNS
     )

@@ -41,6 +41,7 @@ def diagnostics_to_sarif(diagnostics: Iterable[Diagnostic]) -> dict[str, Any]:
     driver = {"name": "sewdsl", **({"version": version} if version else {}), "rules": rules}
     run = {
         "tool": {"driver": driver},
+        # The default unit is UTF-16, but sewdsl counts columns in code points.
         "columnKind": "unicodeCodePoints",
         "newlineSequences": ["\r\n", "\n", "\r"],
         "artifacts": [_artifact(source) for source in sources],
@@ -113,6 +114,7 @@ def _artifact(source: Source) -> dict[str, Any]:
         return {"location": {"uri": uri}, "sourceLanguage": "sewdsl"}
     return {
         "description": {"text": source.name},
+        # Viewers cannot read layer strings and standard input from a file.
         "contents": {"text": source.text},
         "roles": ["memoryContents"],
         "sourceLanguage": "sewdsl",

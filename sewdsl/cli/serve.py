@@ -98,6 +98,7 @@ def command(
         timer = threading.Timer(0.5, webbrowser.open, [address])
         timer.daemon = True  # Text browsers block the thread, which must not keep the server alive.
         timer.start()
+    # Requests for other host names are rejected, because foreign web pages could send them (DNS rebinding).
     hosts = ["localhost"] if host in LOOPBACK else ["localhost", host, socket.gethostname(), socket.getfqdn()]
     try:
         run(site, hosts, listener, timeout)
@@ -116,6 +117,7 @@ def _site(file: Path | None) -> LivePage:
         exit_with_usage_error(f"FILE must end with .net, got '{file}'")
     if is_there(file):
         try:
+            # Fail now, instead of in the browser.
             open_file(file).close()
         except OSError as error:
             fail(f"cannot read '{file}': {error.strerror}")

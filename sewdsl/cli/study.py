@@ -245,6 +245,7 @@ class _StudyOptions:
             return ProcessPool(self.jobs, self.job, () if self.device is Device.CPU else visible_gpus())
         from sewdsl.train.study.pool import InTurn
 
+        # All runs share the threads of this process.
         if self.threads is not None:
             import torch
 
@@ -317,6 +318,7 @@ def _train(
     for row in outcome.rows:
         for seed, where in row.diverged.items():
             echo(f"{folder.path / row.folder / f'seed-{seed}'} diverged: {where}", err=True)
+    # Summaries go to standard error if standard output is JSON.
     pictures = ", ".join(path.name for path in (folder.curves, folder.trend, folder.search) if path.exists())
     runs = sum(len(row.seeds) for row in outcome.rows) if outcome.search else outcome.runs
     echo(f"{runs} runs in {outcome.seconds:.0f} s; table.md, table.csv, {pictures} are in {folder.path}", err=json_)
@@ -360,6 +362,7 @@ def probe_variants(study: Study, variants: Sequence[CompiledVariant], folder: Pa
     for network, varied in zip(networks, variants, strict=True):
         if not named_residuals(network):
             fail(f"'{varied.variant.title}' has no residual blocks")
+    # Curves of different seeds could not be compared.
     if len({study_seeds(study, network) for network in networks}) > 1:
         fail("all variants of a probe study must have the same seeds; use 'vary seed' instead of 'train.seed'")
     open_group(folder, PROBE_FILES.__contains__, "part of this study")

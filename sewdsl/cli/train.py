@@ -227,6 +227,7 @@ def command(
 
     Writes checkpoints, metrics and a report to a run folder.
     """
+    # resume_run checks --set itself, because one setting can change.
     other_options = any((out, overwrite, weights, weights_only, *spec_options._replace(settings=None)))
     require(
         ((spec is None) == (resume is None), False, "expected either SPEC or --resume RUN"),
@@ -253,6 +254,7 @@ def command(
     if resume:
         _resume(resume, training)
     elif repeat > 1:
+        # Known only now: torchrun sets the number of processes in the environment.
         require((repeat, processes.total == 1, "--repeat cannot be combined with several processes"))
         with run_errors():
             _train_repeats(spec or "", out, repeat, training)
@@ -284,6 +286,7 @@ def _make_folder(out: Path | None, name: str, processes: Processes, *, overwrite
 
     if out is None:
         if processes.total > 1:
+            # Numbered folders could differ between processes.
             raise RunError("several processes require --out RUN, the run folder that they share")
         return make_numbered(name)
     if rank():

@@ -178,6 +178,7 @@ class Alignment:
         """Return the cheapest alignment, with calls replaced by their bodies if that is cheaper."""
         pairs = list(self._cheapest(one, other))
         both = [(part, opposite) for pair in pairs for part, opposite in (pair, pair[::-1])]
+        # The items of a call can be cheaper to align than the call, unless its counterpart is a call too.
         unmatched_calls = {id(part) for part, opposite in both if _is_call(part) and not _is_call(opposite)}
         expanded = _expand_calls(one, unmatched_calls), _expand_calls(other, unmatched_calls)
         if not unmatched_calls or len(expanded[0]) * len(expanded[1]) > CELLS:
@@ -204,6 +205,7 @@ class Alignment:
     def _table(self, one: Parts, other: Parts) -> list[list[float]]:
         """Return the minimal costs of changing every suffix of one sequence into every suffix of the other."""
         self._work_left -= (len(one) + 1) * (len(other) + 1)
+        # Fill the table from the end, so that _cheapest can read the alignment from the start.
         sizes = [self._size(part) for part in other]
         table = [[*accumulate(reversed(sizes), initial=0.0)][::-1]]
         for part in reversed(one):

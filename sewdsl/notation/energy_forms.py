@@ -251,6 +251,7 @@ def _cells(row: Sequence[str | float], *, energies: bool = False) -> list[str]:
         elif energies:
             cells.append(format_joules(value))
         else:
+            # Counts are means over samples, so they are not integers.
             cells.append(f"{value:.1%}" if index == RATE else f"{round(value):,}")
     return cells
 

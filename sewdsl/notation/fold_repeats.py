@@ -73,6 +73,7 @@ class _Folding:
         match row:
             case [ReadText() as name, LayerText(op=Delay()) as delay, _, *_]:
                 return name, delay, *self._row(row[2:])
+        # The 1 is the hyphen after the item.
         lengths = [len(item_text(item)) + 1 for item in row]
         candidates = [*self._repeats(row, lengths), *self._blocks(row, lengths)]
         heapify(candidates)

@@ -324,9 +324,11 @@ def _value_names(network: Network, indices: Sequence[int]) -> dict[int, str]:
             continue
         path = network.nodes[index].path[:1]
         following = network.nodes[index + 1].path[:1] if index + 1 < len(network) else ()
+        # Only the last node of a value has its name: the path of the next node has another first step.
         name = path[0].label if path and path != following and path[0].kind == "value" else ""
         if (
             is_free_name(name, vocabulary)
+            # The name must not be the name of a block, not even of one that the text may define.
             and name not in {*blocks, *names.values(), *taken}
             and not MADE_UP_BLOCK.fullmatch(name)
         ):

@@ -112,6 +112,7 @@ def value_text(value: object) -> str:
 @cache
 def _plain(text: str) -> bool:
     """Return whether a text needs no quotes."""
+    # The name of a kind would be read as a value of that kind.
     return bool(_WORD.fullmatch(text)) and text not in _RESERVED_WORDS and find(text) is None
 
 

@@ -109,6 +109,7 @@ class BlockPattern:
                 for argument, value in op
                 if argument in named or op.letters().get("" if op.kind == letter else letter) == argument
             ]
+            # type() instead of isinstance(), because bool is a subclass of int.
             numbers = dict.fromkeys(value for value in values if type(value) in {int, float} and value >= 0)
             candidates[letter] = [*numbers] or [self.defaults[name] for name in (letter,) if name in self.defaults]
         for combination in islice(product(*candidates.values()), MAX_GUESSES):
@@ -137,6 +138,7 @@ def _pattern(sequence: tree.Sequence, vocabulary: Vocabulary) -> Pattern:
     return tuple(
         _kind(item, vocabulary)
         for item in sequence.items
+        # An identity adds no item.
         if not (isinstance(item, tree.Call) and item.name.plain == IDENTITY)
     )
 
@@ -269,6 +271,7 @@ class Blocks:
             part = items[index : index + pattern.length]
             if pattern.may_be(part) and (block := self._call(pattern, part)):
                 dependence = len({OWN_NEURON, OWN_JOIN} & pattern.names)
+                # Orders are distinct, so min() never compares the blocks.
                 candidates.append((block.arguments.count("="), dependence, order, block, pattern.length))
         return min(candidates)[3:] if candidates else (None, 1)
 

@@ -65,6 +65,7 @@ def body_changes(network: Network, one: Parts, other: Parts) -> Iterator[Change]
     start = _CopyChange(Change("", "", "after", network.nodes[0].name), ItemPosition())
     for item in _Comparison(network).sequences(one, other, start):
         change = item.change
+        # All copies of an item have the same path.
         groups.setdefault((change.before, change.after, change.where, item.position.path), []).append(item)
     for group in groups.values():
         for copies in _products([item.position.copies for item in group]):
@@ -108,6 +109,7 @@ class _Comparison:
             return self._change(*texts, "after", previous)
         if one:
             return self._change(*texts, "before", one[0])
+        # The sequence is empty: only the default names its position.
         return replace(default, change=replace(default.change, before=texts[0], after=texts[1]))
 
     def _item_changes(self, before: Part, after: Part) -> Iterator[_CopyChange]:
@@ -163,6 +165,7 @@ def _products(copies: Sequence[tuple[int, ...]]) -> Iterator[tuple[tuple[int, ..
     count = 1
     for level in levels:
         count *= len(level)
+    # All combinations occur exactly if there are as many copies as combinations.
     if count == len(set(copies)):
         yield levels
         return
@@ -247,6 +250,7 @@ def _definitions(network: Network) -> dict[str, str]:
     """Return the equations of neurons that are defined by text, one line each."""
     ops = (*(node.op for node in network), network.settings.neuron)
     own = dict.fromkeys(op.named() for op in ops if op is not None and op.defined_by_text)
+    # The slice removes the closing brace.
     return {f"neuron {kind.kind}": " ".join(kind.definition_text().partition("{")[2].split())[:-2] for kind in own}
 
 

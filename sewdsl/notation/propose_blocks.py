@@ -100,6 +100,7 @@ class _Unit:
     def _kind(self, item: TextItem) -> Hashable:
         if isinstance(item, LayerText):
             width = _width(item)
+            # Relative to the first layer, so that blocks of other widths have the same key.
             ratio = Fraction(width, self.width or 1) if width else None
             return _parametrised(item, lambda _: "c", lambda _: "s"), ratio
         if isinstance(item, MergeText):

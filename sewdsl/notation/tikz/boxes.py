@@ -156,6 +156,7 @@ class _Paths:
             # A call with named values is split over several sequences, and cannot be a box.
             if path is not None and len(list(item_nodes(group))) == self._sizes[path]:
                 call = path[-1]
+                # Figures omit a stride of 1.
                 yield BlockText(call.label, call.arguments.removesuffix("s1"), self.sequence(group, len(path)))
                 continue
             for item in group:
@@ -234,6 +235,7 @@ def first_copy_note(network: Network, box_texts: BoxTexts, repeat: RepeatText) -
     notes = list(dict.fromkeys(_differences(box_texts, first, second)))
     inputs = [network.nodes[network.nodes[first_node(copy[0])].sources[0]].output.shape for copy in (first, second)]
     outputs = {network.nodes[max(item_nodes(copy))].output.shape for copy in (first, second)}
+    # If the outputs differ too, every copy changes the shape, not only the first.
     if inputs[0] != inputs[1] and len(outputs) == 1:
         notes.append(f"reads {'×'.join(map(str, inputs[0]))}")
     return f"first: {', '.join(notes)}" if notes else ""

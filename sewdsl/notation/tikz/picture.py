@@ -260,6 +260,7 @@ class Picture:
         if not _is_alone(merge):
             self._edges.append(rf"\draw[sew stem] {start.edge} ({fork});")
         outer, self._inside = self._inside, []
+        # Only the outermost join of a block has a frame.
         framed, self._framed = (self._framed, None) if merge.is_join else (None, self._framed)
         first, *others = zip(merge.operands, self._nodes[merge.node].inputs, strict=True)
         below_fork = _Start(fork, f"below={LEAD:g}mm of {fork}", f"({fork}) --")
@@ -355,6 +356,7 @@ class Picture:
         drop = LEAD + max(0, (self._length(first) - self._length(operand)) / 2)
         start = _Start(fork, f"below={drop:g}mm of {corner}", f"({fork}) -|")
         end = self._flow(operand, start, source)
+        # The last edge must turn towards the circle, which is below the branch.
         return end._replace(edge=end.edge.replace("--", "|-", 1))
 
     def _length(self, items: TextItems) -> float:
