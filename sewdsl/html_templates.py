@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 _ENVIRONMENT = Environment(
     loader=FileSystemLoader(Path(__file__).parent),
     autoescape=True,
+    # A missing value is an error instead of an empty text.
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,

@@ -140,6 +140,7 @@ class Reporter:
         try:
             return Reported(make(), tuple(self.found))
         except RecursionError as error:
+            # Another reporter raised the error: its diagnostics would be lost.
             if isinstance(error, NestingError):
                 self.extend(error.diagnostics)
             raise NestingError(self.found) from error

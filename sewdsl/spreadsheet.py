@@ -16,6 +16,7 @@ def plain_cell(value: object) -> object:
     if not isinstance(value, str) or not _FORMULA.match(value):
         return value
     try:
+        # -1.5 is a number, although it begins like a formula.
         float(value)
     except ValueError:
         return f"'{value}"

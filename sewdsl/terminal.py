@@ -18,6 +18,7 @@ def escape_controls(text: str, keep: str = "\n\t") -> str:
     >>> print(escape_controls("a\x1b[2Jb"))
     a\x1b[2Jb
     """
+    # Most texts are printable, and this check is fast.
     if text.isprintable():
         return text
     safe = {c for c in {*text} if c.isprintable() or c in keep or c in _JOINERS or category(c) == "Zs"}

@@ -135,6 +135,7 @@ class Texts:
         # The text may use other files, which can change on disk.
         unchanged = all(file_stamp(path) == stamp for path, stamp in self._used.items())
         if self._view is None or self._key != key or not unchanged:
+            # If the compilation fails, the next request must compile again.
             self._view, self._used = None, {}
             self._view, self._key = self._compile(*key), key
         return self._view
@@ -145,6 +146,7 @@ class Texts:
 
         if name in shipped_networks():
             file = shipped_networks()[name]
+            # A shipped network may use the files next to it, but not those of the served folder.
             return compile_for_editor(text, f"{name}.net", file, reach=FileAccess(file.parent, record_use))
         files = ServedFolder(Path(folder))
         try:

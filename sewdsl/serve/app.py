@@ -116,7 +116,7 @@ def app(site: LivePage, hosts: list[str], pool: WorkerPool) -> Starlette:
     """Return the ASGI application.
 
     Args:
-        hosts: Accepted host names.
+        hosts: Host names to accept, in addition to all IP addresses.
         pool: Worker processes, started and stopped with the application.
     """
 

@@ -114,6 +114,7 @@ class ServedFolder:
         """
         if self.file is None:
             raise FileAccessError("no file is open; download the text instead")
+        # Two tabs of the browser can save at the same time.
         with self._lock:
             before = self._read_bytes()
             if not anyway and mark != (None if before is None else _mark(before)):

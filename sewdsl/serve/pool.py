@@ -39,7 +39,7 @@ class Problem(Exception):
     """A request has no answer.
 
     Args:
-        status: HTTP status.
+        status: HTTP status of the response to the browser.
     """
 
     def __init__(self, message: str, advice: str = "", status: int = 500) -> None:
@@ -114,7 +114,7 @@ class Worker:
             if sys.platform != "win32" and code == -signal.SIGKILL:
                 message = "the worker process was killed, probably because the system ran out of memory"
                 raise Problem(message, "close other programs, or use a smaller network", status=503) from None
-            names = {-number: number.name for number in signal.Signals}
+            names = {-each.value: each.name for each in signal.Signals}
             message = f"the worker process died ({names.get(code, f'exit status {code}')})"
             hint = "this is a bug in sewdsl or a library; report it with the text"
             raise Problem(message, hint) from None

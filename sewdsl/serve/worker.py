@@ -47,7 +47,7 @@ class Answer(NamedTuple):
     """Answer to a request.
 
     Attributes:
-        status: HTTP status.
+        status: HTTP status of the response to the browser.
         last: Whether the process cannot answer another request.
     """
 
