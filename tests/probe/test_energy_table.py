@@ -74,8 +74,8 @@ def test_the_last_row_is_the_energy_of_the_totals() -> None:
     model = compiled(*NETS["counts"])
     lines = lines_of(model, shown(model))
     table = EnergyTable(model.network, "", lines, 0.0, EnergyCosts(3.0, 0.5), MemoryCosts(), trained=False)
-    macs, acs, _, effective_macs, effective_acs, dense = table.totals()[2:8]
-    energies = [3 * macs, 0.5 * acs, 3 * effective_macs, 0.5 * effective_acs, 3 * dense]  # type: ignore[operator]
+    macs, acs, _, effective_macs, effective_acs, dense = map(float, table.totals()[2:8])
+    energies = [3 * macs, 0.5 * acs, 3 * effective_macs, 0.5 * effective_acs, 3 * dense]
     assert dense
     assert [energy for energy in table.energies()[2:8] if energy != ""] == pytest.approx([e * 1e-12 for e in energies])
 

@@ -46,7 +46,7 @@ def test_there_and_back(small: Path, tmp_path: Path) -> None:
     ]
     *_, accuracy, where = done.stdout.splitlines()
     assert where.startswith("1 epoch in ")
-    assert where.endswith(f"is in {out}")
+    assert where.endswith(f"results are in {out}")
     again = run("eval", out)
     judged = f"{accuracy}, on all 359 test samples of digits"
     assert (again.exit_code, again.stdout.strip(), again.stderr) == (0, judged, "")
