@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from sewdsl.cli import files
-from sewdsl.cli.options import AS_WRITTEN, Panel, SpecOptions, complete_spec, read_spec_text, require
+from sewdsl.cli.options import AS_WRITTEN, HelpPanel, SpecOptions, complete_spec, read_spec_text, require
 from sewdsl.cli.output import echo_json
 from sewdsl.cli.print_diagnostics import (
     DiagnosticFormat,
@@ -42,7 +42,7 @@ def command(
         typer.Option(
             "--fix",
             help="Apply safe fixes: rewrite files, print fixed layer strings.",
-            rich_help_panel=Panel.FIXES,
+            rich_help_panel=HelpPanel.FIXES,
         ),
     ] = False,
     unsafe_fixes: Annotated[
@@ -50,15 +50,15 @@ def command(
         typer.Option(
             "--unsafe-fixes",
             help="Include fixes that may change the meaning (requires --fix).",
-            rich_help_panel=Panel.FIXES,
+            rich_help_panel=HelpPanel.FIXES,
         ),
     ] = False,
     as_format: Annotated[
         DiagnosticFormat,
-        typer.Option("--format", help="Format of the diagnostics.", rich_help_panel=Panel.OUTPUT),
+        typer.Option("--format", help="Format of the diagnostics.", rich_help_panel=HelpPanel.OUTPUT),
     ] = DiagnosticFormat.TEXT,
     json_: Annotated[
-        bool, typer.Option("--json", help="Print JSON, as with --format json.", rich_help_panel=Panel.OUTPUT)
+        bool, typer.Option("--json", help="Print JSON, as with --format json.", rich_help_panel=HelpPanel.OUTPUT)
     ] = False,
 ) -> None:
     """Check networks for errors without running them.

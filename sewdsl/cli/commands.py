@@ -17,7 +17,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.models import ArgumentInfo, ParameterInfo
 
 from sewdsl.cli.options import (
-    Panel,
+    HelpPanel,
     Plugin,
     SpecOptions,
     exit_with_invalid_choice,
@@ -220,4 +220,4 @@ def with_parameters(command: Callable[..., None]) -> Callable[..., None]:
 def _panel_rank(parameter: inspect.Parameter) -> int:
     """Return the position of the panel of a parameter, or 0 for arguments and options without a panel."""
     panel = getattr(get_args(parameter.annotation)[1], "rich_help_panel", None)
-    return 1 + [*Panel].index(panel) if panel else 0
+    return 1 + [*HelpPanel].index(panel) if panel else 0

@@ -9,7 +9,7 @@ import typer
 
 from sewdsl.cli.files import fail
 from sewdsl.cli.network_tables import plan_to_json, print_plan
-from sewdsl.cli.options import AS_WRITTEN, Json, Panel, Spec, SpecOptions, read_spec_text, require, require_network
+from sewdsl.cli.options import AS_WRITTEN, HelpPanel, Json, Spec, SpecOptions, read_spec_text, require, require_network
 from sewdsl.cli.output import echo_json, write_output
 from sewdsl.compiler import compile as compile_module
 from sewdsl.compiler import read
@@ -23,7 +23,7 @@ Optimize = Annotated[
         min=LEVELS[0],
         max=LEVELS[-1],
         help="Optimisation level: 0 none, 1 default, 2 all passes.",
-        rich_help_panel=Panel.ADVANCED,
+        rich_help_panel=HelpPanel.ADVANCED,
     ),
 ]
 
@@ -43,7 +43,7 @@ def command(
     spec: Spec,
     spec_options: SpecOptions = AS_WRITTEN,
     emit: Annotated[
-        Stage, typer.Option("--emit", help="Stage to print.", rich_help_panel=Panel.OUTPUT)
+        Stage, typer.Option("--emit", help="Stage to print.", rich_help_panel=HelpPanel.OUTPUT)
     ] = Stage.NETWORK,
     json_: Json = False,
     optimize: Optimize = 1,

@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from sewdsl.cli.console import console, make_table
-from sewdsl.cli.options import Device, Panel
+from sewdsl.cli.options import Device, HelpPanel
 from sewdsl.cli.output import echo_json
 from sewdsl.cli.run_setup import set_up_process
 from sewdsl.terminal import echo
@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 def command(
     device: Annotated[
         Device,
-        typer.Option(help="Device to check (auto selects a GPU if available).", rich_help_panel=Panel.DEVICE),
+        typer.Option(help="Device to check (auto selects a GPU if available).", rich_help_panel=HelpPanel.DEVICE),
     ] = Device.AUTO,
     speed: Annotated[
-        bool, typer.Option(help="Measure the speed of neurons and of a training step.", rich_help_panel=Panel.DEVICE)
+        bool,
+        typer.Option(help="Measure the speed of neurons and of a training step.", rich_help_panel=HelpPanel.DEVICE),
     ] = True,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON, e.g. for a bug report.", rich_help_panel=Panel.OUTPUT)
+        bool, typer.Option("--json", help="Print JSON, e.g. for a bug report.", rich_help_panel=HelpPanel.OUTPUT)
     ] = False,
 ) -> None:
     """Check the installation: versions, devices and kernels.

@@ -14,8 +14,8 @@ import typer
 from sewdsl.cli.files import fail, require_free, write_file
 from sewdsl.cli.options import (
     AS_WRITTEN,
+    HelpPanel,
     Overwrite,
-    Panel,
     Spec,
     SpecOptions,
     exit_with_usage_error,
@@ -64,7 +64,7 @@ Out = Annotated[
         metavar="FILE",
         help="Output file, or - for standard output.",
         show_default="named after SPEC",
-        rich_help_panel=Panel.OUTPUT,
+        rich_help_panel=HelpPanel.OUTPUT,
     ),
 ]
 Form = Annotated[
@@ -73,7 +73,7 @@ Form = Annotated[
         "--format",
         help="Image or text format.",
         show_default="from the file suffix, else svg",
-        rich_help_panel=Panel.OUTPUT,
+        rich_help_panel=HelpPanel.OUTPUT,
     ),
 ]
 
@@ -82,11 +82,13 @@ def command(
     spec: Spec,
     spec_options: SpecOptions = AS_WRITTEN,
     expand: Annotated[
-        bool, typer.Option("--expand", help="Draw every copy of a repeat.", rich_help_panel=Panel.LAYOUT)
+        bool, typer.Option("--expand", help="Draw every copy of a repeat.", rich_help_panel=HelpPanel.LAYOUT)
     ] = False,
     collapse: Annotated[
         bool,
-        typer.Option("--collapse", help="Draw each block in full once, then as a box.", rich_help_panel=Panel.LAYOUT),
+        typer.Option(
+            "--collapse", help="Draw each block in full once, then as a box.", rich_help_panel=HelpPanel.LAYOUT
+        ),
     ] = False,
     depth: Annotated[
         int | None,
@@ -96,7 +98,7 @@ def command(
             min=0,
             help="Levels of blocks and repeats to draw in full; deeper levels become boxes.",
             show_default="all",
-            rich_help_panel=Panel.LAYOUT,
+            rich_help_panel=HelpPanel.LAYOUT,
         ),
     ] = None,
     direction: Annotated[
@@ -105,7 +107,7 @@ def command(
             "--direction",
             help="Direction of the signal: TB for top to bottom, LR for left to right.",
             case_sensitive=False,
-            rich_help_panel=Panel.LAYOUT,
+            rich_help_panel=HelpPanel.LAYOUT,
         ),
     ] = Direction.TB,
     width: Annotated[
@@ -114,7 +116,7 @@ def command(
             "--width",
             metavar="LENGTH",
             help="Width of the diagram in pt, mm, cm, in or px, e.g. 397pt.",
-            rich_help_panel=Panel.LAYOUT,
+            rich_help_panel=HelpPanel.LAYOUT,
         ),
     ] = None,
     theme: Annotated[
@@ -123,15 +125,15 @@ def command(
             "--theme",
             help="Colour theme (print uses shades of grey).",
             case_sensitive=False,
-            rich_help_panel=Panel.LAYOUT,
+            rich_help_panel=HelpPanel.LAYOUT,
         ),
     ] = Theme.LIGHT,
     no_title: Annotated[
         bool,
-        typer.Option("--no-title", help="Omit the title and the summary below it.", rich_help_panel=Panel.LAYOUT),
+        typer.Option("--no-title", help="Omit the title and the summary below it.", rich_help_panel=HelpPanel.LAYOUT),
     ] = False,
     no_legend: Annotated[
-        bool, typer.Option("--no-legend", help="Omit the legend.", rich_help_panel=Panel.LAYOUT)
+        bool, typer.Option("--no-legend", help="Omit the legend.", rich_help_panel=HelpPanel.LAYOUT)
     ] = False,
     out: Out = None,
     form: Form = None,

@@ -23,8 +23,8 @@ from sewdsl.cli.options import (
     AS_WRITTEN,
     SPEC_OPTIONS,
     Best,
+    HelpPanel,
     Overwrite,
-    Panel,
     SpecOptions,
     complete_spec,
     exit_with_invalid_choice,
@@ -67,7 +67,7 @@ Weights = Annotated[
         metavar="FILE",
         help="Weights file for a SPEC, with the keys of any supported library.",
         show_default="initial weights",
-        rich_help_panel=Panel.NETWORK,
+        rich_help_panel=HelpPanel.NETWORK,
     ),
 ]
 Seed = Annotated[
@@ -78,7 +78,7 @@ Seed = Annotated[
         min=0,
         max=2**63 - 1,
         help="Seed of the initial weights and of the input for --check.",
-        rich_help_panel=Panel.NETWORK,
+        rich_help_panel=HelpPanel.NETWORK,
     ),
 ]
 Check = Annotated[
@@ -87,7 +87,7 @@ Check = Annotated[
         "--check",
         help="Compare the outputs of the file with the network (exit code 1 beyond a tolerance), on test samples of a "
         "RUN or on random input.",
-        rich_help_panel=Panel.DATA,
+        rich_help_panel=HelpPanel.DATA,
     ),
 ]
 Data = Annotated[
@@ -97,7 +97,7 @@ Data = Annotated[
         metavar="DIR",
         help="Dataset folder, or folder of several datasets (requires --check).",
         show_default="$SEWDSL_DATA",
-        rich_help_panel=Panel.DATA,
+        rich_help_panel=HelpPanel.DATA,
     ),
 ]
 To = Annotated[
@@ -107,7 +107,7 @@ To = Annotated[
         metavar="FORMAT",
         help=f"Format: {', '.join(FORMATS)}, or folder for all files and a model card.",
         show_default="from the suffix of OUT",
-        rich_help_panel=Panel.OUTPUT,
+        rich_help_panel=HelpPanel.OUTPUT,
         autocompletion=lambda: [*FORMATS, FOLDER],
     ),
 ]
@@ -118,7 +118,7 @@ Dt = Annotated[
         metavar="SECONDS",
         help="Length of a time-step in seconds (requires --to nir; 1 counts time in time-steps).",
         show_default="0.0001",
-        rich_help_panel=Panel.OUTPUT,
+        rich_help_panel=HelpPanel.OUTPUT,
     ),
 ]
 License = Annotated[
@@ -127,7 +127,7 @@ License = Annotated[
         "--license",
         metavar="ID",
         help="Licence for the model card, e.g. mit or cc-by-4.0 (requires --to folder).",
-        rich_help_panel=Panel.OUTPUT,
+        rich_help_panel=HelpPanel.OUTPUT,
     ),
 ]
 

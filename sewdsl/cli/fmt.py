@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from sewdsl.cli.files import require_free, rewrite, write_file
-from sewdsl.cli.options import AS_WRITTEN, Overwrite, Panel, SpecOptions, read_spec_text, require
+from sewdsl.cli.options import AS_WRITTEN, HelpPanel, Overwrite, SpecOptions, read_spec_text, require
 from sewdsl.cli.output import write_output
 from sewdsl.cli.print_diagnostics import print_diagnostics
 from sewdsl.compiler import Options, read
@@ -30,7 +30,7 @@ Out = Annotated[
         metavar="FILE",
         help="File for the converted network (requires --dialect).",
         show_default="standard output",
-        rich_help_panel=Panel.OUTPUT,
+        rich_help_panel=HelpPanel.OUTPUT,
     ),
 ]
 
@@ -46,7 +46,9 @@ def command(
     check: Annotated[
         bool,
         typer.Option(
-            "--check", help="Exit with code 1 if a file would change, without writing.", rich_help_panel=Panel.OUTPUT
+            "--check",
+            help="Exit with code 1 if a file would change, without writing.",
+            rich_help_panel=HelpPanel.OUTPUT,
         ),
     ] = False,
     diff: Annotated[
@@ -54,7 +56,7 @@ def command(
         typer.Option(
             "--diff",
             help="Print the changes as a diff, without writing (exit code 1 if a file would change).",
-            rich_help_panel=Panel.OUTPUT,
+            rich_help_panel=HelpPanel.OUTPUT,
         ),
     ] = False,
     out: Out = None,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sewdsl.cli.files import require_free, write_file
-from sewdsl.cli.options import Overwrite, Panel, exit_with_usage_error, require
+from sewdsl.cli.options import HelpPanel, Overwrite, exit_with_usage_error, require
 from sewdsl.cli.run_setup import run_errors, set_up_process
 from sewdsl.exchange.errors import ExportError
 from sewdsl.exchange.read.build_network import parse_input_size
@@ -45,7 +45,7 @@ Python = Annotated[
     typer.Option(
         "--python",
         help="Import MODULE, installed or from the current folder, and call CALLABLE to build the model.",
-        rich_help_panel=Panel.NETWORK,
+        rich_help_panel=HelpPanel.NETWORK,
     ),
 ]
 Seconds = Annotated[
@@ -54,7 +54,7 @@ Seconds = Annotated[
         "--dt",
         metavar="SECONDS",
         help="Length of a time-step in seconds, for NIR files that omit it.",
-        rich_help_panel=Panel.NETWORK,
+        rich_help_panel=HelpPanel.NETWORK,
     ),
 ]
 Input = Annotated[
@@ -64,7 +64,7 @@ Input = Annotated[
         metavar="CxHxW",
         help="Input shape, e.g. 2x128x128 (required with --python).",
         show_default="from the NIR file",
-        rich_help_panel=Panel.NETWORK,
+        rich_help_panel=HelpPanel.NETWORK,
     ),
 ]
 Count = Annotated[
@@ -75,7 +75,7 @@ Count = Annotated[
         min=1,
         help="Number of time-steps.",
         show_default="from the NIR file, else 1",
-        rich_help_panel=Panel.NETWORK,
+        rich_help_panel=HelpPanel.NETWORK,
     ),
 ]
 Read = Annotated[
@@ -84,7 +84,7 @@ Read = Annotated[
         "--readout",
         help="Reduction of the output over time-steps.",
         show_default="from the NIR file, else mean",
-        rich_help_panel=Panel.NETWORK,
+        rich_help_panel=HelpPanel.NETWORK,
     ),
 ]
 Name = Annotated[
@@ -94,7 +94,7 @@ Name = Annotated[
         metavar="NAME",
         help="Name of the network.",
         show_default="from SOURCE",
-        rich_help_panel=Panel.NETWORK,
+        rich_help_panel=HelpPanel.NETWORK,
     ),
 ]
 

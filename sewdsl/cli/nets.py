@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sewdsl.cli.console import console
-from sewdsl.cli.options import Json, Panel, complete_network, exit_with_usage_error, require
+from sewdsl.cli.options import HelpPanel, Json, complete_network, exit_with_usage_error, require
 from sewdsl.cli.output import echo_json, write_output
 from sewdsl.compiler import shipped_networks
 from sewdsl.compiler.catalogue import ListedNetwork, list_names, list_networks
@@ -38,7 +38,7 @@ def command(
         typer.Option(
             "--kinds",
             help="List layers, neurons, surrogates, joins and merges instead of networks.",
-            rich_help_panel=Panel.OUTPUT,
+            rich_help_panel=HelpPanel.OUTPUT,
         ),
     ] = False,
     json_: Json = False,

@@ -11,8 +11,8 @@ import typer
 from sewdsl.cli.files import fail, require_free, write_file
 from sewdsl.cli.options import (
     AS_WRITTEN,
+    HelpPanel,
     Overwrite,
-    Panel,
     Spec,
     SpecOptions,
     exit_with_invalid_choice,
@@ -44,7 +44,7 @@ As = Annotated[
         metavar="FORM",
         help=f"Notation: {join_choices(list(FORMS))}.",
         show_default="from the file suffix, else plain",
-        rich_help_panel=Panel.OUTPUT,
+        rich_help_panel=HelpPanel.OUTPUT,
         autocompletion=lambda: [*FORMS],
     ),
 ]
@@ -56,7 +56,7 @@ Out = Annotated[
         metavar="FILE",
         help="Output file.",
         show_default="standard output",
-        rich_help_panel=Panel.OUTPUT,
+        rich_help_panel=HelpPanel.OUTPUT,
     ),
 ]
 

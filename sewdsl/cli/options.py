@@ -56,7 +56,7 @@ class Device(StrEnum):
     CUDA = "cuda"
 
 
-class Panel(StrEnum):
+class HelpPanel(StrEnum):
     """Panels of options in the help of a command, in the order in which the help prints them."""
 
     NETWORK = "Network"
@@ -77,7 +77,9 @@ FROM_FILE = "from the file"
 
 RunsOn = Annotated[
     Device,
-    typer.Option("--device", help="Device to run on (auto selects a GPU if available).", rich_help_panel=Panel.DEVICE),
+    typer.Option(
+        "--device", help="Device to run on (auto selects a GPU if available).", rich_help_panel=HelpPanel.DEVICE
+    ),
 ]
 Spec = Annotated[
     str,
@@ -96,7 +98,7 @@ Input = Annotated[
         metavar="CxHxW",
         help="Input shape, e.g. 2x128x128.",
         show_default=FROM_FILE,
-        rich_help_panel=Panel.NETWORK,
+        rich_help_panel=HelpPanel.NETWORK,
     ),
 ]
 Data = Annotated[
@@ -106,7 +108,7 @@ Data = Annotated[
         metavar="DIR",
         help="Dataset folder, or folder of several datasets.",
         show_default="$SEWDSL_DATA",
-        rich_help_panel=Panel.DATA,
+        rich_help_panel=HelpPanel.DATA,
     ),
 ]
 Readers = Annotated[
@@ -118,7 +120,7 @@ Readers = Annotated[
         max=256,
         help="Number of threads that prefetch samples.",
         show_default="set by the dataset",
-        rich_help_panel=Panel.DATA,
+        rich_help_panel=HelpPanel.DATA,
     ),
 ]
 InMemory = Annotated[
@@ -128,7 +130,7 @@ InMemory = Annotated[
         metavar="SIZE",
         help="Largest split of recordings to cache in memory, e.g. 4GB (0 disables the cache).",
         show_default="512MiB",
-        rich_help_panel=Panel.DATA,
+        rich_help_panel=HelpPanel.DATA,
     ),
 ]
 Best = Annotated[
@@ -136,7 +138,7 @@ Best = Annotated[
     typer.Option(
         "--best",
         help="Use the weights of the best epoch instead of the last (RUN only).",
-        rich_help_panel=Panel.NETWORK,
+        rich_help_panel=HelpPanel.NETWORK,
     ),
 ]
 Prices = Annotated[
@@ -148,7 +150,7 @@ Prices = Annotated[
         max=1e9,
         help="Energy per MAC and per AC in pJ.",
         show_default="4.6 0.9",
-        rich_help_panel=Panel.ENERGY,
+        rich_help_panel=HelpPanel.ENERGY,
     ),
 ]
 MemoryPrices = Annotated[
@@ -160,20 +162,22 @@ MemoryPrices = Annotated[
         max=1e9,
         help="Energy per 32-bit access to a weight and to a membrane potential, in pJ.",
         show_default="5 5",
-        rich_help_panel=Panel.ENERGY,
+        rich_help_panel=HelpPanel.ENERGY,
     ),
 ]
 Json = Annotated[
-    bool, typer.Option("--json", help="Print JSON (format: `sewdsl schema`).", rich_help_panel=Panel.OUTPUT)
+    bool, typer.Option("--json", help="Print JSON (format: `sewdsl schema`).", rich_help_panel=HelpPanel.OUTPUT)
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Overwrite existing files.", rich_help_panel=Panel.OUTPUT)]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Overwrite existing files.", rich_help_panel=HelpPanel.OUTPUT)
+]
 SaveEvery = Annotated[
     float,
     typer.Option(
         metavar="MINUTES",
         min=0,
         help="Minutes between checkpoints within an epoch (0 saves after every step).",
-        rich_help_panel=Panel.OUTPUT,
+        rich_help_panel=HelpPanel.OUTPUT,
     ),
 ]
 NO_LOGGER = "none"
@@ -185,7 +189,7 @@ Logger = Annotated[
         metavar="NAME",
         help="Logger in addition to metrics.csv: tensorboard, wandb, mlflow or none (repeatable).",
         show_default="tensorboard, or the resumed run's",
-        rich_help_panel=Panel.OUTPUT,
+        rich_help_panel=HelpPanel.OUTPUT,
         autocompletion=lambda: ["tensorboard", "wandb", "mlflow", NO_LOGGER],
     ),
 ]
@@ -196,7 +200,7 @@ Weights = Annotated[
         metavar="FILE",
         help="Weights file (sewdsl keys), run folder or exported folder to initialise matching layers from.",
         show_default="random weights",
-        rich_help_panel=Panel.TRAINING,
+        rich_help_panel=HelpPanel.TRAINING,
     ),
 ]
 WeightsOnly = Annotated[
@@ -206,7 +210,7 @@ WeightsOnly = Annotated[
         metavar="PATTERN",
         help="Layers and parts to initialise from --weights, e.g. conv1 or 'stem.*' (repeatable).",
         show_default="all",
-        rich_help_panel=Panel.TRAINING,
+        rich_help_panel=HelpPanel.TRAINING,
     ),
 ]
 Limit = Annotated[
@@ -215,7 +219,7 @@ Limit = Annotated[
         "--limit",
         metavar="NAME=N",
         help="Compiler limit to raise: source, nesting, repeat, nodes, digits, imports or boxes (repeatable).",
-        rich_help_panel=Panel.ADVANCED,
+        rich_help_panel=HelpPanel.ADVANCED,
     ),
 ]
 Plugin = Annotated[
@@ -224,7 +228,7 @@ Plugin = Annotated[
         "--plugin",
         metavar="FILE",
         help="Python file to import first, with custom kinds, datasets or callbacks (repeatable).",
-        rich_help_panel=Panel.ADVANCED,
+        rich_help_panel=HelpPanel.ADVANCED,
     ),
 ]
 
@@ -304,7 +308,7 @@ class SpecOptions(NamedTuple):
             metavar="T",
             help="Number of time-steps.",
             show_default=FROM_FILE,
-            rich_help_panel=Panel.NETWORK,
+            rich_help_panel=HelpPanel.NETWORK,
         ),
     ] = None
     neuron: Annotated[
@@ -314,7 +318,7 @@ class SpecOptions(NamedTuple):
             metavar="NEURON",
             help="Neuron to use for SN, e.g. 'LIF(tau=2.0)'.",
             show_default=FROM_FILE,
-            rich_help_panel=Panel.NETWORK,
+            rich_help_panel=HelpPanel.NETWORK,
         ),
     ] = None
     settings: Annotated[
@@ -323,7 +327,7 @@ class SpecOptions(NamedTuple):
             "--set",
             metavar="KEY=VALUE",
             help="Setting to override, e.g. join=IAND or train.optimizer.lr=0.03 (repeatable).",
-            rich_help_panel=Panel.NETWORK,
+            rich_help_panel=HelpPanel.NETWORK,
         ),
     ] = None
     dialect: Annotated[
@@ -332,7 +336,7 @@ class SpecOptions(NamedTuple):
             "--dialect",
             metavar="NAME",
             help="Dialect of the layer string, e.g. he or 'he(norm=BN)'.",
-            rich_help_panel=Panel.NETWORK,
+            rich_help_panel=HelpPanel.NETWORK,
             autocompletion=lambda: ["he"],
         ),
     ] = None

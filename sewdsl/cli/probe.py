@@ -23,10 +23,10 @@ from sewdsl.cli.options import (
     Best,
     Data,
     Device,
+    HelpPanel,
     Json,
     MemoryPrices,
     Overwrite,
-    Panel,
     Prices,
     Readers,
     RunsOn,
@@ -90,7 +90,7 @@ Shown = Annotated[
         "--on",
         help="Input: test samples (data) or random input (noise).",
         show_default="data for a RUN, noise for a SPEC",
-        rich_help_panel=Panel.DATA,
+        rich_help_panel=HelpPanel.DATA,
     ),
 ]
 Samples = Annotated[
@@ -102,7 +102,7 @@ Samples = Annotated[
         max=MAX_AMOUNT,
         help="Batch size.",
         show_default="4 for noise, the recipe's for data",
-        rich_help_panel=Panel.DATA,
+        rich_help_panel=HelpPanel.DATA,
     ),
 ]
 Batches = Annotated[
@@ -114,7 +114,7 @@ Batches = Annotated[
         max=MAX_AMOUNT,
         help="Number of batches.",
         show_default="1 for noise, all for data",
-        rich_help_panel=Panel.DATA,
+        rich_help_panel=HelpPanel.DATA,
     ),
 ]
 Seed = Annotated[
@@ -125,19 +125,21 @@ Seed = Annotated[
         min=0,
         max=2**63 - 1,
         help="Seed of the initial weights, the random input and the sample order.",
-        rich_help_panel=Panel.DATA,
+        rich_help_panel=HelpPanel.DATA,
     ),
 ]
 Form = Annotated[
     EnergyForm | None,
     typer.Option(
-        "--as", help="Format of the full energy table, with sources (requires energy).", rich_help_panel=Panel.ENERGY
+        "--as",
+        help="Format of the full energy table, with sources (requires energy).",
+        rich_help_panel=HelpPanel.ENERGY,
     ),
 ]
 Wide = Annotated[
     bool,
     typer.Option(
-        "--wide", help="Print all columns of the energy table (requires energy).", rich_help_panel=Panel.ENERGY
+        "--wide", help="Print all columns of the energy table (requires energy).", rich_help_panel=HelpPanel.ENERGY
     ),
 ]
 Out = Annotated[
@@ -146,7 +148,7 @@ Out = Annotated[
         "--out",
         metavar="DIR",
         help="Folder for QUANTITY.csv and QUANTITY.json, and QUANTITY.png for residual blocks.",
-        rich_help_panel=Panel.OUTPUT,
+        rich_help_panel=HelpPanel.OUTPUT,
     ),
 ]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sewdsl.cli.files import fail
-from sewdsl.cli.options import Panel, Run, license_option
+from sewdsl.cli.options import HelpPanel, Run, license_option
 from sewdsl.cli.print_diagnostics import print_diagnostics
 from sewdsl.diagnostics import SewdslError, errors_in
 from sewdsl.terminal import echo
@@ -25,7 +25,7 @@ License = Annotated[
         "--license",
         metavar="ID",
         help="Licence to record in the model card, e.g. mit or cc-by-4.0.",
-        rich_help_panel=Panel.OUTPUT,
+        rich_help_panel=HelpPanel.OUTPUT,
     ),
 ]
 

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from sewdsl.cli.console import make_table, print_fitting
 from sewdsl.cli.files import fail
-from sewdsl.cli.options import Json, Panel, join_choices
+from sewdsl.cli.options import HelpPanel, Json, join_choices
 from sewdsl.cli.output import echo_json
 from sewdsl.paths import RUNS, is_there
 from sewdsl.terminal import echo
@@ -80,7 +80,7 @@ def command(
             "--sort",
             metavar="COLUMN",
             help=f"Column to sort by: {join_choices(list(Column))}.",
-            rich_help_panel=Panel.OUTPUT,
+            rich_help_panel=HelpPanel.OUTPUT,
         ),
     ] = Column.RUN,
     json_: Json = False,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sewdsl.cli.files import fail
-from sewdsl.cli.options import Panel, exit_with_usage_error
+from sewdsl.cli.options import HelpPanel, exit_with_usage_error
 from sewdsl.compiler import shipped_networks
 from sewdsl.paths import is_folder, is_there, open_file
 from sewdsl.terminal import echo
@@ -55,7 +55,7 @@ def command(
             min=0,
             max=65535,
             help="Port to listen on (0 selects a free port).",
-            rich_help_panel=Panel.SERVER,
+            rich_help_panel=HelpPanel.SERVER,
         ),
     ] = 8765,
     host: Annotated[
@@ -64,7 +64,7 @@ def command(
             "--host",
             metavar="ADDRESS",
             help="Address to listen on (any address but localhost lets other machines edit the files).",
-            rich_help_panel=Panel.SERVER,
+            rich_help_panel=HelpPanel.SERVER,
         ),
     ] = "127.0.0.1",
     timeout: Annotated[
@@ -75,12 +75,12 @@ def command(
             min=1,
             max=86_400,
             help="Time limit in seconds for compiling or drawing.",
-            rich_help_panel=Panel.SERVER,
+            rich_help_panel=HelpPanel.SERVER,
         ),
     ] = SHUTDOWN_SECONDS,
     open_: Annotated[
         bool,
-        typer.Option("--open/--no-open", help="Open the page in a browser.", rich_help_panel=Panel.SERVER),
+        typer.Option("--open/--no-open", help="Open the page in a browser.", rich_help_panel=HelpPanel.SERVER),
     ] = True,
 ) -> None:
     """Edit a network in the browser, with live diagram and diagnostics.

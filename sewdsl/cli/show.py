@@ -11,7 +11,7 @@ from sewdsl.analysis.energy import EnergyCosts, LayerCounts, operation_bounds
 from sewdsl.analysis.listing import ListingRow, layer_rows
 from sewdsl.checks.expectation import agrees_with_figure, compute_quantity, is_measured
 from sewdsl.cli.network_tables import memory_to_json, print_energy, print_memory, print_network
-from sewdsl.cli.options import AS_WRITTEN, Panel, Prices, Spec, SpecOptions, load_network, require
+from sewdsl.cli.options import AS_WRITTEN, HelpPanel, Prices, Spec, SpecOptions, load_network, require
 from sewdsl.cli.output import echo_json
 from sewdsl.ir.network import Network
 from sewdsl.ir.settings import Expectation
@@ -34,7 +34,7 @@ def command(
     spec_options: SpecOptions = AS_WRITTEN,
     memory: Annotated[
         bool,
-        typer.Option("--memory", help="Predict the memory of a training step.", rich_help_panel=Panel.MEMORY),
+        typer.Option("--memory", help="Predict the memory of a training step.", rich_help_panel=HelpPanel.MEMORY),
     ] = False,
     batch: Annotated[
         int | None,
@@ -43,24 +43,28 @@ def command(
             min=1,
             help="Batch size (requires --memory).",
             show_default="the recipe's",
-            rich_help_panel=Panel.MEMORY,
+            rich_help_panel=HelpPanel.MEMORY,
         ),
     ] = None,
     device: Annotated[
         PredictedDevice,
-        typer.Option(help="Device to predict for, present or not (requires --memory).", rich_help_panel=Panel.MEMORY),
+        typer.Option(
+            help="Device to predict for, present or not (requires --memory).", rich_help_panel=HelpPanel.MEMORY
+        ),
     ] = PredictedDevice.CPU,
     energy: Annotated[
         bool,
-        typer.Option("--energy", help="Show upper bounds on operations and energy.", rich_help_panel=Panel.ENERGY),
+        typer.Option("--energy", help="Show upper bounds on operations and energy.", rich_help_panel=HelpPanel.ENERGY),
     ] = False,
     costs: Prices = None,
     expand: Annotated[
         bool,
-        typer.Option("--expand", help="List every layer instead of one row per block.", rich_help_panel=Panel.OUTPUT),
+        typer.Option(
+            "--expand", help="List every layer instead of one row per block.", rich_help_panel=HelpPanel.OUTPUT
+        ),
     ] = False,
     json_: Annotated[
-        bool, typer.Option("--json", help="Print JSON, with every layer.", rich_help_panel=Panel.OUTPUT)
+        bool, typer.Option("--json", help="Print JSON, with every layer.", rich_help_panel=HelpPanel.OUTPUT)
     ] = False,
 ) -> None:
     """Show the layers, shapes, value ranges, parameters and operations of a network.

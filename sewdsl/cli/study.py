@@ -19,10 +19,10 @@ from sewdsl.cli.options import (
     AS_WRITTEN,
     Data,
     Device,
+    HelpPanel,
     InMemory,
     Json,
     Logger,
-    Panel,
     Readers,
     RunsOn,
     SaveEvery,
@@ -76,7 +76,7 @@ Only = Annotated[
         "--only",
         metavar="TEXT",
         help="Run only variants whose name contains TEXT (repeatable).",
-        rich_help_panel=Panel.TRAINING,
+        rich_help_panel=HelpPanel.TRAINING,
     ),
 ]
 Seeds = Annotated[
@@ -87,7 +87,7 @@ Seeds = Annotated[
         metavar="N",
         help="Number of seeds to run, in the order of the file.",
         show_default="all",
-        rich_help_panel=Panel.TRAINING,
+        rich_help_panel=HelpPanel.TRAINING,
     ),
 ]
 Jobs = Annotated[
@@ -99,7 +99,7 @@ Jobs = Annotated[
         metavar="N",
         help="Number of runs to train in parallel, each on a share of the cores or on one GPU.",
         show_default="1",
-        rich_help_panel=Panel.DEVICE,
+        rich_help_panel=HelpPanel.DEVICE,
     ),
 ]
 RunThreads = Annotated[
@@ -110,7 +110,7 @@ RunThreads = Annotated[
         max=4096,
         metavar="N",
         help="Threads per run (results are identical for equal N).",
-        rich_help_panel=Panel.DEVICE,
+        rich_help_panel=HelpPanel.DEVICE,
     ),
 ]
 On = Annotated[
@@ -119,17 +119,17 @@ On = Annotated[
         "--on",
         metavar="CLUSTER",
         help="Cluster to train on: ray, or ray://HOST:PORT for a remote cluster.",
-        rich_help_panel=Panel.DEVICE,
+        rich_help_panel=HelpPanel.DEVICE,
     ),
 ]
 Out = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="Study folder.", show_default="studies/NAME", rich_help_panel=Panel.OUTPUT),
+    typer.Option(metavar="DIR", help="Study folder.", show_default="studies/NAME", rich_help_panel=HelpPanel.OUTPUT),
 ]
 List = Annotated[
     bool,
     typer.Option(
-        "--list", help="List the variants and their folders without running them.", rich_help_panel=Panel.OUTPUT
+        "--list", help="List the variants and their folders without running them.", rich_help_panel=HelpPanel.OUTPUT
     ),
 ]
 

@@ -19,10 +19,10 @@ from sewdsl.cli.options import (
     AS_WRITTEN,
     Data,
     Device,
+    HelpPanel,
     InMemory,
     Json,
     Logger,
-    Panel,
     Readers,
     RunsOn,
     SaveEvery,
@@ -147,7 +147,9 @@ def repeats_table(summary: Summary) -> Table:
 
 Resume = Annotated[
     Path | None,
-    typer.Option(metavar="RUN", help="Run folder to resume from its last checkpoint.", rich_help_panel=Panel.TRAINING),
+    typer.Option(
+        metavar="RUN", help="Run folder to resume from its last checkpoint.", rich_help_panel=HelpPanel.TRAINING
+    ),
 ]
 Repeat = Annotated[
     int,
@@ -156,7 +158,7 @@ Repeat = Annotated[
         min=1,
         max=1000,
         help="Number of runs with consecutive seeds (prints mean and standard deviation).",
-        rich_help_panel=Panel.TRAINING,
+        rich_help_panel=HelpPanel.TRAINING,
     ),
 ]
 Devices = Annotated[
@@ -167,7 +169,7 @@ Devices = Annotated[
         max=1024,
         help="Number of devices per machine, one process each.",
         show_default="1",
-        rich_help_panel=Panel.DEVICE,
+        rich_help_panel=HelpPanel.DEVICE,
     ),
 ]
 Nodes = Annotated[
@@ -178,7 +180,7 @@ Nodes = Annotated[
         max=65_536,
         help="Number of machines.",
         show_default="1",
-        rich_help_panel=Panel.DEVICE,
+        rich_help_panel=HelpPanel.DEVICE,
     ),
 ]
 Strategy = Annotated[
@@ -187,16 +189,18 @@ Strategy = Annotated[
         metavar="NAME",
         help="Distributed strategy: auto, ddp or fsdp.",
         show_default="auto, or the resumed run's",
-        rich_help_panel=Panel.DEVICE,
+        rich_help_panel=HelpPanel.DEVICE,
         autocompletion=lambda: ["auto", "ddp", "fsdp"],
     ),
 ]
 Out = Annotated[
     Path | None,
-    typer.Option(metavar="RUN", help="Run folder to create.", show_default="runs/NAME-N", rich_help_panel=Panel.OUTPUT),
+    typer.Option(
+        metavar="RUN", help="Run folder to create.", show_default="runs/NAME-N", rich_help_panel=HelpPanel.OUTPUT
+    ),
 ]
 Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace the run in the --out folder.", rich_help_panel=Panel.OUTPUT)
+    bool, typer.Option("--overwrite", help="Replace the run in the --out folder.", rich_help_panel=HelpPanel.OUTPUT)
 ]
 
 SHOWN = ("on", "epochs", "batch", "optimizer", "schedule", "seed")

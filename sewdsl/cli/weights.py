@@ -13,9 +13,9 @@ from sewdsl.cli.commands import Command, CommandGroup, with_parameters
 from sewdsl.cli.files import require_free, write_file
 from sewdsl.cli.options import (
     AS_WRITTEN,
+    HelpPanel,
     Json,
     Overwrite,
-    Panel,
     SpecOptions,
     complete_spec,
     exit_with_usage_error,
@@ -63,7 +63,7 @@ Net = Annotated[
         "--net",
         metavar="SPEC",
         help="Network that the weights belong to.",
-        rich_help_panel=Panel.NETWORK,
+        rich_help_panel=HelpPanel.NETWORK,
         autocompletion=complete_spec,
     ),
 ]
@@ -73,16 +73,16 @@ AnyNet = Annotated[
         "--net",
         metavar="SPEC",
         help="Network to compare the weights with.",
-        rich_help_panel=Panel.NETWORK,
+        rich_help_panel=HelpPanel.NETWORK,
         autocompletion=complete_spec,
     ),
 ]
 NetOptions = Annotated[SpecOptions, "input", "neuron", "settings", "dialect"]
 Read = Annotated[
     SourceScheme,
-    typer.Option("--from", help="Key scheme of IN (auto detects the scheme).", rich_help_panel=Panel.NETWORK),
+    typer.Option("--from", help="Key scheme of IN (auto detects the scheme).", rich_help_panel=HelpPanel.NETWORK),
 ]
-Written = Annotated[TargetScheme, typer.Option("--to", help="Key scheme of OUT.", rich_help_panel=Panel.NETWORK)]
+Written = Annotated[TargetScheme, typer.Option("--to", help="Key scheme of OUT.", rich_help_panel=HelpPanel.NETWORK)]
 
 group = typer.Typer(cls=CommandGroup, help="Inspect weights files and convert their keys.", no_args_is_help=True)
 

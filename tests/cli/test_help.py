@@ -10,7 +10,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from sewdsl.cli.app import app
-from sewdsl.cli.options import Panel
+from sewdsl.cli.options import HelpPanel
 from tests.cli.test_choices import CHOICES, commands, name_of
 
 COMMANDS = [*commands(get_command(app))]
@@ -55,8 +55,8 @@ def test_a_switch_takes_no_value() -> None:
 @pytest.mark.parametrize("names", EVERY, ids=lambda names: " ".join(names) or "sewdsl")
 def test_panels_are_in_order(names: tuple[str, ...]) -> None:
     panels = re.findall(r"^╭─ ([A-Z][a-z]+) ─", shown(*names), re.MULTILINE)
-    known = [panel for panel in panels if panel in {*Panel}]
-    assert known == [panel for panel in Panel if panel in known]
+    known = [panel for panel in panels if panel in {*HelpPanel}]
+    assert known == [panel for panel in HelpPanel if panel in known]
 
 
 def test_training_is_described_in_a_few_screens() -> None:

@@ -287,7 +287,7 @@ def test_a_text_that_takes_too_long(browser: sync_api.Browser, tmp_path: Path) -
         page.wait_for_selector("#problems button")
         assert page.inner_text("#problems").split("\n") == [
             "no answer: compiling the text was stopped after 5 s",
-            "shorten the text, lower its repeats, or allow more with 'sewdsl serve --timeout 10'",
+            "shorten the text, reduce its repeats, or raise the limit with 'sewdsl serve --timeout 10'",
             "try again",
         ]
         assert "old" in (page.get_attribute("#picture", "class") or "")

@@ -140,6 +140,6 @@ def test_what_takes_too_long_is_said_with_what_to_do(tmp_path: Path) -> None:
         response = browser.ask("wait").getresponse()
         assert response.status == 504
         assert response.read().decode() == (
-            '{"error":"compiling the text took more than 1 s, so it was stopped",'
-            '"help":"shorten the text, lower its repeats, or allow more with \'sewdsl serve --timeout 2\'"}'
+            '{"error":"compiling the text was stopped after 1 s",'
+            '"help":"shorten the text, reduce its repeats, or raise the limit with \'sewdsl serve --timeout 2\'"}'
         )
