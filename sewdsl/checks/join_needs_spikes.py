@@ -14,6 +14,7 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
     for node in network:
         if not (isinstance(node.op, Join) and node.op.spikes_only):
             continue
+        # PyTorch computes the join of any values, so the error would not appear at run time.
         inputs = network.inputs(node)
         for name, signal in zip(node.op.names(len(inputs)), inputs, strict=True):
             if not signal.values.binary:

@@ -11,6 +11,7 @@ from sewdsl.ir.network import Network
 
 def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
     """Report blocks that 'init zero' cannot make an identity: it sets the last batch norm of the branch (Sec. 3.3)."""
+    # After an error, a branch can be incomplete.
     if not (network.settings.zero_init and whole):
         return
     for index, node in enumerate(network):

@@ -305,6 +305,7 @@ class Walker:
         if first and value.computed:
             self._builder.understood = True
             return value.place
+        # Only a delay can read a value that is computed later.
         if first and isinstance(following, Call) and following.name.plain == Delay.kind:
             return self._read_delayed(following, value, frame)
         if first:

@@ -192,6 +192,7 @@ class NameTable:
             yield NameUse(call.name.span, meaning)
             for argument in call.arguments:
                 yield from _parameters_given(argument, parameters)
+        # A kind in Python takes precedence over a shipped neuron of the same name.
         elif isinstance(call, Call) and (name in self._neurons or (name in shipped_neurons() and find(name) is None)):
             neuron = self._neurons[name] if name in self._neurons else shipped_neurons()[name]
             meaning, variables = self._entry(neuron)

@@ -86,6 +86,7 @@ def _check_name(definition: NeuronDefinition) -> Iterator[Diagnostic]:
     name, span = definition.name.text, definition.name.span
     kind = find(name)
     layers = {symbol: kind for symbol, kind in catalogue().items() if issubclass(kind, Layer)}
+    # A name such as 'c3k3' would be read as a layer with compact arguments.
     head = compact_arguments.longest_symbol(name, layers)
     is_layer = head is not None and compact_arguments.is_complete(name[len(head) :], layers[head])
     if not _NAME.fullmatch(name):

@@ -109,6 +109,7 @@ class _Replacement:
     def apply(self, library: Collection[str]) -> Assembly:
         item = self.item
         head, *rest = item.key.split(".")
+        # The name of a dataset can contain hyphens, so it is not a value of the grammar.
         if head in SECTIONS and rest == ["on"]:
             return self._with_data(head, item.text.strip())
         if head == BODY and not rest:

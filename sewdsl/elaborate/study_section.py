@@ -319,6 +319,7 @@ class _Reader:
         if "search" in self.lines:
             hint = "remove one of them"
             raise self.reporter.refuse("duplicate-setting", "duplicate 'search'", setting.span, help=hint)
+        # An invalid search line must not cause an error about ranges without a search.
         self.lines["search"], self.misread = setting.span, True
         if len(setting.values) != 1 or not isinstance(setting.values[0], Call):
             message = "'search' requires a method and a number of trials"
@@ -356,6 +357,7 @@ class _Reader:
         if low.value >= high.value:
             message = f"the range must start below its end, got {low.text} to {high.text}"
             span, turned = low.span.to(high.span), f"{high.text} {low.text}"
+            # Equal bounds have no obvious fix.
             fixes = (Fix(f"write '{turned}'", (Edit(span, turned),), safe=False),) if low.value > high.value else ()
             hint = "use two different numbers, the smaller one first"
             raise self.reporter.refuse("invalid-argument", message, span, help=hint, fixes=fixes)

@@ -94,6 +94,7 @@ class _RecipeReader:
             return self._list(setting)
         if setting.key.text in PARTS:
             return self._parts(setting)
+        # A common cause is a space before a unit, as in 'memory 2 GB'.
         if len(setting.values) != 1:
             texts = " and ".join(f"'{value.span.text}'" for value in setting.values)
             message = f"'{setting.key.text}' requires one value, got {len(setting.values)}: {texts}"

@@ -234,6 +234,7 @@ class Meanings:
         head, rest = (match[1].casefold(), match[3] or "") if match else ("", "")
         symbol = self._aliases.get(head.replace("_", ""))
         translation = _with_arguments(symbol, rest, self._layers) or _with_symbol_case(text, self._layers)
+        # A translation of the whole name is more specific than a similar name.
         near = translation or self._names.nearest(text, budget=self._budget)
         if near is not None:
             title = self._titles.get(near, near)

@@ -197,6 +197,7 @@ OPERATIONS: dict[str, Operation] = {
         ),
         "`clip(a, low, high)`: a limited to these bounds, which depend only on parameters.",
     ),
+    # In Triton, adding 1.5 * 2**23 rounds a float32 to an integer, half to even.
     "round": Operation(
         Spelling("rint({0})", "(({0} + 12582912.0) - 12582912.0)", "float(round({0}))", "Round"),
         _round,
@@ -244,6 +245,7 @@ OPERATIONS: dict[str, Operation] = {
         lambda a: a,
         "`detach(a)`: a without a gradient.",
     ),
+    # u - u is 0, or NaN if u is not finite.
     "fire": Operation(
         Spelling(
             "((one if {0} >= zero else zero) + ({0} - {0}))",

@@ -199,11 +199,13 @@ class Tape:
             return self._folded_product(operation, a, b)
         if operation == "sub" and 0 in numbers:
             return a if b.number == 0 else -b
+        # a + (-b) and a - b are bit-identical.
         if b.operation == "neg":
             return self.put("sub" if operation == "add" else "add", a, b.operands[0])
         return b - a.operands[0] if operation == "add" and a.operation == "neg" else None
 
     def _folded_product(self, operation: str, a: TapeEntry, b: TapeEntry) -> TapeEntry | None:
+        # Other constants are arguments of kernels, whose structure must not depend on them.
         one, other = (entry.number if entry.literal else None for entry in (a, b))
         if other == 1:
             return a
@@ -330,6 +332,7 @@ def normal_form(entry: TapeEntry, ends: frozenset[int] | set[int]) -> TapeEntry:
     variables = sorted((each for each in terms if each is not None), key=lambda e: (rank.get(e.operation, 1), e.index))
     total = terms.get(None)
     for variable in reversed(variables):
+        # Terms such as v - v cancel out.
         if terms[variable].number == 0:
             continue
         part = terms[variable] * variable
