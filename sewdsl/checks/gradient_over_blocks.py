@@ -28,7 +28,7 @@ Chain = tuple[LinearNeuron, ...]
 
 
 def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
-    """Warn about blocks with neutral branches that vanish or explode a gradient (Eq. 8).
+    """Warn if a gradient vanishes or explodes over consecutive blocks with neutral branches (Eq. 8).
 
     SEW blocks have a gradient of 1 (Eq. 11).
     """
