@@ -249,7 +249,7 @@ def test_a_plan_is_printed() -> None:
     assert "conv1 frees its input early channels last unchanged" in rows
     assert "bn1 + plif1 in one kernel channels last 1 bit per value" in rows
     assert "repeat1.1.max_pool1 1 byte per maximum channels last 2 bits per value" in rows
-    assert rows[-2] == "fc1 by itself no"
+    assert rows[-2] == "fc1 unfused no"
 
 
 @pytest.mark.usefixtures("_everything_is_large")

@@ -9,7 +9,7 @@ from sewdsl.ir.recipe import Optimizer, Schedule
 from sewdsl.ops import catalogue
 from sewdsl.ops.optimizers import SGD, Adam, AdamW, NAdam, RAdam, RMSprop
 from sewdsl.ops.schedules import Cosine, OneCycle, StepLR, WarmRestarts
-from tests.words import raises
+from tests.words import check_words
 
 OPTIMIZERS = [kind for kind in catalogue().values() if issubclass(kind, Optimizer)]
 SCHEDULES = [kind for kind in catalogue().values() if issubclass(kind, Schedule)]
@@ -35,8 +35,9 @@ def test_defaults_are_those_of_torch(chosen: Optimizer) -> None:
 
 
 def test_nesterov_needs_momentum() -> None:
-    with raises(ValidationError):
+    with pytest.raises(ValidationError) as caught:
         SGD(lr=0.1, nesterov=True)
+    check_words(caught.value.errors()[0]["msg"])
     assert str(SGD(lr=0.1, momentum=0.9, nesterov=True)) == "SGD(lr=0.1, momentum=0.9, weight_decay=0.0, nesterov=on)"
 
 

@@ -41,12 +41,12 @@ def copied(reference: list[nn.Module], ours: SpikingNetwork) -> None:
 
 def cell(name: str, body: str, shape: tuple[int, ...], steps: int) -> SpikingNetwork:
     """A cell of a shipped network by itself."""
-    head, _, _ = shipped_networks()[name].read_text(encoding="utf-8").partition("network ")
+    head, _, _ = shipped_networks()[name].read_text(encoding="utf-8").partition("\nnetwork ")
     neuron = next(
         line for line in shipped_networks()[name].read_text(encoding="utf-8").splitlines() if line.startswith("neuron")
     )
     size = "x".join(map(str, shape))
-    return sewdsl.compile(f"{head}input {size}\nsteps {steps}\n{neuron}\n{body}\n", seed=0).double().eval()
+    return sewdsl.compile(f"{head}\ninput {size}\nsteps {steps}\n{neuron}\n{body}\n", seed=0).double().eval()
 
 
 def gradients(y: Tensor, x: list[Tensor], module: nn.Module) -> list[Tensor]:

@@ -42,7 +42,8 @@ def dyadic(network: Network) -> SpikingNetwork:
                 if module.bias is not None:
                     whole(module.bias, -1, 5).div_(4)
             elif isinstance(module, BatchNorm):
-                module.eps, module.scale = 0.0, 2.0 ** round(log2(module.scale))
+                # Zero in float32; PyTorch before 2.13 rejects zero itself.
+                module.eps, module.scale = 1e-300, 2.0 ** round(log2(module.scale))
                 whole(module.weight, more - 1, more + 1).exp2_()
                 whole(module.bias, -3, 5).div_(8)
                 whole(module.running_mean, -2, 2).div_(8)

@@ -20,8 +20,17 @@ def test_on_triton(interpret: str) -> None:
     if interpret == "0" and not gpu.present():
         pytest.skip("there is no GPU")
     profile = settings.get_current_profile_name()
-    options = "-q", "-n", "0", "-p", "no:cacheprovider", "--hypothesis-profile", profile
-    command = [sys.executable, "-m", "pytest", *options, "tests/snn/kernels/on_triton.py"]
+    # The interpreter of Triton before 3.7 converts arrays in a way that NumPy deprecates.
+    options = "-q", "-n", "0", "-p", "no:cacheprovider", "-W", "ignore:Conversion of an array:DeprecationWarning"
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        *options,
+        "--hypothesis-profile",
+        profile,
+        "tests/snn/kernels/on_triton.py",
+    ]
     environment = gpu.environment(TRITON_INTERPRET=interpret)
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
