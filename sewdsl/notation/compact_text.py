@@ -85,7 +85,7 @@ def body_with_own_blocks(
 
 
 def _useful_definitions(definitions: Sequence[Definition], folded: TextItems, plain: TextItems) -> Iterator[Definition]:
-    """Yield the definitions that are called twice, or once if the definitions shorten the whole text."""
+    """Yield the definitions called twice, or once if the definitions shorten the whole text."""
     calls = Counter(item.title for item in walk_items(folded) if isinstance(item, BlockText))
     definition_length = sum(len(definition_head(each)) + len(items_text(each.items)) for each in definitions)
     min_calls = 1 if len(items_text(folded)) + definition_length < len(items_text(plain)) else 2

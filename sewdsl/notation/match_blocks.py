@@ -81,7 +81,7 @@ class BlockPattern:
 
     @cached_property
     def named(self) -> Mapping[str, frozenset[str]]:
-        """Arguments that are equal to a parameter, e.g. ``scale`` in ``scale=$(scale)``, by parameter."""
+        """Arguments equal to a parameter, e.g. ``scale`` in ``scale=$(scale)``, by parameter."""
         arguments_by_parameter: dict[str, set[str]] = {}
         for argument in chain.from_iterable(call.arguments for call in _calls(self.block.expression)):
             match argument:

@@ -75,7 +75,7 @@ def _lines(items: TextItems, indent: int, line_length: int) -> Iterator[str]:
 
 
 def _item_lines(item: TextItem, indent: int) -> list[str]:
-    """Return an item that is longer than a line as several lines."""
+    """Split a long item at its brackets. Layers and calls are never split."""
     match item:
         case MergeText(name):
             lines = [f"{name}["]
@@ -119,7 +119,7 @@ def write_net(network: Network, name: str | None = None) -> str:
 
 
 def neuron_definitions(network: Network) -> list[str]:
-    """Return the definitions of all neurons that are defined by text, except shipped neurons.
+    """Return the definitions of all neurons defined by text, except shipped neurons.
 
     Raises:
         UnwritableNetwork: If two definitions have the same name.

@@ -247,7 +247,7 @@ def _settings(network: Network) -> dict[str, str]:
 
 
 def _definitions(network: Network) -> dict[str, str]:
-    """Return the equations of neurons that are defined by text, one line each."""
+    """Return the equations of neurons defined by text, one line each."""
     ops = (*(node.op for node in network), network.settings.neuron)
     own = dict.fromkeys(op.named() for op in ops if op is not None and op.defined_by_text)
     # The slice removes the closing brace.

@@ -91,7 +91,7 @@ class _Unit:
 
     @property
     def kind(self) -> Hashable:
-        """Key that is equal for units that only differ in width and stride."""
+        """Key, equal for units that differ only in width and stride."""
         return self.join.name, self._kinds(self.join.operands[0]), items_text(self.end)
 
     def _kinds(self, items: TextItems) -> tuple[Hashable, ...]:

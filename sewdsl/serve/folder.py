@@ -1,4 +1,4 @@
-"""Files that the page can read and write: the ``.net`` files of one folder."""
+"""Files for the page to read and write: the ``.net`` files of one folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Worker process that answers requests about texts over standard input and output.
+"""Worker process for requests about texts, over standard input and output.
 
 The server starts the process, and kills it if a request takes too long. A message is a line of JSON with the ``size``
 of the body, followed by the body, which is JSON too. The first message of the process is empty: the process is ready.
