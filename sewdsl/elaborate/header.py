@@ -33,8 +33,8 @@ RANKS = (1, 2, 3)
 _SEPARATED = re.compile(r"[0-9\s,;x×X*()\[\]]+")
 """Shape with any separators."""
 EXPECTED = {
-    "input": "a shape: CxHxW, e.g. 2x128x128, CxL, e.g. 2x700, or a number of features, all at least 1",
-    "steps": "a number of time-steps, at least 1",
+    "input": "a positive shape: CxHxW, CxL or F, e.g. 2x128x128, 2x700 or 784",
+    "steps": "an integer of at least 1",
 }
 """Descriptions of the values of numeric settings, for messages."""
 
@@ -93,7 +93,7 @@ class HeaderReader:
 
     def neuron(self) -> Activation | None:
         """Return the meaning of ``SN``, or None if no neuron is set."""
-        neuron = self._kind("neuron", Activation, "a neuron, e.g. PLIF(tau=2.0)")
+        neuron = self._kind("neuron", Activation, "the name of a neuron, e.g. PLIF(tau=2.0)")
         # After an error, any neuron prevents consequential errors.
         if neuron is None and "neuron" in self._settings:
             neuron = IF()
@@ -110,7 +110,7 @@ class HeaderReader:
 
     def join(self) -> Join:
         """Return the meaning of ``g``, ADD by default."""
-        return self._kind("join", Join, "a join, e.g. ADD") or Add()
+        return self._kind("join", Join, "the name of a join, e.g. ADD") or Add()
 
     def _input(self) -> tuple[int, ...] | None:
         setting = self._settings.get("input")
