@@ -115,6 +115,8 @@ def test_inferred_is_computed(text: str, steps: int, static: bool) -> None:  # n
     x = torch.randn(2, 2, 8, 8) if static else torch.randn(steps, 2, 2, 8, 8)
     module.eval()(x)
     for node in network.nodes[1:]:
+        if node.feeds_back:  # a delay in a loop is read from the state, and its module does not run
+            continue
         out, signal = seen[node.name], node.output
         assert tuple(out.shape[-len(signal.shape) :]) == signal.shape
         if signal.values.upper is not None:

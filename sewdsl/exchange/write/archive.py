@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 import torch
 from torch.export import Dim
+from typing_extensions import override
 
 from sewdsl.exchange.errors import ExportError
 from sewdsl.exchange.write.formats import file_metadata
@@ -65,6 +66,7 @@ class PlainSequence(StepState):
     def __init__(self) -> None:
         super().__init__(None, 0)
 
+    @override
     def advance(self, name: str, module: nn.Module, x_TN: Tensor) -> Tensor:
         """Return the output of a module that reads the past, for a sequence ``[T, N, *]``.
 
@@ -78,7 +80,8 @@ class PlainSequence(StepState):
             raise ExportError(f"{name} is a {type(module).__name__}, expected a sewdsl neuron")
         return _spikes(module, x_TN, None)[0]
 
-    def begin(self, masks: dict[str, Tensor]) -> StepState:
+    @override
+    def first_step(self, masks: dict[str, Tensor]) -> StepState:
         """Return the state before the first time-step of a loop."""
         return _PlainStep(None, 0, masks)
 
@@ -86,6 +89,7 @@ class PlainSequence(StepState):
 class _PlainStep(StepState):
     """Time-step of a loop."""
 
+    @override
     def _fire(self, name: str, module: Neuron, x_TN: Tensor) -> Tensor:
         spikes_TN, self.after[name] = _spikes(module, x_TN, self._potential(name, module, x_TN))
         return spikes_TN

@@ -98,6 +98,15 @@ def test_same_outputs_of_random_networks(drawn: Drawn) -> None:
     assert not wrong
 
 
+@pytest.mark.parametrize("body", ["c4k3-LOOP[SN | c4k3]-FC3", "ADD[BN-SN | id]-LOOP[id | id]-FC3"])
+def test_loops(body: str) -> None:
+    """Neurons in a loop start each time-step from the potential of the time-step before."""
+    model = sewdsl.compile(body, input="2x6x6", steps=3, neuron="PLIF", seed=0).eval()
+    x = 2 * torch.rand(3, 2, 2, 6, 6, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        torch.testing.assert_close(export_program(model).module()(x), model(x), rtol=1e-6, atol=1e-6)
+
+
 @pytest.fixture(scope="module")
 def tiny() -> tuple[SpikingNetwork, bytes]:
     """A network and its archive."""
