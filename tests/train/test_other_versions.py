@@ -53,6 +53,7 @@ def test_it_is_evaluated(folder: RunFolder) -> None:
     assert torch.equal(model.state_dict()["conv1.weight"], weights["conv1.weight"])
 
 
+@pytest.mark.filterwarnings("ignore:The loaded checkpoint was produced with Lightning")  # a newer one
 def test_it_is_resumed(folder: RunFolder) -> None:
     before = read_metrics(folder.metrics)
     result = resume_run(folder, changes={"train.epochs": "3"})

@@ -128,7 +128,6 @@ def test_torch_alone(tiny: tuple[SpikingNetwork, bytes], tmp_path: Path) -> None
     assert (done.returncode, done.stdout, done.stderr) == (0, "the same\n", "")
 
 
-@pytest.mark.filterwarnings("ignore:The given buffer is not writable:UserWarning")  # PyTorch before 2.13
 def test_operations_and_names(tiny: tuple[SpikingNetwork, bytes]) -> None:
     """Nothing but torch's operations; the weights under the names that they have here."""
     model, archive = tiny
@@ -141,7 +140,6 @@ def test_operations_and_names(tiny: tuple[SpikingNetwork, bytes]) -> None:
     assert all(torch.equal(program.state_dict[name], value) for name, value in state.items())
 
 
-@pytest.mark.filterwarnings("ignore:The given buffer is not writable:UserWarning")  # PyTorch before 2.13
 def test_a_file_says_what_it_is_of(tiny: tuple[SpikingNetwork, bytes]) -> None:
     model, archive = tiny
     extra = {METADATA_FILE: ""}

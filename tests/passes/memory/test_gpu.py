@@ -177,6 +177,10 @@ def test_what_is_compiled_of_a_step_asks_nothing_of_the_host(name: str) -> None:
     assert all(devices == {"meta"} for devices in seen)
 
 
+TRACES_ALIKE = tuple(map(int, torch.__version__.split(".")[:2])) >= (2, 13)
+"""Whether PyTorch decomposes operators as in the golden traces. Earlier versions run a few operators more."""
+
+
 @pytest.mark.parametrize("name", representatives(SHIPPED))
 def test_a_step_takes_what_it_took_and_keeps_what_is_predicted(name: str) -> None:
     network = shipped(name)
@@ -184,8 +188,10 @@ def test_a_step_takes_what_it_took_and_keeps_what_is_predicted(name: str) -> Non
     known = json.loads(GOLDEN.read_text("utf-8")) if GOLDEN.exists() else {}
     if os.environ.get("UPDATE_GOLDEN"):
         GOLDEN.write_text(json.dumps({**known, name: found._asdict()}, indent=1, sort_keys=True) + "\n", "utf-8")
-    else:
+    elif TRACES_ALIKE:
         assert found._asdict() == known[name]
+    else:
+        assert found.kept == known[name]["kept"]
     predicted = peak_memory(optimize_program(network), TrainingLoad(SAMPLES, device="cuda"))
     if predicted.sizes.not_predicted:
         assert sum(predicted.kept.values()) < found.kept
