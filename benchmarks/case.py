@@ -24,7 +24,7 @@ class Scope:
 
     Attributes:
         quick: Whether to use small sizes, to test the benchmarks.
-        contenders: Installed contenders.
+        contenders: Contenders whose packages are installed.
         devices: Devices, by PyTorch's names.
     """
 
@@ -58,7 +58,7 @@ class Comparison:
 
     Attributes:
         name: Name, unique within the case.
-        measurements: Measurements, in turns.
+        measurements: Measurements, which take turns in each round.
         prepare: Function that fills the folder of the row, and returns how far contenders agree.
         size: Size of the row, for cases about growth.
         absent: Contenders that are not installed.
@@ -105,7 +105,7 @@ def compare(
         settings: Settings. On a GPU only the first is used, since allocator settings affect the CPU's memory.
             Contenders with a memory budget run with memory returned.
         bound: Whether to measure the time to copy the bytes of a layer too.
-        size: See :class:`Comparison`.
+        size: Size of the row, for cases about growth.
     """
     # Engines are listed as absent if they are not installed.
     available = engines(workload)

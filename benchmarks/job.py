@@ -21,9 +21,9 @@ class Job(BaseModel):
     """Job, sent to ``python -m benchmarks.worker`` as JSON.
 
     Attributes:
-        task: Module of ``benchmarks.tasks``.
+        task: Name of a module of ``benchmarks.tasks``.
         plan: Number of repetitions and of threads.
-        workload: Workload to run.
+        workload: Workload to run, or None for tasks without one.
         contenders: Contenders to run, several only for comparisons.
         file: File with the common weights, or with the text to load.
     """

@@ -171,15 +171,16 @@ def same(one: Tensor, other: Tensor) -> bool:
 
 def cases() -> Iterator[tuple[str, Callable[[Checkout], dict[str, Tensor]]]]:
     """Yield all cases: a label, and a function that computes it in a checkout."""
-    for (number, shape), (turn, (reset, detach)), name in product(enumerate(SHAPES), enumerate(RESETS), LINEAR):
+    for (index, shape), (turn, (reset, detach)), name in product(enumerate(SHAPES), enumerate(RESETS), LINEAR):
         arguments = {"v_reset": reset, "detach_reset": detach}
-        surrogate, join = SURROGATES[turn % 5], JOINS[(number + turn // 5) % 5]
+        surrogate, join = SURROGATES[turn % 5], JOINS[(index + turn // 5) % 5]
         for dtype, last, strange in product((torch.float32, torch.bfloat16), (False, True), (False, True)):
-            if number and (dtype != torch.float32 or strange):
+            if index and (dtype != torch.float32 or strange):
                 continue
             kind = {"last": last, "strange": strange}
             label = f"{name}, {str(dtype)[6:]}{', nan and inf' if strange else ''}"
 
+            # Default arguments keep the values of this iteration: the functions run after the loop.
             def fused(checkout: Checkout, at: Any = (name, surrogate, arguments, shape, dtype, join, kind)) -> Any:
                 name, surrogate, arguments, shape, dtype, join, kind = at
                 spec = checkout.spec(name, surrogate, **arguments)
@@ -192,12 +193,12 @@ def cases() -> Iterator[tuple[str, Callable[[Checkout], dict[str, Tensor]]]]:
 
             yield f"{label}, with batch norm", fused
             yield label, plain
-    for (number, name), states in product(enumerate(("KLIF", "CUBA", "ALIF", "GLIF", "PLIFC", "ILIF")), (False, True)):
+    for (index, name), states in product(enumerate(("KLIF", "CUBA", "ALIF", "GLIF", "PLIFC", "ILIF")), (False, True)):
 
-        def equations(checkout: Checkout, at: Any = (name, *RESETS[number], states, number)) -> Any:
-            name, reset, detach, states, number = at
+        def equations(checkout: Checkout, at: Any = (name, *RESETS[index], states, index)) -> Any:
+            name, reset, detach, states, index = at
             spec = checkout.spec(name, "ATan", equations=True, v_reset=reset, detach_reset=detach)
-            return alone(checkout, spec, SHAPES[4], torch.float32, last=number % 2 == 1, states=states)
+            return alone(checkout, spec, SHAPES[4], torch.float32, last=index % 2 == 1, states=states)
 
         yield f"{name}, float32", equations
 

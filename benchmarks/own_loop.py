@@ -1,6 +1,6 @@
 """A user's training loop, with and without kept memory: ``python -m benchmarks.own_loop``.
 
-Each way is a new process: default allocation, within ``sewdsl.memory_kept()``, after ``sewdsl.keep_memory()`` as in
+Each mode is a new process: default allocation, within ``sewdsl.memory_kept()``, after ``sewdsl.keep_memory()`` as in
 ``sewdsl train``, and with memory returned immediately in pages of 2 MB. They take turns. Times are minima of all steps,
 as processor time and wall time. Memory is the peak above the memory before the first step.
 """
@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 
-WAYS = ("as it comes", "memory_kept()", "keep_memory()", "returned")
+MODES = ("as it comes", "memory_kept()", "keep_memory()", "returned")
 ROUNDS, STEPS = 3, 4
 
 STEP = """
@@ -20,10 +20,10 @@ import json, os, resource, sys, time
 from contextlib import nullcontext
 import sewdsl
 from sewdsl.allocator import return_memory
-way, spec, samples, steps = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-if way == "keep_memory()":
+mode, spec, samples, steps = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+if mode == "keep_memory()":
     sewdsl.keep_memory()
-if way == "returned":
+if mode == "returned":
     return_memory()
 import torch
 torch.set_num_threads(2)
@@ -34,7 +34,7 @@ y = torch.zeros(samples, dtype=torch.long)
 optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 seconds, processor = [], []
-with sewdsl.memory_kept() if way == "memory_kept()" else nullcontext():
+with sewdsl.memory_kept() if mode == "memory_kept()" else nullcontext():
     for _ in range(steps + 1):
         begun, used = time.perf_counter(), time.process_time()
         optimizer.zero_grad()
@@ -47,11 +47,11 @@ print(json.dumps({"seconds": min(seconds[1:]), "processor": min(processor[1:]), 
 """
 
 
-def measure(way: str, spec: str = "7b-net", samples: int = 4, steps: int = STEPS) -> dict[str, float]:
+def measure(mode: str, spec: str = "7b-net", samples: int = 4, steps: int = STEPS) -> dict[str, float]:
     """Return time and processor time of a step in seconds, and its memory in megabytes."""
     prefixes = ("MALLOC_", "GLIBC_", "THP_")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
-    command = [sys.executable, "-c", STEP, way, spec, str(samples), str(steps)]
+    command = [sys.executable, "-c", STEP, mode, spec, str(samples), str(steps)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)  # noqa: S603 -- ours
     result: dict[str, float] = json.loads(done.stdout)
     return result
@@ -61,15 +61,15 @@ def main() -> None:
     """Print the minima of all rounds, and their ratios to ``sewdsl train``."""
     least: dict[str, dict[str, float]] = {}
     for _ in range(ROUNDS):
-        for way in WAYS:
-            result = measure(way)
-            best = least.setdefault(way, result)
-            least[way] = {name: min(value, result[name]) for name, value in best.items()}
-    for way, result in least.items():
+        for mode in MODES:
+            result = measure(mode)
+            best = least.setdefault(mode, result)
+            least[mode] = {name: min(value, result[name]) for name, value in best.items()}
+    for mode, result in least.items():
         ratio = result["seconds"] / least["keep_memory()"]["seconds"]
         sys.stdout.write(
-            f"{way}: {1000 * result['seconds']:.0f} ms ({ratio:.2f} times), {1000 * result['processor']:.0f} ms of the "
-            f"processors, {result['megabytes']:.0f} MB\n"
+            f"{mode}: {1000 * result['seconds']:.0f} ms ({ratio:.2f} times), {1000 * result['processor']:.0f} ms of "
+            f"the processors, {result['megabytes']:.0f} MB\n"
         )
 
 

@@ -93,19 +93,19 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser("python -m benchmarks.passes", description="Compare levels and passes.")
     parser.add_argument("networks", nargs="*", metavar="NETWORK[:SIZE]", default=NETWORKS)
     parser.add_argument("--as-it-comes", action="store_true", help="Run each level in a process with default memory.")
-    parser.add_argument("--way", help=argparse.SUPPRESS)
+    parser.add_argument("--only", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    ways = [*(f"level {level}" for level in LEVELS), *([SPIKINGJELLY.name] if SPIKINGJELLY.installed else [])]
-    if not options.as_it_comes and options.way is None:
+    names = [*(f"level {level}" for level in LEVELS), *([SPIKINGJELLY.name] if SPIKINGJELLY.installed else [])]
+    if not options.as_it_comes and options.only is None:
         sewdsl.keep_memory()
     torch.set_num_threads(THREADS)
     for spec in options.networks:
         if options.as_it_comes:
-            for way in ways:
-                command = [sys.executable, "-m", "benchmarks.passes", "--way", way, spec]
+            for name in names:
+                command = [sys.executable, "-m", "benchmarks.passes", "--only", name, spec]
                 subprocess.run(command, check=True)  # noqa: S603 -- ours
             continue
-        for line in lines(spec, ROUNDS, options.way):
+        for line in lines(spec, ROUNDS, options.only):
             sys.stdout.write(f"{line}\n")
             sys.stdout.flush()
 

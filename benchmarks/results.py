@@ -70,7 +70,7 @@ class Row(Part):
         name: Name, unique within the case.
         size: Size of the row, for cases about growth.
         agreement: Agreement of each contender other than sewdsl.
-        entries: Measured entries.
+        entries: One entry per measurement, with its samples.
         absent: Contenders that are not installed.
         error: Reason why nothing was timed.
     """

@@ -16,12 +16,12 @@ class Workload:
     Attributes:
         network: ``lif-layer``, ``7b-net``, ``blocks-N`` (N SEW blocks without pooling), or ``sew-resnet-D``.
         shape: ``[C, H, W]`` of one sample.
-        steps: T.
+        steps: Number of time-steps, T.
         samples: N, at least 2, to check that outputs depend on the input.
         train: Whether to measure a training step instead of inference. For a layer: forward and backward.
         precision: ``fp32``, or ``bf16`` for autocast in the forward pass.
         static: Whether the input is an image ``[N, C, H, W]`` repeated at each time-step, instead of a sequence.
-        device: ``cpu`` or ``cuda``.
+        device: Device that runs it, ``cpu`` or ``cuda``.
     """
 
     network: str

@@ -120,7 +120,7 @@ class Mutant(NamedTuple):
         path: Path of the file.
         line: First line of the expression.
         start, end: Byte offsets of the expression.
-        text: Replacement.
+        text: Python expression to write instead.
     """
 
     path: Path
@@ -195,9 +195,9 @@ def draw(tree: Path, other: Path | None, count: int, seed: int) -> list[Mutant]:
     """Draw mutants from all functions, at most one per function.
 
     Args:
-        tree: Project to mutate.
+        tree: Root folder of the project to mutate.
         other: Project that must contain the functions too, or None.
-        count: Number of mutants.
+        count: Number of mutants, if there are enough functions.
         seed: Seed of the draw.
     """
     unique = {key: matches[0] for key, matches in functions(tree).items() if len(matches) == 1}
@@ -223,14 +223,14 @@ def write(mutants: list[Mutant], tree: Path, copy: Path, state_folder: Path) -> 
     """Write all mutants into a copy of the project, none of them active."""
     (state_folder / "active").write_text("-1", encoding="ascii")
     by_file: dict[Path, list[tuple[int, Mutant]]] = defaultdict(list)
-    for number, mutant in enumerate(mutants):
-        by_file[mutant.path].append((number, mutant))
+    for index, mutant in enumerate(mutants):
+        by_file[mutant.path].append((index, mutant))
     for path, file_mutants in by_file.items():
         text = path.read_bytes()
         # From the end, so that offsets stay valid. Mutants do not overlap: each is in a function of its own.
-        for number, mutant in sorted(file_mutants, key=lambda each: -each[1].start):
+        for index, mutant in sorted(file_mutants, key=lambda each: -each[1].start):
             old = text[mutant.start : mutant.end].decode()
-            new = f"(({mutant.text}) if _mutated({number}) else ({old}))".encode()
+            new = f"(({mutant.text}) if _mutated({index}) else ({old}))".encode()
             text = text[: mutant.start] + new + text[mutant.end :]
         (copy / path.relative_to(tree)).write_bytes(text)
     with (copy / "sewdsl" / "__init__.py").open("a", encoding="utf-8") as file:
@@ -264,12 +264,12 @@ def environment(copy: Path) -> dict[str, str]:
 def main() -> None:
     """Draw mutants, run the tests that reach them, and print the counts by outcome."""
     parser = argparse.ArgumentParser(prog="python -m tools.mutants", description=__doc__)
-    parser.add_argument("results", type=Path)
-    parser.add_argument("--count", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--tree", type=Path, default=ROOT)
-    parser.add_argument("--other", type=Path)
-    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("results", type=Path, help="JSON file to write, with one entry per mutant.")
+    parser.add_argument("--count", type=int, default=200, help="Number of mutants. [default: 200]")
+    parser.add_argument("--seed", type=int, default=1, help="Seed of the draw. [default: 1]")
+    parser.add_argument("--tree", type=Path, default=ROOT, help="Project to mutate. [default: this one]")
+    parser.add_argument("--other", type=Path, help="Draw only from functions that this project has too.")
+    parser.add_argument("--jobs", type=int, default=2, help="Number of test processes at a time. [default: 2]")
     options = parser.parse_args()
     state_folder = Path(mkdtemp(prefix="mutants-"))
     copy = state_folder / "project"
@@ -286,20 +286,20 @@ def main() -> None:
     reached: dict[int, set[str]] = defaultdict(set)
     # In the first run, the copy records which test reaches which mutant.
     for line in (state_folder / "reached").read_text(encoding="utf-8").splitlines():
-        number, _, test = line.partition("\t")
+        index, _, test = line.partition("\t")
         # Tests that fail without a mutant cannot judge one.
         if _case(test) in times:
-            reached[int(number)].add(test)
+            reached[int(index)].add(test)
 
-    def judge(number: int) -> str:
+    def judge(index: int) -> str:
         # Fast tests first, since pytest stops at the first failure.
-        tests = sorted(reached[number], key=lambda test: times[_case(test)])[:TESTS_OF_A_MUTANT]
+        tests = sorted(reached[index], key=lambda test: times[_case(test)])[:TESTS_OF_A_MUTANT]
         if not tests:
             return "not reached"
         runner = runners.get()
         assert runner.stdin
         assert runner.stdout
-        print(json.dumps([number, [*OPTIONS, "-x", "-n", "0", *tests]]), file=runner.stdin, flush=True)
+        print(json.dumps([index, [*OPTIONS, "-x", "-n", "0", *tests]]), file=runner.stdin, flush=True)
         status = int(runner.stdout.readline())
         runners.put(runner)
         return "survived" if status == 0 else "killed"

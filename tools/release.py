@@ -56,11 +56,11 @@ class Statement(NamedTuple):
     """Version or date in a file.
 
     Attributes:
-        place: File and line.
+        location: ``FILE:LINE`` of the statement.
         text: Version, or date as ``YYYY-MM-DD``.
     """
 
-    place: str
+    location: str
     text: str
 
 
@@ -102,12 +102,12 @@ def read_statements(root: Path) -> Statements:
 
 
 def _unreleased(changelog: Path) -> Iterator[str]:
-    """Yield the places of entries above the first released version."""
-    for number, line in enumerate(changelog.read_text("utf-8").splitlines(), 1):
+    """Yield ``FILE:LINE`` of each entry above the first released version."""
+    for line_number, line in enumerate(changelog.read_text("utf-8").splitlines(), 1):
         if re.match(r"## \[\d", line):
             return
         if line.startswith("- "):
-            yield f"{changelog.name}:{number}"
+            yield f"{changelog.name}:{line_number}"
 
 
 def find_problems(stated: Statements, tag: str | None) -> Iterator[str]:
@@ -118,22 +118,22 @@ def find_problems(stated: Statements, tag: str | None) -> Iterator[str]:
     """
     first, *others = stated.versions
     if not re.fullmatch(r"\d+\.\d+\.\d+((a|b|rc)\d+)?", first.text):
-        yield f"{first.place}: '{first.text}' is not a version such as 0.1.0 or 1.0.0rc1"
+        yield f"{first.location}: '{first.text}' is not a version such as 0.1.0 or 1.0.0rc1"
     yield from _differences("version", first, others)
     day, *days = stated.dates
     yield from _differences("date", day, days)
     # Before the tag is set, unreleased entries are normal.
     if tag is not None:
         if tag != f"v{first.text}":
-            yield f"the tag is {tag}, but {first.place} has the version {first.text}; expected the tag v{first.text}"
-        for place in stated.unreleased[:1]:
-            yield f"{place}: a change is listed under Unreleased; move it below the heading of the version"
+            yield f"the tag is {tag}, but {first.location} has the version {first.text}; expected the tag v{first.text}"
+        for location in stated.unreleased[:1]:
+            yield f"{location}: a change is listed under Unreleased; move it below the heading of the version"
 
 
 def _differences(meaning: str, first: Statement, others: Iterable[Statement]) -> Iterator[str]:
     for other in others:
         if other.text != first.text:
-            yield f"{other.place}: the {meaning} is {other.text}, but {first.place} has {first.text}"
+            yield f"{other.location}: the {meaning} is {other.text}, but {first.location} has {first.text}"
 
 
 def check_versions(tag: str | None) -> str:

@@ -20,7 +20,7 @@ class Contender:
 
     Attributes:
         name: Name in the tables.
-        package: Package to import.
+        package: Package of the library, as imported.
         module: Module of this package with a function ``build``.
         options: Options of ``build`` in addition to the workload.
         planned: Whether it has a memory budget.

@@ -14,9 +14,9 @@ def build(workload: Workload, *, memory: str | None = None, **options: Any) -> M
     """Compile the text, whose names and defaults are those of the paper.
 
     Args:
-        workload: Workload to build.
+        workload: Network and its sizes.
         memory: Memory budget of a training step, as in a recipe.
-        **options: Options of ``sewdsl.compile``.
+        **options: Other options of ``sewdsl.compile``.
     """
     if memory is not None:
         precision = "mixed" if workload.precision == "bf16" else "32"

@@ -102,6 +102,7 @@ def draw() -> str:
         x = left[form.name]
         lines += [_arrow(f"M{x - 74} 82H{x - 2}"), _label(x - 39, 72, form.package)]
     for use in USES:
+        # An arrow leads down from the middle of the form's box, with a bend if the column is elsewhere.
         x = left[use.form] + 48
         lines += [
             _arrow(f"M{x} 104V137" if x == use.x else f"M{x} 104V120H{use.x}V137"),

@@ -115,7 +115,7 @@ class Work(NamedTuple):
     Attributes:
         first: MACs of the first layer, which multiplies.
         others: MACs of all other layers.
-        steps: T.
+        steps: Number of time-steps, T.
     """
 
     first: int
@@ -164,6 +164,7 @@ def readings(row: WithOperations) -> list[Recomputed]:
         (work(FIXED).first * T, f"**does not hold**: it uses the first layer of `{FIXED}`, at each time-step"),
     )
     recomputed = []
+    # Both published values are rounded, so each may differ by half a unit of its last digit.
     for macs, verdict in verdicts:
         energy = _mj(macs, sops)
         near = abs(energy - float(row.energy)) <= _half(row.energy) + _mj(0, slack)
@@ -179,6 +180,7 @@ def verdict_of(row: WithOperations) -> str:
     for reading in readings(row):
         if reading.holds:
             return reading.verdict
+    # Look for another row with the same energy.
     same = [other for other in WITH_OPERATIONS if other != row and float(other.energy) == float(row.energy)]
     also = f": equals the energy of `{same[0].network}` in {same[0].source}" if same else ""
     return f"**does not hold**{also}"

@@ -7,8 +7,11 @@ import re
 from html import escape
 from typing import Any
 
+# Links that leave docs/, which the site cannot show.
 _OUT = re.compile(r"\[([^\]]+)\]\((\.\./[^)]+)\)")
+# Opening fences of the examples of diagnostics.
 _EXAMPLE = re.compile(r"^```(net|compact|spec)( [^\n]+)?$", re.MULTILINE)
+# Inline code with an escaped bar.
 _BAR = re.compile(r"`([^`\n]*\\\|[^`\n]*)`")
 _LEXERS = {"net": "sewdsl", "compact": "sewdsl-compact", "spec": "text"}
 

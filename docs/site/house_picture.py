@@ -72,7 +72,8 @@ def draw() -> str:
 def _lines() -> Iterator[str]:
     rows = floors()
     bottom = TOP + STEP * (len(rows) + 1)
-    free = {name.removeprefix("sewdsl.") for name in contracts()["front-end"]["source_modules"]}
+    # The contract checks that these packages do not import torch.
+    torch_free = {name.removeprefix("sewdsl.") for name in contracts()["front-end"]["source_modules"]}
     yield (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 980 {bottom + 6}" '
         'font-family="Helvetica, Arial, sans-serif" font-size="15">'
@@ -81,10 +82,11 @@ def _lines() -> Iterator[str]:
     yield f'<rect width="980" height="{bottom + 6}" fill="white"/>'
     yield from _legend()
     for row, rooms in enumerate(rows):
+        # The packages of a layer share its width, with gaps of 8.
         width = (WIDTH - 8 * (len(rooms) - 1)) / len(rooms)
         for column, room in enumerate(rooms):
             x, y = LEFT + column * (width + 8), TOP + STEP * row
-            yield from _room(x, y, width, (room, ROOMS[room]), NO_TORCH if room in free else TORCH)
+            yield from _room(x, y, width, (room, ROOMS[room]), NO_TORCH if room in torch_free else TORCH)
             if room in STATIONS:
                 yield _station(x + width - 22, y + HEIGHT / 2, STATIONS.index(room) + 1)
     yield from _room(LEFT, TOP + STEP * len(rows), WIDTH, ("base", GROUND), PLAIN)

@@ -99,6 +99,7 @@ def _argument(name: str, field: str, letters: dict[str, str]) -> str:
 
 def _default(kind: type[Kind | Recipe], name: str) -> str:
     field = argument_fields(kind)[name]
+    # A validator replaces a missing stride by the kernel size.
     if issubclass(kind, Pool) and name == "stride":
         return "kernel"
     if field.is_required():
@@ -167,8 +168,8 @@ def codes() -> str:
     for code, page in read_code_pages().items():
         groups.setdefault(page.group, []).append((f"[{code}](codes/{code}.md)", str(page.severity), page.summary))
     parts = [CODES]
-    head_ = ("code", "severity", "summary")
-    parts += [f"## {group}\n\n{_table(head_, iter(rows))}" for group, rows in sorted(groups.items())]
+    table_head = ("code", "severity", "summary")
+    parts += [f"## {group}\n\n{_table(table_head, iter(rows))}" for group, rows in sorted(groups.items())]
     return "\n".join(parts)
 
 

@@ -114,7 +114,7 @@ class Published(NamedTuple):
     """Weights that the authors of a network publish.
 
     Attributes:
-        where: Address, in Markdown.
+        where: Address of the weights, in Markdown.
         source: Page that states the address, in Markdown.
         scheme: Name of the key scheme. Empty if unknown.
     """

@@ -39,13 +39,13 @@ def test_a_target_holds_for_a_few_texts(target: str, count: int) -> None:
 def test_a_target_holds(target: str, count: int) -> None:
     found = outcome(target, count)
     assert not found.failures, "\n\n".join(map(str, found.failures))
-    assert found.asked == count
+    assert found.texts == count
 
 
 @pytest.mark.deep
 def test_a_text_that_hangs_or_raises_is_named_and_the_rest_is_asked() -> None:
     found = outcome("broken_target", 6, bound=0.1)
-    assert found.asked == 6
+    assert found.texts == 6
     hangs, dies, raises = found.failures
     assert (hangs.number, dies.number, raises.number) == (1, 3, 4)
     assert "broken_target.py" in hangs.reason

@@ -33,8 +33,8 @@ def main() -> int:
         printed = len(outcome.failures)
         if monotonic() - last_line > EVERY:
             last_line = monotonic()
-            _print(f"{outcome.asked:,} texts, {printed} failures, {last_line - start:.0f} s")
-    _print(f"{outcome.asked:,} texts, {len(outcome.failures)} failures, {monotonic() - start:.0f} s; the slowest:")
+            _print(f"{outcome.texts:,} texts, {printed} failures, {last_line - start:.0f} s")
+    _print(f"{outcome.texts:,} texts, {len(outcome.failures)} failures, {monotonic() - start:.0f} s; the slowest:")
     for seconds, number in outcome.slowest:
         _print(f"{seconds:8.2f} s  number {number}")
     return 1 if outcome.failures else 0

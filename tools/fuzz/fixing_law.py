@@ -14,7 +14,7 @@ MARKS = {
     "nesting-too-deep",
 }  # fmt: skip
 """Errors of single characters, which may hide other errors until they are fixed."""
-Place = tuple[str, int]
+Occurrence = tuple[str, int]
 """Code of a diagnostic, and its offset in the original text."""
 
 
@@ -25,7 +25,7 @@ def check_fixes(text: str, read: Callable[[str], Compilation], *, unsafe: bool =
     original text. So there are at most as many rounds as diagnostics, and the text grows at most by their edits.
 
     Args:
-        text: Text to fix.
+        text: Text to fix, with any errors.
         read: Function that compiles a text.
         unsafe: Whether to apply unsafe fixes too, which may make a text worse.
 
@@ -33,18 +33,18 @@ def check_fixes(text: str, read: Callable[[str], Compilation], *, unsafe: bool =
         The text without fixes.
     """
     first = compilation = read(text)
-    before, added, rounds = len(text), dict[Place, int](), 0
+    before, added, rounds = len(text), dict[Occurrence, int](), 0
     # Offset in the original text of each character and of the end.
     origin = [*range(len(text) + 1)]
     while True:
         source = Source("t", text)
-        growth = dict[Place, int]()
+        growth = dict[Occurrence, int]()
         for diagnostic in compilation.diagnostics:
             for fix in diagnostic.fixes[:1]:
                 if (fix.safe or unsafe) and all(edit.span.source == source for edit in fix.edits):
-                    place = diagnostic.code, origin[fix.edits[0].span.start]
-                    growth[place] = growth.get(place, 0) + sum(map(_growth, fix.edits))
-        added |= {place: max(growth[place], added.get(place, 0)) for place in growth}
+                    key = diagnostic.code, origin[fix.edits[0].span.start]
+                    growth[key] = growth.get(key, 0) + sum(map(_growth, fix.edits))
+        added |= {key: max(growth[key], added.get(key, 0)) for key in growth}
         fixes = [fix for diagnostic in compilation.diagnostics for fix in diagnostic.fixes[:1]]
         edits = edits_of_fixes(fixes, source, unsafe=unsafe)
         # Keep track of the original offsets, to recognise repeated diagnostics.

@@ -37,31 +37,33 @@ async def _talk(text: str, random: Random) -> None:
     wire.open(text, URI)
     expected: dict[int, set[int]] = {}
     version = 1
-    for number in range(ASKED):
+    for request_id in range(ASKED):
         if random.random() < 0.3:
             version += 1
             text = _changed(text, random)
             wire.change(version, text, URI)
         method, params = _request(text, random)
-        expected[number] = {0, _WRONG_PARAMETERS} if method == "textDocument/rename" else {0}
+        expected[request_id] = {0, _WRONG_PARAMETERS} if method == "textDocument/rename" else {0}
         draw = random.random()
         # Requests with invalid parameters, unknown methods, or at a wrong time.
         if draw < 0.3:
             params, codes = _spoilt(params, random)
-            expected[number] = codes | (expected[number] if 0 in codes else set())
+            expected[request_id] = codes | (expected[request_id] if 0 in codes else set())
         elif draw < 0.35:
-            method, expected[number] = random.choice((("textDocument/none", {_NO_METHOD}), ("exit", {_WRONG_REQUEST})))
-        wire.ask(method, params, id=number)
+            method, expected[request_id] = random.choice(
+                (("textDocument/none", {_NO_METHOD}), ("exit", {_WRONG_REQUEST}))
+            )
+        wire.ask(method, params, id=request_id)
         if random.random() < 0.1:
-            wire.ask("$/cancelRequest", {"id": number})
+            wire.ask("$/cancelRequest", {"id": request_id})
             # The request may be answered before the cancellation arrives.
-            expected[number] = {*expected[number], _CANCELLED}
+            expected[request_id] = {*expected[request_id], _CANCELLED}
         # Half of the answers are awaited before the next request.
         if random.random() < 0.5:
-            await wire.answer(number)
-        expected[number] |= {_MODIFIED} if method == "textDocument/rename" else set()
-    for number, codes in expected.items():
-        answer = await wire.answer(number)
+            await wire.answer(request_id)
+        expected[request_id] |= {_MODIFIED} if method == "textDocument/rename" else set()
+    for request_id, codes in expected.items():
+        answer = await wire.answer(request_id)
         assert answer.get("error", {}).get("code", 0) in codes, (answer, codes)
     wire.ask("shutdown", id="last")
     await wire.answer("last")

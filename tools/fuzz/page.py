@@ -145,7 +145,7 @@ def _odd(served: _Served, text: str, random: Random) -> None:
     """Send values of wrong types, and too many of them."""
     values: tuple[Any, ...] = (
         *(None, True, -1, 10**30, 1.5, float("nan"), "", text[:100], [], {}, [text[:100]], {"text": text[:100]}),
-        *([[[[]]]] * 50, {str(number): number for number in range(100)}, "\ud800"),
+        *([[[[]]]] * 50, {str(index): index for index in range(100)}, "\ud800"),
     )
     keys = ("text", "name", "at", "unfolded", "direction", "code", "mark", "anyway", "folder", "seconds", "what")
     request = {key: random.choice(values) for key in random.sample(keys, random.randint(0, len(keys)))}

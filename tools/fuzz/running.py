@@ -54,12 +54,12 @@ class Outcome:
     """Outcome of a run.
 
     Attributes:
-        asked: Number of texts.
-        failures: All failures.
+        texts: Number of texts so far.
+        failures: Failures so far, in order of the texts.
         slowest: Seconds and number of the slowest texts, the slowest first.
     """
 
-    asked: int = 0
+    texts: int = 0
     failures: list[Failure] = field(default_factory=list)
     slowest: list[tuple[float, int]] = field(default_factory=list)
 
@@ -73,7 +73,7 @@ def run(
         target: Module of this folder.
         seed: Seed of the texts.
         first: Number of the first text.
-        count: Number of texts.
+        count: Number of texts to run, with consecutive numbers.
         bound: Processor time limit per text in seconds, or None for that of the target.
         limit: Seconds after which no further text is started, or None for no limit.
     """
@@ -104,7 +104,7 @@ def run(
                 errors.seek(0)
                 reason = f"the process ended with {worker.returncode}\n{errors.read()[-5000:]}"
                 outcome.failures.append(Failure(target, seed, index, reason))
-                outcome.asked += 1
+                outcome.texts += 1
                 index += 1
                 yield outcome
 
@@ -121,5 +121,5 @@ def _facts(worker: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
 
 
 def _note(outcome: Outcome, seconds: float, number: int) -> None:
-    outcome.asked += 1
+    outcome.texts += 1
     outcome.slowest = heapq.nlargest(SLOWEST, [*outcome.slowest, (seconds, number)])
