@@ -75,7 +75,7 @@ class TestDataSets:
         assert any(f"`{name}`" in line for line in DOCUMENTED.splitlines() if line.endswith(f"| {said} |"))
 
     @pytest.mark.parametrize(
-        ("name", "said"), [("digits", "less 0.5, over 0.5"), ("mnist5k", "less 0.1307, over 0.3081")]
+        ("name", "said"), [("digits", "minus 0.5, divided by 0.5"), ("mnist5k", "minus 0.1307, divided by 0.3081")]
     )
     def test_scaling_is_as_said(self, name: str, said: str) -> None:
         data = datasets()[name]()
@@ -178,7 +178,7 @@ class TestLoad:
             train = load("nmnist", tmp_path, steps=3, subset=True, in_memory=limit).train
             assert isinstance(train, Recordings)
             whole(train)
-            assert len(train._kept) == (10 if limit else 0)
+            assert len(train._cache) == (10 if limit else 0)
 
     def test_what_cannot_be_loaded(self, tmp_path: Path) -> None:
         with raises(ValueError):

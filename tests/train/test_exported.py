@@ -21,7 +21,7 @@ from tests.words import check_words
 
 from .conftest import SMALL, Run
 
-SCALING = "pixels from 0 to 1, less 0.5, over 0.5, as in digits"
+SCALING = "pixels from 0 to 1, minus 0.5, divided by 0.5, as in digits"
 
 
 def python(path: Path) -> str:

@@ -1,7 +1,7 @@
-"""Datasets by name: classes in the modules of this folder, found by looking, never listed.
+"""Registry of datasets: the classes in the modules of this package, and those of plugins.
 
-Its shape and its classes are known before its samples are read, and ``sewdsl check`` asks for them: the modules here
-import torch and numpy inside the functions that need them.
+``sewdsl check`` reads the shape and the number of classes without loading samples. To keep it fast, the modules
+import torch and numpy inside functions.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["Batches", "DataError", "DataOptions", "DataSet", "Reading", "Splits"
 
 
 def datasets() -> dict[str, type[DataSet]]:
-    """Return the datasets that ship with sewdsl or are loaded, without those that lack a member, by their names."""
+    """Return the datasets by name: the shipped ones and those of loaded plugins that define every required member."""
     _import_shipped()
     return {name: kind for name, kind in DATASETS.items() if not missing_members(kind)}
 
@@ -32,9 +32,10 @@ def _import_shipped() -> None:
 
 
 def find_dataset(name: str) -> type[DataSet] | None:
-    """Return the dataset of a name; other distributions are asked only for a name that sewdsl does not have."""
+    """Return the dataset class with a name, or None."""
     from sewdsl.ops import plugins
 
+    # Importing plugins of other distributions is slow: search them for unknown names only.
     if name not in datasets():
         plugins()
     kind = DATASETS.get(name)
@@ -54,22 +55,23 @@ def load(
     subset: bool = False,
     in_memory: int = IN_MEMORY_BYTES,
 ) -> Splits:
-    """Return the samples of a dataset, for a training loop of one's own; see :class:`Batches`.
+    """Load a dataset for a custom training loop (see :class:`Batches`).
 
     Args:
-        name: As written after ``train on``.
-        folder: Where it lies; None: where the environment variable ``SEWDSL_DATA`` says. Some travel with a package.
-        steps: Time-steps T of sequences.
-        shape: ``(C, H, W)`` of a sample, for datasets that have none of their own.
-        subset: Whether only a part of the data may be there.
-        in_memory: Bytes that the frames of a split may take in memory; see :class:`Reading`.
+        name: Name of the dataset, as in ``train on NAME``.
+        folder: Dataset folder, or folder of several datasets. The default is the environment variable
+            ``SEWDSL_DATA``. Datasets that come with a package need no folder.
+        steps: Number of time-steps T of a sequence.
+        shape: ``(C, H, W)`` of a sample, for datasets without a fixed shape.
+        subset: Whether to accept an incomplete dataset.
+        in_memory: Largest split to cache in memory, in bytes (see :class:`Reading`).
 
     Returns:
-        ``train`` and ``test``, the same split as that of ``sewdsl train``.
+        ``train`` and ``test``, split as in ``sewdsl train``.
 
     Raises:
-        ValueError: If there is no such dataset, or it needs a shape.
-        DataError: If its samples are missing, not all there, or damaged.
+        ValueError: If the name is unknown, or if the dataset requires a shape.
+        DataError: If samples are missing or damaged.
     """
     return make_dataset(name, folder, steps, shape, Reading(in_memory=in_memory), subset=subset).load()
 
@@ -77,14 +79,14 @@ def load(
 def make_dataset(
     name: str, folder: str | Path | None, steps: int, shape: tuple[int, ...] | None, reading: Reading, *, subset: bool
 ) -> DataSet:
-    """Return a dataset by its name, before its samples are loaded; see :func:`load`."""
+    """Create a dataset without loading its samples (see :func:`load`)."""
     from sewdsl.elaborate.suggestions import did_you_mean
 
     kind = find_dataset(name)
     if kind is None:
-        hint = did_you_mean(name, datasets()) or f"there are: {', '.join(sorted(datasets()))}"
-        raise ValueError(f"unknown data set '{name}'; {hint}")
+        hint = did_you_mean(name, datasets()) or f"available: {', '.join(sorted(datasets()))}"
+        raise ValueError(f"unknown dataset '{name}'; {hint}")
     if kind.shape is None and shape is None:
-        raise ValueError(f"{name} has samples of any size; say which, as shape=(C, H, W)")
-    place = Path(folder) if folder is not None else data_folders.data_folder_variable()
-    return kind(DataOptions(place, steps, shape, subset=subset, reading=reading))
+        raise ValueError(f"dataset {name} has no fixed shape; pass shape=(C, H, W)")
+    data_folder = Path(folder) if folder is not None else data_folders.data_folder_variable()
+    return kind(DataOptions(data_folder, steps, shape, subset=subset, reading=reading))

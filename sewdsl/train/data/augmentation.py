@@ -1,4 +1,4 @@
-"""How training samples are changed from epoch to epoch."""
+"""Augmentation of training samples."""
 
 from __future__ import annotations
 
@@ -17,39 +17,43 @@ if TYPE_CHECKING:
 
 WHITE = 255
 BATCH = 0
-"""The place, among transforms, of what is drawn for a batch."""
+"""Stage of the random numbers that a whole batch shares. The stages of transforms count from 1."""
 Stage = TypeVar("Stage", bound=Transform)
 
 
 class RandomSource(NamedTuple):
-    """Where random numbers of an epoch, from 0, come from: with the sample's index they decide everything."""
+    """Source of random numbers of one epoch, reproducible by the index of the sample.
+
+    Attributes:
+        epoch: Epoch, counted from 0.
+    """
 
     seed: int
     epoch: int
 
     def generator(self, index: int) -> np.random.Generator:
-        """Return the random numbers of one sample in this epoch, whatever was drawn elsewhere."""
+        """Return the generator of one sample, independent of all other draws."""
         import numpy as np
 
         return np.random.default_rng((self.seed, self.epoch, index))
 
-    def number(self, index: int, place: int) -> int:
-        """Return a seed for one transform of a sample, or of the batch that begins with it: of each place, another."""
+    def derive_seed(self, index: int, stage: int) -> int:
+        """Return the seed of one transform of a sample, or of a batch that starts with the sample."""
         import numpy as np
 
-        return int(np.random.default_rng((self.seed, self.epoch, index, place)).integers(2**63))
+        return int(np.random.default_rng((self.seed, self.epoch, index, stage)).integers(2**63))
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Changes of samples, each by what is drawn for it; all time-steps of a sequence alike.
+    """Random changes of training samples, the same at all time-steps of a sequence.
 
     Attributes:
-        shift: Most pixels that an image is moved up, down, left or right; what comes in is 0. It is the crop of a
-            padded image that is usual for CIFAR.
-        flip: Whether every other image, on average, is mirrored left to right.
-        transforms: What else is done, in this order, as far as it is of one kind; images' pixels and recordings' events
-            are changed before they are scaled or counted, samples after that, and whole batches at last.
+        shift: Maximum shift of an image in pixels, vertically and horizontally. Pixels that move in are 0. This equals
+            the random crop of a padded image, the common augmentation for CIFAR.
+        flip: Whether to mirror a sample horizontally with probability 1/2.
+        transforms: Further transforms, applied in order within a family. Transforms of pixels and of events run before
+            scaling and counting, transforms of samples run after it, and transforms of batches run last.
     """
 
     shift: int = 0
@@ -57,58 +61,61 @@ class Augmentation:
     transforms: tuple[Transform, ...] = ()
 
     def __call__(self, x: Tensor, indices: Tensor, draw: RandomSource | None) -> Tensor:
-        """Return samples moved and mirrored.
+        """Return shifted and mirrored samples.
 
         Args:
             x: ``[N, *, H, W]``.
-            indices: Of the samples in their set, ``[N]``.
-            draw: Where random numbers come from; None: nothing is changed. So it is in the methods below.
+            indices: Indices of the samples in their dataset, ``[N]``.
+            draw: Source of random numbers. None returns the samples unchanged, here and in the methods below.
         """
         import torch
 
         if draw is None or not (self.shift or self.flip):
             return x
-        changed = torch.zeros_like(x)
-        for old, new, index in zip(x, changed, indices.tolist(), strict=True):
+        augmented = torch.zeros_like(x)
+        for sample, target, index in zip(x, augmented, indices.tolist(), strict=True):
             generator = draw.generator(index)
             down, right = generator.integers(-self.shift, self.shift, size=2, endpoint=True).tolist()
-            mirrored = old.flip(-1) if self.flip and generator.random() < 1 / 2 else old
-            target, source = zip(_overlap(down, x.shape[-2]), _overlap(right, x.shape[-1]), strict=True)
-            new[(..., *target)] = mirrored[(..., *source)]
-        return changed
+            source = sample.flip(-1) if self.flip and generator.random() < 1 / 2 else sample
+            to_pixels, from_pixels = zip(_overlap(down, x.shape[-2]), _overlap(right, x.shape[-1]), strict=True)
+            target[(..., *to_pixels)] = source[(..., *from_pixels)]
+        return augmented
 
     def of_pixels(self, pixels: Tensor, white: float, indices: Tensor, draw: RandomSource | None) -> Tensor:
-        """Return images ``[N, C, H, W]`` on the scale from 0 to 1, changed by what changes images.
+        """Return images ``[N, C, H, W]`` scaled to [0, 1], after the transforms of images.
 
         Args:
-            pixels: Of any dtype.
-            white: The pixel that becomes 1.
+            pixels: ``[N, C, H, W]`` of any dtype.
+            white: Pixel value that becomes 1.
         """
         import torch
 
-        chosen = self._chosen(ImageTransform)
-        if draw is None or not chosen:
+        transforms = self._chosen(ImageTransform)
+        if draw is None or not transforms:
             return pixels.float() / white
-        bytes_ = pixels if pixels.dtype == torch.uint8 and white == WHITE else (pixels * (WHITE / white)).round().byte()
-        return torch.stack(list(_each(bytes_, indices, draw, chosen))).float() / WHITE
+        # The transforms of torchvision expect bytes.
+        byte_pixels = (
+            pixels if pixels.dtype == torch.uint8 and white == WHITE else (pixels * (WHITE / white)).round().byte()
+        )
+        return torch.stack(list(_each(byte_pixels, indices, draw, transforms))).float() / WHITE
 
     def of_samples(self, x: Tensor, indices: Tensor, draw: RandomSource | None) -> Tensor:
-        """Return samples ``[N, C, H, W]`` or ``[T, N, C, H, W]`` as a network gets them, transformed."""
+        """Return network inputs ``[N, C, H, W]`` or ``[T, N, C, H, W]`` after the transforms of samples."""
         import torch
 
-        chosen = self._chosen(SampleTransform)
-        if draw is None or not chosen:
+        transforms = self._chosen(SampleTransform)
+        if draw is None or not transforms:
             return x
         sequences = x.ndim == len("TNCHW")
-        changed = torch.stack(list(_each(x.transpose(0, 1) if sequences else x, indices, draw, chosen)))
-        return changed.transpose(0, 1).contiguous() if sequences else changed
+        transformed = torch.stack(list(_each(x.transpose(0, 1) if sequences else x, indices, draw, transforms)))
+        return transformed.transpose(0, 1).contiguous() if sequences else transformed
 
     def of_batch(
         self, x: Tensor, y: Tensor, first: int, draw: RandomSource | None, classes: int
     ) -> tuple[Tensor, Tensor]:
-        """Return a batch and its classes, mixed by what mixes batches: then ``y`` has shares, ``[N, classes]``.
+        """Return a batch and its class probabilities ``[N, classes]`` after one mixing transform.
 
-        Of several that mix, one is drawn for each batch, as most recipes have it.
+        Without mixing transforms, ``y`` remains a tensor of class indices ``[N]``.
 
         Args:
             x: ``[N, C, H, W]`` or ``[T, N, C, H, W]``.
@@ -120,73 +127,76 @@ class Augmentation:
 
         from sewdsl.train.own_randomness import OwnGenerator
 
-        chosen = self._chosen(BatchTransform)
-        if draw is None or not chosen:
+        transforms = self._chosen(BatchTransform)
+        if draw is None or not transforms:
             return x, y
         sequences = x.ndim == len("TNCHW")
-        with OwnGenerator(draw.number(first, BATCH)):
-            _place, mix = chosen[int(torch.rand(()) * len(chosen))]
+        with OwnGenerator(draw.derive_seed(first, BATCH)):
+            # Of several mixing transforms, most recipes draw one per batch.
+            _stage, mix = transforms[int(torch.rand(()) * len(transforms))]
             if torch.rand(()) >= mix.p:
                 return x, torch.nn.functional.one_hot(y, classes).float()
-            mixed, shares = mix.build(v2, classes)(tv_tensors.Video(x.transpose(0, 1)) if sequences else x, y)
+            mixed, probabilities = mix.build(v2, classes)(tv_tensors.Video(x.transpose(0, 1)) if sequences else x, y)
         plain: Tensor = mixed.as_subclass(torch.Tensor)
-        return plain.transpose(0, 1).contiguous() if sequences else plain, shares
+        return plain.transpose(0, 1).contiguous() if sequences else plain, probabilities
 
     def of_events(
         self, events: Events, size: tuple[int, ...], index: int, draw: RandomSource, library: ModuleType
     ) -> Events:
-        """Return the events of a recording, in any order, changed by what changes these.
+        """Return the events of a recording after the transforms of events, in any order.
 
         Args:
             size: ``(H, W)`` of the sensor.
-            library: The module ``tonic.transforms``.
+            library: Module ``tonic.transforms``.
         """
         import numpy as np
 
         from sewdsl.train.own_randomness import own_numpy
 
-        chosen = self._chosen(EventTransform)
+        transforms = self._chosen(EventTransform)
         table = np.empty(len(events.t), [("t", np.int64), ("x", np.int64), ("y", np.int64), ("p", np.int64)])
         for name in "txyp":
             table[name] = getattr(events, name)
-        for place, transform in chosen:
-            with own_numpy(draw.number(index, place)):
+        for stage, transform in transforms:
+            with own_numpy(draw.derive_seed(index, stage)):
                 table = transform.build(library, (size[1], size[0], 2))(table) if len(table) else table
         return type(events)(*(table[name].astype(np.int64) for name in "txyp"))
 
     @property
     def of_dataset(self) -> list[str]:
-        """Names of the changes that a dataset makes as it reads samples; others are made of whatever it gives."""
+        """Names of the changes that a dataset applies as it reads samples."""
         moves = [name for name in ("shift", "flip") if getattr(self, name)]
-        return moves + [one.kind for one in self.transforms if isinstance(one, ImageTransform | EventTransform)]
+        return moves + [
+            transform.kind for transform in self.transforms if isinstance(transform, ImageTransform | EventTransform)
+        ]
 
     @property
     def of_tonic(self) -> str:
-        """The name of a transform that changes events, for which tonic is needed; empty: there is none."""
-        return next((transform.kind for _place, transform in self._chosen(EventTransform)), "")
+        """Name of a transform of events, which requires tonic (empty without one)."""
+        return next((transform.kind for _stage, transform in self._stages(EventTransform)), "")
 
-    def _chosen(self, family: type[Stage]) -> list[tuple[int, Stage]]:
-        """Return the transforms of one family, each with its place among all."""
-        return [(place, one) for place, one in enumerate(self.transforms, 1) if isinstance(one, family)]
+    def _stages(self, family: type[Stage]) -> list[tuple[int, Stage]]:
+        """Return the transforms of one family, each with its stage: its position among all transforms, from 1."""
+        return [(stage, each) for stage, each in enumerate(self.transforms, 1) if isinstance(each, family)]
 
 
 def _each(
-    x: Tensor, indices: Tensor, draw: RandomSource, chosen: Sequence[tuple[int, ImageTransform | SampleTransform]]
+    x: Tensor, indices: Tensor, draw: RandomSource, transforms: Sequence[tuple[int, ImageTransform | SampleTransform]]
 ) -> Iterator[Tensor]:
-    """Yield samples, each changed by what is drawn for it."""
+    """Yield the samples, each transformed with its own random numbers."""
     from torchvision.transforms import v2
 
     from sewdsl.train.own_randomness import OwnGenerator
 
-    built = [(place, transform.build(v2)) for place, transform in chosen]
+    built = [(stage, transform.build(v2)) for stage, transform in transforms]
     for sample, index in zip(x, indices.tolist(), strict=True):
-        changed = sample
-        for place, change in built:
-            with OwnGenerator(draw.number(index, place)):
-                changed = change(changed)
-        yield changed
+        transformed = sample
+        for stage, apply in built:
+            with OwnGenerator(draw.derive_seed(index, stage)):
+                transformed = apply(transformed)
+        yield transformed
 
 
 def _overlap(offset: int, length: int) -> tuple[slice, slice]:
-    """Return where pixels go, and where they come from, along one axis."""
+    """Return the target and the source slice of a shift along one axis."""
     return slice(max(offset, 0), length + min(offset, 0)), slice(max(-offset, 0), length - max(offset, 0))

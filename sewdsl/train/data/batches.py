@@ -1,4 +1,4 @@
-"""Samples, a batch at a time: from memory at once, from files by threads that read ahead, on GPUs moved ahead."""
+"""Batches of samples: prefetched by threads from files, and moved to a GPU in advance."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 
 @dataclass
 class Batches:
-    """What Lightning iterates over: each time an epoch of ``(x, y)``.
+    """Iterable over batches ``(x, y)``, where each iteration is the next epoch.
 
-    The order of an epoch and its augmentation depend on the seed and the epoch alone, not on what was drawn elsewhere.
+    The order of the samples and the augmentation depend only on the seed and the epoch.
 
     Attributes:
-        size: Samples in a batch; the last batch has what is left.
-        seed: Seed of the shuffling and the augmentation; None: the samples keep their order, and are as they are.
-        epoch: The epoch that comes next, counted from 0, or that is under way.
-        first: The batch that comes first when it is iterated over next, counted from 0.
-        process: Which of the processes that share the samples this is, from 0.
-        readers: Threads that prefetch batches; 0: none. None: as many as the samples ask for. They change no bit.
-        device: Where the batches are wanted. To a CUDA GPU they are moved while those before are used; on any other
-            device, and with None, they are given where they were made.
-        given: Batches of the epoch under way that were given already.
-        augmentation: What is done to samples and to whole batches, whatever dataset they are of.
-        classes: Number of classes, where batches are mixed.
+        size: Batch size. The last batch of an epoch may be smaller.
+        seed: Seed of the shuffling and of the augmentation. None keeps the order and disables the augmentation.
+        epoch: Current epoch, or the next one between epochs, from 0.
+        first: Batch to start the next iteration with, from 0.
+        process: Index of this process among those that share the samples, from 0.
+        readers: Number of threads that prefetch batches, or 0 for none. None takes the number of the dataset. The
+            batches are bit-identical for every number.
+        device: Device of the model. Batches are moved to a CUDA device in advance, and to no other device.
+        given: Number of batches of the current epoch that were yielded.
+        augmentation: Transforms of samples and of batches, for any dataset.
+        classes: Number of classes (required to mix batches).
     """
 
     samples: SampleSet
@@ -56,7 +56,7 @@ class Batches:
 
     @property
     def largest(self) -> int:
-        """Samples in every batch but the last one, which may have fewer; of a single batch, in that."""
+        """Size of every batch except possibly the last, or of the only batch."""
         return min(self.size, self._shared)
 
     def __iter__(self) -> Iterator[Samples]:
@@ -66,8 +66,8 @@ class Batches:
         draw = None if self.seed is None else RandomSource(self.seed, self.epoch)
         chunks = torch.split(self._share(self._order()), self.size)[first:]
         readers = self.samples.readers if self.readers is None else self.readers
-        at_hand = (self._batch(indices, draw) for indices in chunks)
-        batches = self._ahead(chunks, draw, readers) if readers else at_hand
+        unprefetched = (self._batch(indices, draw) for indices in chunks)
+        batches = self._ahead(chunks, draw, readers) if readers else unprefetched
         if self.device is not None and self.device.type == "cuda":
             batches = move_ahead(batches, self.device)
         for self.given, batch in enumerate(batches, start=first + 1):
@@ -75,16 +75,16 @@ class Batches:
         self.epoch += 1
 
     def state_dict(self) -> dict[str, int]:
-        """Return the place in the epoch."""
+        """Return the position in the epoch."""
         return {"epoch": self.epoch, "given": self.given}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Resume from a place; the batches before it are not read."""
+        """Restore a position in the epoch, without reading earlier batches again."""
         self.epoch, self.first = state["epoch"], state["given"]
 
     @property
     def _shared(self) -> int:
-        """How many samples this process has."""
+        """Number of samples of this process."""
         import torch
 
         return len(self._share(torch.arange(len(self.samples.y))))
@@ -99,7 +99,8 @@ class Batches:
         return torch.from_numpy(np.random.default_rng((self.seed, self.epoch)).permutation(length))
 
     def _share(self, order: Tensor) -> Tensor:
-        """Return this process's part, every n-th sample of n processes; in training, all have as many."""
+        """Return every n-th index, for this one of n processes."""
+        # In training, processes exchange gradients at every step: give all of them equally many samples.
         if self.seed is not None:
             order = order[: len(order) // self.processes * self.processes]
         return order[self.process :: self.processes]
@@ -110,30 +111,30 @@ class Batches:
         return Samples(*self.augmentation.of_batch(x, y, int(indices[0]), draw, self.classes))
 
     def _ahead(self, chunks: tuple[Tensor, ...], draw: RandomSource | None, readers: int) -> Generator[Samples]:
-        """Yield the batches in order; while one is used, others are read."""
+        """Yield the batches in order, and read the following ones in the background."""
         pool = ThreadPoolExecutor(readers, "read-ahead")
-        coming: deque[Future[Samples]] = deque()
+        pending: deque[Future[Samples]] = deque()
         try:
             for indices in chunks:
-                coming.append(pool.submit(self._batch, indices, draw))
-                if len(coming) > 2 * readers:
-                    yield coming.popleft().result()
-            while coming:
-                yield coming.popleft().result()
+                pending.append(pool.submit(self._batch, indices, draw))
+                # Two batches per thread keep the threads busy without holding many batches in memory.
+                if len(pending) > 2 * readers:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
         finally:
             pool.shutdown(cancel_futures=True)
 
 
 def move_ahead(batches: Generator[Samples], device: torch.device) -> Generator[Samples]:
-    """Yield the same batches in the same order, on a CUDA GPU.
+    """Yield the batches in order, each moved to a CUDA GPU while the previous one is used.
 
-    A thread of its own makes the batch that comes next, puts it into pinned memory, from which the GPU reads by itself,
-    and copies it on a stream of its own. What computes with it, on the stream that is current when it is asked for,
-    waits there for the copy; the host waits for the thread alone. On the GPU are the batch that is used and
-    the next one, and for a moment, when a batch has just been asked for, the one before too.
+    A thread makes the next batch, pins its memory and copies it on a separate stream. The stream that is current when
+    the batch is requested waits for the copy. The host waits only for the thread. The GPU holds the current and the
+    next batch, and briefly the previous one as well.
 
     Args:
-        batches: Made by that thread, one after another; they are closed at the end.
+        batches: Generator that only the thread advances. It is closed at the end.
     """
     import torch
 
@@ -144,20 +145,20 @@ def move_ahead(batches: Generator[Samples], device: torch.device) -> Generator[S
         if batch is None:
             return None
         with torch.cuda.stream(stream):
-            # torch keeps pinned memory from being used again until the copy has been made
+            # PyTorch does not reuse pinned memory before the copy has finished.
             moved = Samples(*(part.pin_memory().to(device, non_blocking=True) for part in batch))
             return moved, stream.record_event()
 
     mover = ThreadPoolExecutor(1, "move-ahead")
     try:
-        coming = mover.submit(move_next)
-        while (found := coming.result()) is not None:
-            coming = mover.submit(move_next)
-            moved, copied = found
+        pending = mover.submit(move_next)
+        while (next_batch := pending.result()) is not None:
+            pending = mover.submit(move_next)
+            moved, copied = next_batch
             computing = torch.cuda.current_stream(device)
             computing.wait_event(copied)
             for part in moved:
-                # the memory is the side stream's, which would take it again while the computing stream still reads it
+                # Without this, the side stream could reuse the memory while the computing stream still reads it.
                 part.record_stream(computing)
             yield moved
     finally:

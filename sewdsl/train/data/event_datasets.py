@@ -1,4 +1,4 @@
-"""Datasets of recordings: as published and as SpikingJelly and tonic have them, and those of one's own."""
+"""Event datasets in the layouts of their authors, SpikingJelly and tonic, and custom event folders."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ CIFAR_FOLDERS: dict[str, Any] = {"split": False, "known": CIFAR_CLASSES, "counts
 
 
 class Cifar10Dvs(RecordedDataSet, name="cifar10-dvs"):
-    """CIFAR10-DVS (Li et al. 2017): 1,000 images of each class of CIFAR-10, recorded by a sensor of 128x128 pixels.
+    """CIFAR10-DVS (Li et al. 2017): 1,000 images of each class of CIFAR-10, recorded by a 128x128 sensor.
 
-    It has no split of its own. As in the paper, the first 90 % of each class are for training, in the order of the
-    characters of their names.
+    The dataset has no official split. As in the paper, the first 90 % of each class, in the order of the characters of
+    their names, are for training.
     """
 
     shape = (2, 128, 128)
@@ -51,14 +51,14 @@ class Cifar10Dvs(RecordedDataSet, name="cifar10-dvs"):
     )
 
     def part(self, listing: Listing) -> tuple[Sequence[Recording], Sequence[Recording]]:
-        """Return the first 90 % of each class, rounded up, and the rest."""
+        """Return the first 90 % of each class, rounded up, and the remaining recordings."""
         train: list[Recording] = []
         test: list[Recording] = []
         for _label, group in groupby(listing.train, key=lambda recording: recording.label):
             members = sorted(group, key=lambda recording: recording.path.stem)
-            first = ceil(0.9 * len(members))
-            train += members[:first]
-            test += members[first:]
+            train_count = ceil(0.9 * len(members))
+            train += members[:train_count]
+            test += members[train_count:]
         return train, test
 
 
@@ -67,9 +67,9 @@ GESTURES = tuple(map(str, range(11)))
 
 
 class Dvs128Gesture(RecordedDataSet, name="dvs128-gesture"):
-    """DVS128 Gesture (Amir et al. 2017): 11 gestures of 29 people in three lights, a sensor of 128x128 pixels.
+    """DVS128 Gesture (Amir et al. 2017): 11 gestures of 29 people in three lights, recorded by a 128x128 sensor.
 
-    The first 23 people are for training. There are 1,176 and 288 trials, but 1,077 and 264 in the copy that tonic has.
+    The first 23 people are for training. The split has 1,176 and 288 trials, but tonic's copy has 1,077 and 264.
     """
 
     shape = (2, 128, 128)
@@ -106,14 +106,14 @@ should significant spend spent started still support syria syrian taken taking t
 under warning water welcome words worst years young
 """
 WORDS = tuple(_WORDS.split())
-"""In the order of their characters, as tonic and SpikingJelly have them."""
+"""Words in the order of their characters, as in tonic and SpikingJelly."""
 
 
 class DvsLip(RecordedDataSet, name="dvs-lip"):
-    """DVS-Lip (Tan et al. 2022): 100 English words, lips before a sensor, 128x128 pixels of it.
+    """DVS-Lip (Tan et al. 2022): lip movements of 100 English words, on 128x128 pixels of a sensor.
 
-    The split is that of the authors. How many recordings it has is not held against the folder, but each word has some
-    in both parts.
+    The split is that of the authors. The number of recordings is not checked, but each word must have recordings in
+    both parts.
     """
 
     shape = (2, 128, 128)
@@ -139,15 +139,15 @@ saxophone schooner scissors scorpion sea_horse snoopy soccer_ball stapler starfi
 sunflower tick trilobite umbrella watch water_lilly wheelchair wild_cat windsor_chair wrench yin_yang
 """
 CALTECH_CLASSES = tuple(_CALTECH_CLASSES.split())
-"""In the order of their characters, as SpikingJelly has them: 100 objects and the background, without ``Faces``."""
+"""100 objects and the background, without ``Faces``, in the order of their characters, as in SpikingJelly."""
 CALTECH_FOLDERS: dict[str, Any] = {"split": False, "known": CALTECH_CLASSES, "counts": (8_709, 0)}
 
 
 class NCaltech101(RecordedDataSet, name="n-caltech101"):
-    """N-Caltech101 (Orchard et al. 2015): 8,709 images of Caltech101 in three saccades, up to 240x180 pixels each.
+    """N-Caltech101 (Orchard et al. 2015): 8,709 images of Caltech101 in three saccades, up to 240x180 pixels.
 
-    All are taken as 180 rows of 240 pixels, an image in the upper left corner, as in SpikingJelly. It has no split of
-    its own: a fifth of each class is for the test, drawn once and for all.
+    Each recording is read as 180 rows of 240 pixels with the image in the upper left corner, as in SpikingJelly. The
+    dataset has no official split: a fixed fifth of each class is the test set.
     """
 
     shape = (2, 180, 240)
@@ -171,9 +171,9 @@ DIGITS = tuple(map(str, range(10)))
 
 
 class NMnist(RecordedDataSet, name="nmnist"):
-    """N-MNIST (Orchard et al. 2015): MNIST's 70,000 digits, recorded in three saccades by a 34x34 sensor.
+    """N-MNIST (Orchard et al. 2015): the 70,000 digits of MNIST, recorded in three saccades by a 34x34 sensor.
 
-    Where only a subset is there, and no test set in it, a fifth of each class is for the test, drawn once and for all.
+    In a subset without a test set, a fixed fifth of each class is the test set.
     """
 
     shape = (2, 34, 34)
@@ -191,10 +191,10 @@ CLASS_TABLES = ("trainlabel.txt", "vallabel.txt")
 
 
 class EsImageNet(RecordedDataSet, name="es-imagenet"):
-    """ES-ImageNet (Lin et al. 2021): ImageNet's photographs, moved by software in eight steps, within 256x256 pixels.
+    """ES-ImageNet (Lin et al. 2021): photographs of ImageNet, moved in software in eight steps, on 256x256 pixels.
 
-    The test is the validation set. Each class has files in both parts, and where the published tables are there, all
-    that they name.
+    The test set is the validation set. Each class must have recordings in both parts. All files in the published tables
+    must exist, if the tables do.
     """
 
     shape = (2, 256, 256)
@@ -211,28 +211,30 @@ class EsImageNet(RecordedDataSet, name="es-imagenet"):
     )
 
     def find(self) -> str:
-        """Check that all files are there, without reading them; return how many, and where.
+        """Check that the files are complete, without reading them, and return their number and folder.
 
         Raises:
-            DataError: If they are not.
+            DataError: If files are missing.
         """
         summary = super().find()
         parts = zip(CLASS_TABLES, ("training", "test"), (self.listing.train, self.listing.test), strict=True)
         for name, part, recordings in parts:
             table = self.listing.place / name
-            named = len(read_class_table(table)) if table.exists() and not self.setup.subset else 0
-            if len(recordings) < named:
-                place = self.listing.place
-                raise self.incomplete(f"'{place}' holds {len(recordings):,} of {named:,} {part} recordings in '{name}'")
+            expected = len(read_class_table(table)) if table.exists() and not self.setup.subset else 0
+            if len(recordings) < expected:
+                folder = self.listing.place
+                raise self.incomplete(
+                    f"'{folder}' has {len(recordings):,} of {expected:,} {part} recordings in '{name}'"
+                )
         return summary
 
 
 class EventFolder(RecordedDataSet, name="event-folder"):
-    """A folder of event files for each class; the network's input is the size of the sensor.
+    """Custom event files with one folder per class. The sensor has the size of the network's input.
 
-    ``.npz`` holds t, x, y and p, ``.npy`` a table with the columns x, y, p, t, ``.bin`` 40-bit events as N-MNIST's,
-    ``.aedat`` AEDAT 2 of a DVS128 or AEDAT 3.1, ``.aedat4`` AEDAT 4. Without a split on disk, a fifth of each
-    class is for the test.
+    ``.npz`` contains t, x, y and p, ``.npy`` a table with the columns x, y, p, t, ``.bin`` 40-bit events as in N-MNIST,
+    ``.aedat`` AEDAT 2 of a DVS128 or AEDAT 3.1, ``.aedat4`` AEDAT 4. Without train and test folders, a fixed fifth of
+    each class is the test set.
     """
 
     shape = None
@@ -241,21 +243,21 @@ class EventFolder(RecordedDataSet, name="event-folder"):
     layouts = (ClassFolders(suffixes=tuple(READERS), split=None),)
 
     def misfit(self) -> str:
-        """Return whether the input is no map of two channels for two polarities."""
+        """Return why the input is not a feature map with one channel per polarity (empty if it is)."""
         shape = self.setup.shape or (2, 1, 1)
         if len(shape) != len("CHW"):
             size = "x".join(map(str, shape))
-            hint = "make frames of your own, frame-folder"
-            return f"frames of events are maps, 2xHxW; the network's input is {size}: {hint}"
+            hint = "for other frames, use frame-folder"
+            return f"frames of events are feature maps 2xHxW, but the network's input is {size}; {hint}"
         if shape[0] != 2:  # noqa: PLR2004 -- darker and brighter
-            return f"frames of events have 2 channels, for two polarities; the network's input has {shape[0]}"
+            return f"frames of events have 2 channels, one per polarity, but the network's input has {shape[0]}"
         return ""
 
     def find(self) -> str:
-        """Look for files, without reading them; return how many, and where.
+        """List the files, without reading them, and return their number and folder.
 
         Raises:
-            DataError: If there are none, or the network's input does not fit.
+            DataError: If there are no files, or the network's input does not fit.
         """
         if reason := self.misfit():
             raise DataError(reason)
@@ -263,9 +265,9 @@ class EventFolder(RecordedDataSet, name="event-folder"):
 
 
 class FrameFolder(RecordedDataSet, name="frame-folder"):
-    """A folder of ready sequences for each class: ``.npz`` with ``frames``, or ``.npy``, ``[T, C, *]``.
+    """Custom sequences with one folder per class: ``.npz`` with ``frames``, or ``.npy``, ``[T, C, *]``.
 
-    T is the network's. Without a split on disk, a fifth of each class is for the test.
+    T must equal the network's. Without train and test folders, a fixed fifth of each class is the test set.
     """
 
     holds_events = False
@@ -275,5 +277,5 @@ class FrameFolder(RecordedDataSet, name="frame-folder"):
     layouts = (ClassFolders(suffixes=(".npz", ".npy"), frames=True, split=None),)
 
     def scaling(self) -> str:
-        """Return that nothing is scaled."""
-        return "numbers as they are in the files"
+        """Return the description of unscaled values."""
+        return "values as in the files"

@@ -1,4 +1,4 @@
-"""Spoken words as spikes of a model of the cochlea, ``shd`` and ``ssc``."""
+"""Spoken words as spikes of a cochlea model: ``shd`` and ``ssc``."""
 
 from __future__ import annotations
 
@@ -22,42 +22,40 @@ if TYPE_CHECKING:
 
 CHANNELS = 700
 SECONDS = 1.0
-"""What all frames of a recording show together; later spikes are left out."""
+"""Total duration of the frames. Later spikes are dropped."""
 MARKERS = ("", "events_h5", "extract")
-"""Folders that hold the files: SpikingJelly makes the others."""
+"""Subfolders that may contain the files. SpikingJelly creates the last two."""
 
 
 @dataclass(frozen=True)
 class SpokenWord(Recording):
-    """One recording in a file of many, by its index from 0."""
+    """Recording in an HDF5 file, by its index from 0."""
 
     index: int
 
     def frames(self, steps: int, shape: Shape) -> Frames:
-        """Return counts ``[T, 700]`` of each channel's spikes in T slices of the same length, 1 s together.
-
-        They are counted anew each time: that takes less than to unpack counts which were kept.
-        """
+        """Return the spike counts ``[T, 700]`` of each channel in T equal slices of 1 s."""
+        # Not cached: counting takes less time than reading and unpacking cached counts.
         with _reading(self.path) as file:
             times, units = (_lists(file, name)[self.index] for name in ("spikes/times", "spikes/units"))
             return count_spikes(times, units, steps, shape[0])
 
 
 def count_spikes(times: Any, units: Any, steps: int, channels: int) -> Frames:
-    """Count the spikes of each channel in each of T slices of the same length, which together last :data:`SECONDS`.
+    """Count the spikes of each channel in T slices of equal duration, which add up to :data:`SECONDS`.
 
-    A spike at the time t goes to frame floor(t T / 1 s); those from 1 s on are left out.
+    A spike at time t belongs to frame floor(t T / 1 s). Spikes from 1 s on are dropped.
 
     Args:
-        times: Times of the spikes in s, ``[N]``, in any order.
-        units: Their channels, ``[N]``, from 0.
-        steps: The number of frames T.
+        times: Spike times in s, ``[N]``, in any order.
+        units: Channels of the spikes, ``[N]``, from 0.
+        steps: Number of frames T.
 
     Returns:
-        ``[T, channels]`` in the smallest unsigned format that holds the counts.
+        ``[T, channels]`` in the smallest unsigned dtype that fits the counts.
 
     Raises:
-        ValueError: If they are not one list of spikes, or a time or a channel is none.
+        ValueError: If the arrays differ in shape, or if a time or a channel is out of range.
     """
     import numpy as np
 
@@ -65,25 +63,25 @@ def count_spikes(times: Any, units: Any, steps: int, channels: int) -> Frames:
     if t.ndim != 1 or t.shape != unit.shape:
         raise ValueError(f"the times and channels of a recording have the shapes {t.shape} and {unit.shape}")
     if t.dtype.kind not in "fiu" or not ((t >= 0) & (t < np.inf)).all():
-        raise ValueError("a recording has times that are none: seconds from 0 on are expected")
+        raise ValueError("a recording has invalid spike times, expected seconds >= 0")
     outside = unit[(unit < 0) | (unit >= channels)] if unit.dtype.kind in "iu" else unit
     if len(outside):
-        raise ValueError(f"a recording has a spike of channel {outside[0]}, expected 0 to {channels - 1}")
+        raise ValueError(f"a recording has a spike in channel {outside[0]}, expected 0 to {channels - 1}")
     frame = np.floor(t.astype(np.float64) * steps / SECONDS)
-    seen = frame < steps
-    cells = frame[seen].astype(np.int64) * channels + unit[seen].astype(np.int64)
+    in_range = frame < steps
+    cells = frame[in_range].astype(np.int64) * channels + unit[in_range].astype(np.int64)
     counts = np.bincount(cells, minlength=steps * channels).reshape(steps, channels)
     return counts.astype(np.min_scalar_type(int(counts.max())))
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpikeFiles(Layout):
-    """A file of HDF5 for each part; ``prefix`` is what their names begin with."""
+    """One HDF5 file per part, named ``PREFIX_train.h5`` and ``PREFIX_test.h5``."""
 
     prefix: str
 
     def find(self, folder: Path, steps: int) -> Listing | None:
-        """Return what lies in the folder, or in one that SpikingJelly makes in it."""
+        """Return the recordings in the folder, or in a subfolder created by SpikingJelly, or None without files."""
         for base in (folder / marker for marker in MARKERS):
             train, test = (base / f"{self.prefix}_{part}.h5" for part in ("train", "test"))
             if train.exists() or test.exists():
@@ -91,44 +89,45 @@ class SpikeFiles(Layout):
         return None
 
     def pattern(self, steps: int) -> str:
-        """Return both files."""
+        """Return the names of both files."""
         return f"{self.prefix}_train.h5, {self.prefix}_test.h5"
 
 
 def read_words(path: Path) -> Sequence[SpokenWord]:
-    """Return the recordings of a file, in its order; none where there is no such file.
+    """List the recordings of a file, in order. The list is empty if the file does not exist.
 
     Raises:
-        DataError: If it is damaged, or there is nothing to read it with.
+        DataError: If the file is damaged, or h5py is not installed.
     """
     import numpy as np
 
     if not path.exists():
         return []
     with _reading(path) as file:
-        count = {len(_lists(file, name)) for name in ("spikes/times", "spikes/units")}
+        counts = {len(_lists(file, name)) for name in ("spikes/times", "spikes/units")}
         labels = _row(file, "labels")
-        if labels is None or labels.dtype.kind not in "iu" or count != {len(labels)}:
+        if labels is None or labels.dtype.kind not in "iu" or counts != {len(labels)}:
             raise ValueError(
-                f"its labels are not one whole number for each of its {' or '.join(map(str, sorted(count)))} recordings"
+                f"'labels' must have one integer for each of the {' or '.join(map(str, sorted(counts)))} recordings"
             )
         return [SpokenWord(label, path, index) for index, label in enumerate(np.asarray(labels[()]).tolist())]
 
 
 def _lists(file: h5py.File, name: str) -> h5py.Dataset:
-    """Return the lists of all recordings; each is read when it is indexed."""
+    """Return the ragged array of all recordings, which are read when they are indexed."""
     import h5py
 
     lists = _row(file, name)
     if lists is None or h5py.check_vlen_dtype(lists.dtype) is None:
-        raise ValueError(f"it has no '{name}', a list of numbers for each recording")
+        raise ValueError(f"'{name}' is missing or is not a list of numbers per recording")
+    # Every list takes at least one byte: a damaged header could otherwise request any amount of memory.
     if len(lists) > file.id.get_filesize():
-        raise ValueError(f"by its header, '{name}' has {len(lists):,} lists, more than the file has bytes")
+        raise ValueError(f"the header declares {len(lists):,} lists in '{name}', more than the file has bytes")
     return lists
 
 
 def _row(file: h5py.File, name: str) -> h5py.Dataset | None:
-    """Return an array with one axis; None where there is none of that name, or something else."""
+    """Return a one-dimensional array, or None if there is none of this name."""
     import h5py
 
     array = file.get(name)
@@ -137,9 +136,9 @@ def _row(file: h5py.File, name: str) -> h5py.Dataset | None:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[h5py.File]:
-    """Open a file, which stays open; what goes wrong with it becomes an error that names it."""
+    """Open a file, which stays open, and convert errors to errors that name the file."""
     try:
-        open_file(path).close()  # a FIFO would be waited for
+        open_file(path).close()  # Rejects a FIFO, on which h5py would block.
         stat = path.stat()
         yield keep_open(path, stat.st_size, stat.st_mtime_ns)
     except ImportError:
@@ -149,30 +148,35 @@ def _reading(path: Path) -> Iterator[h5py.File]:
 
 
 @lru_cache(maxsize=8)
-def keep_open(path: Path, size: int, changed: int) -> h5py.File:  # noqa: ARG001 -- another file, under the same name
-    """Open a file, which stays open since every recording is read by itself; ``changed`` is its time, in ns."""
+def keep_open(path: Path, size: int, changed: int) -> h5py.File:  # noqa: ARG001 -- the key of the cache
+    """Open a file and keep it open, because each recording is read separately.
+
+    Args:
+        size: Size of the file in bytes. Together with the time, it distinguishes a replaced file.
+        changed: Time of the last modification, in ns.
+    """
     import h5py
 
     return h5py.File(path, "r")
 
 
 class Heidelberg(RecordedDataSet):
-    """What both have in common: 700 channels of a model of the cochlea, T frames of a second."""
+    """Base of both datasets: 700 channels of a cochlea model, in T frames of one second."""
 
     shape = (CHANNELS,)
 
     def scaling(self) -> str:
-        """Return that nothing is scaled."""
-        return "counts of spikes, as they are"
+        """Return the description of unscaled counts."""
+        return "spike counts, not scaled"
 
     def load(self) -> Splits:
-        """Return the recordings; none is read before it is needed."""
+        """List the recordings, which are read on first use."""
         splits = super().load()
         self.names = self._words()
         return splits
 
     def _words(self) -> Sequence[str]:
-        """Return what is spoken in each class, as the files say; nothing where they do not say it of all."""
+        """Return the spoken word of each class (empty if the files do not name all of them)."""
         path = next(recording.path for recording in self.listing.train)
         with _reading(path) as file:
             keys = _row(file, "extra/keys")
@@ -183,9 +187,9 @@ class Heidelberg(RecordedDataSet):
 
 
 class Shd(Heidelberg, name="shd"):
-    """Spiking Heidelberg Digits (Cramer et al. 2022): the digits in German and English, as spikes of 700 channels.
+    """Spiking Heidelberg Digits (Cramer et al. 2022): spoken digits in German and English, as spikes of 700 channels.
 
-    Two of the twelve speakers are in the test set alone.
+    Two of the twelve speakers are only in the test set.
     """
 
     classes = 20
@@ -195,9 +199,9 @@ class Shd(Heidelberg, name="shd"):
 
 
 class Ssc(Heidelberg, name="ssc"):
-    """Spiking Speech Commands (Cramer et al. 2022): 35 words in English, as spikes of 700 channels.
+    """Spiking Speech Commands (Cramer et al. 2022): 35 spoken English words, as spikes of 700 channels.
 
-    It has a validation set of its own, 9,981 recordings, which ``validation`` in a recipe takes.
+    The dataset has a validation set of 9,981 recordings, which is used if the recipe sets ``validation``.
     """
 
     classes = 35
@@ -207,16 +211,16 @@ class Ssc(Heidelberg, name="ssc"):
     held_out = 9_981
 
     def find(self) -> str:
-        """Check that all of the data is there, the validation set too; return how many recordings, and where.
+        """Check that the data, including the validation set, is complete, and return the number and folder.
 
         Raises:
-            DataError: If it is not.
+            DataError: If data is missing.
         """
         summary = super().find()
         path = self.listing.place / "ssc_valid.h5"
-        own = read_words(path)
-        if len(own) != self.held_out and not self.setup.subset:
-            raise self.incomplete(f"'{path}' holds {len(own):,} of {self.held_out:,} recordings for validation")
-        self.check_classes(own)
-        self.validation = self.samples(own) if own else None
+        validation = read_words(path)
+        if len(validation) != self.held_out and not self.setup.subset:
+            raise self.incomplete(f"'{path}' has {len(validation):,} of {self.held_out:,} validation recordings")
+        self.check_classes(validation)
+        self.validation = self.samples(validation) if validation else None
         return summary

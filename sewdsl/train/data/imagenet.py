@@ -1,4 +1,4 @@
-"""Folders of photographs, ``imagenet`` and ``image-folder``, whose images are read when they are needed."""
+"""Folders of photographs, ``imagenet`` and ``image-folder``, read batch by batch."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of the channels of ImageNet's training images, on the scale from 0 to 1."""
+"""Mean and standard deviation of ImageNet's training images per channel, after scaling to [0, 1]."""
 GREY_MEAN, GREY_DEVIATION = (0.449,), (0.226,)
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF")
-"""What a file may hold, whatever its name: of others, some start programs."""
+"""Accepted contents of a file, whatever its suffix. Some other formats of PIL start external programs."""
 MAX_PIXELS = 2**26
-"""Of an image; at three bytes each they are 200 MB."""
+"""Maximum number of pixels of an image, equal to 200 MB at three bytes per pixel."""
 RESIZE_MARGIN = 256 / 224
-"""By how much the short side is longer than what is cut out of the middle."""
+"""Length of the resized short side, relative to the central crop."""
 AREA, ASPECT, TRIES = (0.08, 1.0), (3 / 4, 4 / 3), 10
-"""Of a random crop: share of the image's area, and width by height."""
+"""Random crop: fraction of the area, ratio of width to height, and attempts."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,12 @@ class ImageFiles:
     """Image files and their classes.
 
     Attributes:
-        shape: ``(C, H, W)``; C is 3, or 1 for grey.
-        augmentation: How training images are changed, once they are cut out; a shift goes with no random part.
-        crop: What is cut out for training: a ``random`` part, the ``middle``, or the ``whole`` image, which is pressed
-            into the shape, also for the test.
-        mean: What is subtracted from each channel, on the scale from 0 to 1; None: as of ImageNet.
-        deviation: By what each channel is then divided; None: as of ImageNet.
+        shape: ``(C, H, W)``, where C is 3, or 1 for grey.
+        augmentation: Augmentation of training images, after cropping. A shift requires another crop than ``random``.
+        crop: Crop of training images: a ``random`` part, the ``middle``, or the ``whole`` image, which is resized to
+            the shape (test images as well).
+        mean: Value subtracted from each channel, after scaling to [0, 1], or None for that of ImageNet.
+        deviation: Divisor of each channel, applied after the mean, or None for that of ImageNet.
     """
 
     files: Sequence[tuple[int, Path]]
@@ -64,15 +64,16 @@ class ImageFiles:
 
     @property
     def readers(self) -> int:
-        """A thread per core; decoding an image lets other threads run."""
+        """One thread per core, at most 16."""
+        # Decoding an image releases the GIL.
         return min(os.cpu_count() or 1, 16)
 
     def batch(self, indices: Tensor, draw: RandomSource | None = None) -> Samples:
-        """Return static inputs ``[N, C, H, W]`` and their classes.
+        """Return a batch of static inputs ``[N, C, H, W]`` and classes.
 
-        With a draw, each image is a random part of its file, scaled to size (He et al. 2016; the released code of the
-        paper), unless ``crop`` says otherwise; without, the short side is scaled to 256/224 of the size, and the middle
-        is cut out.
+        With a draw, each image is a random crop of its file, resized to the shape (He et al. 2016, and the released
+        code of the paper), unless ``crop`` is set otherwise. Without a draw, the short side is resized to 256/224 of
+        the shape, and the central crop is taken.
 
         Raises:
             DataError: If a file cannot be read.
@@ -80,18 +81,18 @@ class ImageFiles:
         import torch
         from torchvision.transforms import functional
 
-        usual = pixel_statistics(self.shape[0])
-        mean, deviation = self.mean or usual[0], self.deviation or usual[1]
+        default = pixel_statistics(self.shape[0])
+        mean, deviation = self.mean or default[0], self.deviation or default[1]
         images = []
         for index in indices.tolist():
             image = self._open(self.files[index][1])
             if self.crop == "whole":
-                cut = functional.resize(image, list(self.shape[1:]))
+                cropped = functional.resize(image, list(self.shape[1:]))
             elif draw is None or self.crop == "middle":
-                cut = self._middle(image)
+                cropped = self._middle(image)
             else:
-                cut = self._random(image, draw.generator(index))
-            images.append(functional.pil_to_tensor(cut))
+                cropped = self._random(image, draw.generator(index))
+            images.append(functional.pil_to_tensor(cropped))
         pixels = torch.stack(images)
         if self.crop != "random":
             pixels = self.augmentation(pixels, indices, draw)
@@ -99,7 +100,7 @@ class ImageFiles:
         return Samples(functional.normalize(scaled, mean, deviation), self.y[indices])
 
     def part(self, indices: Tensor) -> ImageFiles:
-        """Return a set of some of the images, in this order."""
+        """Return a subset of the images, in the order of the indices."""
         return replace(self, files=[self.files[index] for index in indices.tolist()])
 
     def _open(self, path: Path) -> Image:
@@ -108,13 +109,13 @@ class ImageFiles:
         try:
             with PIL.Image.open(path, formats=FORMATS) as opened:
                 if opened.width * opened.height > MAX_PIXELS:
-                    message = f"it has {opened.width}x{opened.height} pixels, expected at most {MAX_PIXELS:,}"
+                    message = f"the image has {opened.width}x{opened.height} pixels, expected at most {MAX_PIXELS:,}"
                     raise ValueError(message)  # noqa: TRY301 -- the file's name goes before it
                 image: Image = opened.convert("RGB")
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 -- a damaged image can end in any of them
-            message = f"'{path}' is damaged, or no image: {error}"
+            message = f"cannot read the image '{path}': {error}"
             raise DataError(message) from None
         return image if self.shape[0] > 1 else image.convert("L")
 
@@ -123,27 +124,27 @@ class ImageFiles:
 
         size = list(self.shape[1:])
         scaled = functional.resize(image, [round(min(size) * RESIZE_MARGIN)])
-        cut: Image = functional.center_crop(scaled, size)
-        return cut
+        cropped: Image = functional.center_crop(scaled, size)
+        return cropped
 
     def _random(self, image: Image, generator: np.random.Generator) -> Image:
         from torchvision.transforms import functional
 
         top, left, height, width = random_crop(image.height, image.width, generator)
-        cut: Image = functional.resized_crop(image, top, left, height, width, list(self.shape[1:]))
+        cropped: Image = functional.resized_crop(image, top, left, height, width, list(self.shape[1:]))
         mirror = self.augmentation.flip and generator.random() < 1 / 2
-        return functional.hflip(cut) if mirror else cut
+        return functional.hflip(cropped) if mirror else cropped
 
 
 def pixel_statistics(channels: int) -> tuple[Sequence[float], Sequence[float]]:
-    """Return mean and standard deviation of three channels, or of a grey one."""
+    """Return mean and standard deviation for three channels, or for one grey channel."""
     return (MEAN, DEVIATION) if channels > 1 else (GREY_MEAN, GREY_DEVIATION)
 
 
 def random_crop(height: int, width: int, generator: np.random.Generator) -> tuple[int, int, int, int]:
-    """Return top, left, height and width of a part of an image with a random area and aspect (Szegedy et al. 2015).
+    """Draw a crop with random area and aspect ratio (Szegedy et al. 2015), as top, left, height and width.
 
-    Where ten draws do not fit into the image, it is the largest part from the middle with a permitted aspect.
+    If ten attempts exceed the image, return the largest central crop with a permitted aspect ratio.
     """
     for _ in range(TRIES):
         area = height * width * generator.uniform(*AREA)
@@ -160,27 +161,27 @@ SUFFIXES = (".jpeg", ".jpg", ".png", ".bmp", ".webp")
 SPLITS = (("train",), ("val", "test"))
 
 
-class _Found(NamedTuple):
-    """The images of a folder.
+class _Images(NamedTuple):
+    """Images of a folder.
 
     Attributes:
-        parts: The names of the folders for training and for the test in it.
-        label: The class of each folder's name.
-        files: Class and path of each image, for training and for the test.
+        parts: Names of the training and the test folder.
+        label: Class of each folder name.
+        files: Class and path of each image, for training and test.
     """
 
-    place: Path
+    folder: Path
     parts: Sequence[str]
     label: Mapping[str, int]
     files: Sequence[Sequence[tuple[int, Path]]]
 
 
 class ImageFolder(DataSet, name="image-folder"):
-    """Photographs of one's own, in a folder for each class; the network's input is the size they are brought to.
+    """Custom photographs with one folder per class, resized to the network's input.
 
     Attributes:
-        counts: Images for training and for the test where all are there; None: any number is all.
-        source: Where to get it, and how large it is.
+        counts: Number of training and test images of the complete dataset. None accepts any number.
+        source: Download address and size.
     """
 
     shape: ClassVar[tuple[int, ...] | None] = None
@@ -189,97 +190,98 @@ class ImageFolder(DataSet, name="image-folder"):
     source: ClassVar[str] = ""
 
     def misfit(self) -> str:
-        """Return whether the input is no image, or the recipe has too many numbers or moves what is cut at random."""
+        """Return why the input shape, the statistics or the shift in the recipe does not fit (empty if they fit)."""
         shape = self.setup.shape or self.shape or ()
         if len(shape) != 3 or shape[0] not in {1, 3}:  # noqa: PLR2004 -- [C, H, W]
-            return f"images have 3 channels, or 1 for grey; the network's input is {'x'.join(map(str, shape))}"
-        if wrong := next((key for key, some in self._statistics().items() if len(some) not in {1, shape[0]}), None):
-            return f"'{wrong}' has a number for each channel, or one for all: the network's input has {shape[0]}"
+            return f"images have 3 channels, or 1 if grey, but the network's input is {'x'.join(map(str, shape))}"
+        if key := next((key for key, some in self._statistics().items() if len(some) not in {1, shape[0]}), None):
+            return f"'{key}' must have 1 value or one per channel; the network's input has {shape[0]}"
         if self.setup.augmentation.shift and self.setup.crop == "random":
             return (
-                f"'shift' is not for {self.name}: its training images are random parts of photographs already, unless "
-                "'crop middle' or 'crop whole' says otherwise"
+                f"'shift' cannot be combined with the random crops of {self.name}; remove it, or add 'crop middle' or "
+                "'crop whole'"
             )
         return ""
 
     def find(self) -> str:
-        """List the images, without reading them; return how many, and where.
+        """List the images, without reading them, and return their number and folder.
 
         Raises:
-            DataError: If there are none, not all are there, there are other classes than the network's, or the network
-                or the recipe does not fit.
+            DataError: If images are missing, the classes differ from the network's, or the network or the recipe does
+                not fit.
         """
         count = self.classes or self.setup.classes
         if reason := self.misfit():
             raise DataError(reason)
-        train, test = self._found.files
+        train, test = self._images.files
         counts = (len(train), len(test))
         if self.counts not in (None, counts) and not self.setup.subset:
             shares = " and ".join(f"{there:,} of {all_:,}" for there, all_ in zip(counts, self.counts, strict=True))
-            message = f"{self.name} is not all there: {shares} images for training and for validation"
+            message = f"dataset {self.name} is incomplete: {shares} images for training and validation"
             raise DataError(f"{message}\n{data_folders.SUBSET_HINT}")
-        place, label = self._found.place, self._found.label
-        there = {name: {n for n, _path in files} for name, files in zip(self._found.parts, (train, test), strict=True)}
-        if wrong := data_folders.class_problem(place, there, label, count, subset=self.setup.subset):
-            raise DataError(wrong)
-        return f"{counts[0]:,} images for training and {counts[1]:,} for the test in '{place}'"
+        folder, label, names = self._images.folder, self._images.label, self._images.parts
+        classes = {name: {n for n, _path in files} for name, files in zip(names, (train, test), strict=True)}
+        if problem := data_folders.class_problem(folder, classes, label, count, subset=self.setup.subset):
+            raise DataError(problem)
+        return f"{counts[0]:,} images for training and {counts[1]:,} for testing in '{folder}'"
 
     def scaling(self) -> str:
-        """Return the scale of ImageNet, also for photographs of one's own, unless the recipe says otherwise."""
+        """Return the description of the normalisation."""
         return scaling(*self._statistics().values())
 
     def load(self) -> Splits:
-        """Return the images; none is read before it is needed."""
+        """List the images, which are read batch by batch."""
         self.find()
         shape = self.setup.shape or self.shape or ()
-        self.names = data_folders.class_names(file for files in self._found.files for file in files)
+        self.names = data_folders.class_names(file for files in self._images.files for file in files)
         train, test = (
             ImageFiles(files, shape, self.setup.augmentation, self.setup.crop, *self.setup.statistics)
-            for files in self._found.files
+            for files in self._images.files
         )
         return Splits(train, test)
 
     def _statistics(self) -> dict[str, Sequence[float]]:
-        """Return mean and deviation of each channel, by the keys of a recipe."""
-        usual = pixel_statistics((self.setup.shape or self.shape or (3,))[0])
+        """Return mean and standard deviation per channel, by the keys of a recipe."""
+        default = pixel_statistics((self.setup.shape or self.shape or (3,))[0])
         mean, deviation = self.setup.statistics
-        return {"mean": mean or usual[0], "std": deviation or usual[1]}
+        return {"mean": mean or default[0], "std": deviation or default[1]}
 
     @cached_property
-    def _found(self) -> _Found:
-        for place in data_folders.candidate_folders(self.setup.folder, (self.name,)):
-            parts = [part for names in SPLITS if (part := data_folders.find_subfolder(place, *names))]
+    def _images(self) -> _Images:
+        for folder in data_folders.candidate_folders(self.setup.folder, (self.name,)):
+            parts = [part for names in SPLITS if (part := data_folders.find_subfolder(folder, *names))]
             label = data_folders.class_labels(name for part in parts for name in data_folders.subfolders(part))
             files = [data_folders.class_files(part, SUFFIXES, label) for part in parts]
             if len(parts) == len(SPLITS) and all(files):
-                return _Found(place, [part.name for part in parts], label, files)
-        places = data_folders.candidate_folders(self.setup.folder, (self.name,)) if self.counts is None else ()
-        if flat := next(filter(None, map(self._flat, places)), None):
-            return flat
-        patterns = [("{train,val}/<class>/*.{jpeg,jpg,png,bmp,webp}", "with a folder for each class in both")]
+                return _Images(folder, [part.name for part in parts], label, files)
+        # ImageNet has an official split: only custom folders may lack one.
+        folders = data_folders.candidate_folders(self.setup.folder, (self.name,)) if self.counts is None else ()
+        if unsplit := next(filter(None, map(self._hold_out, folders)), None):
+            return unsplit
+        patterns = [("{train,val}/<class>/*.{jpeg,jpg,png,bmp,webp}", "with one folder per class in both")]
         if self.counts is None:
-            patterns += [("<class>/*.{jpeg,jpg,png,bmp,webp}", "of which 'holdout' is for the test")]
+            patterns += [("<class>/*.{jpeg,jpg,png,bmp,webp}", "split by 'holdout'")]
         raise DataError(
             data_folders.missing_data_message(self.name, self.setup.folder, (self.name,), patterns, self.source)
         )
 
-    def _flat(self, place: Path) -> _Found | None:
-        """Return a folder of classes without a split, a share of each always held out; None if it is none."""
-        names = data_folders.subfolders(place)
+    def _hold_out(self, folder: Path) -> _Images | None:
+        """Split a folder of classes by a fixed draw, or return None if the folder has another layout."""
+        names = data_folders.subfolders(folder)
         if any(name.lower() in split for name in names for split in SPLITS):
-            return None  # a split of which a part is missing
+            return None  # One part of a split is missing.
         label = data_folders.class_labels(names)
-        files = data_folders.class_files(place, SUFFIXES, label)
+        files = data_folders.class_files(folder, SUFFIXES, label)
         if not files:
             return None
         parts = hold_out(files, (number for number, _path in files), self.setup.holdout)
-        return _Found(place, ("what is left for training", "what is held out"), label, parts)
+        return _Images(folder, ("the training part", "the held-out part"), label, parts)
 
 
 class ImageNet(ImageFolder, name="imagenet"):
-    """ImageNet (ILSVRC 2012): photographs of 1,000 classes; the test is the validation set.
+    """ImageNet (ILSVRC 2012): photographs of 1,000 classes, with the validation set as the test set.
 
-    Training images are random parts of photographs. The paper mirrors every other one as well: ``flip on``.
+    Training images are random crops. To mirror them as well, as in the paper, use ``flip on``.
     """
 
     shape = (3, 224, 224)

@@ -1,4 +1,4 @@
-"""Arrays of numbers in files of numpy, which may come from anywhere, and a cache of such files."""
+"""Readers of numpy files from untrusted sources, and a cache of arrays."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 
 
 MAX_UNPACKED = 64 * 2**20
-"""Bytes that the arrays of any archive may unpack to."""
+"""Total size of the arrays that any archive may unpack to, in bytes."""
 MAX_RATIO = 64
-"""Bytes that a byte of a larger archive may unpack to; of recordings, it is ten."""
+"""Maximum compression ratio of larger archives. Recordings have about 10."""
 MAX_HEADER = 10_000
-"""Bytes of an array's header, as in numpy's own reader."""
+"""Maximum size of an array header in bytes, as in numpy."""
 MAX_AXES = 32
-"""Axes of an array, as in numpy's own reader."""
+"""Maximum number of axes, as in numpy."""
 MAX_NAMES = 5
-"""Names of arrays that a message lists."""
+"""Maximum number of array names listed in a message."""
 
 _MAGIC = b"\x93NUMPY"
 
 
 class ShapeError(ValueError):
-    """An array of another shape than expected."""
+    """Array with an unexpected shape."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         super().__init__(f"an array has the shape {shape}")
@@ -45,37 +45,37 @@ class ShapeError(ValueError):
 
 
 def read_array(path: Path, shape: tuple[int, ...] | None = None) -> NDArray[Any]:
-    """Read the array in a ``.npy``.
+    """Read the array in a ``.npy`` file.
 
     Args:
-        shape: What its shape has to be; None: any.
+        shape: Expected shape. None accepts any.
 
     Raises:
-        ValueError: If it is damaged, or holds anything but numbers.
-        ShapeError: If it has another shape.
-        OSError: If it cannot be read.
+        ValueError: If the file is damaged, or contains other values than numbers.
+        ShapeError: If the array has another shape.
+        OSError: If the file cannot be read.
     """
     with open_file(path) as file:
         return _read(file, os.fstat(file.fileno()).st_size, shape)
 
 
 def read_arrays(path: Path, names: Sequence[str], shape: tuple[int, ...] | None = None) -> list[NDArray[Any]]:
-    """Read arrays in a ``.npz``, by their names.
+    """Read arrays in a ``.npz`` file by name.
 
     Args:
-        shape: What the shape of each has to be, which bounds what the file takes in memory; None: any, as long as the
-            arrays do not unpack to more than :data:`MAX_UNPACKED` or :data:`MAX_RATIO` allow.
+        shape: Expected shape of each array, which bounds the memory. None accepts any shape, up to a total size of
+            :data:`MAX_UNPACKED` or a compression ratio of :data:`MAX_RATIO`.
 
     Raises:
-        ValueError: If an array is missing, or as for :func:`read_array`.
-        ShapeError, OSError: As for :func:`read_array`.
+        ValueError: If an array is missing, or as in :func:`read_array`.
+        ShapeError, OSError: As in :func:`read_array`.
     """
     with _archive(path) as archive:
         members = [_member(archive, name) for name in names]
         total, stored = sum(member.file_size for member in members), path.stat().st_size
-        most = max(MAX_UNPACKED, MAX_RATIO * stored)
-        if shape is None and total > most:
-            raise ValueError(f"its {stored:,} bytes unpack to {total:,}, expected at most {most:,}")
+        max_bytes = max(MAX_UNPACKED, MAX_RATIO * stored)
+        if shape is None and total > max_bytes:
+            raise ValueError(f"{stored:,} bytes unpack to {total:,}, expected at most {max_bytes:,}")
         arrays = []
         for member in members:
             with archive.open(member) as file:
@@ -91,34 +91,35 @@ def _archive(path: Path) -> Iterator[ZipFile]:
     except (OSError, ValueError, MemoryError):
         raise
     except BadZipFile as error:
-        reason = str(error)  # of a file in it, or that it is none
-        raise ValueError(reason if "CRC" in reason else "it is no archive of arrays, or has been cut") from None
+        reason = str(error)  # A failed checksum, or not a zip file.
+        raise ValueError(reason if "CRC" in reason else "not a zip archive of arrays, or a truncated one") from None
     except Exception as error:  # noqa: BLE001 -- a damaged archive can end in any of them
         raise ValueError(str(error) or type(error).__name__) from None
 
 
 def _member(archive: ZipFile, name: str) -> ZipInfo:
-    """Return the file of an array in an archive."""
+    """Return the archive entry of an array."""
     members = {member.filename: member for member in archive.infolist()}
-    found = members.get(f"{name}.npy")
-    if found is None:
-        there = [other.removesuffix(".npy") for other in members]
-        more = ", …" if len(there) > MAX_NAMES else ""
-        has = f"has {', '.join(there[:MAX_NAMES])}{more}" if there else "has no array"
-        raise ValueError(f"it {has}; {name} is missing")
-    if found.compress_type not in {ZIP_STORED, ZIP_DEFLATED} or found.flag_bits & 1:
-        raise ValueError(f"{name} is packed in a way that numpy does not use")
-    return found
+    member = members.get(f"{name}.npy")
+    if member is None:
+        arrays = [other.removesuffix(".npy") for other in members]
+        more = ", …" if len(arrays) > MAX_NAMES else ""
+        contents = f"has {', '.join(arrays[:MAX_NAMES])}{more}" if arrays else "has no arrays"
+        raise ValueError(f"the archive {contents}; {name} is missing")
+    if member.compress_type not in {ZIP_STORED, ZIP_DEFLATED} or member.flag_bits & 1:
+        raise ValueError(f"{name} is encrypted or has a compression that numpy does not write")
+    return member
 
 
-def _read(file: IO[bytes], size: int, wanted: tuple[int, ...] | None) -> NDArray[Any]:
-    """Read the array in a file of a size in bytes; see :func:`read_array`."""
+def _read(file: IO[bytes], size: int, expected: tuple[int, ...] | None) -> NDArray[Any]:
+    """Read the array in a file of ``size`` bytes (see :func:`read_array`)."""
     import numpy as np
 
-    unknown = "it holds no arrays of numbers as numpy keeps them"
+    # numpy's own reader would allocate whatever a damaged or hostile header declares.
+    invalid_format = "not an array of numbers in numpy's format"
     start = file.read(8)
     if start[:6] != _MAGIC or start[6:7] not in {b"\1", b"\2", b"\3"}:
-        raise ValueError(unknown)
+        raise ValueError(invalid_format)
     width, encoding = {1: (2, "latin-1"), 2: (4, "latin-1"), 3: (4, "utf-8")}[start[6]]
     length = int.from_bytes(file.read(width), "little")
     text = file.read(min(length, MAX_HEADER)).decode(encoding, errors="replace")
@@ -127,54 +128,55 @@ def _read(file: IO[bytes], size: int, wanted: tuple[int, ...] | None) -> NDArray
         shape, dtype = fields["shape"], np.lib.format.descr_to_dtype(fields["descr"])
         fortran = fields["fortran_order"]
     except Exception:  # noqa: BLE001 -- a damaged literal can end in any of them
-        raise ValueError(unknown) from None
+        raise ValueError(invalid_format) from None
     axes = isinstance(shape, tuple) and len(shape) <= MAX_AXES
-    good = axes and all(type(axis) is int and 0 <= axis < 2**63 for axis in shape) and isinstance(fortran, bool)
-    if not good or length > MAX_HEADER or dtype.hasobject or not dtype.itemsize:
-        raise ValueError(unknown)
-    if wanted not in (None, shape):
+    is_valid = axes and all(type(axis) is int and 0 <= axis < 2**63 for axis in shape) and isinstance(fortran, bool)
+    if not is_valid or length > MAX_HEADER or dtype.hasobject or not dtype.itemsize:
+        raise ValueError(invalid_format)
+    if expected not in (None, shape):
         raise ShapeError(shape)
-    stated, follow = prod(shape) * dtype.itemsize, size - len(start) - width - length
-    if stated != follow:
-        raise ValueError(f"by its header, an array has {stated:,} bytes, but {follow:,} follow")
-    data = file.read(stated)
-    file.read(1)  # at the end of a file in an archive, its checksum is compared
+    declared, remaining = prod(shape) * dtype.itemsize, size - len(start) - width - length
+    if declared != remaining:
+        raise ValueError(f"the header declares {declared:,} bytes, but {remaining:,} follow")
+    data = file.read(declared)
+    file.read(1)  # At the end of an archive entry, zipfile compares the checksum.
     return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
 
 
 FORMAT = 1
-"""Part of each key; to be raised when what is made from the same source changes."""
+"""Version of the cache, to be increased when the same source yields other arrays."""
 
 
 def load_or_make(key: tuple[object, ...], shape: tuple[int, ...], make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
-    """Return an array by its key; where it is not in the cache, or damaged there, it is made and put there.
+    """Return a cached array, or make and cache it.
 
-    A file appears under its name only when it is whole, so several processes may make the same array at once. Its
-    checksum is compared whenever it is read. The cache can be removed at any time.
+    Files are renamed to their final name when they are complete, so several processes may make the same array. The
+    checksum is verified on every read. The cache can be deleted at any time.
 
     Args:
-        key: All that the array depends on.
+        key: Everything that determines the array.
     """
     name = hashlib.sha256(repr((FORMAT, *key)).encode()).hexdigest()
     path = cache_folder() / "frames" / name[:2] / f"{name}.npz"
     try:
         return read_arrays(path, ["frames"], shape)[0]
     except (OSError, ValueError):
-        made = make()
-        _write(path, made)
-        return made
+        array = make()
+        _write(path, array)
+        return array
 
 
-def _write(path: Path, made: NDArray[Any]) -> None:
-    """Write an array under its name in one step; where there is no room, it is left out."""
+def _write(path: Path, array: NDArray[Any]) -> None:
+    """Write an array atomically, or print a warning if it cannot be written."""
     import numpy as np
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         packed = io.BytesIO()
-        np.savez_compressed(packed, frames=made)
+        np.savez_compressed(packed, frames=array)
         write_atomically(path, packed.getvalue())
     except OSError as error:
         warnings.warn(
-            f"cannot keep frames in '{cache_folder()}', so they are made anew: {error.strerror}", stacklevel=2
+            f"cannot write frames to the cache '{cache_folder()}', so they are recomputed: {error.strerror}",
+            stacklevel=2,
         )

@@ -1,4 +1,4 @@
-"""Datasets of event recordings: sequences of frames, read when they are needed."""
+"""Base of event datasets: sequences of frames, read on demand."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ if TYPE_CHECKING:
 
 
 READERS = 2
-"""Threads that read ahead: decompression and counting run alongside training."""
+"""Number of prefetching threads. Decompression and counting run in parallel to training."""
 
 
 @dataclass(frozen=True)
 class Recordings:
-    """Samples that lie in files, one recording each.
+    """Samples in files, one recording each.
 
     Attributes:
         steps: Frames per sample, T.
         shape: ``(C, H, W)`` of a frame.
-        augmentation: How training samples are changed; all frames of a sample alike.
-        in_memory: Bytes that all of the recordings may take in memory once they are read; of more, none is kept.
-        sensor: ``(C, H, W)`` of a frame before it is brought to the shape; None: of that shape.
-        resize: How it is: ``bilinear``, ``area`` or ``sum``, see :class:`sewdsl.ir.recipe.Recipe`.
+        augmentation: Augmentation of training samples, the same for all frames of a sample.
+        in_memory: Largest total size of all recordings to cache in memory, in bytes. Larger sets are not cached.
+        sensor: ``(C, H, W)`` of a frame before it is resized, or None for ``shape``.
+        resize: Resize method: ``bilinear``, ``area`` or ``sum``, see :class:`sewdsl.ir.recipe.Recipe`.
     """
 
     recordings: Sequence[Recording]
@@ -51,7 +51,7 @@ class Recordings:
     in_memory: int = IN_MEMORY_BYTES
     sensor: tuple[int, ...] | None = None
     resize: str = "bilinear"
-    _kept: dict[Recording, NDArray[Any]] = field(default_factory=dict, repr=False, compare=False)
+    _cache: dict[Recording, NDArray[Any]] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def y(self) -> Tensor:
@@ -61,7 +61,7 @@ class Recordings:
         return torch.tensor([recording.label for recording in self.recordings], dtype=torch.int64)
 
     def batch(self, indices: Tensor, draw: RandomSource | None = None) -> Samples:
-        """Return sequences ``[T, N, C, H, W]`` of counts, and their classes.
+        """Return sequences of counts ``[T, N, C, H, W]`` and their classes.
 
         Raises:
             DataError: If a recording is damaged, or has another shape.
@@ -69,17 +69,17 @@ class Recordings:
         import numpy as np
         import torch
 
-        drawn = (self._drawn(self.recordings[index], index, draw) for index in indices.tolist())
+        drawn = (self._draw_frames(self.recordings[index], index, draw) for index in indices.tolist())
         x_NT = torch.stack([torch.from_numpy(frames.astype(np.float32)) for frames in drawn])
         x_NT = self.augmentation(x_NT, indices, draw)
         return Samples(x_NT.transpose(0, 1).contiguous(), self.y[indices])
 
     def part(self, indices: Tensor) -> Recordings:
-        """Return a set of some of the recordings, in this order."""
+        """Return a subset of the recordings, in the order of the indices."""
         return replace(self, recordings=[self.recordings[index] for index in indices.tolist()])
 
-    def _drawn(self, recording: Recording, index: int, draw: RandomSource | None) -> NDArray[Any]:
-        """Return the frames of a recording, made anew of changed events if that is asked for."""
+    def _draw_frames(self, recording: Recording, index: int, draw: RandomSource | None) -> NDArray[Any]:
+        """Return the frames of a recording, counted anew if its events are augmented."""
         if draw is None or not self.augmentation.of_tonic:
             return self._frames(recording)
         size = (self.sensor or self.shape)[1:]
@@ -103,27 +103,28 @@ class Recordings:
             resized: Tensor = functional.resize(x, size, antialias=True)
             return resized.numpy()
         resized = torch.nn.functional.adaptive_avg_pool2d(x, (size[0], size[1]))
+        # area averages the counts of the merged pixels, sum adds them up.
         if self.resize == "sum":
             resized = resized * (x.shape[-2] * x.shape[-1] / (size[0] * size[1]))
         return resized.numpy()
 
     def _frames(self, recording: Recording) -> NDArray[Any]:
-        if recording in self._kept:
-            return self._kept[recording]
+        if recording in self._cache:
+            return self._cache[recording]
         frames = self._resized(recording.frames(self.steps, self.sensor or self.shape))
         if len(self.recordings) * frames.nbytes <= self.in_memory:
-            self._kept[recording] = frames
+            self._cache[recording] = frames
         return frames
 
 
 class RecordedDataSet(DataSet):
-    """Sequences of frames, from files in one of several layouts.
+    """Sequences of frames in files, in one of several layouts.
 
     Attributes:
-        layouts: How the files may lie; the first that is complete is taken.
-        folders: Names that the dataset's folder usually has.
-        source: Where to get it, and how large it is.
-        called: Names of the classes, in order; empty: those of their folders, unless these are numbers.
+        layouts: Supported layouts, of which the first complete one is used.
+        folders: Common names of the dataset's folder.
+        source: Download address and size.
+        called: Names of the classes, in order. If empty, the names of their folders, unless these are numbers.
         every_class: Whether each class must have recordings in both parts.
     """
 
@@ -136,30 +137,30 @@ class RecordedDataSet(DataSet):
     every_class: ClassVar[bool] = False
 
     def find(self) -> str:
-        """Check that all of the data is there, without reading it; return how many recordings, and where.
+        """Check that the data is complete, without reading it, and return number and folder of the recordings.
 
         Raises:
-            DataError: If it is not.
+            DataError: If data is missing.
         """
         check_tonic(self.setup.augmentation.of_tonic)
         self._check(self.listing)
         train, test = map(len, self.part(self.listing))
-        return f"{train:,} recordings for training and {test:,} for the test in '{self.listing.place}'"
+        return f"{train:,} recordings for training and {test:,} for testing in '{self.listing.place}'"
 
     def scaling(self) -> str:
-        """Return that nothing is scaled."""
+        """Return the description of unscaled counts."""
         return COUNTS
 
     def load(self) -> Splits:
-        """Return the recordings; none is read before it is needed."""
+        """List the recordings, which are read on demand."""
         self.find()
         parts = self.part(self.listing)
-        self.names = self.called or data_folders.class_names((one.label, one.path) for part in parts for one in part)
+        self.names = self.called or data_folders.class_names((each.label, each.path) for part in parts for each in part)
         train, test = map(self.samples, parts)
         return Splits(train, test)
 
     def samples(self, recordings: Sequence[Recording]) -> Recordings:
-        """Return recordings as samples, as the run asks for them."""
+        """Return recordings as samples, with the options of the run."""
         setup, shape = self.setup, self.setup.shape or self.shape or ()
         return Recordings(
             recordings,
@@ -173,7 +174,7 @@ class RecordedDataSet(DataSet):
 
     @cached_property
     def listing(self) -> Listing:
-        """The recordings, in the first layout that has all of them, or if a subset will do, the one that has most."""
+        """Recordings in the first complete layout or, for a subset, in the layout with most recordings."""
         partial = []
         for folder in data_folders.candidate_folders(self.setup.folder, self.folders):
             for layout in self.layouts:
@@ -188,58 +189,60 @@ class RecordedDataSet(DataSet):
         if partial:
             layout, listing = partial[0]
             parts = zip(("training", "test"), (listing.train, listing.test), layout.counts or (), strict=True)
-            shares = " and ".join(f"{len(there):,} of {all_:,} {part}" for part, there, all_ in parts if there or all_)
-            raise self.incomplete(f"'{listing.place}' holds {shares} recordings", *self._near())
+            shares = " and ".join(
+                f"{len(recordings):,} of {total:,} {part}" for part, recordings, total in parts if recordings or total
+            )
+            raise self.incomplete(f"'{listing.place}' has {shares} recordings", *self._near_misses())
         patterns = [(layout.pattern(self.setup.steps), layout.owner) for layout in self.layouts]
         missing = data_folders.missing_data_message(self.name, self.setup.folder, self.folders, patterns, self.source)
-        raise DataError("\n".join([missing, *self._near()]))
+        raise DataError("\n".join([missing, *self._near_misses()]))
 
     def part(self, listing: Listing) -> tuple[Sequence[Recording], Sequence[Recording]]:
-        """Return recordings for training and for the test: the folder's split, or a fifth of each class held out."""
+        """Return the training and test recordings: the split on disk, or a fixed fraction of each class held out."""
         if listing.test:
             return listing.train, listing.test
         return hold_out(listing.train, (recording.label for recording in listing.train), self.setup.holdout)
 
     def _check(self, listing: Listing) -> None:
         if self.classes is None:
-            parts = {"train": listing.train, "test": listing.test} if listing.test else {"it": listing.train}
-            there = {name: {recording.label for recording in part} for name, part in parts.items()}
-            wrong = data_folders.class_problem(
-                listing.place, there, listing.label, self.setup.classes, subset=self.setup.subset
+            parts = {"train": listing.train, "test": listing.test} if listing.test else {"the folder": listing.train}
+            classes = {name: {recording.label for recording in part} for name, part in parts.items()}
+            problem = data_folders.class_problem(
+                listing.place, classes, listing.label, self.setup.classes, subset=self.setup.subset
             )
-            if wrong:
-                raise DataError(wrong)
+            if problem:
+                raise DataError(problem)
         self.check_classes([*listing.train, *listing.test])
         if not self.part(listing)[0]:
-            raise DataError(f"no recordings for training in '{listing.place}'")
-        for part, recordings in (("training", listing.train), ("the test", listing.test)):
-            lacking = sorted(set(range(self.classes or 0)) - {recording.label for recording in recordings})
-            if lacking and self.every_class and not self.setup.subset:
-                names = data_folders.first_words([self.called[n] if self.called else str(n) for n in lacking])
-                raise self.incomplete(f"'{listing.place}' holds nothing for {part} of class {names}")
+            raise DataError(f"no training recordings in '{listing.place}'")
+        for part, recordings in (("training", listing.train), ("test", listing.test)):
+            missing = sorted(set(range(self.classes or 0)) - {recording.label for recording in recordings})
+            if missing and self.every_class and not self.setup.subset:
+                names = data_folders.first_words([self.called[n] if self.called else str(n) for n in missing])
+                raise self.incomplete(f"'{listing.place}' has no {part} recordings of class {names}")
 
     def check_classes(self, recordings: Sequence[Recording]) -> None:
-        """Check that recordings are of the classes that the dataset has.
+        """Check that all recordings belong to a class of the dataset.
 
         Raises:
-            DataError: If one is not.
+            DataError: If one does not.
         """
         for recording in recordings:
             if self.classes and not 0 <= recording.label < self.classes:
                 last = self.classes - 1
-                raise DataError(f"'{recording.path}' is of class {recording.label}, but the classes are 0 to {last}")
+                raise DataError(f"'{recording.path}' has the class {recording.label}, expected 0 to {last}")
 
     def incomplete(self, reason: str, *hints: str) -> DataError:
-        """Return the error that a part is missing, with what to do, and further lines."""
-        head = f"{self.name} is not all there: {reason}"
-        return DataError("\n".join([head, data_folders.SUBSET_HINT, f"  get it: {self.source}", *hints]))
+        """Return the error for an incomplete dataset, with remedies and further hints."""
+        head = f"dataset {self.name} is incomplete: {reason}"
+        return DataError("\n".join([head, data_folders.SUBSET_HINT, f"  download: {self.source}", *hints]))
 
-    def _near(self) -> list[str]:
+    def _near_misses(self) -> list[str]:
         return near_misses(data_folders.candidate_folders(self.setup.folder, self.folders), self.setup.steps)
 
 
 def load_tonic(kind: str) -> ModuleType:
-    """Return the module ``tonic.transforms``.
+    """Import ``tonic.transforms``.
 
     Raises:
         DataError: If tonic is not installed.
@@ -249,10 +252,10 @@ def load_tonic(kind: str) -> ModuleType:
 
 
 def check_tonic(kind: str) -> None:
-    """Check that tonic is installed, without loading it; for no transform, do nothing.
+    """Check that tonic is installed, without importing it, unless there is no transform.
 
     Raises:
         DataError: If tonic is not installed.
     """
     if kind and importlib.util.find_spec("tonic") is None:
-        raise DataError(f"{kind} is tonic's, which is not installed: pip install 'sewdsl[data]'")
+        raise DataError(f"{kind} requires tonic, which is not installed; run pip install 'sewdsl[data]'")

@@ -1,4 +1,4 @@
-"""The small image sets of torchvision: ``cifar10``, ``cifar100``, ``mnist`` and ``fashion-mnist``."""
+"""Image datasets of torchvision: ``cifar10``, ``cifar100``, ``mnist`` and ``fashion-mnist``."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from sewdsl.train.data.digits import MNIST_DEVIATION, MNIST_MEAN
 
 
 class VisionDataSet(DataSet):
-    """Images that torchvision reads, with its split; the class is called as torchvision's.
+    """Images and split of the torchvision dataset with the name of the class.
 
     Attributes:
-        marker: The folder that torchvision makes.
-        counts: Images for training and for the test.
-        size: What has to be downloaded.
-        mean: Mean of each channel over the training images, on the scale from 0 to 1; so is ``deviation``.
-        named: Whether torchvision knows names of the classes that say more than their numbers.
+        marker: Folder created by torchvision.
+        counts: Number of training and test images.
+        size: Size of the download.
+        mean: Mean per channel of the training images, after scaling to [0, 1].
+        deviation: Standard deviation per channel, on the same scale.
+        named: Whether the classes have names in torchvision that are more than numbers.
     """
 
     shape: ClassVar[tuple[int, int, int]]
@@ -34,30 +35,30 @@ class VisionDataSet(DataSet):
     named: ClassVar[bool] = True
 
     def find(self) -> str:
-        """Return where the folder is.
+        """Return the folder of the data, in quotes.
 
         Raises:
-            DataError: If there is none.
+            DataError: If the folder is missing.
         """
         return f"'{self._root / self.marker}'"
 
     def scaling(self) -> str:
-        """Return the scale: less the mean, over the standard deviation."""
+        """Return the description of the normalisation."""
         return scaling(self.mean, self.deviation)
 
     def load(self) -> Splits:
-        """Return the images, a byte per pixel and channel."""
+        """Load the images, one byte per pixel and channel."""
         return Splits(self._images(train=True), self._images(train=False))
 
     @cached_property
     def _root(self) -> Path:
-        """The folder that holds the marker."""
+        """Parent folder of the marker."""
         folder = self.setup.folder
-        for place in data_folders.candidate_folders(folder, (self.name,)):
-            if (place / self.marker).is_dir():
-                return place
-            if place.name == self.marker:
-                return place.parent
+        for candidate in data_folders.candidate_folders(folder, (self.name,)):
+            if (candidate / self.marker).is_dir():
+                return candidate
+            if candidate.name == self.marker:
+                return candidate.parent
         python = f"torchvision.datasets.{type(self).__name__}('DIR', download=True)"
         patterns = [(f"{self.marker}/{self.files}", "torchvision")]
         source = f'{self.size}: python -c "import torchvision; {python}"'
@@ -67,7 +68,7 @@ class VisionDataSet(DataSet):
         import numpy as np
         import torch
 
-        place = self._root / self.marker
+        folder = self._root / self.marker
         try:
             from torchvision import datasets
 
@@ -76,22 +77,23 @@ class VisionDataSet(DataSet):
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 -- a damaged file can end in any of them
-            complaint = str(error).partition(" You can use download")[0]  # which is torchvision's option, not ours
-            reason = self._file_at_fault() or complaint or "a file has not the size that it states"
-            message = f"'{place}' is damaged, or not all there: {reason}"
+            # Remove the advice to pass download=True: it is an option of torchvision, not of sewdsl.
+            complaint = str(error).partition(" You can use download")[0]
+            reason = self._find_damaged_file() or complaint or "the size of a file differs from its header"
+            message = f"'{folder}' is damaged or incomplete: {reason}"
             raise DataError(message) from None
-        wanted = self.counts[0 if train else 1]
+        full_count = self.counts[0 if train else 1]
         part = "training" if train else "test"
         channels, *size = self.shape
         expected = (len(y), *size, channels) if channels > 1 else (len(y), *size)
         if pixels.shape != expected or not ((y >= 0) & (y < self.classes)).all():
             message = (
-                f"'{place}' is damaged: its {part} images have the shape {pixels.shape}, expected {expected}, and "
+                f"'{folder}' is damaged: its {part} images have the shape {pixels.shape}, expected {expected}, and "
                 f"their classes are {y.min(initial=0)} to {y.max(initial=0)}, expected 0 to {self.classes - 1}"
             )
             raise DataError(message)
-        if len(y) != wanted and not self.setup.subset:
-            message = f"'{place}' holds {len(y):,} of {wanted:,} {part} images; 'subset on' if that will do"
+        if len(y) != full_count and not self.setup.subset:
+            message = f"'{folder}' has {len(y):,} of {full_count:,} {part} images; to accept them, add 'subset on'"
             raise DataError(message)
         self.names = tuple(dataset.classes) if self.named else ()
         x = torch.as_tensor(pixels)
@@ -99,28 +101,29 @@ class VisionDataSet(DataSet):
         labels = torch.as_tensor(y, dtype=torch.int64)
         return Images(x, labels, self.mean, self.deviation, augmentation=self.setup.augmentation)
 
-    def _file_at_fault(self) -> str:
-        """Return the first file that is missing, or not as published; empty where none is known to be."""
+    def _find_damaged_file(self) -> str:
+        """Return a message for the first missing or modified file (empty without one)."""
         from torchvision import datasets
         from torchvision.datasets.utils import check_integrity
 
         kind = getattr(datasets, type(self).__name__)
-        place = self._root / self.marker
-        known = [*getattr(kind, "train_list", []), *getattr(kind, "test_list", [])]  # of CIFAR, with their digests
-        known += [(meta["filename"], meta["md5"]) for meta in [getattr(kind, "meta", None)] if meta]
-        known += [(f"raw/{Path(url).stem}", None) for url, _ in getattr(kind, "resources", [])]  # of MNIST
-        for name, digest in known:
-            if not (place / name).is_file():
+        folder = self._root / self.marker
+        # CIFAR has lists of files with digests, MNIST has resources without digests of the unpacked files.
+        files = [*getattr(kind, "train_list", []), *getattr(kind, "test_list", [])]
+        files += [(meta["filename"], meta["md5"]) for meta in [getattr(kind, "meta", None)] if meta]
+        files += [(f"raw/{Path(url).stem}", None) for url, _ in getattr(kind, "resources", [])]
+        for name, digest in files:
+            if not (folder / name).is_file():
                 return f"'{name}' is missing"
-            if not check_integrity(str(place / name), digest):
-                return f"'{name}' is not the file that was published"
+            if not check_integrity(str(folder / name), digest):
+                return f"'{name}' differs from the published file"
         return ""
 
 
 class CIFAR10(VisionDataSet, name="cifar10"):
-    """CIFAR-10 (Krizhevsky 2009): 50,000 photographs for training and 10,000 for the test.
+    """CIFAR-10 (Krizhevsky 2009): 50,000 photographs for training and 10,000 for testing.
 
-    The usual augmentation is ``shift 4`` and ``flip on``.
+    The common augmentation is ``shift 4`` and ``flip on``.
     """
 
     shape = (3, 32, 32)
@@ -134,7 +137,7 @@ class CIFAR10(VisionDataSet, name="cifar10"):
 
 
 class CIFAR100(CIFAR10, name="cifar100"):
-    """CIFAR-100 (Krizhevsky 2009): the same for 100 classes."""
+    """CIFAR-100 (Krizhevsky 2009): 100 classes, with 50,000 photographs for training and 10,000 for testing."""
 
     classes = 100
     marker = "cifar-100-python"
@@ -144,7 +147,7 @@ class CIFAR100(CIFAR10, name="cifar100"):
 
 
 class MNIST(VisionDataSet, name="mnist"):
-    """MNIST (LeCun et al. 1998): 60,000 digits for training and 10,000 for the test."""
+    """MNIST (LeCun et al. 1998): 60,000 digits for training and 10,000 for testing."""
 
     shape = (1, 28, 28)
     classes = 10
@@ -158,7 +161,7 @@ class MNIST(VisionDataSet, name="mnist"):
 
 
 class FashionMNIST(MNIST, name="fashion-mnist"):
-    """Fashion-MNIST (Xiao et al. 2017): 60,000 pieces of clothing for training and 10,000 for the test."""
+    """Fashion-MNIST (Xiao et al. 2017): 60,000 pieces of clothing for training and 10,000 for testing."""
 
     marker = "FashionMNIST"
     size = "31 MB"

@@ -55,7 +55,7 @@ def test_there_and_back(spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     trees.nmnist(tmp_path / "sets" / "nmnist", {"Train": 5})
     done = run("train", spec, "--data", tmp_path / "sets" / "nmnist", "--out", tmp_path / "run")
     assert done.exit_code == 0, done.output
-    found = f"data: 40 recordings for training and 10 for the test in '{tmp_path / 'sets' / 'nmnist'}'"
+    found = f"data: 40 recordings for training and 10 for testing in '{tmp_path / 'sets' / 'nmnist'}'"
     assert found in done.stderr.splitlines()
     monkeypatch.setenv("SEWDSL_DATA", str(tmp_path / "sets"))
     again = run("eval", tmp_path / "run")
@@ -122,9 +122,9 @@ class TestWhereItLay:
         refused = run("eval", trained)
         assert (refused.exit_code, refused.stderr.splitlines()[0]) == (
             1,
-            "error: nmnist is not there: '/nowhere' is not a folder",
+            "error: dataset nmnist not found: '/nowhere' is not a folder",
         )
-        assert "when the run began" not in refused.stderr
+        assert "the run used" not in refused.stderr
         assert run("eval", trained, "--data", sets.with_name("moved") / "nmnist").exit_code == 0
 
     @pytest.mark.parametrize("arguments", [["eval"], ["train", "--set", "train.epochs=2", "--resume"]])
@@ -134,8 +134,8 @@ class TestWhereItLay:
         refused = run(*arguments, trained)
         assert refused.exit_code == 1
         said = refused.stderr.splitlines()
-        assert said[0] == f"error: nmnist is not there: '{sets}' is not a folder"
-        assert said[-1] == f"  '{sets}' is where it lay when the run began; --data DIR says where it lies now"
+        assert said[0] == f"error: dataset nmnist not found: '{sets}' is not a folder"
+        assert said[-1] == f"  the run used '{sets}'; if the dataset has moved, pass --data DIR"
         assert before == {path: path.read_bytes() for path in before}, "the run has lost nothing"
 
     def test_a_run_that_goes_on_elsewhere_remembers_that(self, trained: Path, sets: Path) -> None:
@@ -164,7 +164,7 @@ class TestWhereItLay:
                 (trained / "local.json").unlink()
             else:
                 (trained / "local.json").write_text(text, "utf-8")
-            assert "error: where does nmnist lie? Say --data DIR" in run("eval", trained).stderr
+            assert "error: no folder for dataset nmnist; pass --data DIR" in run("eval", trained).stderr
         assert run("eval", trained, "--data", sets).exit_code == 0
 
     def test_what_travels_with_a_package_lies_nowhere(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,11 +205,11 @@ def test_what_the_recipe_asks_for(spec: Path, tmp_path: Path) -> None:
         (
             "steps   3\n",
             "steps   3\nencode  direct\n",
-            "the samples of nmnist are sequences, but the network repeats a",
+            "dataset nmnist has sequences, but the network repeats a",
         ),
         ("34x34", "28x28", "a sample of nmnist is 2x34x34, but the network's input is 2x28x28"),
         ("on nmnist", "on cifar10", "a sample of cifar10 is 3x32x32, but"),
-        ("on nmnist", "on image-folder", "the samples of image-folder do not change over time"),
+        ("on nmnist", "on image-folder", "dataset image-folder has static samples"),
     ],
 )
 def test_misfits_are_said_before_data_is_looked_for(old: str, new: str, said: str) -> None:

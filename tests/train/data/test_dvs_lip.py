@@ -60,7 +60,7 @@ def test_dvs_lip(marker: str, suffix: str, write: Callable[..., None], tmp_path:
 
 def test_each_word_is_in_both_parts(tmp_path: Path) -> None:
     words(tmp_path, writers.lip_npy, ".npy", WORDS)
-    assert data(tmp_path, subset=False).find().startswith("100 recordings for training and 100 for the test")
+    assert data(tmp_path, subset=False).find().startswith("100 recordings for training and 100 for testing")
     (tmp_path / "test" / "capital" / "0.npy").unlink()
     with raises(DataError):
         data(tmp_path, subset=False).find()

@@ -79,7 +79,7 @@ def test_es_imagenet(make: Callable[[Path], None], tmp_path: Path) -> None:
 def test_all_files_of_the_tables(tmp_path: Path) -> None:
     published(tmp_path, range(1000))
     whole = data(tmp_path, subset=False)
-    assert whole.find().startswith("1,000 recordings for training and 1,000 for the test")
+    assert whole.find().startswith("1,000 recordings for training and 1,000 for testing")
     table = tmp_path / "trainlabel.txt"
     table.write_text(table.read_text() + "n00000001_2.npz 1 224 200\n")
     with raises(DataError):
@@ -92,7 +92,7 @@ def test_all_files_of_the_tables(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("ILSVRC2012_val_00000001.JPEG\n", r"line 1 is 'ILSVRC2012_val_00000001\.JPEG', expected a file's name"),
+        ("ILSVRC2012_val_00000001.JPEG\n", r"line 1 is 'ILSVRC2012_val_00000001\.JPEG', expected a file name"),
         (None, "No such file or directory|there is no such file"),
     ],
 )
@@ -109,12 +109,12 @@ def test_table_that_cannot_be_read(text: str | None, said: str, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("arrays", "said"),
     [
-        ({"pos": np.zeros((2, 3))}, "it has pos; neg is missing"),
-        ({"pos": np.zeros((2, 4)), "neg": np.zeros((2, 3))}, r"pos has the shape \(2, 4\), expected rows of 3 numbers"),
-        ({"pos": np.zeros((0, 3)), "neg": np.zeros((0, 3))}, "it holds no event"),
+        ({"pos": np.zeros((2, 3))}, "the archive has pos; neg is missing"),
+        ({"pos": np.zeros((2, 4)), "neg": np.zeros((2, 3))}, r"pos has the shape \(2, 4\), expected rows of 3 values"),
+        ({"pos": np.zeros((0, 3)), "neg": np.zeros((0, 3))}, "the file has no events"),
         (
             {"pos": np.full((1, 3), 256), "neg": np.zeros((0, 3))},
-            "has an event at x = 256, outside a sensor of 256x256 pixels",
+            "an event at x = 256 is outside the 256x256 sensor",
         ),
     ],
 )

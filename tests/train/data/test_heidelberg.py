@@ -137,17 +137,20 @@ def change(name: str, value: Any) -> Callable[[Path], None]:
     [
         (lambda path: path.write_bytes(b"garbage"), "file signature not found"),
         (lambda path: path.write_bytes(path.read_bytes()[:-500]), "truncated"),
-        (change("spikes/times", None), "it has no 'spikes/times', a list of numbers for each recording"),
-        (change("spikes/units", np.zeros((60, 3))), "it has no 'spikes/units', a list of numbers for each recording"),
-        (change("labels", np.zeros(7, int)), "its labels are not one whole number for each of its 60 recordings"),
-        (change("labels", np.zeros(60)), "its labels are not one whole number"),
-        (change("labels", None), "its labels are not one whole number"),
+        (change("spikes/times", None), "'spikes/times' is missing or is not a list of numbers per recording"),
+        (
+            change("spikes/units", np.zeros((60, 3))),
+            "'spikes/units' is missing or is not a list of numbers per recording",
+        ),
+        (change("labels", np.zeros(7, int)), "'labels' must have one integer for each of the 60 recordings"),
+        (change("labels", np.zeros(60)), "'labels' must have one integer"),
+        (change("labels", None), "'labels' must have one integer"),
     ],
 )
 def test_damaged(damage: Callable[[Path], None], said: str, tmp_path: Path) -> None:
     files(tmp_path)
     damage(tmp_path / "shd_train.h5")
-    with pytest.raises(DataError, match=rf"shd_train\.h5' is damaged, or not what its place says: .*{said}"):
+    with pytest.raises(DataError, match=rf"cannot read '.*shd_train\.h5': .*{said}"):
         data(tmp_path).find()
 
 
@@ -219,7 +222,7 @@ def test_the_shipped_network_trains(tmp_path: Path) -> None:
     said = [word for setting in settings for word in ("--set", f"train.{setting}")]
     done = run("train", "srnn-shd", "--steps", 4, *said, "--data", tmp_path, "--out", tmp_path / "run")
     assert done.exit_code == 0, done.output
-    assert f"data: 40 recordings for training and 20 for the test in '{tmp_path / 'SHD'}'" in done.stderr
+    assert f"data: 40 recordings for training and 20 for testing in '{tmp_path / 'SHD'}'" in done.stderr
     again = run("eval", tmp_path / "run", "--data", tmp_path)
     assert again.exit_code == 0, again.output
     assert "on all 20 test samples of shd\ntop-5 accuracy" in again.stdout

@@ -51,10 +51,10 @@ def test_cut_mnist(tmp_path: Path) -> None:
     mnist(tmp_path)
     path = tmp_path / "MNIST" / "raw" / "train-images-idx3-ubyte"
     path.write_bytes(path.read_bytes()[:-5])
-    with pytest.raises(DataError, match="is damaged, or not all there: shape"):
+    with pytest.raises(DataError, match="is damaged or incomplete: shape"):
         datasets()["mnist"](DataOptions(tmp_path, subset=True)).load()
     path.unlink()
-    said = r"MNIST' is damaged, or not all there: 'raw/train-images-idx3-ubyte' is missing$"
+    said = r"MNIST' is damaged or incomplete: 'raw/train-images-idx3-ubyte' is missing$"
     with pytest.raises(DataError, match=said):
         datasets()["mnist"](DataOptions(tmp_path, subset=True)).load()
 
@@ -63,7 +63,7 @@ def test_cut_mnist(tmp_path: Path) -> None:
 def test_missing(name: str, tmp_path: Path) -> None:
     with raises(DataError):
         datasets()[name](DataOptions(tmp_path)).find()
-    with pytest.raises(DataError, match=rf"^where does {name} lie\?"):
+    with pytest.raises(DataError, match=rf"^no folder for dataset {name};"):
         datasets()[name]().find()
 
 
@@ -81,7 +81,7 @@ def cifar10(root: Path) -> Any:
 
 def test_cifar10(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pixels = cifar10(tmp_path)
-    said = r"cifar-10-batches-py' is damaged, or not all there: 'data_batch_1' is not the file that was published$"
+    said = r"cifar-10-batches-py' is damaged or incomplete: 'data_batch_1' differs from the published file$"
     with pytest.raises(DataError, match=said):
         datasets()["cifar10"](DataOptions(tmp_path)).load()
     monkeypatch.setattr(torchvision.CIFAR10, "_check_integrity", lambda _: True)
@@ -113,7 +113,7 @@ class TestImageFolder:
 
     def test_middle_and_labels(self, tmp_path: Path) -> None:
         photographs(tmp_path)
-        assert self.data(tmp_path).find() == f"10 images for training and 4 for the test in '{tmp_path}'"
+        assert self.data(tmp_path).find() == f"10 images for training and 4 for testing in '{tmp_path}'"
         data = self.data(tmp_path)
         train, test = data.load()
         assert (train.y.tolist(), test.y.tolist()) == ([0] * 5 + [1] * 5, [0, 0, 1, 1])
@@ -142,7 +142,7 @@ class TestImageFolder:
         setup = DataOptions(tmp_path, shape=(3, 24, 24), classes=2, crop=crop, statistics=((0.0,), (1.0,)))
         data = datasets()["image-folder"](setup)
         train, test = data.load()
-        assert data.scaling() == "pixels from 0 to 1, less 0, over 1"
+        assert data.scaling() == "pixels from 0 to 1, minus 0, divided by 1"
         x = train.batch(torch.arange(5), RandomSource(0, 0)).x
         assert torch.equal(x, train.batch(torch.arange(5)).x)
         row = test.batch(torch.arange(1)).x[0, 0, 12]
@@ -170,7 +170,7 @@ class TestImageFolder:
         shutil.rmtree(tmp_path / "train")
         shutil.rmtree(tmp_path / "val")
         data = self.data(tmp_path)
-        assert data.find() == f"8 images for training and 2 for the test in '{tmp_path}'"
+        assert data.find() == f"8 images for training and 2 for testing in '{tmp_path}'"
         train, test = data.load()
         assert (train.y.tolist(), test.y.tolist()) == ([0] * 4 + [1] * 4, [0, 1])
         more = datasets()["image-folder"](DataOptions(tmp_path, shape=(3, 24, 24), classes=2, holdout=0.4)).load()
@@ -196,13 +196,13 @@ class TestImageFolder:
     def test_damaged(self, tmp_path: Path) -> None:
         photographs(tmp_path)
         (tmp_path / "val" / "n01440764" / "1.JPEG").write_bytes(b"no image")
-        with pytest.raises(DataError, match=r"1\.JPEG' is damaged, or no image"):
+        with pytest.raises(DataError, match=r"cannot read the image '.*1\.JPEG'"):
             self.data(tmp_path).load().test.batch(torch.arange(4))
 
     def test_far_too_large(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         photographs(tmp_path)
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-        with pytest.raises(DataError, match=r"0\.png' is damaged, or no image: Image size .* exceeds limit"):
+        with pytest.raises(DataError, match=r"cannot read the image '.*0\.png': Image size .* exceeds limit"):
             self.data(tmp_path).load().test.batch(torch.arange(4))
 
     def test_misfits(self, tmp_path: Path) -> None:

@@ -76,9 +76,9 @@ def test_what_is_nearly_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         data("dvs128-gesture", tmp_path, 16).find()
     assert str(caught.value).splitlines()[-3:] == [
-        f"  there: '{tmp_path}/DvsGesture.tar.gz', which has to be unpacked",
-        f"  there: '{tmp_path}/events_np' with a folder 'train', but none 'test'",
-        f"  there: frames for T = 20 in '{tmp_path}/frames_number_20_split_by_number', but the network has steps 16",
+        f"  found: '{tmp_path}/DvsGesture.tar.gz', which is still packed; unpack it",
+        f"  found: '{tmp_path}/events_np' with a folder 'train', but no folder 'test'",
+        f"  found: frames for T = 20 in '{tmp_path}/frames_number_20_split_by_number', but the network has steps 16",
     ]
     trees.gesture_events_np(tmp_path)
     shutil.rmtree(tmp_path / "events_np" / "test")
@@ -97,8 +97,8 @@ def test_no_advice_to_load_unsafely(kind: type[EventFile | FrameFile], suffix: s
         np.savez(objects, t=content, x=content, y=content, p=content, frames=content)
     else:
         np.save(objects, content)
-    no_arrays = "it holds no arrays of numbers as numpy keeps them"
-    no_archive = "it is no archive of arrays, or has been cut" if suffix == ".npz" else no_arrays
+    no_arrays = "not an array of numbers in numpy's format"
+    no_archive = "not a zip archive of arrays, or a truncated one" if suffix == ".npz" else no_arrays
     for path, said in ((garbage, no_archive), (objects, no_arrays)):
         with pytest.raises(DataError, match=rf"says: {said}$"):
             kind(0, path).frames(4, (2, 8, 8))

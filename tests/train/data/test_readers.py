@@ -144,7 +144,7 @@ class TestAedat4:
     def test_without_lz4(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "lz4.frame", None)
         writers.aedat4(tmp_path / "a.aedat4", some_events(50, 128), lz4=True)
-        said = r"a\.aedat4' is read by lz4, which is not installed: pip install 'sewdsl\[data\]'"
+        said = r"a\.aedat4': lz4 is not installed; run pip install 'sewdsl\[data\]'"
         with pytest.raises(DataError, match=said):
             EventFile(0, tmp_path / "a.aedat4").frames(4, (2, 128, 128))
 
@@ -161,13 +161,13 @@ class TestAedat4:
     @pytest.mark.parametrize(
         ("change", "said"),
         [
-            (lambda data: b"#!AER-DAT4.1" + data[12:], "it is no AEDAT 4"),
-            (lambda data: data[:-1], "it ends within a packet"),
-            (lambda data: data + b"\0", "it ends within the head of a packet"),
-            (lambda data: data[:40], "it ends within a table"),
-            (lambda data: data[:46] + b"\3" + data[47:], "it is compressed in the way Zstandard, expected LZ4 or none"),
-            (lambda data: data[:54] + b"\xff\xff" + bytes(6) + data[62:], "it has been cut: .* is at 65,535"),
-            (lambda data: data[:-259] + b"\1" + data[-258:], "a packet says that it has 272 events"),
+            (lambda data: b"#!AER-DAT4.1" + data[12:], "not an AEDAT 4 file"),
+            (lambda data: data[:-1], "the file ends within a packet"),
+            (lambda data: data + b"\0", "the file ends within the header of a packet"),
+            (lambda data: data[:40], "the file ends within a table"),
+            (lambda data: data[:46] + b"\3" + data[47:], "compression is Zstandard, expected LZ4 or none"),
+            (lambda data: data[:54] + b"\xff\xff" + bytes(6) + data[62:], "the file is truncated: .* is at 65,535"),
+            (lambda data: data[:-259] + b"\1" + data[-258:], "a packet declares 272 events"),
         ],
     )
     def test_damaged(self, change: Callable[[bytes], bytes], said: str, tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ class Reads:
         def note(samples: Recordings, *arguments: object) -> Samples:
             found = batch(samples, *arguments)  # type: ignore[arg-type]
             self.threads.add(threading.current_thread().name.rpartition("_")[0])
-            self.kept.add((samples.in_memory, len(samples._kept) and len(samples.recordings)))
+            self.kept.add((samples.in_memory, len(samples._cache) and len(samples.recordings)))
             return found
 
         patch.setattr(Recordings, "batch", note)
@@ -188,4 +188,4 @@ def test_what_stays_in_memory_is_counted_as_it_is(tmp_path: Path) -> None:
         train = data.load().train
         assert isinstance(train, Recordings)
         list(Batches(train, 1))
-        assert len(train._kept) == kept
+        assert len(train._cache) == kept

@@ -107,7 +107,7 @@ def test_pixels_go_through_torchvision() -> None:
     augmentation, draw = Augmentation(transforms=(RandAugment(ops=1, strength=9),)), RandomSource(0, 0)
     changed = images(augmentation).batch(torch.arange(4), draw).x
     for index, image in enumerate(images(Augmentation()).pixels[:4]):
-        torch.manual_seed(draw.number(index, 1))
+        torch.manual_seed(draw.derive_seed(index, 1))
         assert torch.equal(changed[index], v2.RandAugment(1, 9)(image) / 255)
 
 

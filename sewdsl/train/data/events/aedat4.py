@@ -1,6 +1,6 @@
-"""AEDAT 4: packets that are flatbuffers, compressed with LZ4 or not at all.
+"""Reader of AEDAT 4: packets of flatbuffers, uncompressed or compressed with LZ4.
 
-The decoder of the package ``aedat`` ends the whole process at some damaged files, so its layout is read here.
+The decoder of the package ``aedat`` crashes the process on some damaged files, so this module reads the format itself.
 """
 
 from __future__ import annotations
@@ -20,40 +20,40 @@ if TYPE_CHECKING:
 
 VERSION = b"#!AER-DAT4.0\r\n"
 LZ4 = (1, 2)
-"""Fast and high compression; both are unpacked alike."""
+"""LZ4 with fast and high compression, which decompress alike."""
 COMPRESSIONS = ("none", "LZ4", "LZ4", "Zstandard", "Zstandard")
 PACKET = struct.Struct("<ii")
-"""Number of the stream, and bytes that follow."""
+"""Header of a packet: stream number, and size in bytes."""
 EVENTS = b"EVTS"
 EVENT = [("t", "<i8"), ("x", "<i2"), ("y", "<i2"), ("p", "?"), ("", "V3")]
-"""Time in µs, column, row, whether it became brighter, and room."""
+"""Time in µs, column, row, polarity (True: brighter), and padding."""
 
 
 def read_aedat4(path: Path) -> Events:
-    """Read the events of a file: those of the stream with the lowest number, as in tonic; no other stream is read.
+    """Read the events of the stream with the lowest number, as tonic does, and ignore other streams.
 
     Raises:
-        DataError: If lz4 is needed, and not installed.
-        ValueError: If it is no AEDAT 4, is packed in another way, or ends within a packet.
-        OSError: If it cannot be read.
+        DataError: If lz4 is required but not installed.
+        ValueError: If the file is not AEDAT 4, has another compression, or is truncated.
+        OSError: If the file cannot be read.
     """
     import numpy as np
 
     with open_file(path) as file:
         data = file.read()
     if not data.startswith(VERSION):
-        raise ValueError("it is no AEDAT 4")
+        raise ValueError("not an AEDAT 4 file")
     start = len(VERSION)
     header = _sized(data[start:])
     start += len(header)
-    packed, end = _number("<i", header, 0, 0), _number("<q", header, 1, -1)
-    if packed not in (0, *LZ4):
-        name = COMPRESSIONS[packed] if 0 <= packed < len(COMPRESSIONS) else f"number {packed}"
-        raise ValueError(f"it is compressed in the way {name}, expected LZ4 or none")
+    compression, end = _read_number("<i", header, 0, 0), _read_number("<q", header, 1, -1)
+    if compression not in (0, *LZ4):
+        name = COMPRESSIONS[compression] if 0 <= compression < len(COMPRESSIONS) else f"number {compression}"
+        raise ValueError(f"compression is {name}, expected LZ4 or none")
     if end > len(data):
-        raise ValueError(f"it has been cut: {len(data):,} bytes are there, and its table of packets is at {end:,}")
+        raise ValueError(f"the file is truncated: it has {len(data):,} bytes, but its table of packets is at {end:,}")
     streams: dict[int, list[NDArray[Any]]] = {}
-    for stream, content in _packets(path, data[: end if end > 0 else len(data)], start, unpack=packed in LZ4):
+    for stream, content in _packets(path, data[: end if end > 0 else len(data)], start, unpack=compression in LZ4):
         if content[8:12] == EVENTS:
             streams.setdefault(stream, []).append(_events(content))
     events = np.concatenate([np.zeros(0, EVENT), *(streams[min(streams)] if streams else [])])
@@ -61,78 +61,79 @@ def read_aedat4(path: Path) -> Events:
 
 
 def _packets(path: Path, data: bytes, start: int, *, unpack: bool) -> Iterator[tuple[int, bytes]]:
-    """Yield the streams' numbers and what is in the packets, unpacked; all of them together within a bound."""
-    left = max(MAX_UNPACKED, MAX_RATIO * len(data))
+    """Yield the stream number and the unpacked content of each packet, up to a total size limit."""
+    # A small file must not unpack to more than memory can hold.
+    remaining = max(MAX_UNPACKED, MAX_RATIO * len(data))
     while start < len(data):
         if start + PACKET.size > len(data):
-            raise ValueError("it ends within the head of a packet")
+            raise ValueError("the file ends within the header of a packet")
         stream, size = PACKET.unpack_from(data, start)
         start += PACKET.size
         if size < 0 or start + size > len(data):
-            raise ValueError("it ends within a packet")
+            raise ValueError("the file ends within a packet")
         content = data[start : start + size]
-        content = _unpack(path, content, left) if unpack else content
-        left -= len(content)
+        content = _unpack(path, content, remaining) if unpack else content
+        remaining -= len(content)
         yield stream, _sized(content)
         start += size
 
 
-def _unpack(path: Path, packed: bytes, most: int) -> bytes:
+def _unpack(path: Path, compressed: bytes, max_bytes: int) -> bytes:
     try:
         from lz4.frame import LZ4FrameDecompressor
     except ImportError:
         raise MissingReader(path, "lz4") from None
-    unpacker = LZ4FrameDecompressor()
+    decompressor = LZ4FrameDecompressor()
     try:
-        content = unpacker.decompress(packed, max_length=most)
+        content = decompressor.decompress(compressed, max_length=max_bytes)
     except (RuntimeError, MemoryError) as error:
-        raise ValueError(f"a packet cannot be unpacked: {error}") from None
-    if not unpacker.eof:
-        raise ValueError("a packet ends too early, or unpacks to more than its size accounts for")
+        raise ValueError(f"cannot decompress a packet: {error}") from None
+    if not decompressor.eof:
+        raise ValueError("a packet is truncated, or unpacks to too many bytes")
     return bytes(content)
 
 
 def _events(content: bytes) -> NDArray[Any]:
-    """Return the vector of events, the first field of its table."""
+    """Return the event vector, the first field of the packet's table."""
     import numpy as np
 
-    field = _field(content, 0)
+    field = _find_field(content, 0)
     if field is None:
         return np.zeros(0, EVENT)
-    at = field + _integer("<I", content, field)
-    count = _integer("<I", content, at)
-    if at + 4 + count * np.dtype(EVENT).itemsize > len(content):
-        raise ValueError(f"a packet says that it has {count:,} events, and is too short for them")
-    return np.frombuffer(content, EVENT, count, at + 4)
+    vector = field + _integer("<I", content, field)
+    count = _integer("<I", content, vector)
+    if vector + 4 + count * np.dtype(EVENT).itemsize > len(content):
+        raise ValueError(f"a packet declares {count:,} events, but is too short for them")
+    return np.frombuffer(content, EVENT, count, vector + 4)
 
 
 def _sized(data: bytes) -> bytes:
-    """Return a flatbuffer, whose size comes first."""
+    """Return the leading flatbuffer of some data, including its size prefix."""
     size = _integer("<I", data, 0)
     if size + 4 > len(data):
-        raise ValueError("it ends within a table")
+        raise ValueError("the file ends within a table")
     return data[: size + 4]
 
 
-def _number(kind: str, table: bytes, number: int, default: int) -> int:
-    field = _field(table, number)
+def _read_number(kind: str, table: bytes, index: int, default: int) -> int:
+    field = _find_field(table, index)
     return default if field is None else _integer(kind, table, field)
 
 
-def _field(data: bytes, number: int) -> int | None:
-    """Return where a field of a flatbuffer's first table is; None where it is left out, and so has its default."""
+def _find_field(data: bytes, index: int) -> int | None:
+    """Return the offset of a field of a flatbuffer's first table, or None if the field is omitted."""
     table = 4 + _integer("<I", data, 4)
     offsets = table - _integer("<i", data, table)
-    place = 4 + 2 * number
-    if place + 2 > _integer("<H", data, offsets):
+    entry = 4 + 2 * index
+    if entry + 2 > _integer("<H", data, offsets):
         return None
-    offset = _integer("<H", data, offsets + place)
+    offset = _integer("<H", data, offsets + entry)
     return table + offset if offset else None
 
 
-def _integer(kind: str, data: bytes, at: int) -> int:
-    """Return a number at a place, which a damaged table may say anything of."""
-    if at < 0 or at + struct.calcsize(kind) > len(data):
-        raise ValueError("a table points outside of itself")
-    value: int = struct.unpack_from(kind, data, at)[0]
+def _integer(kind: str, data: bytes, offset: int) -> int:
+    # The offsets come from the file, and a damaged table can hold any value.
+    if offset < 0 or offset + struct.calcsize(kind) > len(data):
+        raise ValueError("an offset in a table is outside the table")
+    value: int = struct.unpack_from(kind, data, offset)[0]
     return value

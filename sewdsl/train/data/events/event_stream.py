@@ -1,4 +1,4 @@
-"""The events of one recording, and frames made of them."""
+"""Events of a recording, and their accumulation in frames."""
 
 from __future__ import annotations
 
@@ -10,41 +10,42 @@ if TYPE_CHECKING:
 
 
 SHOWN = 4
-"""Polarities that a message lists."""
+"""Maximum number of polarities listed in a message."""
 
 
-def _whole(name: str, values: NDArray[Any]) -> NDArray[np.int64]:
-    """Return whole numbers, which numpy makes of nan and infinity too. Fractions of times are cut."""
+def _to_integers(name: str, values: NDArray[Any]) -> NDArray[np.int64]:
+    """Convert an array to integers, rejecting other values. Fractional times are truncated."""
     import numpy as np
 
     kind = values.dtype.kind
+    # numpy casts NaN and infinity to integers without an error: check the range first.
     if kind not in "biuf" or (kind in "uf" and not (np.abs(values) < 2.0**63).all()):
-        raise ValueError(f"{name} holds what is no whole number")
-    whole = values.astype(np.int64)
-    if kind == "f" and name != "t" and (whole != values).any():
-        raise ValueError(f"{name} holds {values[whole != values][0]}, which is no whole number")
-    return whole
+        raise ValueError(f"{name} contains values that are not integers")
+    integers = values.astype(np.int64)
+    if kind == "f" and name != "t" and (integers != values).any():
+        raise ValueError(f"{name} contains {values[integers != values][0]}, expected integers")
+    return integers
 
 
 def _bits(p: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return polarities as 0 and 1, of -1 and 1 too."""
+    """Convert polarities in {0, 1} or {-1, 1} to {0, 1}."""
     import numpy as np
 
     if p.size and not (((p == 0) | (p == 1)).all() or (np.abs(p) == 1).all()):
-        values = np.unique(p)
-        more = ", …" if len(values) > SHOWN else ""
-        raise ValueError(f"p holds {', '.join(map(str, values[:SHOWN]))}{more}, expected 0 and 1, or -1 and 1")
+        polarities = np.unique(p)
+        more = ", …" if len(polarities) > SHOWN else ""
+        raise ValueError(f"p contains {', '.join(map(str, polarities[:SHOWN]))}{more}, expected 0 and 1, or -1 and 1")
     return (p > 0).astype(np.int64)
 
 
 class Events(NamedTuple):
-    """Changes of brightness, in the order of their recording; each array is ``[N]``.
+    """Events of a recording, in the order of recording, as arrays of the shape ``[N]``.
 
     Attributes:
-        t: Time, in µs unless the source says otherwise; frames depend on the order alone.
+        t: Time, usually in µs. Frames depend only on the order.
         x: Column, from 0 at the left.
         y: Row, from 0 at the top.
-        p: 1 where it became brighter, 0 where darker.
+        p: Polarity: 1 for brighter, 0 for darker.
     """
 
     t: NDArray[np.int64]
@@ -54,49 +55,50 @@ class Events(NamedTuple):
 
     @classmethod
     def of(cls, t: Any, x: Any, y: Any, p: Any) -> Self:
-        """Make events of arrays of any dtype and byte order; polarities are 0 and 1, or -1 and 1.
+        """Create events from arrays of any dtype and byte order, with polarities 0 and 1, or -1 and 1.
 
         Raises:
-            ValueError: If they are not one list of events, or hold what is no number, coordinate or polarity.
+            ValueError: If the arrays differ in shape, or contain an invalid time, coordinate or polarity.
         """
         import numpy as np
 
-        arrays = [_whole(name, np.asarray(values)) for name, values in zip("txyp", (t, x, y, p), strict=True)]
+        arrays = [_to_integers(name, np.asarray(values)) for name, values in zip("txyp", (t, x, y, p), strict=True)]
         shapes = {array.shape for array in arrays}
         if len(shapes) > 1 or arrays[0].ndim != 1:
-            raise ValueError(f"t, x, y and p have the shapes {', '.join(str(array.shape) for array in arrays)}")
+            shape_texts = ", ".join(str(array.shape) for array in arrays)
+            raise ValueError(f"t, x, y and p have the shapes {shape_texts}, expected one shape [N]")
         return cls(arrays[0], arrays[1], arrays[2], _bits(arrays[3]))
 
     def between(self, start: int, end: int) -> Events:
-        """Return those with start <= t < end."""
+        """Return the events with start <= t < end."""
         inside = (self.t >= start) & (self.t < end)
         return Events(self.t[inside], self.x[inside], self.y[inside], self.p[inside])
 
 
-COUNTS = "counts of events, darker first, as they are"
-"""What frames hold, in words."""
+COUNTS = "counts of events, darker first, not scaled"
+"""Description of the values in frames of events."""
 
 
 class OutsideSensor(ValueError):
-    """An event that a sensor of this size cannot have."""
+    """Event outside the sensor."""
 
 
 def frames(events: Events, steps: int, size: tuple[int, int]) -> NDArray[Any]:
-    """Count the events of each pixel and polarity in each of T slices with the same number of events.
+    """Count the events of each pixel and polarity in T slices with equal numbers of events.
 
-    Event i of N goes to frame min(i // (N // T), T - 1), so the last frame takes what N // T does not divide. With
-    N < T all events go to the last frame. SpikingJelly does the same, and so did the paper (Fang et al. 2021b).
+    Event i of N belongs to frame min(i // (N // T), T - 1), so the last frame also contains the remainder of N / T. If
+    N < T, all events belong to the last frame. This is the method of SpikingJelly and of Fang et al. 2021b.
 
     Args:
-        steps: The number of frames T.
+        steps: Number of frames T.
         size: Height and width of the sensor.
 
     Returns:
-        ``[T, 2, H, W]`` in the smallest unsigned format that holds the counts; the first channel counts where it became
-        darker, the second where brighter.
+        ``[T, 2, H, W]`` in the smallest unsigned dtype that fits the counts. The first channel counts darker events,
+        the second one brighter events.
 
     Raises:
-        OutsideSensor: If an event lies outside the sensor.
+        OutsideSensor: If an event is outside the sensor.
     """
     import numpy as np
 
@@ -104,7 +106,7 @@ def frames(events: Events, steps: int, size: tuple[int, int]) -> NDArray[Any]:
     for name, values, length in (("x", events.x, W), ("y", events.y, H)):
         outside = (values < 0) | (values >= length)
         if outside.any():
-            raise OutsideSensor(f"an event at {name} = {values[outside][0]}, outside a sensor of {H}x{W} pixels")
+            raise OutsideSensor(f"an event at {name} = {values[outside][0]} is outside the {H}x{W} sensor")
     index = _slices(len(events.t), steps)
     cells = ((index * 2 + events.p) * H + events.y) * W + events.x
     counts = np.bincount(cells, minlength=steps * 2 * H * W).reshape(steps, 2, H, W)
@@ -112,7 +114,7 @@ def frames(events: Events, steps: int, size: tuple[int, int]) -> NDArray[Any]:
 
 
 def _slices(length: int, steps: int) -> NDArray[np.int64]:
-    """Return the frame of each event."""
+    """Return the frame index of each event."""
     import numpy as np
 
     if length < steps:

@@ -1,4 +1,4 @@
-"""Recordings of one class each: files of events, parts of them, and files of frames that somebody made before."""
+"""Recordings with one class each: event files, parts of event files, and frame files."""
 
 from __future__ import annotations
 
@@ -23,42 +23,46 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Recording(ABC):
-    """One sample on disk."""
+    """Sample in a file."""
 
     label: int
     path: Path
 
     @abstractmethod
     def frames(self, steps: int, shape: Shape) -> Frames:
-        """Return the sample as T frames of the shape ``(C, H, W)``, ``[T, C, H, W]``.
+        """Return the frames ``[T, C, H, W]`` of the sample.
+
+        Args:
+            steps: Number of frames T.
+            shape: ``(C, H, W)``.
 
         Raises:
-            DataError: If it is damaged, or has another shape.
+            DataError: If the file is damaged, or has another shape.
         """
 
     def events(self) -> Events:
-        """Return the events that the frames are made of.
+        """Return the events of the sample.
 
         Raises:
-            DataError: If there are only frames.
+            DataError: If the file contains only frames.
         """
-        raise DataError(f"'{self.path}' holds frames, and what changes events needs these: leave it out of 'augment'")
+        raise DataError(f"'{self.path}' contains frames, not events; remove transforms of events from 'augment'")
 
 
 @dataclass(frozen=True)
 class EventFile(Recording):
-    """A file of events, or what happened in it from ``start`` to ``end``.
+    """Event file, or its part between ``start`` and ``end``.
 
     Attributes:
-        start: Time of the first event, in the file's own unit.
-        end: Time after the last event; None: all of the file.
+        start: Time of the first event, in the unit of the file.
+        end: Time after the last event, or None for the end of the file.
     """
 
     start: int = 0
     end: int | None = None
 
     def frames(self, steps: int, shape: Shape) -> Frames:
-        """Return frames with the same number of events each, see :func:`event_stream.frames`."""
+        """Return frames with equal numbers of events, see :func:`event_stream.frames`."""
         try:
             stat = self.path.stat()
             source: tuple[Hashable, ...] = (str(self.path.resolve()), stat.st_size, stat.st_mtime_ns)
@@ -66,46 +70,47 @@ class EventFile(Recording):
             return load_or_make(key, (steps, *shape), lambda: self._make(steps, shape))
         except OutsideSensor as error:
             raise DataMismatch(
-                f"'{self.path}' has {error}: the network's input is not the size of the sensor, or the file is damaged"
+                f"'{self.path}': {error}; set 'input' to the size of the sensor, unless the file is damaged"
             ) from None
         except (OSError, ValueError) as error:
             raise DataError(damaged(self.path, error)) from None
 
     def events(self) -> Events:
-        """Read the events of the sample; errors are those of :func:`read_events`."""
+        """Read the events of the sample (raises as :func:`read_events` does)."""
         events = read_events(self.path)
         return events if self.end is None else events.between(self.start, self.end)
 
     def _make(self, steps: int, shape: Shape) -> Frames:
         events = self.events()
         if not len(events.t):
-            raise ValueError("it ends before the trial" if self.end else "it holds no event")
+            raise ValueError("the file ends before the trial" if self.end else "the file has no events")
         return event_stream.frames(events, steps, (shape[1], shape[2]))
 
 
 @dataclass(frozen=True)
 class FrameFile(Recording):
-    """Ready frames: an ``.npz`` with ``frames``, or an ``.npy``."""
+    """File with frames: ``.npz`` with an array ``frames``, or ``.npy``."""
 
     def frames(self, steps: int, shape: Shape) -> Frames:
-        """Return the frames, counts or real numbers, as they are."""
+        """Return the frames, counts or real values, not scaled."""
         import numpy as np
 
-        wanted = (steps, *shape)
+        expected = (steps, *shape)
         try:
             if self.path.suffix.lower() == ".npz":
-                (frames,) = read_arrays(self.path, ["frames"], wanted)
+                (frames,) = read_arrays(self.path, ["frames"], expected)
             else:
-                frames = read_array(self.path, wanted)
+                frames = read_array(self.path, expected)
         except ShapeError as error:
             raise DataMismatch(
-                f"'{self.path}' has frames of the shape {error.shape}, but the network's input is {wanted}, time-steps "
+                f"'{self.path}' has frames of the shape {error.shape}, but the network expects {expected}, time-steps "
                 "first"
             ) from None
         except (OSError, ValueError) as error:
             raise DataError(damaged(self.path, error)) from None
         if frames.dtype.kind not in "biuf" or not (np.abs(frames.astype(np.float64)) <= np.finfo(np.float32).max).all():
-            raise DataError(f"'{self.path}' has frames that hold what is no number")
+            raise DataError(f"'{self.path}' contains values that are not numbers in the range of float32")
+        # Counts in small integers take less memory in the cache.
         counts = (
             np.issubdtype(frames.dtype, np.floating) and frames.min() >= 0 and bool((frames == np.rint(frames)).all())
         )
@@ -114,6 +119,6 @@ class FrameFile(Recording):
 
 
 def damaged(path: Path, error: Exception) -> str:
-    """Return the message about a file that cannot be read."""
+    """Return the error message for an unreadable file."""
     reason = (isinstance(error, OSError) and error.strerror) or str(error)
-    return f"'{path}' is damaged, or not what its place says: {reason or type(error).__name__}"
+    return f"cannot read '{path}': {reason or type(error).__name__}"
