@@ -1,1 +1,1 @@
-"""What changes weights: the training loop, checkpoints, resuming."""
+"""Training loop, checkpoints and resuming."""

@@ -1,4 +1,4 @@
-"""Callbacks of a run: those that show its progress, the one that tells a study of it, and those of plugin files."""
+"""Callbacks of a run: progress display, notification of a study, and callbacks of plugin files."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from sewdsl.train.store.run_folder import RunError, RunPruned
 from sewdsl.train.watch import DeadLayers
 
 REFRESHES = 4
-"""Of the bar, a second."""
+"""Refreshes of the progress bar per second."""
 SHORTEST, LONGEST = 8, 40
-"""Characters of the bar."""
+"""Minimum and maximum width of the bar, in characters."""
 GAP = 1
-"""Characters between the parts of its line."""
+"""Width of the gaps between the parts of the line, in characters."""
 
 
 class ProgressLine(NamedTuple):
-    """What the line of a bar shows: a name, how many batches of how many, and figures, the most important first."""
+    """Contents of a progress line, with the most important metric first in ``figures``."""
 
     name: str
     done: int
@@ -40,21 +40,21 @@ class ProgressLine(NamedTuple):
 
 
 class EpochLines(Callback):
-    """One line for each epoch: loss, accuracy on the training and the test samples, seconds."""
+    """Line per epoch: loss, accuracy on the training and the evaluation samples, duration."""
 
     def __init__(self) -> None:
         self._start = 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock, also in the middle of an epoch."""
+        """Start the clock, also when a run is resumed within an epoch."""
         self._start = perf_counter()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock again."""
+        """Restart the clock."""
         self._start = perf_counter()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Print the line, above the bar if there is one."""
+        """Print the line, above the progress bar if there is one."""
         module = cast("Classifier", pl_module)
         train, test, epochs = module.train_tally, module.test_tally, str(trainer.max_epochs)
         console = rich.get_console()
@@ -63,22 +63,23 @@ class EpochLines(Callback):
             f"accuracy {train.accuracy:7.2%}   {module.judge} {test.accuracy:7.2%}   "
             f"{perf_counter() - self._start:5.1f} s"
         )
+        # A narrow terminal would break the aligned line.
         console.print(line if len(line) <= console.width else re.sub(" +", " ", line), highlight=False)
 
 
 class KernelLine(Callback):
-    """A line that says that kernels are being compiled, where there is no bar to show it."""
+    """Line that announces the compilation of kernels, for output without a progress bar."""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start to print."""
+        """Register for notifications of the kernel compiler."""
         compile_ahead.set_listener(self.show_kernels)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop printing."""
+        """Unregister."""
         compile_ahead.set_listener(None)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Stop printing."""
+        """Unregister."""
         compile_ahead.set_listener(None)
 
     def show_kernels(self, done: int, total: int) -> None:
@@ -88,10 +89,10 @@ class KernelLine(Callback):
 
 
 class Bar(Callback):
-    """A line at the end of the terminal that shows how far the epoch is; it fits any width, and leaves nothing there.
+    """Progress bar of an epoch in the last line of the terminal, adapted to its width and removed at the end.
 
-    It is on rich's own console: what else is printed there goes above it. Its times begin after the first batch of an
-    epoch, which compiles kernels in a new installation.
+    The bar uses rich's global console, so that other output appears above it. The clock starts after the first batch
+    of an epoch, because that batch compiles kernels in a new installation.
     """
 
     def __init__(self) -> None:
@@ -101,7 +102,7 @@ class Bar(Callback):
         self._batches, self._samples = 0, 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Show the line; start the clock, also in the middle of an epoch."""
+        """Show the bar, and start the clock, also when a run is resumed within an epoch."""
         self._clear()
         compile_ahead.set_listener(self.show_kernels)
         self._live = Live(
@@ -110,13 +111,13 @@ class Bar(Callback):
         self._live.start()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock again."""
+        """Restart the clock."""
         self._clear()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Take the figures of the epoch so far, and the samples a second."""
+        """Update the metrics of the epoch, the remaining time and the samples per second."""
         tally, total = cast("Classifier", pl_module).train_tally, int(trainer.num_training_batches)
         figures = [f"loss {tally.loss:.4f}", f"accuracy {tally.accuracy:5.1%}"]
         if self._start is None:
@@ -125,8 +126,8 @@ class Bar(Callback):
             self._batches += 1
             self._samples += len(batch[1]) * trainer.world_size
             seconds = perf_counter() - self._start
-            minutes, rest = divmod(round(seconds / self._batches * (total - batch_idx - 1)), 60)
-            figures += [f"{minutes}:{rest:02} left", f"{self._samples / seconds:.0f} samples/s"]
+            minutes, remainder = divmod(round(seconds / self._batches * (total - batch_idx - 1)), 60)
+            figures += [f"{minutes}:{remainder:02} left", f"{self._samples / seconds:.0f} samples/s"]
         self._show(trainer, "", batch_idx + 1, total, *figures)
 
     def on_validation_batch_end(
@@ -138,16 +139,16 @@ class Bar(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Show how much has been judged."""
+        """Show the progress of the evaluation."""
         judge = cast("Classifier", pl_module).judge
         self._show(trainer, f" {judge}", batch_idx + 1, int(sum(trainer.num_val_batches)))
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Remove the line."""
+        """Remove the bar."""
         self._stop()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Remove the line."""
+        """Remove the bar."""
         self._stop()
 
     def _clear(self) -> None:
@@ -159,7 +160,7 @@ class Bar(Callback):
             self._live.stop()
 
     def show_kernels(self, done: int, total: int) -> None:
-        """Show how many kernels are compiled."""
+        """Show the number of compiled kernels."""
         if done < total:
             self._state = ProgressLine("compiling kernels", done, total, ("cached for next time",))
 
@@ -169,7 +170,7 @@ class Bar(Callback):
         )
 
     def _line(self) -> Table | Text:
-        """Return what fits: how many batches, then as many of the figures as there is room for next to a short bar."""
+        """Return the line, with as many metrics as fit next to the shortest bar."""
         if self._state is None:
             return Text()
         name, done, total, figures = self._state
@@ -186,21 +187,25 @@ class Bar(Callback):
 
 
 class EpochWatch(Checkpoint):
-    """Tells the accuracies that judge a run when an epoch has been saved, and before a run goes on.
+    """Reports the accuracies to a study after each saved epoch, and before a run is resumed.
 
-    It is a checkpoint to Lightning, which calls these last, in the order in which they are given: the epoch is saved.
+    The class derives from ``Checkpoint`` because Lightning calls such callbacks last, in their order: the epoch is
+    already saved.
+
+    Args:
+        watch: Receives the accuracy of each epoch so far, and returns whether the run may continue.
     """
 
     def __init__(self, watch: Callable[[Mapping[int, float]], bool]) -> None:
         self._watch = watch
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Tell of the epochs before, if there were any."""
+        """Report the epochs before an interruption, if any."""
         if cast("Classifier", pl_module).history:
             self._tell(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Tell of the epoch too."""
+        """Report the epochs so far, including this one."""
         self._tell(trainer, pl_module)
 
     def _tell(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -208,21 +213,21 @@ class EpochWatch(Checkpoint):
         epochs = {epoch: figures[module.monitor] for epoch, figures in sorted(module.history.items())}
         last = max(epochs)
         if not self._watch(epochs) and last < (trainer.max_epochs or last):
-            raise RunPruned(f"ended early, after epoch {last} of {trainer.max_epochs}")
+            raise RunPruned(f"stopped early after epoch {last} of {trainer.max_epochs}")
 
 
 def progress_callbacks() -> list[Callback]:
-    """Return a line for each epoch, warnings of layers that hardly fire, and on a terminal a bar."""
+    """Return callbacks for a line per epoch, warnings of silent layers, and a bar on a terminal."""
     rich.reconfigure(stderr=True)
     bar = is_terminal(err=True) and not rich.get_console().is_dumb_terminal
     return [Bar() if bar else KernelLine(), EpochLines(), DeadLayers()]
 
 
 def plugin_callbacks() -> list[Callback]:
-    """Make callbacks by the function ``callbacks`` of each plugin file that has one, in the order of the files.
+    """Create the callbacks of each plugin file with its function ``callbacks``, in the order of the files.
 
     Raises:
-        RunError: If it raises, or gives something else.
+        RunError: If the function fails, or does not return callbacks.
     """
     callbacks: list[Callback] = []
     for file in plugin_files():
@@ -231,18 +236,18 @@ def plugin_callbacks() -> list[Callback]:
             continue
         if not callable(make):
             raise RunError(
-                f"'{file.path}': 'callbacks' is a function that gives a list, so that each run has callbacks of "
-                "its own: def callbacks(): return [...]"
+                f"'{file.path}': 'callbacks' must be a function that returns new callbacks for each run: "
+                "def callbacks(): return [...]"
             )
         try:
-            made = list(make())
-        except Exception as error:  # noqa: BLE001 -- whatever the code of others does
+            own_callbacks = list(make())
+        except Exception as error:  # noqa: BLE001 -- plugin code can raise anything
             raise RunError(describe_failure(file.path, error)) from None
-        callbacks += made
-        for each in made:
+        callbacks += own_callbacks
+        for each in own_callbacks:
             if not isinstance(each, Callback):
                 raise RunError(
-                    f"'{file.path}': callbacks() gives objects of classes derived from lightning.pytorch.Callback, "
-                    f"not {type(each).__module__}.{type(each).__qualname__}"
+                    f"'{file.path}': callbacks() must return lightning.pytorch.Callback objects, "
+                    f"got {type(each).__module__}.{type(each).__qualname__}"
                 )
     return callbacks

@@ -1,4 +1,4 @@
-"""Checkpoints: when a run is saved, and files that are written atomically, checked, and read."""
+"""Checkpoints: writing, reading and verifying them, and the callback that saves a run."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ if TYPE_CHECKING:
 
 
 PREFIX = "model."
-"""Prefix of the network's weights in Lightning's checkpoints; files of weights have the network's own keys."""
+"""Prefix of the network's weights in Lightning's checkpoints, omitted in files of weights."""
 
 WEIGHTS = "weights"
-"""Key in a saved state: SHA-256 of the weights it belongs to."""
+"""Key of the SHA-256 of the weights in a saved state."""
 
 BATCH_FIGURES = ("loss", "accuracy")
-"""Figures of a batch, which do not belong to an epoch."""
+"""Metrics of a batch, which are not part of an epoch's metrics."""
 
 
 def read_state(path: Path) -> dict[str, Any]:
-    """Read the state of a run without its weights, every byte checked; nothing in the file is run.
+    """Read and verify the state of a run, without its weights and without executing code.
 
     Raises:
         RunError: If the file is missing or damaged.
     """
     state: Any = None
     try:
-        # torch.load does not look at the checksums, and warns of files that it then rejects.
+        # torch.load ignores the checksums, and prints warnings about files that it then rejects.
         with ZipFile(path) as archive, warnings.catch_warnings(action="ignore"):
             if archive.testzip() is None:
                 state = torch.load(path, map_location="cpu", weights_only=True)
@@ -62,19 +62,17 @@ def read_state(path: Path) -> dict[str, Any]:
 
 
 def read_checkpoint(folder: RunFolder, path: Path) -> dict[str, Any]:
-    """Read the state of a run together with the weights it belongs to, as Lightning expects them.
-
-    A process may be killed after it has written the weights and before the state. The weights that the state belongs to
-    are then the previous ones.
+    """Read the state of a run and its weights, in the format of Lightning.
 
     Args:
-        path: The state, the last or the previous one.
+        path: The last or the previous state.
 
     Raises:
-        RunError: If the state is missing or damaged, or its weights are.
+        RunError: If the state or its weights are missing or damaged.
     """
     state = read_state(path)
     error: RunError | None = None
+    # If the process was killed between writing the weights and the state, the state belongs to the previous weights.
     for file in (folder.last, folder.previous):
         try:
             tensors = read_weights(file)
@@ -83,12 +81,12 @@ def read_checkpoint(folder: RunFolder, path: Path) -> dict[str, Any]:
             continue
         if tensor_digest(tensors) == state[WEIGHTS]:
             return {**state, "state_dict": {f"{PREFIX}{key}": tensor for key, tensor in tensors.items()}}
-    message = f"the weights '{folder.last}' are not those that the checkpoint '{path}' belongs to"
+    message = f"the weights '{folder.last}' do not belong to the checkpoint '{path}'"
     raise error or RunError(message)
 
 
 def restore_last_weights(folder: RunFolder, checkpoint: dict[str, Any]) -> None:
-    """Write the weights of a checkpoint as the last ones, unless they are.
+    """Write the weights of a checkpoint to the file of the last weights, unless the file has them.
 
     Raises:
         RunError: If the file cannot be written.
@@ -100,18 +98,18 @@ def restore_last_weights(folder: RunFolder, checkpoint: dict[str, Any]) -> None:
 
 
 def _network_weights(checkpoint: dict[str, Any]) -> dict[str, torch.Tensor]:
-    """Return the weights in a checkpoint by the network's own keys."""
+    """Return the weights of a checkpoint, with the network's keys."""
     return {name.removeprefix(PREFIX): value for name, value in checkpoint["state_dict"].items()}
 
 
 def require_plain_state(states: dict[str, Any]) -> None:
-    """Reject what a callback wants to keep in a checkpoint and could not be read back from it, where nothing is run.
+    """Check that the states of callbacks can be restored from a checkpoint without executing code.
 
     Args:
-        states: What their ``state_dict`` gave, by their names.
+        states: Results of ``state_dict``, by the names of the callbacks.
 
     Raises:
-        RunError: If one gave something else than numbers, texts, tensors, and lists and dicts of these.
+        RunError: If a state contains other objects than numbers, strings, tensors, lists and dicts.
     """
     for name, state in states.items():
         buffer = BytesIO()
@@ -119,18 +117,17 @@ def require_plain_state(states: dict[str, Any]) -> None:
             torch.save(state, buffer)
             buffer.seek(0)
             torch.load(buffer, weights_only=True)
-        except Exception:  # noqa: BLE001 -- pickle ends in any of them
+        except Exception:  # noqa: BLE001 -- pickle can raise anything
             raise RunError(
-                f"what the callback {name} keeps by state_dict() could not be read from a checkpoint again: "
-                "it may hold numbers, texts, tensors, lists and dicts alone"
+                f"cannot restore the state_dict() of the callback {name} from a checkpoint; "
+                "use only numbers, strings, tensors, lists and dicts"
             ) from None
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Write the weights of a run as safetensors, and what else resuming needs as a state without weights.
+    """Checkpoint writer: weights as safetensors, and a state without weights.
 
-    Each file is written at once or not at all. The last weights and the last state become the previous ones before
-    they are replaced.
+    Each file is replaced atomically. The last weights and the last state are kept as the previous ones.
     """
 
     def __init__(self, folder: RunFolder) -> None:
@@ -138,11 +135,11 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         self._folder = folder
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Write the best weights alone, or the last weights and the state.
+        """Write the best weights only, or the last weights and the state.
 
         Raises:
-            RunError: If a file cannot be written, e.g. on a full disk, or the state of a callback could not be read
-                back. The old files stay.
+            RunError: If a file cannot be written, e.g. on a full disk, or the state of a callback cannot be restored.
+                The old files are kept.
         """
         tensors = _network_weights(checkpoint)
         if Path(path) == self._folder.best:
@@ -150,7 +147,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             return
         require_plain_state(checkpoint.get("callbacks") or {})
         state: dict[str, Any] = {name: value for name, value in checkpoint.items() if name != "state_dict"}
-        # The weights go first: while the state is still the previous one, its weights are too, see read_checkpoint.
+        # Write the weights first: until the state is replaced, its weights are the previous ones (read_checkpoint).
         state[WEIGHTS] = write_weights(self._folder.last, tensors, keep_as=self._folder.previous)
         buffer = BytesIO()
         torch.save(state, buffer)
@@ -159,28 +156,28 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def load_checkpoint(
         self,
         path: str | Path,
-        map_location: Any = None,  # Lightning moves what it needs
-        weights_only: bool | None = None,  # noqa: FBT001 -- always
+        map_location: Any = None,  # Lightning moves the tensors.
+        weights_only: bool | None = None,  # noqa: FBT001 -- always true here
     ) -> dict[str, Any]:
         """Read a state and its weights.
 
         Raises:
-            RunError: If one is missing or damaged.
+            RunError: If the state or its weights are missing or damaged.
         """
         return read_checkpoint(self._folder, Path(path))
 
 
 class RunCheckpointer(Checkpoint):
-    """Saves the state of the run: after every epoch, within long ones, and before it stops for a signal.
+    """Callback that saves a run after every epoch, within long epochs, and before it stops on a signal.
 
-    It stops after a step of the optimizer, or, if it is asked to after the last step of an epoch, when that epoch has
-    been judged. A second signal stops it at once: it goes on from what was saved last.
+    On a signal, the run stops after the current optimizer step, or after the evaluation if this was the last step of an
+    epoch. A second signal stops the run immediately, without saving.
 
     Args:
-        every: Seconds from one save within an epoch to the next; 0: after every step.
+        every: Seconds between checkpoints within an epoch (0 saves after every step).
 
     Attributes:
-        signal: What it was asked to stop by; 0: nothing.
+        signal: Number of the received signal, or 0 for none.
     """
 
     def __init__(self, folder: RunFolder, every: float) -> None:
@@ -189,26 +186,29 @@ class RunCheckpointer(Checkpoint):
         self.signal = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Listen to signals from here on; Lightning gives them back to who had them when the training ends."""
+        """Install signal handlers. Lightning restores the previous ones after the training."""
         self._saved = monotonic()
-        with suppress(ValueError):  # only the main thread may listen
-            signal.signal(signal.SIGINT, self._ask)
-            signal.signal(signal.SIGTERM, self._ask)
+        with suppress(ValueError):  # Only the main thread can install signal handlers.
+            signal.signal(signal.SIGINT, self._handle_signal)
+            signal.signal(signal.SIGTERM, self._handle_signal)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save if it is time to."""
+        """Save the run if the interval has passed or a signal was received."""
+        # A checkpoint after the last batch would skip the evaluation. One between accumulated batches would lose their
+        # gradients.
         if trainer.is_last_batch or (batch_idx + 1) % trainer.accumulate_grad_batches:
-            return  # a checkpoint after the last batch would skip the test; one before the step, the gradients so far
-        late = monotonic() - self._saved >= self._every
-        if trainer.strategy.reduce_boolean_decision(late or bool(self.signal), all=False):
+            return
+        is_due = monotonic() - self._saved >= self._every
+        # All processes must save together: a single one that is due or has a signal decides.
+        if trainer.strategy.reduce_boolean_decision(is_due or bool(self.signal), all=False):
             self._save(trainer)
             if trainer.strategy.reduce_boolean_decision(bool(self.signal), all=False):
                 raise RunInterrupted(self.signal or signal.SIGTERM)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note the figures of the epoch; save, the best epoch apart."""
+        """Record the metrics of the epoch, and save the run and the best weights."""
         module = cast("Classifier", pl_module)
         figures = {name: float(value) for name, value in trainer.callback_metrics.items() if name not in BATCH_FIGURES}
         figures.update(module.figures)
@@ -216,7 +216,7 @@ class RunCheckpointer(Checkpoint):
         best = max((row[module.monitor] for row in history.values()), default=-1.0)
         history[trainer.current_epoch + 1] = figures
         if figures[module.monitor] > best:
-            # what is averaged takes the place of the weights only in a whole checkpoint
+            # Lightning puts averaged weights in the place of the trained ones only in a full checkpoint.
             trainer.save_checkpoint(self._folder.best, weights_only=module.recipe.ema is None)
         self._save(trainer)
         if trainer.is_global_zero:
@@ -228,9 +228,9 @@ class RunCheckpointer(Checkpoint):
         trainer.save_checkpoint(self._folder.state)
         self._saved = monotonic()
 
-    def _ask(self, number: int, _frame: FrameType | None) -> None:
+    def _handle_signal(self, number: int, _frame: FrameType | None) -> None:
         if self.signal:
             raise RunInterrupted(number)
         self.signal = number
         if rank() == 0:
-            echo("\nstopping when this step, or the test after it, is done; once more stops at once", err=True)
+            echo("\nstopping after this step and its evaluation, if any; repeat to stop immediately", err=True)

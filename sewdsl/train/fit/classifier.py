@@ -1,4 +1,4 @@
-"""The classifier as a Lightning module, its random state in checkpoints, and the source of non-finite values."""
+"""Lightning module of the classifier, with its random state and the search for non-finite values."""
 
 from __future__ import annotations
 
@@ -35,40 +35,42 @@ if TYPE_CHECKING:
 
 
 def random_state() -> dict[str, Any]:
-    """Return the state of Python's, numpy's and torch's generators, those of all GPUs included."""
-    name, keys, *rest = np.random.get_state()  # noqa: NPY002 -- the global generator is what others may draw from
+    """Return the random state of Python, numpy and PyTorch, including all GPUs."""
+    name, keys, *rest = np.random.get_state()  # noqa: NPY002 -- plugins may draw from the global generator
     return {
         "python": random.getstate(),
         "numpy": (name, torch.from_numpy(np.asarray(keys, dtype=np.int64)), *rest),
         "torch": torch.get_rng_state(),
-        # a run on the CPU uses no GPU, and asks none
+        # Querying the state would initialise the GPUs, which a run on the CPU does not use.
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],  # type: ignore[no-untyped-call]
     }
 
 
 def restore_random_state(state: dict[str, Any]) -> None:
-    """Set all generators to what :func:`random_state` gave."""
+    """Restore the generators to the state of :func:`random_state`."""
     name, keys, *rest = state["numpy"]
     random.setstate(state["python"])
-    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002 -- as above
+    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002 -- the global generator
     torch.set_rng_state(state["torch"].cpu())
+    # On a machine with another number of GPUs, their states cannot be assigned.
     if state["cuda"] and len(state["cuda"]) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all([one.cpu() for one in state["cuda"]])
+        torch.cuda.set_rng_state_all([each.cpu() for each in state["cuda"]])
 
 
 def is_finite(tensor: Tensor) -> bool:
-    """Return whether every element is a number."""
+    """Return whether all elements are finite."""
     return bool(torch.isfinite(tensor).all())
 
 
 def first_nonfinite(model: nn.Module, x: Tensor, loss: Callable[[], Tensor]) -> str:
-    """Find what is the first to be not finite: the input, weights, a layer's output, the loss, or a layer's gradient.
+    """Find the first non-finite tensor of a step: input, weight, output, loss or gradient.
 
-    The batch is run once more, forward and backward, and each layer is looked at as its turn comes. What is drawn
-    again in it, such as dropout masks, can hide what is looked for.
+    The function repeats the forward and the backward pass of the batch with hooks on every layer. New random numbers,
+    e.g. in dropout, can hide the cause.
 
     Args:
-        model: The network; its gradients are overwritten.
+        model: The network. Its gradients are overwritten.
+        loss: Computes the loss of the batch with the network.
     """
     if not is_finite(x):
         return "the input"
@@ -77,83 +79,84 @@ def first_nonfinite(model: nn.Module, x: Tensor, loss: Callable[[], Tensor]) -> 
             return f"the {name.rpartition('.')[2]} of '{name.rpartition('.')[0]}'"
     nonfinite: list[str] = []
     layers = {name: module for name, module in model.named_modules() if name and not any(module.children())}
-    hooks = [module.register_forward_hook(partial(_look, name, nonfinite)) for name, module in layers.items()]
+    handles = [module.register_forward_hook(partial(_check_output, name, nonfinite)) for name, module in layers.items()]
     for name, weight in model.named_parameters():
         layer = name.rpartition(".")[0]
         if weight.requires_grad:
-            hooks.append(weight.register_hook(partial(_note, nonfinite, f"the gradient of '{layer}'")))  # type: ignore[no-untyped-call]
+            handles.append(weight.register_hook(partial(_record, nonfinite, f"the gradient of '{layer}'")))  # type: ignore[no-untyped-call]
     try:
         value = loss()
         if not nonfinite and not is_finite(value):
-            return "the loss itself"
+            return "the loss"
         if not nonfinite and value.requires_grad:
             value.backward()  # type: ignore[no-untyped-call]
     finally:
-        for hook in hooks:
-            hook.remove()
-    return nonfinite[0] if nonfinite else "something that did not come back when the batch was run again"
+        for handle in handles:
+            handle.remove()
+    return nonfinite[0] if nonfinite else "unknown: repeating the batch gave finite values"
 
 
-def _look(name: str, nonfinite: list[str], _module: nn.Module, _inputs: Any, output: Tensor) -> None:
-    """Look at an output, and later at its gradient."""
-    _note(nonfinite, f"the output of '{name}'", output.detach())
+def _check_output(name: str, nonfinite: list[str], _module: nn.Module, _inputs: Any, output: Tensor) -> None:
+    """Check the output of a layer, and its gradient when it is computed."""
+    _record(nonfinite, f"the output of '{name}'", output.detach())
     if output.requires_grad:
-        output.register_hook(partial(_note, nonfinite, f"the gradient of '{name}'"))  # type: ignore[no-untyped-call]
+        output.register_hook(partial(_record, nonfinite, f"the gradient of '{name}'"))  # type: ignore[no-untyped-call]
 
 
-def _note(nonfinite: list[str], what: str, values: Tensor) -> None:
+def _record(nonfinite: list[str], name: str, values: Tensor) -> None:
     if not is_finite(values):
-        nonfinite.append(what)
+        nonfinite.append(name)
 
 
 def modules_of(model: SpikingNetwork, pattern: str) -> list[nn.Module]:
-    """Return the layers that a pattern names, in order; see :func:`sewdsl.analysis.named_parts.match_nodes`."""
+    """Return the layers that match a pattern, in order (see :func:`sewdsl.analysis.named_parts.match_nodes`)."""
     return [
         model.get_submodule(model.network.nodes[index].name) for index in sorted(match_nodes(model.network, pattern))
     ]
 
 
 def weight_groups(model: SpikingNetwork, recipe: Recipe) -> Iterable[nn.Parameter] | Iterable[Mapping[str, Any]]:
-    """Return the weights that an optimizer changes: all that are not frozen, with their own learning rates apart.
+    """Return the trainable weights, grouped by learning rate if the recipe sets rates for layers.
 
     Args:
-        model: The network; what is frozen takes no gradient.
+        model: The network. Frozen weights do not require gradients.
     """
-    learning = [weight for weight in model.parameters() if weight.requires_grad]
+    trainable = [weight for weight in model.parameters() if weight.requires_grad]
     if not recipe.lr:
-        return learning
-    own = {
+        return trainable
+    rates = {
         weight: recipe.rate(rate)
         for pattern, rate in recipe.lr
         for module in modules_of(model, pattern)
         for weight in module.parameters()
     }
-    groups: dict[float, list[nn.Parameter]] = {recipe.optimizer.lr: []}  # the first is the one whose rate is logged
-    for weight in learning:
-        groups.setdefault(own.get(weight, recipe.optimizer.lr), []).append(weight)
+    # The default group comes first: its learning rate is logged.
+    groups: dict[float, list[nn.Parameter]] = {recipe.optimizer.lr: []}
+    for weight in trainable:
+        groups.setdefault(rates.get(weight, recipe.optimizer.lr), []).append(weight)
     return [{"params": weights, "lr": rate} for rate, weights in groups.items() if weights]
 
 
 class Classifier(LightningModule):
-    """Trains by the loss of the recipe; judged by the share of right answers.
+    """Classifier trained with the loss of the recipe and evaluated by its accuracy.
 
     Attributes:
-        model: The network, ``[N, C, H, W]`` or ``[T, N, C, H, W]`` to ``[N, classes]``.
-        judge: What each epoch is judged by: ``test``, or ``validation`` where the recipe has a validation part.
-        train_tally: Of the epoch's training batches, each counted before the step that it leads to.
-        test_tally: Of the last pass over the samples that judge.
-        history: The figures of each epoch so far, counted from 1.
-        state: Where a run that goes on stood: what :meth:`on_save_checkpoint` saved.
-        spec: What is trained, in the language; kept in checkpoints, for a run that goes on to be held against.
-        start: Where the weights came from that it began with; None: they were random. Kept likewise.
-        steps: Of the optimizer in the whole training. Lightning's own count would set up the samples before it knows
-            where a run that goes on stood.
+        model: Network from ``[N, C, H, W]`` or ``[T, N, C, H, W]`` to ``[N, classes]``.
+        judge: Evaluation samples of each epoch: ``validation`` if the recipe has a validation set, else ``test``.
+        train_tally: Results of the epoch's training batches, each before its optimizer step.
+        test_tally: Results of the last evaluation.
+        history: Metrics of each epoch so far, counted from 1.
+        state: Saved state of a resumed run, see :meth:`on_save_checkpoint`.
+        spec: Source of the network, saved in checkpoints to detect changes when a run is resumed.
+        start: Origin of the initial weights, saved in checkpoints, or None for random weights.
+        steps: Number of optimizer steps of the whole training. Lightning's own count would request the samples before
+            Lightning has restored the position of a resumed run.
     """
 
     def __init__(self, model: SpikingNetwork, recipe: Recipe) -> None:
         super().__init__()
         self.model, self.recipe = model, recipe
-        model.doubts_layout = False  # samples come time first, and T_train may differ from steps
+        model.doubts_layout = False  # Samples have time first, and T_train may differ from the network's steps.
         self.judge = "validation" if recipe.validation else "test"
         self.train_tally, self.test_tally = AccuracyTally(), AccuracyTally()
         self.history: dict[int, dict[str, float]] = {}
@@ -169,12 +172,12 @@ class Classifier(LightningModule):
 
     @property
     def monitor(self) -> str:
-        """The figure that the best epoch is chosen by."""
+        """Metric that selects the best epoch."""
         return f"{self.judge}_accuracy"
 
     @property
     def figures(self) -> dict[str, float]:
-        """Those of the epoch that ends, exactly: what is logged is rounded to 32 bits, and 18.825 % then up or down."""
+        """Exact metrics of the current epoch. Lightning's logged values are rounded to 32 bits."""
         return {
             "train_loss": self.train_tally.loss,
             "train_accuracy": self.train_tally.accuracy,
@@ -184,29 +187,29 @@ class Classifier(LightningModule):
 
     @property
     def seconds(self) -> float:
-        """Time spent on training so far, in all parts of the run."""
+        """Training time of all parts of the run so far."""
         return perf_counter() - self._start + float(self.state.get("seconds", 0.0))
 
     def setup(self, stage: str) -> None:
-        """Freeze what the recipe says, for a training only: it takes no gradient, and computes as in evaluation."""
+        """Freeze the layers in the recipe during training: no gradients, and evaluation mode."""
         if stage == "fit":
             self._frozen = [module for pattern in self.recipe.freeze for module in modules_of(self.model, pattern)]
             for module in self._frozen:
                 module.eval().requires_grad_(requires_grad=False)
 
     def train(self, mode: bool = True) -> Self:  # noqa: FBT001, FBT002 -- torch's
-        """Set the mode of all but what is frozen."""
+        """Set the mode of all layers that are not frozen."""
         super().train(mode)
         for module in self._frozen:
             module.eval()
         return self
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Build the optimizer and the learning rates of the recipe."""
+        """Build the optimizer and the schedule of the recipe."""
         optimizer = self.recipe.optimizer.build(torch.optim, weight_groups(self.model, self.recipe))
         schedule = self.recipe.schedule
         if isinstance(schedule, Plateau):
-            rates = ReduceLROnPlateau(
+            plateau = ReduceLROnPlateau(
                 optimizer,
                 "min" if schedule.monitor == "loss" else "max",
                 factor=schedule.gamma,
@@ -216,18 +219,18 @@ class Classifier(LightningModule):
                 min_lr=schedule.min_lr,
             )
             monitor = f"{self.judge}_{schedule.monitor}"
-            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": rates, "monitor": monitor}}
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": monitor}}
         if schedule is not None and schedule.each == "step":
-            changing = LambdaLR(optimizer, lambda step: schedule.factor(step, self.steps))
-            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": changing, "interval": "step"}}
+            per_step = LambdaLR(optimizer, lambda step: schedule.factor(step, self.steps))
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": per_step, "interval": "step"}}
         return [optimizer], [LambdaLR(optimizer, self.recipe.factor)]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what belongs to the run: its figures, and of each process its counts and its random numbers."""
-        mine = {"tally": asdict(self.train_tally), "random": random_state()}
+        """Add the state of the run: metrics, and the counts and random state of each process."""
+        own_state = {"tally": asdict(self.train_tally), "random": random_state()}
         checkpoint["run"] = {
             "version": installed_version("sewdsl"),
-            "processes": _gathered(mine),
+            "processes": _gather(own_state),
             "history": self.history,
             "seconds": self.seconds,
             "precision": self.trainer.precision,
@@ -237,38 +240,38 @@ class Classifier(LightningModule):
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take it back.
+        """Restore the state of the run.
 
         Raises:
-            RunError: If it was saved by another number of processes.
+            RunError: If the number of processes has changed.
         """
         self.state = checkpoint["run"]
         self.start = self.state["start"]
         self.history = {int(epoch): dict(figures) for epoch, figures in self.state["history"].items()}
         saved, now = len(self.state["processes"]), self.trainer.world_size
         if saved != now:
-            raise RunError(f"the run was saved by {saved} processes and cannot go on with {now}")
+            raise RunError(f"the run was saved by {saved} processes and cannot be resumed with {now}")
 
     def on_train_start(self) -> None:
-        """Set the clock, and the random numbers: to where they stood, or of several processes to different ones."""
+        """Start the clock, and restore the random state, or seed each process differently."""
         self._start = perf_counter()
         if self.state:
-            mine = self.state["processes"][self.global_rank]
-            self.train_tally = AccuracyTally(**mine["tally"])
-            restore_random_state(mine["random"])
+            own_state = self.state["processes"][self.global_rank]
+            self.train_tally = AccuracyTally(**own_state["tally"])
+            restore_random_state(own_state["random"])
         elif self.global_rank:
             torch.manual_seed(self.recipe.seed + self.global_rank)
 
     def on_train_epoch_start(self) -> None:
-        """Count from zero, and say to the samples which epoch it is: their order depends on it."""
+        """Reset the counts, and set the epoch of the samples, which determines their order."""
         self.train_tally = AccuracyTally()
         self._training.epoch = self.current_epoch
 
     def training_step(self, batch: Samples, index: int) -> Tensor:
-        """Compute the loss of a batch, with some time-steps deleted if the recipe says so.
+        """Compute the loss of a batch, after deleting time-steps if the recipe sets ``T_train``.
 
         Raises:
-            RunDiverged: If it is not finite.
+            RunDiverged: If the loss is not finite.
         """
         x, y = batch
         settings = self.model.network.settings
@@ -285,18 +288,19 @@ class Classifier(LightningModule):
         return loss
 
     def on_after_backward(self) -> None:
-        """Keep the gradients of the first of several batches that make one step."""
-        several = self.trainer.accumulate_grad_batches
-        if self.compiled and several > 1 and self.trainer.fit_loop.batch_idx % several == 0:
+        """Save the gradients of the first of several accumulated batches."""
+        accumulated = self.trainer.accumulate_grad_batches
+        if self.compiled and accumulated > 1 and self.trainer.fit_loop.batch_idx % accumulated == 0:
             self.compiled.keep_gradients(self.model.parameters())
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Look at the gradients before they spoil the weights; a scaler of gradients does so itself.
+        """Check that the gradients are finite, before they change the weights.
 
         Raises:
-            RunDiverged: If one is not finite.
+            RunDiverged: If a gradient is not finite.
         """
         self._rate = float(optimizer.param_groups[0]["lr"])
+        # A gradient scaler (float16) skips steps with non-finite gradients itself.
         if getattr(self.trainer.precision_plugin, "scaler", None) is not None:
             return
         weights = [weight for group in optimizer.param_groups for weight in group["params"]]
@@ -310,60 +314,62 @@ class Classifier(LightningModule):
             self.train_tally = self.train_tally.of_all(self.trainer.strategy)
 
     def on_train_epoch_end(self) -> None:
-        """Log the epoch."""
+        """Log the metrics of the epoch."""
         schedule = self.recipe.schedule
-        known = schedule is None or not (schedule.by_validation or schedule.each == "step")
-        rate = self.recipe.factor(self.current_epoch) * self.recipe.optimizer.lr if known else self._rate
+        # Schedules by epoch give the rate directly. The rates of others are those of the last step.
+        is_computable = schedule is None or not (schedule.by_validation or schedule.each == "step")
+        rate = self.recipe.factor(self.current_epoch) * self.recipe.optimizer.lr if is_computable else self._rate
         figures = {"train_loss": self.train_tally.loss, "train_accuracy": self.train_tally.accuracy}
         self.log_dict({"learning_rate": rate, **figures})
 
     def on_validation_epoch_start(self) -> None:
-        """Count from zero."""
+        """Reset the counts."""
         self.test_tally = AccuracyTally()
 
     def validation_step(self, batch: Samples, _index: int) -> Tensor:
-        """Evaluate a batch, all time-steps shown; return its logits. A compiled network would not run hooks."""
+        """Evaluate a batch with all time-steps, and return its logits."""
         x, y = batch
+        # Not through the compiled network: it would not run the hooks that measure firing rates.
         logits: Tensor = self.model.forward(x)
         self.test_tally.add(logits, y, self.recipe.loss.judge(functional, logits, y).item())
         return logits
 
     def on_validation_epoch_end(self) -> None:
-        """Log the pass."""
+        """Log the metrics of the evaluation, and update the plateau schedule."""
         self.test_tally = self.test_tally.of_all(self.trainer.strategy)
         self.log_dict({f"{self.judge}_loss": self.test_tally.loss, self.monitor: self.test_tally.accuracy})
 
-        rates = self.lr_schedulers() if self.trainer.state.fn == "fit" else None
-        if isinstance(rates, ReduceLROnPlateau):
+        scheduler = self.lr_schedulers() if self.trainer.state.fn == "fit" else None
+        if isinstance(scheduler, ReduceLROnPlateau):
             loss = self.recipe.schedule.monitor == "loss"  # type: ignore[union-attr]
-            rates.step(self.test_tally.loss if loss else self.test_tally.accuracy)
+            scheduler.step(self.test_tally.loss if loss else self.test_tally.accuracy)
 
     def lr_scheduler_step(self, scheduler: LRScheduler, metric: Any) -> None:
-        """Leave out a step that a validation part decides: Lightning takes it after the epoch is saved, too late."""
+        """Skip plateau schedules: Lightning would update them after the epoch is saved, which is too late."""
         if not isinstance(scheduler, ReduceLROnPlateau):
             super().lr_scheduler_step(scheduler, metric)
 
     @property
     def _training(self) -> Batches:
-        """What it is trained on."""
+        """Training batches."""
         return cast("Batches", self.trainer.train_dataloader)
 
-    def _diverged(self, what: str, index: int) -> NoReturn:
-        """End the run, and say where it began."""
+    def _diverged(self, reason: str, index: int) -> NoReturn:
+        """End the run with an error that names the first non-finite tensor."""
         assert self._batch is not None  # noqa: S101 -- a batch came before its loss
         x, y = self._batch
-        forward = self.model.forward  # a compiled network would not run the hooks that look
+        forward = self.model.forward  # A compiled network would not run the hooks of the search.
         with self.trainer.precision_plugin.forward_context():
-            began = first_nonfinite(self.model, x, lambda: training_loss(forward, x, y, self.recipe)[1])
+            source = first_nonfinite(self.model, x, lambda: training_loss(forward, x, y, self.recipe)[1])
         raise RunDiverged(
-            f"{what} in epoch {self.current_epoch + 1}, batch {index + 1}: the first that is not finite is {began}"
+            f"{reason} in epoch {self.current_epoch + 1}, batch {index + 1}: the first non-finite tensor is {source}"
         )
 
 
-def _gathered(mine: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return what each process has, in their order."""
+def _gather(own_state: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the states of all processes, in the order of their ranks."""
     if not (distributed.is_available() and distributed.is_initialized()):
-        return [mine]
-    of_all: list[dict[str, Any]] = [{}] * distributed.get_world_size()
-    distributed.all_gather_object(of_all, mine)
-    return of_all
+        return [own_state]
+    states: list[dict[str, Any]] = [{}] * distributed.get_world_size()
+    distributed.all_gather_object(states, own_state)
+    return states

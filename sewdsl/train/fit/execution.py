@@ -1,4 +1,4 @@
-"""How torch runs a network: compiled or not, in TF32 or not, in 16-bit floats or not."""
+"""Execution of a network by PyTorch: torch.compile, TF32 and 16-bit autocast."""
 
 from __future__ import annotations
 
@@ -17,14 +17,12 @@ from sewdsl.train.store.result import Precision
 
 
 class CompiledNetwork:
-    """Runs a network compiled on batches of one size, and as it is on all others.
+    """Network that runs compiled for batches of one size, and uncompiled for all others.
 
-    torch compiles for one shape: another one, such as that of the last batch of an epoch, would cost a compilation of
-    its own for a thousandth of the samples. On CUDA GPUs it also records all that the forward and the backward pass
-    launch as graphs, which are launched again at a stroke, with shapes and addresses that are fixed.
-
-    What changes from step to step lies at fixed addresses: weights, and the running statistics of batch norm and their
-    counts, are changed in place, and random numbers come from the GPU's generator, which a graph asks anew each time.
+    PyTorch compiles for one shape. Another shape, such as the last batch of an epoch, would need its own compilation
+    for a small fraction of the samples. On CUDA GPUs, the forward and the backward pass are recorded as CUDA graphs.
+    They require fixed shapes and addresses: weights and running statistics change in place, and random numbers come
+    from the generator of the GPU, which each replay of a graph advances.
     """
 
     def __init__(self, model: SpikingNetwork, *, gpu: bool) -> None:
@@ -35,7 +33,7 @@ class CompiledNetwork:
             model.compile(dynamic=False)
 
     def for_batch(self, samples: int, compiled: int) -> Callable[..., Tensor]:
-        """Return what a batch of training samples goes through.
+        """Return the callable for a batch of training samples.
 
         Args:
             samples: Number of samples in the batch.
@@ -44,40 +42,41 @@ class CompiledNetwork:
         if samples != compiled:
             return self.model.forward
         if self.graphs:
-            # torch guesses where a step begins from the backward passes that are pending, and a batch that
-            # was not compiled, or a pass that judges, came in between
+            # PyTorch infers the start of a step from pending backward passes. Uncompiled batches and evaluations
+            # mislead it.
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         return self.model
 
     def keep_gradients(self, weights: Iterable[nn.Parameter]) -> None:
-        """Move gradients out of a graph's memory, which the next batch overwrites: more will be added to them."""
+        """Move gradients out of the memory of a CUDA graph, to accumulate the gradients of further batches."""
         if self.graphs:
+            # The next replay of the graph overwrites its memory.
             for weight in weights:
                 weight.grad = None if weight.grad is None else weight.grad.clone()
 
 
 def compile_network(model: SpikingNetwork, *, gpu: bool) -> CompiledNetwork | None:
-    """Let torch compile the network when it first runs; return what runs it compiled.
+    """Prepare the compilation of a network on its first run, or return None without a compiler.
 
-    Where there is no compiler, that is said, and the network stays as it is (None): the numbers are nearly the same.
+    Without a compiler, the function prints a note. Uncompiled results are equal up to rounding.
     """
     if gpu:
-        compiler, found = "Triton", find_spec("triton") is not None
+        compiler, available = "Triton", find_spec("triton") is not None
     else:
         commands = (os.environ.get("CXX"), "g++", "clang++")
-        compiler, found = "C++ compiler", any(shutil.which(name) for name in commands if name)
-    if found:
+        compiler, available = "C++ compiler", any(shutil.which(name) for name in commands if name)
+    if available:
         return CompiledNetwork(model, gpu=gpu)
-    echo(f"note: the network is not compiled, for there is no {compiler} here", err=True)
+    echo(f"note: the network is not compiled: no {compiler} found", err=True)
     return None
 
 
 @contextmanager
 def tf32_allowed(allowed: bool | None) -> Iterator[None]:  # noqa: FBT001 -- a setting of the recipe
-    """Let GPUs round the factors of convolutions and other products to TF32, or not, while something runs.
+    """Allow or forbid TF32 in convolutions and matrix products on GPUs within a context.
 
     Args:
-        allowed: Whether they may; None: as torch has it.
+        allowed: Whether TF32 is allowed. None keeps PyTorch's setting.
     """
     convolutions, products = torch.backends.cudnn, torch.backends.cuda.matmul
     before = convolutions.allow_tf32, products.allow_tf32
@@ -90,6 +89,6 @@ def tf32_allowed(allowed: bool | None) -> Iterator[None]:  # noqa: FBT001 -- a s
 
 
 def autocast(precision: Precision, device: str) -> torch.autocast:
-    """Round to 16 bits where it is safe, as a training in this precision does; in ``32-true`` nothing."""
+    """Return an autocast context for a training precision, disabled for ``32-true``."""
     dtype = torch.float16 if precision == "16-mixed" else torch.bfloat16
     return torch.autocast(device, dtype, enabled=precision != "32-true", cache_enabled=False)

@@ -1,4 +1,4 @@
-"""Training and evaluation as functions, for scripts with callbacks, neurons or datasets of their own."""
+"""Training and evaluation from Python, with custom callbacks, neurons or datasets."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 
 class TrainedRun(NamedTuple):
-    """A training that has ended.
+    """Finished run.
 
     Attributes:
-        result: What came out: ``.accuracy`` and ``.best_accuracy`` in [0, 1], ``.firing_rates`` and more.
+        result: Results, e.g. ``.accuracy`` and ``.best_accuracy`` in [0, 1], and ``.firing_rates``.
     """
 
     folder: Path
@@ -50,22 +50,22 @@ def train_network(
     progress_bar: bool = True,
     **options: Unpack[Options],
 ) -> TrainedRun:
-    """Train the network of a spec as its recipe says, in this process, and keep everything in a folder.
+    """Train the network of a spec with its recipe, in this process, and write a run folder.
 
     Args:
-        spec: A path, the name of a shipped network, or a compact string.
-        out: A new folder for the run; None: ``runs/NAME-N``.
-        data: Where the data lies; None: where the environment variable ``SEWDSL_DATA`` says.
-        callbacks: Lightning's, called after sewdsl's own and those of plugin files.
-        loggers: Of ``tensorboard``, ``wandb`` and ``mlflow``; None: TensorBoard alone.
-        device: What it runs on; ``auto``: a GPU if there is one.
-        progress_bar: Whether lines about each epoch, and on a terminal a bar, are printed.
-        **options: See :class:`sewdsl.Options`: ``set={"train.epochs": "3", "train.on": "digits"}``.
+        spec: Path, name of a shipped network, or layer string.
+        out: New run folder. The default is ``runs/NAME-N``.
+        data: Dataset folder, or folder of several datasets. The default is the environment variable ``SEWDSL_DATA``.
+        callbacks: Lightning callbacks, called after those of sewdsl and of plugin files.
+        loggers: Any of ``tensorboard``, ``wandb`` and ``mlflow``. The default is TensorBoard.
+        device: Device to run on (``auto`` selects a GPU if available).
+        progress_bar: Whether to print a line per epoch, and a progress bar on a terminal.
+        **options: See :class:`sewdsl.Options`, e.g. ``set={"train.epochs": "3", "train.on": "digits"}``.
 
     Raises:
-        SewdslError: If the spec has errors or no recipe, or does not fit its data.
+        SewdslError: If the spec has errors, has no recipe, or does not fit its dataset.
         DataError: If the data is missing or damaged.
-        RunError: If the folder holds something already, a logger cannot be opened, or the training cannot go on.
+        RunError: If the folder is not empty, a logger cannot be opened, or the training fails.
     """
     compilation = read(spec, **options)
     planned = plan_training(compilation, None if data is None else Path(data))
@@ -86,18 +86,18 @@ def resume_training(
     device: Accelerator = "auto",
     progress_bar: bool = True,
 ) -> TrainedRun:
-    """Resume a run that did not end, or for more epochs one that did.
+    """Resume an unfinished run, or extend a finished run by further epochs.
 
     Args:
-        epochs: How many there are to be in all; None: as many as the recipe says.
-        data: Where the data lies; None: where the environment variable says, or where it lay.
-        callbacks: The same as before, in the same order: each gets its state back.
-        loggers: None: those of before.
+        epochs: Total number of epochs. The default is that of the recipe.
+        data: Dataset folder. The default is the environment variable ``SEWDSL_DATA``, or the recorded folder.
+        callbacks: The same callbacks in the same order as before. Their states are restored.
+        loggers: Loggers. The default are those of the run so far.
 
     Raises:
-        RunAlreadyEnded: If nothing is left to do.
-        RunError: If what is in the folder cannot be used, or its plugin files were not imported.
-        DataError, SewdslError: As for :func:`train_network`.
+        RunAlreadyEnded: If the run is finished.
+        RunError: If the folder cannot be used, or its plugin files were not imported.
+        DataError, SewdslError: As in :func:`train_network`.
     """
     folder, changes = RunFolder(Path(run)), {} if epochs is None else {"train.epochs": str(epochs)}
     options = _run_options(callbacks, loggers, device, progress_bar=progress_bar)
@@ -107,9 +107,9 @@ def resume_training(
 def _run_options(
     callbacks: Sequence[Callback], loggers: Sequence[LoggerName] | None, device: Accelerator, *, progress_bar: bool
 ) -> RunOptions:
-    shown = progress_callbacks() if progress_bar else ()
+    progress = progress_callbacks() if progress_bar else ()
     processes = Processes(accelerator=device)
-    return RunOptions(shown, processes, callbacks=lambda: [*plugin_callbacks(), *callbacks], loggers=loggers)
+    return RunOptions(progress, processes, callbacks=lambda: [*plugin_callbacks(), *callbacks], loggers=loggers)
 
 
 class Evaluation(NamedTuple):
@@ -119,7 +119,7 @@ class Evaluation(NamedTuple):
         data: Name of the dataset.
         samples: Number of its test samples.
         accuracy: Fraction of correct samples.
-        top5_accuracy: Fraction of samples whose class is among the five largest logits; None below 20 classes.
+        top5_accuracy: Fraction of samples whose class is among the five largest logits, or None below 20 classes.
         firing_rates: Spikes per neuron, sample and time-step, by layer.
         confusion: Row i, column j: samples of class i that are classified as j.
     """
@@ -145,10 +145,10 @@ def evaluate(
     Args:
         trained: A run folder or an exported one, the name of a shipped network with trained weights, or a module of
             :func:`sewdsl.compile` whose network has a recipe. A module keeps its mode.
-        data: Folder of the dataset. None: environment variable ``SEWDSL_DATA``, or for a run its folder of then.
-        best: Whether to load the weights of a run's best epoch in place of its last.
-        device: ``auto`` takes a GPU if there is one.
-        reading: Number of threads that prefetch samples, and memory for samples.
+        data: Dataset folder. The default is the environment variable ``SEWDSL_DATA``, or the recorded folder of a run.
+        best: Whether to use the weights of the best epoch instead of the last.
+        device: Device to run on (``auto`` selects a GPU if available).
+        reading: Number of prefetching threads, and memory for samples.
 
     Raises:
         RunError: If the folder has no finished run or a damaged file, or the device is missing.
@@ -177,7 +177,8 @@ def evaluate(
 def _evaluate(
     model: SpikingNetwork, data: DataSet, device: Accelerator, precision: Precision | None, reading: Reading
 ) -> Evaluation:
-    device_type(device)  # an error at once where it is missing
+    device_type(device)  # Fail before loading samples if the device is missing.
+
     recipe = model.network.recipe
     assert recipe is not None  # noqa: S101 -- the dataset comes from it
     data.read_by(reading)

@@ -1,4 +1,4 @@
-"""Lightning's loop, set up for a recipe."""
+"""Lightning's training and evaluation loop, configured for a recipe."""
 
 from __future__ import annotations
 
@@ -36,22 +36,22 @@ from sewdsl.train.store.run_notes import Accelerator, LoggerName
 from sewdsl.train.watch import FiringRateLog, GradientNorms, NeuronRates
 
 SAVE_INTERVAL_MINUTES = 5.0
-"""From one save within an epoch to the next."""
+"""Default interval between checkpoints within an epoch."""
 
 
 ADVISING_LOGGERS = ("lightning.pytorch", "lightning.fabric")
 HARMLESS_WARNINGS = (
-    r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # between Lightning and torch
-    r"GPU available but not used",  # which is what --device cpu asks for
-    r"Dynamo detected a call to a `functools.lru_cache`",  # what is cached here depends on the arguments alone
-    r"Found \d+ module\(s\) in eval mode at the start of training",  # which are what 'freeze' names
-    r"It is recommended to use `self.log\(.*sync_dist=True",  # what is logged is of all processes already
+    r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # Lightning's use of PyTorch
+    r"GPU available but not used",  # the purpose of --device cpu
+    r"Dynamo detected a call to a `functools.lru_cache`",  # our cached functions depend only on their arguments
+    r"Found \d+ module\(s\) in eval mode at the start of training",  # the purpose of 'freeze'
+    r"It is recommended to use `self.log\(.*sync_dist=True",  # the logged values are already reduced
 )
 
 
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
-    """Hide advice and announcements; warnings and errors pass, but for those that are known not to matter."""
+    """Hide Lightning's advice, announcements and harmless warnings, but no other warnings and errors."""
     levels = {name: logging.getLogger(name).level for name in ADVISING_LOGGERS}
     for name in ADVISING_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -66,13 +66,14 @@ def quiet_lightning() -> Iterator[None]:
 
 
 class RunOptions(NamedTuple):
-    """How a run goes, apart from what comes out.
+    """Options of a run that do not change its results.
 
     Attributes:
-        save_every: Minutes from one save within an epoch to the next; 0: after every step.
-        before: Of a run that goes on, the precision so far; None: it begins, or has not noted it.
-        callbacks: What makes callbacks of the user's own, called once for each run.
-        loggers: Where figures are logged; None: where they were before, or as usual.
+        shown: Callbacks that show the progress.
+        save_every: Minutes between checkpoints within an epoch (0 saves after every step).
+        before: Precision of a resumed run, or None for a new run, or if it was not recorded.
+        callbacks: Function that creates the user's callbacks, called once per run.
+        loggers: Loggers of the metrics, or None for those of the run so far, or the default.
     """
 
     shown: Sequence[Callback] = ()
@@ -85,7 +86,7 @@ class RunOptions(NamedTuple):
 
 
 class FitResult(NamedTuple):
-    """How a training ended: epochs completed, number of processes, and the device and precision of each."""
+    """Result of a training: number of epochs and processes, device and precision."""
 
     epochs: int
     processes: int
@@ -94,30 +95,31 @@ class FitResult(NamedTuple):
 
 
 class WeightAverage(WeightAveraging):
-    """The average of the weights and running statistics over the steps: what is judged, and kept in checkpoints.
+    """Exponential moving average of the weights and running statistics, used for evaluation and saved weights.
 
-    After each step of the optimizer it is decay times itself and 1 - decay times the weights; after the first, the
-    weights. What is trained stays apart, and a run that goes on goes on with it.
+    The average starts with the weights after the first optimizer step. After each further step, it becomes decay times
+    the average plus 1 - decay times the weights. The trained weights are saved separately to resume a run.
 
     Args:
-        decay: Fraction that it keeps of itself, in (0, 1).
+        decay: Decay of the average, in (0, 1).
     """
 
     def __init__(self, decay: float) -> None:
         super().__init__(multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Start the average on the device that trains."""
+        """Create the average on the training device."""
         self._device = trainer.strategy.root_device
         super().setup(trainer, pl_module, stage)
 
 
 class Judging(NamedTuple):
-    """How a network is judged.
+    """Options of an evaluation.
 
     Attributes:
-        trained_in: The precision of its training, in which it is judged; None: what the recipe says, on this device.
-        readers: Threads that prefetch samples; None: as many as these ask for.
+        trained_in: Precision of the training, also used for the evaluation. None takes that of the recipe on this
+            device.
+        readers: Number of prefetching threads. None takes the number of the dataset.
     """
 
     accelerator: Accelerator = "auto"
@@ -126,11 +128,13 @@ class Judging(NamedTuple):
 
 
 class Score(NamedTuple):
-    """How a network did.
+    """Results of an evaluation.
 
     Attributes:
-        top5_accuracy: The share whose class is among the five likeliest; None: there are fewer than 20.
-        firing_rates: Of each layer, by the node's name; so are ``neurons``.
+        top5_accuracy: Fraction of samples with their class among the five largest logits, or None below 20 classes.
+        firing_rates: Firing rate of each layer, by node name.
+        neurons: Neurons of each layer by firing rate, by node name.
+        confusion: Row i, column j: number of samples of class i that are classified as j.
     """
 
     accuracy: float
@@ -141,20 +145,20 @@ class Score(NamedTuple):
 
 
 def fit_epochs(module: Classifier, parts: Parts, folder: RunFolder, options: RunOptions) -> FitResult:
-    """Train a module in place for the epochs of its recipe, from the folder's last checkpoint on if there is one.
+    """Train a module in place for the epochs of its recipe, from the last checkpoint of the folder if there is one.
 
     Raises:
-        RunInterrupted: If it was asked to stop.
-        RunError: If it cannot go on.
+        RunInterrupted: If a signal stopped the training.
+        RunError: If the training cannot continue.
     """
     recipe, checkpointer = module.recipe, RunCheckpointer(folder, 60 * options.save_every)
     on_interrupt = signal.getsignal(signal.SIGINT)
     try:
-        own = list(options.callbacks())
-        require_plain_state({type(each).__qualname__: each.state_dict() for each in own})
+        own_callbacks = list(options.callbacks())
+        require_plain_state({type(each).__qualname__: each.state_dict() for each in own_callbacks})
         with open_loggers(module, folder, options.loggers) as loggers:
             average = [] if recipe.ema is None else [WeightAverage(recipe.ema)]
-            callbacks = [*average, checkpointer, FiringRateLog(), GradientNorms(), *options.shown, *own]
+            callbacks = [*average, checkpointer, FiringRateLog(), GradientNorms(), *options.shown, *own_callbacks]
             trainer = _make_trainer(
                 recipe,
                 options.processes,
@@ -171,26 +175,26 @@ def fit_epochs(module: Classifier, parts: Parts, folder: RunFolder, options: Run
             )
             network = module.model.network
             classes = network.nodes[network.output].output.elements
-            training, judged = _batches(parts, recipe, trainer.global_rank, trainer.world_size, classes)
+            training, evaluation = _batches(parts, recipe, trainer.global_rank, trainer.world_size, classes)
             module.steps = recipe.epochs * ceil(len(training) / recipe.accumulate)
-            for batches in (training, judged):
+            for batches in (training, evaluation):
                 batches.readers, batches.device = options.reading.readers, trainer.strategy.root_device
-            trainer.fit(module, training, judged, ckpt_path=folder.state if folder.state.exists() else None)
-    except SystemExit:  # how Lightning ends on Ctrl-C before the checkpointer listens
+            trainer.fit(module, training, evaluation, ckpt_path=folder.state if folder.state.exists() else None)
+    except SystemExit:  # Lightning's response to Ctrl-C before the signal handlers are installed.
         raise RunInterrupted(signal.SIGINT) from None
     except (RunError, DataError):
         raise
     except Exception as error:
-        own_code = failed_plugin(error)
-        if own_code is not None:
-            raise RunError(describe_failure(own_code.path, error)) from None
+        plugin = failed_plugin(error)
+        if plugin is not None:
+            raise RunError(describe_failure(plugin.path, error)) from None
         if not isinstance(error, OSError):
             raise
         raise RunError(f"cannot write '{error.filename or folder.path}': {error.strerror}") from None
     finally:
-        signal.signal(signal.SIGINT, on_interrupt)  # Lightning ignores Ctrl-C from the first one on
+        signal.signal(signal.SIGINT, on_interrupt)  # Lightning ignores further Ctrl-C after the first one.
     if distributed.is_available() and distributed.is_initialized():
-        distributed.barrier()  # a process that left early would take the connection from under the others
+        distributed.barrier()  # A process that exits early would close the connection of the others.
         distributed.destroy_process_group()
     if checkpointer.signal and trainer.current_epoch < recipe.epochs:
         raise RunInterrupted(checkpointer.signal)
@@ -199,12 +203,12 @@ def fit_epochs(module: Classifier, parts: Parts, folder: RunFolder, options: Run
 
 
 def _batches(parts: Parts, recipe: Recipe, process: int, processes: int, classes: int = 0) -> tuple[Batches, Batches]:
-    """Return what to train on, and what judges it.
+    """Return the training and the evaluation batches.
 
     Raises:
-        RunError: If a process would have nothing to train on.
+        RunError: If a process has no training samples.
     """
-    judged = parts.test if parts.validation is None else parts.validation
+    evaluation = parts.test if parts.validation is None else parts.validation
     training = Batches(
         parts.train,
         recipe.batch,
@@ -216,55 +220,55 @@ def _batches(parts: Parts, recipe: Recipe, process: int, processes: int, classes
     )
     if not len(training):
         raise RunError(f"{len(parts.train.y)} training samples are too few for {processes} processes")
-    return training, Batches(judged, recipe.batch, process=process, processes=processes)
+    return training, Batches(evaluation, recipe.batch, process=process, processes=processes)
 
 
 def check_devices(recipe: Recipe, processes: Processes, before: Precision | None = None) -> None:
-    """Check that the devices of a run are there, and work as they are asked to, before anything is made.
+    """Check that the devices exist and support the recipe, before any files are created.
 
     Args:
         before: See :class:`RunOptions`.
 
     Raises:
-        RunError: If they are not, or do not.
+        RunError: If a device is missing or does not support the recipe.
     """
     _make_trainer(recipe, processes, before, logger=False, enable_checkpointing=False)
 
 
 def _make_trainer(recipe: Recipe, processes: Processes, before: Precision | None, **options: Any) -> Trainer:
-    """Return Lightning's loop; errors are those of :func:`check_devices`."""
+    """Create Lightning's trainer (raises as :func:`check_devices` does)."""
     if recipe.ema is not None and processes.strategy == "fsdp":
-        raise RunError("'ema' averages whole weights, and fsdp gives each process a part of them; take --strategy ddp")
+        raise RunError("'ema' cannot be combined with --strategy fsdp, which shards the weights; use --strategy ddp")
     if processes.strategy == "fsdp" and device_type(processes.accelerator) != "cuda":
-        raise RunError("--strategy fsdp requires a GPU; use --strategy ddp on processors")
-    chosen = precision(recipe, device_type(processes.accelerator), before)
+        raise RunError("--strategy fsdp requires a GPU; use --strategy ddp on a CPU")
+    run_precision = precision(recipe, device_type(processes.accelerator), before)
     try:
         return Trainer(
             **processes.options,
-            precision=chosen,
+            precision=run_precision,
             enable_model_summary=False,
             enable_progress_bar=False,
             **options,
         )
     except (ValueError, MisconfigurationException) as error:
-        # Lightning explains in many sentences, of which the first says what is wrong.
+        # Lightning's messages have many sentences, of which the first names the problem.
         raise RunError(str(error).strip().partition(". ")[0].partition("\n")[0].replace("`", "'")) from None
 
 
 class Confusion(Callback):
-    """Counts the samples of a pass by their class and by the class that the network finds."""
+    """Confusion matrix of an evaluation."""
 
     def __init__(self) -> None:
         self._counts: torch.Tensor | None = None
 
     @property
     def counts(self) -> list[list[int]]:
-        """Row i, column j has how many samples of class i are taken for class j; empty before the first batch."""
+        """Row i, column j: number of samples of class i classified as j. Empty before the first batch."""
         counts: list[list[int]] = [] if self._counts is None else self._counts.tolist()
         return counts
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Count from zero."""
+        """Reset the counts."""
         self._counts = None
 
     def on_validation_batch_end(
@@ -276,24 +280,25 @@ class Confusion(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Count a batch; ``outputs`` are the logits ``[N, classes]`` that the validation step returns."""
+        """Count a batch. The validation step returns its logits ``[N, classes]`` as ``outputs``."""
         counts = multiclass_confusion_matrix(outputs, batch[1], outputs.shape[1], validate_args=False)
         self._counts = counts if self._counts is None else self._counts + counts
 
 
 def evaluate_samples(module: Classifier, samples: SampleSet, how: Judging) -> Score:
-    """Show samples to a network, in evaluation mode and in one process.
+    """Evaluate a network on samples, in evaluation mode and in one process.
 
     Raises:
-        RunError: If a GPU is asked for, and there is none.
+        RunError: If a GPU is requested but not available.
     """
     confusion = Confusion()
     device = device_type(how.accelerator)
-    chosen = judged_precision(module.recipe, device, how.trained_in)
+    run_precision = judged_precision(module.recipe, device, how.trained_in)
     trainer = Trainer(
         accelerator=how.accelerator,
         devices=1,
-        plugins=None if chosen == "32-true" else MixedPrecision(chosen, device),  # its name is refused on CPUs
+        # Lightning rejects the name of 16-bit precision on CPUs, but not the plugin.
+        plugins=None if run_precision == "32-true" else MixedPrecision(run_precision, device),
         callbacks=[confusion],
         logger=False,
         enable_checkpointing=False,
@@ -305,6 +310,6 @@ def evaluate_samples(module: Classifier, samples: SampleSet, how: Judging) -> Sc
     with rates.watch(module.model):
         trainer.validate(module, batches, verbose=False)
     network = module.model.network
-    many = network.nodes[network.output].output.elements >= TOP5_CLASSES
-    top5_accuracy = module.test_tally.top5_accuracy if many else None
+    has_top5 = network.nodes[network.output].output.elements >= TOP5_CLASSES
+    top5_accuracy = module.test_tally.top5_accuracy if has_top5 else None
     return Score(module.test_tally.accuracy, top5_accuracy, rates.rates, rates.populations, confusion.counts)

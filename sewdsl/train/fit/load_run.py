@@ -1,4 +1,4 @@
-"""The network that a run has trained, and samples to show to it."""
+"""Loading of trained networks, and batches of samples for them."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from sewdsl.train.training_plan import plan_training
 
 
 def load_spec(folder: RunFolder) -> Compilation:
-    """Compile what a run has trained.
+    """Compile the network of a run.
 
     Raises:
-        RunError: If it is not in the folder, or was made with code that was not imported.
+        RunError: If spec.net is missing, or plugin files of the run were not imported.
     """
     if not folder.spec.is_file():
         raise RunError(f"'{folder.spec}' is missing")
@@ -33,19 +33,18 @@ def load_spec(folder: RunFolder) -> Compilation:
 
 
 def load_model(folder: RunFolder | str | Path, *, best: bool = False) -> SpikingNetwork:
-    """Return the network of a finished run or of an exported folder, in evaluation mode.
-
-    The number of threads becomes that of the run: another number rounds sums in another order.
+    """Load the network of a finished run or of an exported folder, in evaluation mode.
 
     Args:
-        best: Whether to load the weights of the best epoch in place of the last.
+        best: Whether to load the weights of the best epoch instead of the last.
 
     Raises:
-        RunError: If a file is missing or damaged, or an exported folder does not hold the weights of that epoch.
-        SewdslError: If its spec has errors.
+        RunError: If a file is missing or damaged, or an exported folder has no weights of that epoch.
+        SewdslError: If the spec has errors.
     """
     folder = folder if isinstance(folder, RunFolder) else RunFolder(Path(folder))
     if folder.result.exists() or not is_exported(folder.path):
+        # Use the number of threads of the run: it determines the order of sums, and thereby their rounding.
         torch.set_num_threads(folder.read_result().threads)
     compilation = load_spec(folder)
     network = compilation.result() if is_exported(folder.path) else plan_training(compilation).network
@@ -54,27 +53,27 @@ def load_model(folder: RunFolder | str | Path, *, best: bool = False) -> Spiking
 
 
 def load_trained(folder: str | Path, *, best: bool = False, optimize: int = 1) -> SpikingNetwork:
-    """Return the trained network in a folder, in evaluation mode; nothing in the folder is run.
+    """Load the trained network in a folder, in evaluation mode and without executing code in the folder.
 
     Args:
-        folder: A run folder, also of an unfinished run, or one that ``sewdsl export --to folder`` has written.
-        best: Whether to load the weights of a run's best epoch in place of its last.
+        folder: Run folder, finished or not, or folder written by ``sewdsl export --to folder``.
+        best: Whether to load the weights of the best epoch of a run instead of the last.
         optimize: See :func:`sewdsl.compile`.
 
     Raises:
-        RunError: If the folder has no such weights, or they are damaged or of another network.
-        SewdslError: If there is no network in the folder, or it has errors.
+        RunError: If weights are missing or damaged, or do not fit the network.
+        SewdslError: If the network is missing or has errors.
     """
     return _load(RunFolder(Path(folder)), load(folder), best=best, optimize=optimize)
 
 
 def _load(folder: RunFolder, network: Network, *, best: bool, optimize: int) -> SpikingNetwork:
-    """Return a network with the weights in its folder, in evaluation mode."""
+    """Compile a network and load the weights in its folder, in evaluation mode."""
     path = folder.best if best else folder.last
     if is_exported(folder.path):
         path = folder.path / WEIGHTS
         if best and exported_epoch(folder) != "best":
-            raise RunError(f"'{folder.path}' was exported without --best: the weights of the best epoch are not in it")
+            raise RunError(f"'{folder.path}' was exported without --best and has no weights of the best epoch")
     tensors = read_weights(path)
     model = compile(network, optimize=optimize)
     load_weights(model, tensors, path)
@@ -82,28 +81,28 @@ def _load(folder: RunFolder, network: Network, *, best: bool, optimize: int) -> 
 
 
 def exported_epoch(folder: RunFolder) -> str:
-    """Return the epoch of the weights in an exported folder: ``last`` or ``best``, or empty for weights of no run.
+    """Return the epoch of the weights in an exported folder: ``last``, ``best``, or empty if they are not of a run.
 
     Raises:
-        RunError: If the file of weights is damaged.
+        RunError: If the weights file is damaged.
     """
     return read_with_metadata(folder.path / WEIGHTS)[1].get(EPOCH, "")
 
 
 def find_refusals(folder: RunFolder) -> dict[str, RunError | SewdslError]:
-    """Return the errors that ``sewdsl eval`` raises for the files of a run or an exported folder, by file name.
+    """Return the errors that ``sewdsl eval`` raises for a run or an exported folder, by file name.
 
-    The weights of a run that has not ended are not looked at, nor is the data.
+    The data and the weights of an unfinished run are not checked.
     """
-    refusals: dict[str, RunError | SewdslError] = {}
+    errors: dict[str, RunError | SewdslError] = {}
     model = None
     try:
         network, recipe, _ = plan_training(load_spec(folder))
         model = compile(network, optimize=recipe.optimize)
     except SewdslError as error:
-        refusals[folder.spec.name] = error
+        errors[folder.spec.name] = error
     except RunError as error:
-        refusals[(folder.plugins if folder.spec.is_file() else folder.spec).name] = error
+        errors[(folder.plugins if folder.spec.is_file() else folder.spec).name] = error
     paths = (folder.path / WEIGHTS,) if is_exported(folder.path) else (folder.last, folder.best)
     for path in paths if folder.result.exists() or is_exported(folder.path) else ():
         try:
@@ -111,17 +110,18 @@ def find_refusals(folder: RunFolder) -> dict[str, RunError | SewdslError]:
             if model is not None:
                 load_weights(model, tensors, path)
         except RunError as error:
-            refusals[path.name] = error
-    return refusals
+            errors[path.name] = error
+    return errors
 
 
 def random_batches(samples: SampleSet, size: int, batches: int | None, seed: int) -> Batches:
-    """Return batches of samples in a random order, as they are; a dataset may lie sorted by class.
+    """Return batches of samples in random order, without augmentation.
 
     Args:
-        size: Samples in a batch; the last batch has what is left.
-        batches: How many at most; None: all that there are.
+        size: Batch size. The last batch may be smaller.
+        batches: Maximum number of batches, or None for all samples.
     """
+    # A dataset may be sorted by class: its first samples are no fair selection.
     order = np.random.default_rng(seed).permutation(len(samples.y))
-    chosen = torch.from_numpy(order if batches is None else order[: size * batches])
-    return Batches(samples.part(chosen), size)
+    selected = torch.from_numpy(order if batches is None else order[: size * batches])
+    return Batches(samples.part(selected), size)

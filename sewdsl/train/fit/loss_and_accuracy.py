@@ -1,4 +1,4 @@
-"""Losses, accuracy over batches and processes, and random temporal delete (appendix A.2 of Fang et al. 2021)."""
+"""Training loss, accuracy counts, and random temporal delete (appendix A.2 of Fang et al. 2021)."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
 
 TOP = 5
-"""Likeliest classes that count as right in the top-5 accuracy."""
+"""Number of largest logits that count as correct in the top-5 accuracy."""
 
 TOP5_CLASSES = 20
-"""Fewest classes of a network with a top-5 accuracy: with 10, guessing gets 50 %."""
+"""Minimum number of classes for a top-5 accuracy: with 10 classes, chance level is 50 %."""
 
 
 def training_loss(model: Callable[..., Tensor], x: Tensor, y: Tensor, recipe: Recipe) -> tuple[Tensor, Tensor]:
-    """Return the readout ``[N, classes]`` of a batch and its loss, a mean over the samples.
+    """Return the readout ``[N, classes]`` of a batch and its mean loss.
 
-    A loss of each time-step gets the output of each; the readout is their mean then.
+    For a loss of each time-step, the readout is the mean over time-steps.
 
     Args:
-        y: Its classes ``[N]``, or the share of each class, ``[N, classes]``.
+        y: Classes ``[N]``, or class probabilities ``[N, classes]``.
     """
     if not recipe.loss.each_step:
         logits = model(x)
@@ -41,35 +41,36 @@ def training_loss(model: Callable[..., Tensor], x: Tensor, y: Tensor, recipe: Re
 
 
 def temporal_delete(x_TN: Tensor, keep: int, generator: torch.Generator | None = None) -> Tensor:
-    """Draw some of the time-steps of a sequence, without replacement, in their order.
+    """Select random time-steps of a sequence, without replacement and in order.
 
-    All samples of the batch lose the same steps; which ones is drawn again for each batch.
+    All samples of the batch keep the same time-steps, and each batch has a new selection.
 
     Args:
-        keep: How many steps to keep, T_train, in 1..T.
+        x_TN: Sequence ``[T, N, *]``.
+        keep: Number of time-steps T_train to keep, in 1..T.
 
     Returns:
         ``[keep, N, *]``.
 
     Raises:
-        ValueError: If there are not so many steps.
+        ValueError: If ``keep`` is out of range.
     """
     T = len(x_TN)
     if not 1 <= keep <= T:
         raise ValueError(f"cannot keep {keep} of {T} time-steps")
-    kept = torch.randperm(T, generator=generator)[:keep].sort().values
+    selected = torch.randperm(T, generator=generator)[:keep].sort().values
     if x_TN.stride(0) == 0:
-        return x_TN[:keep]  # all steps are one: which are kept makes no difference
-    return x_TN[kept.to(x_TN.device)]
+        return x_TN[:keep]  # An expanded static input: all time-steps are equal, and a slice needs no copy.
+    return x_TN[selected.to(x_TN.device)]
 
 
 @dataclass
 class AccuracyTally:
-    """Counts what was right, exactly, and sums the loss.
+    """Counts of correct samples, and the sum of the loss.
 
     Attributes:
-        among_five: Samples whose class was among the five that were found likeliest; of equal logits, the first class
-            comes first.
+        among_five: Samples with their class among the five largest logits. Of equal logits, the smaller class counts
+            as larger.
     """
 
     right: int = 0
@@ -78,35 +79,36 @@ class AccuracyTally:
     among_five: int = 0
 
     def add(self, logits: Tensor, y: Tensor, loss: float) -> float:
-        """Count a batch and its mean loss; return the share of the batch that was right."""
-        known = y if y.ndim == 1 else y.argmax(1)  # of mixed samples, the class with the largest share
-        right = int((logits.argmax(1) == known).sum())
+        """Count a batch with its mean loss, and return the accuracy of the batch."""
+        labels = y if y.ndim == 1 else y.argmax(1)  # The class of a mixed sample is the one with the largest weight.
+        right = int((logits.argmax(1) == labels).sum())
         self.right += right
-        likeliest = logits.sort(dim=1, descending=True, stable=True).indices[:, :TOP]
-        self.among_five += int((likeliest == known[:, None]).sum())
+        # A stable sort: results do not depend on the device for equal logits.
+        largest = logits.sort(dim=1, descending=True, stable=True).indices[:, :TOP]
+        self.among_five += int((largest == labels[:, None]).sum())
         self.seen += len(y)
         self.total_loss += loss * len(y)
         return right / len(y)
 
     def of_all(self, strategy: Strategy) -> AccuracyTally:
-        """Return the counts of all processes together."""
-        if strategy.root_device.type == "mps":  # which has no float64, and one process only
+        """Return the sum of the counts of all processes."""
+        if strategy.root_device.type == "mps":  # MPS has no float64, and runs have one process there.
             return self
-        mine = torch.tensor(astuple(self), dtype=torch.float64, device=strategy.root_device)
-        right, seen, total_loss, among_five = strategy.reduce(mine, reduce_op="sum").tolist()
+        counts = torch.tensor(astuple(self), dtype=torch.float64, device=strategy.root_device)
+        right, seen, total_loss, among_five = strategy.reduce(counts, reduce_op="sum").tolist()
         return AccuracyTally(int(right), int(seen), total_loss, int(among_five))
 
     @property
     def loss(self) -> float:
-        """Mean over the samples."""
+        """Mean loss of the samples."""
         return self.total_loss / self.seen
 
     @property
     def top5_accuracy(self) -> float:
-        """Share whose class was among the five likeliest, in [0, 1]."""
+        """Fraction of samples with their class among the five largest logits, in [0, 1]."""
         return self.among_five / self.seen
 
     @property
     def accuracy(self) -> float:
-        """Share that was right, in [0, 1]."""
+        """Fraction of correct samples, in [0, 1]."""
         return self.right / self.seen

@@ -1,4 +1,4 @@
-"""The processes that train one network together: how they wait, which is which, where each runs and how precisely."""
+"""Processes of a distributed run: rank, device, strategy and precision."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ DeviceType = Literal["cpu", "cuda", "mps"]
 
 
 def set_passive_waiting() -> None:
-    """Let threads that wait sleep; only good before torch is imported, and only where the user has not decided.
+    """Make waiting threads sleep, unless the user has set another policy. Call this before importing torch.
 
-    By default they wait in a busy loop. On a machine with other work, it takes the core from the thread that it waits
-    for, and training becomes many times slower.
+    By default, OpenMP threads wait in a busy loop. On a loaded machine, the loop takes the core from the thread that it
+    waits for, and training becomes many times slower.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def rank() -> int:
-    """Return which of the processes this is, counted from 0, as torchrun, SLURM or Lightning sets it."""
+    """Return the rank of this process, as set by torchrun, SLURM or Lightning, or 0 for a single process."""
     return _first_number("RANK", "SLURM_PROCID", "LOCAL_RANK")
 
 
@@ -37,20 +37,20 @@ def is_first_on_machine() -> bool:
 
 
 def _first_number(*variables: str) -> int:
-    """Return the first environment variable that is a number; 0 if none is."""
+    """Return the first environment variable with a number, or 0."""
     texts = map(os.environ.get, variables)
     return next((int(text) for text in texts if text and text.isdigit()), 0)
 
 
 @dataclass(frozen=True)
 class Processes:
-    """What a run asks for; everything is Lightning's.
+    """Devices, nodes and strategy of a run, in Lightning's terms.
 
     Attributes:
-        devices: Processes on each node, one a device; None: as many as torchrun started there, or one.
-        nodes: Machines; None: as many as torchrun runs on, or one.
-        strategy: How they share the work; None: as before, in a run that goes on, else ``auto``.
-        accelerator: Device of each; ``auto``: a GPU if there is one.
+        devices: Devices per node, one process each, or None for the processes that torchrun started, or 1.
+        nodes: Number of machines, or None for those of torchrun, or 1.
+        strategy: Distributed strategy, or None for that of the resumed run, or ``auto``.
+        accelerator: Device type (``auto`` selects a GPU if available).
     """
 
     devices: int | None = None
@@ -60,28 +60,28 @@ class Processes:
 
     @property
     def total(self) -> int:
-        """All processes."""
+        """Total number of processes."""
         options = self.options
         return int(options["devices"] * options["num_nodes"])
 
     @property
     def options(self) -> dict[str, Any]:
-        """Lightning's arguments."""
-        local = os.environ.get("LOCAL_WORLD_SIZE")  # torchrun alone says it, and then WORLD_SIZE too
-        here, everywhere = (int(local), int(os.environ["WORLD_SIZE"])) if local else (1, 1)
+        """Arguments of Lightning's trainer."""
+        local = os.environ.get("LOCAL_WORLD_SIZE")  # Only torchrun sets it, together with WORLD_SIZE.
+        per_node, total = (int(local), int(os.environ["WORLD_SIZE"])) if local else (1, 1)
         return {
             "accelerator": self.accelerator,
-            "devices": self.devices or here,
-            "num_nodes": self.nodes or everywhere // here,
+            "devices": self.devices or per_node,
+            "num_nodes": self.nodes or total // per_node,
             "strategy": self.strategy or "auto",
         }
 
 
 def remember_processes(folder: RunFolder, processes: Processes) -> None:
-    """Note how the processes of a run share the work and what they run on, unless both are ``auto``.
+    """Record the strategy and the device of a run, unless both are ``auto``.
 
     Raises:
-        RunError: If it cannot be written.
+        RunError: If the file cannot be written.
     """
     record = ProcessRecord(strategy=processes.strategy or "auto", accelerator=processes.accelerator)
     if record != ProcessRecord():
@@ -89,50 +89,48 @@ def remember_processes(folder: RunFolder, processes: Processes) -> None:
 
 
 def as_before(folder: RunFolder, processes: Processes) -> Processes:
-    """Return processes that share the work of a run as they did, on the same device, unless asked for another.
+    """Fill in the strategy and the device of the run so far, unless others are requested.
 
     Raises:
-        RunError: If what was noted cannot be read.
+        RunError: If the record cannot be read.
     """
     if processes.strategy is not None and processes.accelerator != "auto":
         return processes
-    remedy = "; --strategy NAME with --device NAME takes its place"
-    noted = read_record(folder.processes, ProcessRecord, remedy=remedy)
-    if noted is None:
+    remedy = "; to replace it, pass --strategy NAME and --device NAME"
+    recorded = read_record(folder.processes, ProcessRecord, remedy=remedy)
+    if recorded is None:
         return processes
-    strategy = noted.strategy if processes.strategy is None else processes.strategy
-    accelerator = noted.accelerator if processes.accelerator == "auto" else processes.accelerator
+    strategy = recorded.strategy if processes.strategy is None else processes.strategy
+    accelerator = recorded.accelerator if processes.accelerator == "auto" else processes.accelerator
     return replace(processes, strategy=strategy, accelerator=accelerator)
 
 
 def device_type(accelerator: Accelerator) -> DeviceType:
-    """Return the device that a process runs on.
+    """Return the device type of a process.
 
     Raises:
-        RunError: If a GPU is asked for, and there is none that torch can use.
+        RunError: If a GPU is requested, but PyTorch cannot use one.
     """
-    import torch  # which process this is must be known before it is loaded
+    import torch  # Not at the top: set_passive_waiting must run before torch is imported.
 
     if accelerator != "cpu" and torch.cuda.is_available():
         return "cuda"
     if accelerator == "cuda":
-        raise RunError(
-            "there is no GPU that torch can use ('sewdsl doctor' says what is here); --device cpu takes the processor"
-        )
+        raise RunError("PyTorch cannot use a GPU on this machine (see 'sewdsl doctor'); use --device cpu")
     return "mps" if accelerator == "auto" and torch.backends.mps.is_available() else "cpu"
 
 
 def precision(recipe: Recipe, device: DeviceType, before: Precision | None = None) -> Precision:
-    """Return the precision in which a recipe's network is trained on a device.
+    """Return the precision for training a recipe on a device.
 
-    ``mixed`` stays what it was in a run that goes on, but for float16 without a GPU. In a new one it is bfloat16, or
-    float16 on GPUs that have no bfloat16.
+    ``mixed`` is bfloat16, or float16 on GPUs without bfloat16. A resumed run keeps its precision, except for float16
+    without a GPU.
 
     Args:
-        before: Precision so far; None: nothing was trained, or it was not noted.
+        before: Precision of the run so far, or None for a new run, or if it was not recorded.
 
     Raises:
-        RunError: If the recipe wants float16 without a GPU, which would be much slower and is not what it is for.
+        RunError: If the recipe requires float16 on a device other than a GPU, where it would be much slower.
     """
     if recipe.precision == "mixed":
         if before is not None and (before != "16-mixed" or device == "cuda"):
@@ -140,32 +138,32 @@ def precision(recipe: Recipe, device: DeviceType, before: Precision | None = Non
         if device == "cuda":
             import torch
 
-            # GPUs from 2020 on compute in bfloat16, older ones by way of float32.
+            # GPUs from 2020 on have bfloat16 units. Older ones emulate it in float32.
             return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
         return "bf16-mixed"
     if recipe.precision == "16-mixed" and device != "cuda":
-        raise RunError("precision 16-mixed needs a GPU; 'mixed' takes bfloat16 where there is none")
+        raise RunError("precision 16-mixed requires a GPU; 'precision mixed' uses bfloat16 without one")
     return "32-true" if recipe.precision == "32" else recipe.precision
 
 
 def note_precision_change(recipe: Recipe, device: DeviceType, before: Precision | None) -> None:
-    """Say so if a run goes on in another precision than before.
+    """Print a note if a run is resumed in another precision.
 
     Raises:
-        RunError: As for :func:`precision`.
+        RunError: As in :func:`precision`.
     """
     if before is not None and precision(recipe, device, before) != before and rank() == 0:
-        echo("note: it was trained in float16 so far, which needs a GPU: it goes on in bfloat16", err=True)
+        echo("note: float16 requires a GPU; the run continues in bfloat16", err=True)
 
 
-def judged_precision(recipe: Recipe, device: DeviceType, noted: Precision | None) -> Precision:
-    """Return the precision in which a run's networks are evaluated: that of their training, on whatever device.
-
-    All devices can show samples in 16-bit floats, though only GPUs are fast in float16.
+def judged_precision(recipe: Recipe, device: DeviceType, recorded: Precision | None) -> Precision:
+    """Return the precision for evaluating the networks of a run: that of the training, on any device.
 
     Args:
-        noted: What the run has noted; None: nothing, and ``mixed`` is what it would be in a training there.
+        recorded: Precision of the training, or None if it was not recorded. Then ``mixed`` is that of a
+            training on this device.
     """
+    # Every device supports 16-bit inference, although float16 is fast only on GPUs.
     if recipe.precision == "mixed":
-        return noted or precision(recipe, device)
+        return recorded or precision(recipe, device)
     return "32-true" if recipe.precision == "32" else recipe.precision

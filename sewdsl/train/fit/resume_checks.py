@@ -1,4 +1,4 @@
-"""Whether a run can go on, from where, and with what changed."""
+"""Checks before a run is resumed."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from sewdsl.train.store.run_notes import plan_resumed_run, require_plugins
 from sewdsl.train.training_plan import TrainingPlan
 
 CHANGEABLE_SETTING = "train.epochs"
-"""What may be another number when a run goes on: all else would make it another run."""
+"""The only setting that can change when a run is resumed. Any other change would make it another run."""
 
 
 REQUIRED_STATE_KEYS = {"epoch", "loops", "optimizer_states", "lr_schedulers", "run"}
-"""Parts of a state that a run is resumed from, in addition to the weights."""
+"""Required parts of a state, in addition to the weights."""
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -47,7 +47,7 @@ class _Process(BaseModel):
 
 
 class _Run(BaseModel):
-    """What :meth:`sewdsl.train.fit.classifier.Classifier.on_save_checkpoint` adds to a checkpoint."""
+    """State that :meth:`sewdsl.train.fit.classifier.Classifier.on_save_checkpoint` adds to a checkpoint."""
 
     version: Text = ""
     processes: Annotated[list[_Process], Field(min_length=1)]
@@ -67,78 +67,83 @@ class _Standing(BaseModel):
 def check_resumable(
     folder: RunFolder, checkpoint: Mapping[str, Any], data_folder: Path | None, changes: Mapping[str, str]
 ) -> tuple[Compilation, TrainingPlan]:
-    """Return what a run trains from here on, which must be what a run with the changes from the start would do.
+    """Return the compilation and the plan of a resumed run, after checking that it is equal to an uninterrupted run.
 
     Args:
-        checkpoint: Where it left off; see :func:`last_checkpoint`.
-        data_folder: Where the data lies; see :func:`sewdsl.train.store.run_notes.plan_resumed_run`.
+        checkpoint: Last checkpoint (see :func:`last_checkpoint`).
+        data_folder: Dataset folder (see :func:`sewdsl.train.store.run_notes.plan_resumed_run`).
+        changes: Changed settings, by key.
 
     Raises:
-        RunAlreadyEnded: If nothing is left to do.
-        RunError: If the folder is not that of a run, its code was not imported, or a change came too late.
-        SewdslError: If its spec has errors.
-        DataError: If the data is not there.
+        RunAlreadyEnded: If the run is finished.
+        RunError: If the folder is not a run folder, its plugin files were not imported, or a change is too late.
+        SewdslError: If the spec has errors.
+        DataError: If the data is missing.
     """
     for key in changes:
         if key != CHANGEABLE_SETTING:
-            message = f"with another '{key}' it is another run: only {CHANGEABLE_SETTING} can change when a run goes on"
+            message = (
+                f"cannot change '{key}' of an existing run; only {CHANGEABLE_SETTING} can be changed with --resume"
+            )
             raise RunError(message)
     require_plugins(folder, same=True)
     compilation = read(folder.spec, set=dict(changes))
-    now = compilation.result()
-    began = read(Source("spec.net", checkpoint["run"]["spec"])).network if checkpoint else None
-    began = began or read(folder.spec).result()
-    _compare(began, now, folder)
-    if began.recipe and now.recipe:
-        _compare_rates(began.recipe, now.recipe, checkpoint)
-        if folder.result.is_file() and folder.read_result().epochs >= now.recipe.epochs:
-            done = f"{now.recipe.epochs} of {now.recipe.epochs} epochs"
-            message = f"the run in '{folder.path}' has ended: {done}; --set {CHANGEABLE_SETTING}=N adds some"
+    current = compilation.result()
+    # The checkpoint has the original source: the file may have been edited.
+    original = read(Source("spec.net", checkpoint["run"]["spec"])).network if checkpoint else None
+    original = original or read(folder.spec).result()
+    _compare(original, current, folder)
+    if original.recipe and current.recipe:
+        _compare_rates(original.recipe, current.recipe, checkpoint)
+        if folder.result.is_file() and folder.read_result().epochs >= current.recipe.epochs:
+            epochs = f"{current.recipe.epochs} of {current.recipe.epochs} epochs"
+            message = (
+                f"the run in '{folder.path}' is finished ({epochs}); to add epochs, use --set {CHANGEABLE_SETTING}=N"
+            )
             raise RunAlreadyEnded(message)
     return compilation, plan_resumed_run(compilation, folder, data_folder)
 
 
-def _compare(began: Network, now: Network, folder: RunFolder) -> None:
-    """Reject a spec that somebody has edited."""
-    changed = ["network"] if _bare(began) != _bare(now) else []
-    old, new = dict(began.recipe or ()), dict(now.recipe or ())
+def _compare(original: Network, current: Network, folder: RunFolder) -> None:
+    """Reject a spec that was edited after the run started."""
+    changed = ["network"] if _bare(original) != _bare(current) else []
+    old, new = dict(original.recipe or ()), dict(current.recipe or ())
     changed += [name for name in new if name != "epochs" and new[name] != old.get(name)]
     if changed:
-        raise RunError(
-            f"'{folder.spec}' is not what the run began with: with another {' and '.join(changed)} it is another run"
-        )
+        raise RunError(f"'{folder.spec}' was edited after the run started: {' and '.join(changed)} differs")
 
 
 def _bare(network: Network) -> Network:
-    """Return what is computed, and nothing else."""
+    """Return the network without its name, recipe and expectations, which do not affect the computation."""
     return replace(network, name="", recipe=None, expectations=())
 
 
 def _compare_rates(old: Recipe, new: Recipe, checkpoint: Mapping[str, Any]) -> None:
-    begun = checkpoint["epoch"] + 1 if checkpoint else 0
-    if new.epochs < begun:
-        raise RunError(f"{begun} epochs are done or begun already: {CHANGEABLE_SETTING} cannot be {new.epochs}")
+    """Check that the number of epochs is possible, and that it does not change learning rates of the past."""
+    started = checkpoint["epoch"] + 1 if checkpoint else 0
+    if new.epochs < started:
+        raise RunError(f"cannot set {CHANGEABLE_SETTING} to {new.epochs}: {started} epochs have started")
     by_step = old.schedule is not None and old.schedule.each == "step"
-    if (by_step and begun and old.epochs != new.epochs) or any(
-        old.factor(epoch) != new.factor(epoch) for epoch in range(begun)
+    if (by_step and started and old.epochs != new.epochs) or any(
+        old.factor(epoch) != new.factor(epoch) for epoch in range(started)
     ):
         raise RunError(
-            f"the schedule {new.schedule} depends on the number of epochs: with {new.epochs}, the learning rate would "
-            f"have been another from the start; train anew, with its length said, such as 'schedule "
-            f"Cosine(T_max={old.epochs - old.warmup})', and the number of epochs can change"
+            f"cannot set {CHANGEABLE_SETTING} to {new.epochs}: the learning rates of past epochs depend on it in the "
+            f"schedule {new.schedule}; start a new run with a fixed length, e.g. 'schedule "
+            f"Cosine(T_max={old.epochs - old.warmup})', to change the number of epochs later"
         )
 
 
 def fewest_epochs(folder: RunFolder) -> int | None:
-    """Return with how many epochs a run can end soonest; None where that is not fewer than planned."""
+    """Return the smallest number of epochs that a run can be finished with, or None if it is not below the plan."""
     try:
         state = _check(checkpoints.read_state(folder.state), folder.state)
-        begun = state["epoch"] + 1
-        check_resumable(folder, state, None, {CHANGEABLE_SETTING: str(begun)})
+        started = state["epoch"] + 1
+        check_resumable(folder, state, None, {CHANGEABLE_SETTING: str(started)})
         recipe = read(folder.spec).result().recipe
     except (RunError, DataError, SewdslError):
         return None
-    return begun if recipe is not None and begun < recipe.epochs else None
+    return started if recipe is not None and started < recipe.epochs else None
 
 
 def _check(state: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -150,23 +155,23 @@ def _check(state: dict[str, Any], path: Path) -> dict[str, Any]:
     run = state.get("run")
     writer = name_writer(run.get("version")) if isinstance(run, dict) else ""
     if missing := REQUIRED_STATE_KEYS - state.keys():
-        names = " and no ".join(sorted(missing))
-        raise RunError(f"the checkpoint '{path}' has no {names}: a run cannot be resumed from it{writer}")
+        names = " and ".join(sorted(missing))
+        raise RunError(f"cannot resume from the checkpoint '{path}': {names} missing{writer}")
     try:
         _Standing.model_validate(state)
     except ValidationError as error:
-        message = f"the checkpoint '{path}' is damaged, or of another version: {complaint(error.errors()[0])}{writer}"
+        message = f"the checkpoint '{path}' is damaged or from another version: {complaint(error.errors()[0])}{writer}"
         raise RunError(message) from None
     return state
 
 
 def last_checkpoint(folder: RunFolder) -> dict[str, Any]:
-    """Return the last state with its weights, or if one is damaged the previous state; empty before the first save.
+    """Return the last state with its weights, or the previous one if the last is damaged (empty without a checkpoint).
 
-    Files of the last save that are damaged, or that a killed process has not written, are replaced by those returned.
+    Damaged or missing files of the last checkpoint are replaced by the previous ones.
 
     Raises:
-        RunError: If both saves are damaged.
+        RunError: If both checkpoints are damaged.
     """
     if not folder.state.exists() and not folder.previous_state.exists():
         return {}
@@ -177,7 +182,7 @@ def last_checkpoint(folder: RunFolder) -> dict[str, Any]:
             raise
         checkpoint = _check(checkpoints.read_checkpoint(folder, folder.previous_state), folder.previous_state)
         if rank() == 0:
-            echo(f"warning: {error}; going on from '{folder.previous_state}', one save before", err=True)
+            echo(f"warning: {error}; resuming from the previous checkpoint '{folder.previous_state}'", err=True)
             for path in (folder.state, folder.last):
                 if path.exists():
                     path.replace(path.with_name(f"{path.name}.replaced"))

@@ -1,4 +1,4 @@
-"""Weights in a run folder: safetensors files of the last epoch, the best epoch, and the start if it was not random."""
+"""Weights files of a run folder: last epoch, best epoch, and initial weights that are not random."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
 
 def write_weights(path: Path, tensors: Mapping[str, Tensor], *, keep_as: Path | None = None) -> str:
-    """Write weights with their SHA-256, which is returned.
+    """Write weights, and return their SHA-256.
 
     Args:
-        tensors: Weights by the keys of ``state_dict()``.
+        tensors: Weights, by the keys of ``state_dict()``.
+        keep_as: New name for an existing file.
 
     Raises:
         RunError: If the file cannot be written.
@@ -33,7 +34,7 @@ def write_weights(path: Path, tensors: Mapping[str, Tensor], *, keep_as: Path | 
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read the weights in a file of a run or of an exported folder.
+    """Read the weights in a file of a run folder or an exported folder.
 
     Raises:
         RunError: If the file is missing or damaged.
@@ -42,7 +43,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def read_with_metadata(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read the weights in a file and its metadata, see :func:`read_weights`."""
+    """Read weights and metadata of a file (see :func:`read_weights`)."""
     try:
         return decode_tensors(path.read_bytes())
     except FileNotFoundError:
@@ -58,62 +59,60 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) ->
     """Load weights into a network.
 
     Args:
-        tensors: Weights by the keys of ``state_dict()``.
+        tensors: Weights, by the keys of ``state_dict()``.
 
     Raises:
-        RunError: If they are the weights of another network.
+        RunError: If the weights do not fit the network.
     """
     try:
         model.load_state_dict(dict(tensors))
     except RuntimeError as error:
-        raise RunError(f"the weights '{path}' are of another network: {str(error).splitlines()[-1].strip()}") from None
+        raise RunError(f"the weights '{path}' do not fit the network: {str(error).splitlines()[-1].strip()}") from None
 
 
 @dataclass(frozen=True)
 class InitialWeights:
-    """What a run begins with.
+    """Initial weights of a run.
 
     Attributes:
-        tensors: Weights of the network, by our keys: all of them, or those of the layers that do not begin anew.
+        tensors: Weights by sewdsl keys, without those of layers with random initial weights.
     """
 
     origin: WeightsOrigin
     tensors: Mapping[str, Tensor]
 
 
-def load_into(model: SpikingNetwork, beginning: InitialWeights) -> None:
-    """Give a network the weights; every number that its types can hold stays as it is.
-
-    Layers that begin anew keep what they have.
+def load_into(model: SpikingNetwork, initial: InitialWeights) -> None:
+    """Load initial weights into a network. Layers without initial weights keep their random weights.
 
     Raises:
-        RunError: If they are those of another network.
+        RunError: If the weights do not fit the network.
     """
-    new = tuple(f"{part}." for part in beginning.origin.new)
-    kept = {key: value for key, value in model.state_dict().items() if key.startswith(new)}
+    new = tuple(f"{part}." for part in initial.origin.new)
+    random_tensors = {key: value for key, value in model.state_dict().items() if key.startswith(new)}
     try:
-        model.load_state_dict({**kept, **beginning.tensors})
+        model.load_state_dict({**random_tensors, **initial.tensors})
     except RuntimeError as error:
-        raise RunError(f"the weights in '{beginning.origin.file}' are not of {model.network.name}: {error}") from None
+        raise RunError(f"the weights in '{initial.origin.file}' do not fit {model.network.name}: {error}") from None
 
 
-def write_initial_weights(folder: RunFolder, beginning: InitialWeights) -> None:
-    """Keep a copy in the folder of the run, which then needs the file no more.
+def write_initial_weights(folder: RunFolder, initial: InitialWeights) -> None:
+    """Write a copy of the initial weights to the run folder, so that the original file is not needed again.
 
     Raises:
-        RunError: If it cannot be written.
+        RunError: If the file cannot be written.
     """
-    parts = beginning.origin.model_dump_json(exclude={"file", "sha256"}, exclude_defaults=True)
-    metadata = {"file": beginning.origin.file, "sha256": beginning.origin.sha256, "parts": parts}
-    metadata[DIGEST] = tensor_digest(beginning.tensors)
-    write_run_file(folder.start, encode_tensors(beginning.tensors, metadata))
+    parts = initial.origin.model_dump_json(exclude={"file", "sha256"}, exclude_defaults=True)
+    metadata = {"file": initial.origin.file, "sha256": initial.origin.sha256, "parts": parts}
+    metadata[DIGEST] = tensor_digest(initial.tensors)
+    write_run_file(folder.start, encode_tensors(initial.tensors, metadata))
 
 
 def read_initial_weights(folder: RunFolder) -> InitialWeights | None:
-    """Read the weights that a run began with; None: random ones.
+    """Read the initial weights of a run, or None if they were random.
 
     Raises:
-        RunError: If the copy is damaged.
+        RunError: If the file is damaged.
     """
     try:
         tensors, metadata = decode_tensors(folder.start.read_bytes())
@@ -124,4 +123,4 @@ def read_initial_weights(folder: RunFolder) -> InitialWeights | None:
         return None
     except (OSError, ValueError, KeyError, TypeError):
         pass
-    raise RunError(f"the weights that the run began with, '{folder.start}', are damaged")
+    raise RunError(f"the initial weights '{folder.start}' are damaged")

@@ -1,4 +1,4 @@
-"""A whole run: from a spec to a folder with everything about the trained network, and back."""
+"""Execution of a run: training into a run folder, resuming, and evaluation from the folder."""
 
 from __future__ import annotations
 
@@ -72,21 +72,21 @@ def start_run(
     options: RunOptions = RunOptions(),
     start: InitialWeights | None = None,
 ) -> Result:
-    """Train the network of a spec as its recipe says.
+    """Train the network of a spec with its recipe.
 
-    Of several processes only the first leaves anything in the folder, and only it returns.
+    With several processes, only the first one writes to the folder and returns. The others exit.
 
     Args:
         planned: Plan of the spec, see :func:`sewdsl.train.training_plan.plan_training`.
-        folder: An empty folder for all that comes out.
-        start: Initial weights; None: random ones, by the recipe's seed.
+        folder: Empty run folder.
+        start: Initial weights, or None for random weights from the seed of the recipe.
 
     Raises:
-        RunInterrupted: If it was asked to stop; what is needed to go on is in the folder.
-        RunError: If it cannot go on.
+        RunInterrupted: If a signal stopped the run. The folder has a checkpoint to resume from.
+        RunError: If the run cannot continue.
         DataError: If the data is missing or damaged.
     """
-    with _at_work(folder):
+    with _locked(folder):
         return _run(compilation, planned, folder, options, start)
 
 
@@ -96,25 +96,25 @@ def resume_run(
     changes: Mapping[str, str] | None = None,
     options: RunOptions = RunOptions(),
 ) -> Result:
-    """Resume a run that did not end, or for more epochs one that did.
+    """Resume an unfinished run, or extend a finished run by further epochs.
 
     Args:
-        data_folder: Folder of the data; see :func:`sewdsl.train.store.run_notes.plan_resumed_run`.
-        changes: Settings to change, by key; see :func:`sewdsl.train.fit.resume_checks.check_resumable`.
+        data_folder: Dataset folder (see :func:`sewdsl.train.store.run_notes.plan_resumed_run`).
+        changes: Changed settings, by key (see :func:`sewdsl.train.fit.resume_checks.check_resumable`).
 
     Raises:
-        RunError: If what is in the folder cannot be used, or the changes would not give what a run with them from the
-            start gives.
-        RunInterrupted, DataError: As for :func:`start_run`.
-        SewdslError: If its spec has errors.
+        RunError: If the folder cannot be used, or a run with the changes would have been different from the start.
+        RunInterrupted, DataError: As in :func:`start_run`.
+        SewdslError: If the spec has errors.
     """
     if not folder.spec.is_file():
-        raise RunError(missing_run_message(folder.path))  # before there is a lock in it
-    with _at_work(folder):
+        raise RunError(missing_run_message(folder.path))  # Before a lock file is written to the folder.
+    with _locked(folder):
         checkpoint = resume_checks.last_checkpoint(folder)
         compilation, planned = resume_checks.check_resumable(folder, checkpoint, data_folder, changes or {})
         if checkpoint:
-            torch.set_num_threads(checkpoint["run"]["threads"])  # another number rounds sums in another order
+            # The number of threads determines the order of sums, and thereby their rounding.
+            torch.set_num_threads(checkpoint["run"]["threads"])
         before = checkpoint["run"]["precision"] if checkpoint else None
         options = options._replace(processes=as_before(folder, options.processes), before=before)
         note_precision_change(planned.recipe, device_type(options.processes.accelerator), before)
@@ -123,8 +123,8 @@ def resume_run(
 
 
 @contextmanager
-def _at_work(folder: RunFolder) -> Iterator[None]:
-    """Keep others from the folder, and give Ctrl-C before and after the training the name that it has within."""
+def _locked(folder: RunFolder) -> Iterator[None]:
+    """Lock the folder, and convert Ctrl-C outside the training loop to :class:`RunInterrupted`."""
     try:
         with run_lock(folder) if rank() == 0 else nullcontext():
             yield
@@ -139,7 +139,7 @@ def _run(
     options: RunOptions,
     start: InitialWeights | None,
 ) -> Result:
-    """Train from the folder's last checkpoint on, if there is one; what is there already stays until all is ready."""
+    """Train from the last checkpoint of the folder, if any. Existing files are kept until all checks pass."""
     network, recipe, data = planned
     if recipe.memory:
         return_memory()
@@ -149,31 +149,35 @@ def _run(
     ignored = data.setup.augmentation.of_dataset
     if ignored and isinstance(parts.train, Samples) and rank() == 0:
         names = " and ".join(ignored)
-        echo(f"warning: {data.name} ignores {names}: it loads Samples, which stay as they are, not Images", err=True)
+        echo(
+            f"warning: dataset {data.name} ignores {names}: it loads Samples, which are not augmented, not Images",
+            err=True,
+        )
     with quiet_lightning(), tf32_allowed(recipe.tf32):
         check_devices(recipe, options.processes, options.before)
         seed_everything(recipe.seed, verbose=False)
         module = _module(compilation, planned, start)
         if folder.state.exists():
-            load_weights(module.model, read_weights(folder.last), folder.last)  # says at once if it does not fit
+            load_weights(module.model, read_weights(folder.last), folder.last)  # Fail early if they do not fit.
         if rank() == 0:
             if start is not None:
-                run_weights.write_initial_weights(folder, start)  # before the spec, which makes it the folder of a run
+                run_weights.write_initial_weights(folder, start)  # Before spec.net, which marks a run folder.
             _describe(compilation, planned, folder, options.processes)
             folder.result.unlink(missing_ok=True)
-            report.write_card(folder)  # says that the run has not ended, if it never does
+            report.write_card(folder)  # Until the end of the run, the card describes an unfinished run.
         if recipe.compile:
             module.compiled = compile_network(module.model, gpu=device_type(options.processes.accelerator) == "cuda")
         fitted = fit_epochs(module, parts, folder, options)
         if rank():
             raise SystemExit(0)
         how = Judging(options.processes.accelerator, fitted.precision, options.reading.readers)
-        scores, confusion = _judge_both(module, folder, splits.test, how)
+        scores, confusion = _evaluate_both(module, folder, splits.test, how)
     measurements.write_confusion(folder.confusion, confusion, data.names)
-    # The last row may be missing, if that was when the run was killed.
+    # If the run was killed while writing, the last row may be missing.
     measurements.write_metrics(module.history, folder.metrics)
     pictures.draw_png(module.history, network.name, folder.curves)
     result = _result(planned, fitted, module, scores)
+    # Operations are counted on the CPU: the count is the same on every machine.
     _count_operations(folder, module, planned, splits.test, Judging("cpu", fitted.precision, options.reading.readers))
     write_record(folder.result, result)
     report.write(folder)
@@ -182,7 +186,7 @@ def _run(
 
 
 def _module(compilation: Compilation, planned: TrainingPlan, start: InitialWeights | None) -> Classifier:
-    """Return what is trained, with its initial weights."""
+    """Build the module with its initial weights."""
     module = Classifier(compile(planned.network, optimize=planned.recipe.optimize), planned.recipe)
     module.spec = compilation.standalone_text()
     if start is not None:
@@ -196,13 +200,14 @@ def _module(compilation: Compilation, planned: TrainingPlan, start: InitialWeigh
 def _count_operations(
     folder: RunFolder, module: Classifier, planned: TrainingPlan, samples: SampleSet, how: Judging
 ) -> None:
-    """Count what the last weights compute for a few test samples, as ``sewdsl probe energy`` does."""
+    """Count the operations of the last weights on a few test samples, as ``sewdsl probe energy`` does."""
     folder.energy.unlink(missing_ok=True)
     activations = MeasuredActivations()
     few = random_batches(samples, COUNTED_SAMPLES, 1, 0)
     few.readers = how.readers
     recipe = planned.recipe
-    model = compile(planned.network, optimize=recipe.optimize)  # of its own, for torch may have compiled the other
+    # A separate network: torch.compile may have replaced the forward pass of the other one.
+    model = compile(planned.network, optimize=recipe.optimize)
     model.load_state_dict(module.model.state_dict())
     model.eval()
     with tf32_allowed(recipe.tf32), autocast(judged_precision(recipe, "cpu", how.trained_in), "cpu"):
@@ -214,13 +219,15 @@ def _count_operations(
         samples=measured[0].samples,
         of=len(samples.y),
         sparsity=activations.sparsity,
-        layers={one.most.node.name: LayerRecord.model_validate(one.counts, from_attributes=True) for one in measured},
+        layers={
+            each.most.node.name: LayerRecord.model_validate(each.counts, from_attributes=True) for each in measured
+        },
     )
     write_record(folder.energy, record)
 
 
 def _result(planned: TrainingPlan, fitted: FitResult, module: Classifier, scores: dict[str, Any]) -> Result:
-    """Return what came out, and on what."""
+    """Return the results of a run, with its device and versions."""
     return Result(
         network=planned.network.name,
         data=planned.data.name,
@@ -240,10 +247,10 @@ def _result(planned: TrainingPlan, fitted: FitResult, module: Classifier, scores
 
 
 class RunEvaluation(NamedTuple):
-    """What a run's networks do, found again.
+    """Repeated evaluation of the networks of a run.
 
     Attributes:
-        found: ``reported`` with the accuracies, the firing rates and the neurons found now.
+        found: ``reported`` with the newly measured accuracies, firing rates and neurons.
     """
 
     reported: Result
@@ -257,31 +264,31 @@ def evaluate_run(
     accelerator: Accelerator = "auto",
     reading: Reading = Reading(),
 ) -> RunEvaluation:
-    """Evaluate the networks of a run again, from its folder and the data alone.
+    """Evaluate the networks of a run again, from the run folder and the data.
 
     Args:
-        data_folder: Folder of the data; see :func:`sewdsl.train.store.run_notes.plan_resumed_run`.
+        data_folder: Dataset folder (see :func:`sewdsl.train.store.run_notes.plan_resumed_run`).
 
     Raises:
-        RunError: If something in the folder is missing or damaged, or the device is missing.
+        RunError: If a file in the folder is missing or damaged, or the device is missing.
         DataError: If the data is missing or damaged.
-        SewdslError: If its spec has errors.
+        SewdslError: If the spec has errors.
     """
     reported = folder.read_result()
-    device_type(accelerator)  # says at once if it is not there
+    device_type(accelerator)  # Fail early if the device is missing.
     network, recipe, data = plan_resumed_run(load_spec(folder), folder, data_folder)
-    torch.set_num_threads(reported.threads)  # another number rounds sums in another order
+    torch.set_num_threads(reported.threads)  # It determines the order of sums, and thereby their rounding.
     data.read_by(reading)
     samples = data.load().test
     with quiet_lightning(), tf32_allowed(recipe.tf32):
         module = Classifier(compile(network, optimize=recipe.optimize), recipe)
         how = Judging(accelerator, reported.precision, reading.readers)
-        scores, _ = _judge_both(module, folder, samples, how)
+        scores, _ = _evaluate_both(module, folder, samples, how)
     return RunEvaluation(reported, reported.model_copy(update=scores), len(samples.y))
 
 
 def _describe(compilation: Compilation, planned: TrainingPlan, folder: RunFolder, processes: Processes) -> None:
-    """Write down what is going to be trained, how, and on which data."""
+    """Write the description of a run: network, recipe, diagram, plugins and location of the data."""
     remember_processes(folder, processes)
     remember_plugins(folder)
     write_run_file(folder.spec, compilation.standalone_text())
@@ -294,22 +301,25 @@ def _describe(compilation: Compilation, planned: TrainingPlan, folder: RunFolder
     try:
         write_run_file(folder.diagram, draw.render_picture(planned.network))
     except draw.RenderingError as error:
-        warnings.warn(f"there will be no {folder.diagram.name}: {error}", stacklevel=2)
+        warnings.warn(f"cannot draw {folder.diagram.name}: {error}", stacklevel=2)
 
 
-def _judge_both(
+def _evaluate_both(
     module: Classifier, folder: RunFolder, samples: SampleSet, how: Judging
 ) -> tuple[dict[str, Any], list[list[int]]]:
-    """Return the fields of a result that the weights alone decide, and what the last weights confuse.
+    """Evaluate the best and the last weights.
 
-    Where the last epoch was the best, its weights are judged once.
+    Returns:
+        Fields of a result, and the confusion matrix of the last weights.
     """
     best_weights, last_weights = read_weights(folder.best), read_weights(folder.last)
     load_weights(module.model, best_weights, folder.best)
     best = evaluate_samples(module, samples, how)
     load_weights(module.model, last_weights, folder.last)
-    same = tensor_digest(best_weights) == tensor_digest(last_weights)
-    last = best if same else evaluate_samples(module, samples, how)
+    # If the last epoch was the best, evaluate its weights once.
+    is_same = tensor_digest(best_weights) == tensor_digest(last_weights)
+    last = best if is_same else evaluate_samples(module, samples, how)
+
     fields = {
         "accuracy": last.accuracy,
         "best_accuracy": best.accuracy,
