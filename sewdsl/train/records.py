@@ -1,4 +1,4 @@
-"""Files of a run folder, read back: the folder may come from anywhere, so every value in them has bounds."""
+"""Validation of the files in a run folder, which may come from untrusted sources: every value has bounds."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from pydantic_core import ErrorDetails, from_json, to_json
 from sewdsl.paths import open_file
 
 MAX_BYTES = 64 * 2**20
-"""Bytes of a file that is read back; a longer one is damaged."""
+"""Maximum size of a file that is read, in bytes."""
 MAX_COUNT = 2**53
-"""Largest count: all integers up to it are exact in float64."""
+"""Largest count: float64 represents all integers up to it exactly."""
 MAX_TEXT = 2**18
-"""Characters of a text: as many as the file of a network may have."""
+"""Maximum length of a text, equal to that of a network's source."""
 MAX_THREADS = 4096
-"""Threads of a run: far more of them end the process when torch starts them."""
+"""Maximum number of threads of a run. With far larger numbers, torch ends the process."""
 MAX_SHOWN = 40
-"""Characters of a value that a message quotes."""
+"""Maximum length of a value quoted in a message."""
 
 Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 Positive = Annotated[int, Field(ge=1, le=MAX_COUNT)]
@@ -30,12 +30,12 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0, le=1e12)]
 Text = Annotated[str, Field(max_length=MAX_TEXT)]
 Word = Annotated[str, Field(min_length=1, max_length=10_000, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
-"""Text of one line, which a terminal can print as it is."""
+"""Text of one line, without control characters, safe to print on a terminal."""
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Scalar = bool | Annotated[int, Field(gt=-(2**64), lt=2**64)] | float | Text | None
 
 STRICT = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-"""A number in quotes is no number, nor is NaN."""
+"""Rejects unknown fields, numbers in quotes, and NaN."""
 
 _EXPECTED = {
     "greater_than": "expected more than {gt}",
@@ -50,35 +50,35 @@ _EXPECTED = {
     "too_short": "expected at least {min_length} values",
     "value_error": "{error}",
 }
-"""What a field should be, by pydantic's type of an error; others say it in their message."""
+"""Messages by the error type of pydantic. Other types keep pydantic's message."""
 
 
 class RecordError(ValueError):
-    """A file of a run folder that no run has written so; the message names field, value, and what is expected."""
+    """Invalid content of a file in a run folder."""
 
 
 Contents = TypeVar("Contents", bound=BaseModel)
 
 
 def contents(path: Path) -> bytes:
-    """Read the bytes of a file, if they are not too many.
+    """Read a file of limited size.
 
     Raises:
-        OSError: If it cannot be read.
-        RecordError: If it is longer than :data:`MAX_BYTES`.
+        OSError: If the file cannot be read.
+        RecordError: If the file is larger than :data:`MAX_BYTES`.
     """
     with open_file(path) as file:
         data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
-        raise RecordError(f"it has more than {MAX_BYTES:,} bytes")
+        raise RecordError(f"the file is larger than {MAX_BYTES:,} bytes")
     return data
 
 
 def parse_record(data: bytes, model: type[Contents]) -> Contents:
-    """Read a text of JSON into a model.
+    """Parse JSON into a model.
 
     Raises:
-        RecordError: If it is no JSON, or a field is missing, unknown or out of bounds.
+        RecordError: If the text is not JSON, or a field is missing, unknown or out of bounds.
     """
     try:
         return model.model_validate_json(data)
@@ -87,19 +87,20 @@ def parse_record(data: bytes, model: type[Contents]) -> Contents:
 
 
 def salvage(data: bytes, model: type[BaseModel]) -> tuple[dict[str, Any], list[str]]:
-    """Return the fields of a JSON object that are in bounds, by name, and what is wrong with the others.
+    """Return the valid fields of a JSON object by name, and messages about the invalid ones.
 
     Args:
-        model: What it should hold. Its bounds are those of single fields; if it allows others, they are scalars.
+        model: Expected fields. Each field is validated separately. Additional fields must be scalars if the model
+            allows them.
     """
     try:
         document = from_json(data)
     except ValueError as error:
         return {}, [f"invalid JSON: {error}"]
     if not isinstance(document, dict):
-        return {}, [f"found {quoted(document)}, expected an object with fields"]
-    fields, good = _fields(model), {}
-    wrong = [
+        return {}, [f"expected an object with fields, got {quoted(document)}"]
+    fields, valid = _fields(model), {}
+    problems = [
         f"'{name}' is missing"
         for name, info in model.model_fields.items()
         if info.is_required() and name not in document
@@ -107,20 +108,20 @@ def salvage(data: bytes, model: type[BaseModel]) -> tuple[dict[str, Any], list[s
     for name, value in document.items():
         field = fields.get(name) or (_SCALAR if model.model_config.get("extra") == "allow" else None)
         if field is None:
-            wrong.append(f"'{named(name)}' is unknown")
+            problems.append(f"'{named(name)}' is unknown")
             continue
         try:
-            good[name] = field.validate_json(to_json(value, inf_nan_mode="constants"))
+            valid[name] = field.validate_json(to_json(value, inf_nan_mode="constants"))
         except ValidationError as error:
             first = error.errors()[0]
-            known = complaint({**first, "loc": (name, *first["loc"])})
-            wrong.append(known if name in fields else f"'{named(name)}' is unknown")
-    return good, wrong
+            message = complaint({**first, "loc": (name, *first["loc"])})
+            problems.append(message if name in fields else f"'{named(name)}' is unknown")
+    return valid, problems
 
 
 @cache
 def _fields(model: type[BaseModel]) -> dict[str, TypeAdapter[Any]]:
-    """Return what each field of a model may hold."""
+    """Return a validator for each field of a model."""
     adapters = {}
     for name, info in model.model_fields.items():
         bounded: Any = info.annotation
@@ -134,7 +135,7 @@ _SCALAR = TypeAdapter[Any](Scalar, config=STRICT)
 
 
 def complaint(error: ErrorDetails) -> str:
-    """Return which field is wrong, what it holds, and what it should hold."""
+    """Return the message of a validation error: field, value and expectation."""
     field = named(".".join(map(str, error["loc"])))
     kind, message = error["type"], error["msg"]
     if kind in _EXPECTED:
@@ -150,12 +151,12 @@ def complaint(error: ErrorDetails) -> str:
 
 
 def quoted(value: Any) -> str:
-    """Return a value as Python writes it, cut where it is long."""
+    """Return the ``repr`` of a value, shortened for messages."""
     text = repr(value)
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
 
 
 def named(field: str) -> str:
-    """Return the name of a field as a message has it: short, and of one line."""
+    """Return a field name for messages: shortened, and without control characters."""
     text = field if field.isprintable() else ascii(field)
     return text if len(text) <= 2 * MAX_SHOWN else f"{text[: 2 * MAX_SHOWN]}…"

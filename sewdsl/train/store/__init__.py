@@ -1,1 +1,1 @@
-"""The files of a run: written, read and found; without torch."""
+"""Files of a run folder. Importing this package does not import torch."""

@@ -33,24 +33,24 @@ from sewdsl.train.records import (
 from sewdsl.train.store.run_folder import RunError, read_run_file, write_run_file
 
 Epochs = dict[int, dict[str, float]]
-"""Figures by name, by epoch counted from 1."""
+"""Metrics by name, by epoch counted from 1."""
 
 FIRING_RATE = "firing_rate/"
-"""Before a layer's name: spikes per neuron, sample and time-step."""
+"""Prefix of a layer's metric: spikes per neuron, sample and time-step."""
 BY_EVENTS = "by_events/"
-"""Before a convolution's name: the share of batches in which it was computed from what is active of its input."""
+"""Prefix of a convolution's metric: fraction of batches that its event-driven kernel computed."""
 GRADIENT_NORM = "gradient_norm/"
-"""Before a layer's name, or ``total``: Euclidean norm of the gradient of the last batch."""
+"""Prefix of a layer's metric, or of ``total``: Euclidean norm of the gradient of the last batch."""
 
 MAX_FIGURE = 1e100
-"""Largest figure that is finite; losses and norms of gradients are in float32, or sums of such."""
+"""Largest finite metric. Losses and gradient norms are in float32, or sums of such values."""
 
 
 def read_metrics(path: Path) -> Epochs:
-    """Read a ``metrics.csv``; each epoch has figures, which may be infinite or NaN unless they are shares.
+    """Read a ``metrics.csv``. Metrics may be infinite or NaN, except for fractions.
 
     Raises:
-        RunError: If it cannot be read, holds no epoch, or a figure is out of bounds.
+        RunError: If the file cannot be read, has no epochs, or a metric is out of bounds.
     """
     epochs = read_run_file(path, parse_metrics)
     if epochs is None:
@@ -59,10 +59,10 @@ def read_metrics(path: Path) -> Epochs:
 
 
 def parse_metrics(data: bytes) -> Epochs:
-    """Read the figures in the contents of a ``metrics.csv``.
+    """Parse the contents of a ``metrics.csv``.
 
     Raises:
-        RecordError: If it is not UTF-8, a line of it is cut or holds something else than figures, or there is no epoch.
+        RecordError: If the text is not UTF-8, a line is truncated or has invalid values, or there are no epochs.
     """
     epochs: Epochs = {}
     try:
@@ -73,44 +73,44 @@ def parse_metrics(data: bytes) -> Epochs:
         names = next(lines, [])
         for row in lines:
             if len(row) != len(names):
-                message = f"found {len(row)} values, expected {len(names)}"
-                raise RecordError(message)  # noqa: TRY301 -- the line's number goes before it
+                message = f"expected {len(names)} values, got {len(row)}"
+                raise RecordError(message)  # noqa: TRY301 -- the number of the line is added below
             texts = dict(zip(names, row, strict=True))
             epoch = _epoch(texts.pop("epoch", ""))
             epochs[epoch] = dict(_figures(texts))
     except (RecordError, csv.Error) as error:
         raise RecordError(f"line {lines.line_num}: {error}") from None
     if not epochs:
-        raise RecordError("it holds no epoch")
+        raise RecordError("the file has no epochs")
     return epochs
 
 
 def _epoch(text: str) -> int:
     if text.isascii() and text.isdigit() and len(text) <= len(str(MAX_COUNT)) and 1 <= int(text) <= MAX_COUNT:
         return int(text)
-    raise RecordError(f"epoch is {quoted(text)}, expected a whole number from 1")
+    raise RecordError(f"epoch is {quoted(text)}, expected an integer from 1")
 
 
 def _figures(texts: dict[str, str]) -> Iterator[tuple[str, float]]:
     for name, text in texts.items():
         if not text:
-            continue
-        share = name.endswith("_accuracy") or name.startswith((FIRING_RATE, BY_EVENTS))
-        most = 1.0 if share else MAX_FIGURE
+            continue  # Another epoch has this metric.
+        is_fraction = name.endswith("_accuracy") or name.startswith((FIRING_RATE, BY_EVENTS))
+        largest = 1.0 if is_fraction else MAX_FIGURE
         try:
             value = float(text)
         except ValueError:
             value = -1.0
-        if not 0 <= value <= most and (share or isfinite(value)):
-            raise RecordError(f"{named(name)} is {quoted(text)}, expected a number from 0 to {most:g}")
+        if not 0 <= value <= largest and (is_fraction or isfinite(value)):
+            raise RecordError(f"{named(name)} is {quoted(text)}, expected a number from 0 to {largest:g}")
         yield name, value
 
 
 def write_metrics(epochs: Epochs, path: Path) -> None:
-    """Write a ``metrics.csv``: a row for each epoch, a column for each figure that any epoch has.
+    """Write a ``metrics.csv`` with a row per epoch, and a column for each metric of any epoch.
 
     Raises:
-        RunError: If it cannot be written.
+        RunError: If the file cannot be written.
     """
     names = dict.fromkeys(name for row in epochs.values() for name in row)
     text = io.StringIO(newline="")
@@ -121,11 +121,11 @@ def write_metrics(epochs: Epochs, path: Path) -> None:
 
 
 class ConfusionFile(NamedTuple):
-    """The contents of ``confusion.json``.
+    """Contents of ``confusion.json``.
 
     Attributes:
-        classes: Their names in order; of a class without one, its number.
-        counts: Row i, column j has how many test samples of class i are taken for class j.
+        classes: Names of the classes in order, or the number of a class without a name.
+        counts: Row i, column j: number of test samples of class i that are classified as j.
     """
 
     classes: list[str]
@@ -136,29 +136,32 @@ NONE = ConfusionFile([], [])
 
 
 def write_confusion(path: Path, counts: list[list[int]], names: Sequence[str]) -> None:
-    """Write the counts with the classes' names, as far as there are any.
+    """Write a confusion matrix with the names of the classes.
+
+    Args:
+        names: Names of the classes. Missing names are replaced by numbers.
 
     Raises:
-        RunError: If it cannot be written.
+        RunError: If the file cannot be written.
     """
-    confusion = ConfusionFile(_named(len(counts), names), counts)
+    confusion = ConfusionFile(_complete_names(len(counts), names), counts)
     write_run_file(path, json.dumps(confusion._asdict()) + "\n")
 
 
 def parse_confusion(data: bytes) -> tuple[ConfusionFile, list[str]]:
-    """Read what the contents of a file say, and what is wrong with them."""
-    fields, wrong = salvage(data, _File)
+    """Parse the contents of a file into the valid part, and messages about invalid fields."""
+    fields, problems = salvage(data, _File)
     counts = fields.get("counts", [])
-    return ConfusionFile(_named(len(counts), fields.get("classes", [])), counts), wrong
+    return ConfusionFile(_complete_names(len(counts), fields.get("classes", [])), counts), problems
 
 
-def _named(count: int, names: Sequence[str]) -> list[str]:
+def _complete_names(count: int, names: Sequence[str]) -> list[str]:
     return [*names[:count], *map(str, range(len(names), count))]
 
 
 def _square(counts: list[list[int]]) -> list[list[int]]:
     if any(len(row) != len(counts) for row in counts):
-        raise ValueError(f"expected {len(counts)} counts in each of its {len(counts)} rows")
+        raise ValueError(f"expected {len(counts)} counts in each of {len(counts)} rows")
     return counts
 
 
@@ -170,13 +173,13 @@ class _File(BaseModel):
 
 
 COUNTED_SAMPLES = 16
-"""Test samples on which a run counts its operations: ``sewdsl probe energy RUN`` counts on all."""
+"""Number of test samples for the counts of a run. ``sewdsl probe energy RUN`` uses all samples."""
 
 _Figure = Annotated[float, Field(ge=0, le=1e100)]
 
 
 class LayerRecord(BaseModel):
-    """What a layer computed for one sample, see :class:`sewdsl.analysis.energy.LayerCounts`."""
+    """Operations of a layer per sample, see :class:`sewdsl.analysis.energy.LayerCounts`."""
 
     model_config = STRICT
 
@@ -187,13 +190,13 @@ class LayerRecord(BaseModel):
 
 
 class EnergyRecord(BaseModel):
-    """The contents of ``energy.json``.
+    """Contents of ``energy.json``.
 
     Attributes:
-        samples: Test samples that were shown, with the weights of the last epoch.
-        of: How many there are.
-        sparsity: Share of what neurons gave that was zero.
-        layers: Counts of each layer with weights, by the node's name; means over samples.
+        samples: Number of test samples used, with the weights of the last epoch.
+        of: Total number of test samples.
+        sparsity: Fraction of zeros in the outputs of neurons.
+        layers: Counts of each layer with weights by node name, averaged over samples.
     """
 
     model_config = STRICT
@@ -205,14 +208,14 @@ class EnergyRecord(BaseModel):
     layers: dict[Text, LayerRecord]
 
     def table(self, network: Network) -> EnergyTable | None:
-        """Return the whole table, at the usual energies of an operation; None: the counts are of another network."""
+        """Return the energy table with default costs, or None if the counts do not fit the network."""
         bounds = list(operation_bounds(network))
         if {most.node.name for most in bounds} != set(self.layers):
             return None
         lines = [LayerCounts(most, most.dense, **self.layers[most.node.name].model_dump()) for most in bounds]
-        shown = f"{self.samples:,} of {self.of:,}" if self.samples != self.of else f"all {self.of:,}"
+        sample_text = f"{self.samples:,} of {self.of:,}" if self.samples != self.of else f"all {self.of:,}"
         title = (
             f"{network.name}: operations of one sample, T = {network.settings.steps}, after the last epoch, "
-            f"on {shown} test samples of {self.data}"
+            f"on {sample_text} test samples of {self.data}"
         )
         return EnergyTable(network, title, lines, self.sparsity, EnergyCosts(), MemoryCosts(), trained=True)

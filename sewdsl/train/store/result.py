@@ -30,34 +30,34 @@ from sewdsl.train.records import (
 )
 
 DEAD, SATURATED = 0.01, 0.9
-"""Rates under the one or over the other are worth a warning: such a layer says little about its input."""
+"""Firing rates below or above cause a warning: such a layer passes on little information about its input."""
 
 
 EDGES = (0.001, 0.003, DEAD, 0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, SATURATED)
-"""The highest rate of each bin: half decades where most neurons of spiking networks are, then tenths.
+"""Upper edges of the bins: half decades at the common rates of spiking networks, then tenths.
 
-The first bin begins above 0, each other one above the edge before it."""
+The first bin starts above 0, and each other bin above the edge of the previous one."""
 
 MAX_AXES = 8
-"""Axes of a layer's output; those of the language have at most three."""
+"""Maximum number of axes of a layer's output in a file. Layers of the language have at most three."""
 
 
 class Population(BaseModel):
-    """How many neurons of a layer never fire, nearly always, or in between.
+    """Neurons of a layer, counted by firing rate.
 
-    A neuron's rate is its spikes per sample and time-step. A channel or a place is counted as dead or saturated where
-    all its neurons are; of a layer without places, each neuron is a channel.
+    The rate is the number of spikes per sample and time-step. A channel or position counts as dead or saturated if all
+    of its neurons are. In a layer without positions, each neuron is a channel.
 
     Attributes:
-        shape: ``[C, H, W]`` or ``[F]``, one neuron for each element.
+        shape: ``[C, H, W]`` or ``[F]``, one neuron per element.
         dead: Neurons that never fire.
-        saturated: Neurons whose rate is over 0.9.
-        always: Those of them that fire at every time-step of every sample.
-        dead_channels: Of C.
-        dead_places: Of H · W.
-        saturated_channels: Of C.
-        histogram: Neurons that are neither dead nor saturated in the 13 bins that end at 0.001, 0.003, 0.01, 0.03,
-            0.1, 0.2, … 0.9; an edge belongs to the bin that it ends.
+        saturated: Neurons with a rate above 0.9.
+        always: Saturated neurons that fire at every time-step of every sample.
+        dead_channels: Dead channels, out of C.
+        dead_places: Dead positions, out of H · W.
+        saturated_channels: Saturated channels, out of C.
+        histogram: Other neurons, in 13 bins with the upper edges 0.001, 0.003, 0.01, 0.03, 0.1, 0.2, … 0.9. An edge
+            belongs to the lower bin.
     """
 
     model_config = STRICT
@@ -74,7 +74,7 @@ class Population(BaseModel):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if sum(self.bins) != self.neurons:
-            raise ValueError(f"{sum(self.bins)} neurons are counted of {self.neurons}")
+            raise ValueError(f"expected {self.neurons} neurons in all bins, got {sum(self.bins)}")
         parts = {
             "always": (self.always, self.saturated),
             "dead_channels": (self.dead_channels, self.shape[0]),
@@ -88,45 +88,45 @@ class Population(BaseModel):
 
     @property
     def neurons(self) -> int:
-        """All of them."""
+        """Number of neurons."""
         return prod(self.shape)
 
     @property
     def dead_share(self) -> float:
-        """Of all, in [0, 1]."""
+        """Fraction of dead neurons, in [0, 1]."""
         return self.dead / self.neurons
 
     @property
     def saturated_share(self) -> float:
-        """Of all, in [0, 1]."""
+        """Fraction of saturated neurons, in [0, 1]."""
         return self.saturated / self.neurons
 
     @property
     def places(self) -> int:
-        """H · W; 1 where there are none."""
+        """Number of positions H · W, or 1 for a layer without positions."""
         return prod(self.shape[1:])
 
     @property
     def scattered_dead(self) -> int:
-        """Dead neurons in channels and at places that are not dead as a whole."""
+        """Dead neurons outside of dead channels and dead positions."""
         return self.dead - self.dead_channels * self.places - self.dead_places * (self.shape[0] - self.dead_channels)
 
     @property
     def bins(self) -> tuple[int, ...]:
-        """The dead, the histogram, the saturated: 15 counts, every neuron in one of them."""
+        """Dead neurons, histogram, and saturated neurons: 15 counts that add up to all neurons."""
         return (self.dead, *self.histogram, self.saturated)
 
 
 class WeightsOrigin(BaseModel):
-    """Where weights came from.
+    """Origin of initial weights.
 
     Attributes:
-        file: The file's name, without the folder that it lay in: a run may be published.
-        sha256: Of its contents.
-        only: Patterns of the layers and parts whose weights were asked for; none: all.
-        taken: Layers and parts that began with weights of the file, where that is not the whole network.
-        new: Those that began with random ones.
-        left: What of the file was not taken, and why.
+        file: File name without the folder, because runs may be published.
+        sha256: SHA-256 of the file.
+        only: Patterns of the requested layers and parts (empty for all).
+        taken: Layers and parts initialised from the file, unless they are the whole network.
+        new: Layers and parts with random initial weights.
+        left: Unused tensors of the file, with the reasons.
     """
 
     model_config = STRICT
@@ -140,39 +140,39 @@ class WeightsOrigin(BaseModel):
 
 
 Precision = Literal["32-true", "16-mixed", "bf16-mixed"]
-"""In which floats a network computes, by Lightning's names: all of 32 bits, or float16 or bfloat16 where these do."""
+"""Precision of a network in Lightning's terms: float32, or float16 or bfloat16 where autocast applies them."""
 
 PACKAGES = ("sewdsl", "torch", "lightning", "numpy")
 
 UNKNOWN_VERSION = "unknown"
-"""The version of a package that is not installed."""
+"""Version of a package that is not installed."""
 
 
 class Result(BaseModel):
-    """The contents of ``result.json``; every field has bounds, also where one is read that another program wrote.
+    """Contents of ``result.json``. Every field has bounds, because the file may come from another program.
 
     Attributes:
-        network: The network's name.
-        data: The dataset's.
-        accuracy: Share of the test samples that the last weights get right.
-        best_accuracy: The same of the best epoch's weights. Without a validation part it was chosen on the test
-            samples, as the paper does, so it flatters a little.
-        top5_accuracy: Share of the test samples whose class is among the five that the last weights find likeliest;
-            None: there are fewer than 20 classes.
-        best_top5_accuracy: The same of the best epoch's weights.
-        epochs: Epochs completed.
-        parameters: Learnable parameters.
-        seconds: Wall-clock time of the training, the test after each epoch included; all parts of it.
-        seed: The recipe's.
-        start: Where the weights came from that it began with; None: they were random.
-        device: ``cpu``, ``cuda``, or ``mps``, Apple's GPU.
-        machine: What it ran on, in words.
-        processes: How many trained together; with other numbers, other samples meet in a batch.
-        precision: What it really was, in the last part of the run; None: it was not noted, as in older runs.
-        threads: Torch's threads; with other numbers, sums are rounded in another order.
-        versions: Of what the numbers depend on, by name.
-        firing_rates: Spikes per neuron, sample and time-step over the test samples, by the node's name.
-        neurons: How many of each such layer never fire, nearly always, or in between; empty where it was not counted.
+        network: Name of the network.
+        data: Name of the dataset.
+        accuracy: Fraction of correct test samples with the last weights.
+        best_accuracy: The same with the weights of the best epoch. Without a validation set, the epoch was selected on
+            the test samples, as in the paper, which biases the accuracy upwards.
+        top5_accuracy: Fraction of test samples with their class among the five largest logits, with the last weights,
+            or None below 20 classes.
+        best_top5_accuracy: The same with the weights of the best epoch.
+        epochs: Number of completed epochs.
+        parameters: Number of learnable parameters.
+        seconds: Wall-clock time of all parts of the training, including the evaluation after each epoch.
+        seed: Seed of the recipe.
+        start: Origin of the initial weights, or None for random weights.
+        device: ``cpu``, ``cuda``, or ``mps`` (Apple GPU).
+        machine: Description of the machine.
+        processes: Number of processes, which determines the composition of batches.
+        precision: Precision of the last part of the run, or None if not recorded (older runs).
+        threads: Number of threads of PyTorch, which determines the rounding of sums.
+        versions: Versions of the packages that affect the results, by name.
+        firing_rates: Spikes per neuron, sample and time-step over the test samples, by node name.
+        neurons: Neurons of each such layer by firing rate (empty if not counted).
     """
 
     model_config = STRICT
@@ -199,10 +199,10 @@ class Result(BaseModel):
 
 
 def parse_result(data: bytes) -> Result:
-    """Read the result in a text of JSON.
+    """Parse a result.
 
     Raises:
-        RecordError: If it holds none; the message says which version wrote it, if the text does.
+        RecordError: If the text is not a valid result. The message names the version that wrote the file, if known.
     """
     try:
         return parse_record(data, Result)
@@ -215,13 +215,13 @@ def parse_result(data: bytes) -> Result:
 
 
 def name_writer(version: object) -> str:
-    """Return a clause that names the version of sewdsl that wrote a file; empty if the file names none."""
-    named = isinstance(version, str) and re.fullmatch(r"[0-9][\w.+-]{0,40}", version)
-    return f"; sewdsl {version} wrote it" if named else ""
+    """Return a clause with the version of sewdsl that wrote a file (empty if the version is unknown)."""
+    is_version = isinstance(version, str) and re.fullmatch(r"[0-9][\w.+-]{0,40}", version)
+    return f"; written by sewdsl {version}" if is_version else ""
 
 
 def package_versions() -> dict[str, str]:
-    """Return the versions of Python and the packages that the numbers depend on."""
+    """Return the versions of Python and of the packages that affect the results."""
     return {
         "python": platform.python_version(),
         **{name: installed_version(name) or UNKNOWN_VERSION for name in PACKAGES},
@@ -229,12 +229,12 @@ def package_versions() -> dict[str, str]:
 
 
 def describe_machine(device: str) -> str:
-    """Return system, architecture, cores, and GPUs if these are what ran: ``Linux x86_64, 16 cores, NVIDIA H100``.
+    """Describe system, architecture, cores and used GPUs, e.g. ``Linux x86_64, 16 cores, NVIDIA H100``.
 
     Args:
         device: ``cpu``, ``cuda`` or ``mps``.
     """
-    import torch  # tables of runs need none
+    import torch  # Not at the top: tables of runs do not need it.
 
     parts = [f"{platform.system()} {platform.machine()}", f"{os.cpu_count()} cores"]
     if device == "cuda":
@@ -243,27 +243,29 @@ def describe_machine(device: str) -> str:
 
 
 def accuracy_claims(network: Network, last: float, best: float, samples: int | None = None) -> list[str]:
-    """Return a line for each claim about accuracy: whether it holds, and by how much it does not.
+    """Return a line per accuracy claim: whether the claim holds, or the difference.
 
     Args:
-        last: Share of the test samples that the last weights get right.
-        best: The same of the best epoch's weights.
-        samples: How many test samples there are; None: not known.
+        last: Fraction of correct test samples with the last weights.
+        best: The same with the weights of the best epoch.
+        samples: Number of test samples, or None if unknown.
     """
     lines = []
     for claim in measured_claims(network, "accuracy"):
         figure = claimed_value(claim)
-        if figure is None:  # the network would not be valid
+        if figure is None:  # Unreachable for a valid network.
             continue
-        head = f"claim accuracy {claim.value}{f' ({claim.source})' if claim.source else ''}"
+        prefix = f"claim accuracy {claim.value}{f' ({claim.source})' if claim.source else ''}"
         holding = [name for name, share in (("last", last), ("best", best)) if figure.holds(share)]
         if holding:
-            lines.append(f"{head}: holds for the {' and the '.join(holding)} epoch")
+            lines.append(f"{prefix}: holds for the {' and the '.join(holding)} epoch")
             continue
-        by = 100 * (best - float(figure.value))
-        verdict = f"does not hold: the best epoch is {abs(by):.2f} points {'above' if by > 0 else 'below'} it"
+        difference = 100 * (best - float(figure.value))
+        verdict = (
+            f"does not hold: the best epoch is {abs(difference):.2f} points {'above' if difference > 0 else 'below'} it"
+        )
         if samples:
             error = 100 * sqrt(best * (1 - best) / samples)
             verdict += f"; the standard error of {samples:,} samples is {error:.2f}"
-        lines.append(f"{head}: {verdict}")
+        lines.append(f"{prefix}: {verdict}")
     return lines

@@ -1,4 +1,4 @@
-"""The folder of a run: its files, its state, and the lock that keeps it to one process."""
+"""Run folders: files, state, and the lock against concurrent use."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 
 class RunError(UserError):
-    """A run that cannot start or go on; the message says which, and why."""
+    """Run that cannot start or continue."""
 
 
 class RunInterrupted(RunError):
-    """A run that was asked to stop.
+    """Run stopped by a signal.
 
     Attributes:
-        code: Exit code, as a shell has it: 130 after Ctrl-C, 143 after SIGTERM.
+        code: Exit code by shell convention: 130 after Ctrl-C, 143 after SIGTERM.
     """
 
     def __init__(self, number: int) -> None:
@@ -44,22 +44,22 @@ class RunInterrupted(RunError):
 
 
 class RunDiverged(RunError):
-    """A run whose loss or gradients stopped being numbers."""
+    """Run with a non-finite loss or gradient."""
 
 
 class RunPruned(RunError):
-    """A run that a search ends early, since others had been better by then."""
+    """Run stopped early by a search, because other trials were better at this point."""
 
 
 class RunAlreadyEnded(RunError):
-    """A run that is to go on, but has nothing left to do."""
+    """Finished run that was to be resumed."""
 
 
 class RunUnfinished(RunError):
-    """A run that is to be looked at before it has ended."""
+    """Unfinished run whose results were requested."""
 
     def __init__(self, folder: RunFolder) -> None:
-        super().__init__(f"the run in '{folder.path}' has not ended")
+        super().__init__(f"the run in '{folder.path}' is not finished")
         self.folder = folder
 
 
@@ -67,7 +67,7 @@ class RunFile:
     """Path of a file in a run folder, as an attribute of :class:`RunFolder`.
 
     Args:
-        *names: Folders and the file below the run folder.
+        *names: Path components below the run folder.
     """
 
     def __init__(self, *names: str) -> None:
@@ -80,93 +80,94 @@ class RunFile:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Where everything of one run lies; what makes a folder that of a run comes last, see :data:`RUN_FILES`."""
+    """Files of a run, ordered so that those that mark a run folder come last, see :data:`RUN_FILES`."""
 
     path: Path
 
     local = RunFile("local.json")
-    """Where the data lies on this machine, unless it travels with a package: no file to publish."""
+    """Location of the dataset on this machine, unless it comes with a package. Not for publication."""
     ignored = RunFile(".gitignore")
-    """Names what is of this machine alone, for git and the Hugging Face hub."""
+    """Files specific to this machine, excluded by git and the Hugging Face hub."""
     card = RunFile("README.md")
-    """The model card: what a stranger needs to know and to do."""
+    """Model card."""
     terms = RunFile("terms.json")
-    """What the author of the run says of its use; see :class:`sewdsl.train.store.run_notes.Terms`."""
+    """Licence (see :class:`sewdsl.train.store.run_notes.Terms`)."""
     energy = RunFile("energy.json")
-    """The operations of the last weights, counted."""
+    """Counted operations of the last weights."""
     processes = RunFile("processes.json")
-    """How several processes share the work, unless in the usual way."""
+    """Distributed strategy and device, if set."""
     plugins = RunFile("plugins.json")
-    """Which plugin files were imported, if any were; copies of them lie in a folder next to it."""
+    """Imported plugin files, if any. The folder ``plugins`` next to it has copies."""
     loggers = RunFile("loggers.json")
-    """Where figures are logged, unless to TensorBoard alone."""
+    """Loggers, if other than TensorBoard."""
     result = RunFile("result.json")
-    """What came out; see :class:`Result`."""
+    """Results (see :class:`Result`)."""
     best = RunFile("checkpoints", "best.safetensors")
-    """The weights of the epoch with the best accuracy; of the first of them if there are several."""
+    """Weights of the epoch with the best accuracy, or of the first one if several are equal."""
     last = RunFile("checkpoints", "last.safetensors")
-    """The last weights."""
+    """Last weights."""
     previous = RunFile("checkpoints", "previous.safetensors")
-    """The weights of the save before the last."""
+    """Weights of the checkpoint before the last."""
     state = RunFile("checkpoints", "last.ckpt")
-    """State of the run without its weights, which it names by their SHA-256."""
+    """State of the run without its weights, which are identified by their SHA-256."""
     previous_state = RunFile("checkpoints", "previous.ckpt")
-    """The state of the save before the last."""
+    """State of the checkpoint before the last."""
     start = RunFile("checkpoints", "start.safetensors")
-    """The weights that it began with, unless those were random."""
+    """Initial weights, unless they were random."""
     lock = RunFile("lock")
-    """Says which process is at work here."""
+    """Lock with the ID of the process that uses the folder."""
     confusion = RunFile("confusion.json")
-    """Which classes the last weights take for which, over the test samples."""
+    """Confusion matrix of the last weights on the test samples."""
     report = RunFile("report.html")
-    """Everything about the run on one page."""
+    """Report page."""
     metrics = RunFile("metrics.csv")
-    """The figures of each epoch, a table."""
+    """Metrics of each epoch."""
     curves = RunFile("curves.png")
-    """Loss and accuracy over the epochs, a picture."""
+    """Plot of loss and accuracy over epochs."""
     diagram = RunFile("diagram.svg")
-    """The network, a picture."""
+    """Diagram of the network."""
     recipe = RunFile("recipe.json")
-    """The recipe with every value in force."""
+    """Recipe with every setting in force."""
     spec = RunFile("spec.net")
-    """The network as compiled, in the language, with every override applied."""
+    """Compiled network as a .net file, with all overrides applied."""
 
     def read_result(self) -> Result:
-        """Read what came out.
+        """Read the results.
 
         Raises:
-            RunUnfinished: If the run has not ended.
-            RunError: If it is no run, or the result cannot be read.
+            RunUnfinished: If the run is not finished.
+            RunError: If the folder is not a run folder, or the result cannot be read.
         """
         try:
             return result.parse_result(contents(self.result))
         except OSError:
             raise RunUnfinished(self) if is_run(self.path) else RunError(missing_run_message(self.path)) from None
         except RecordError as error:
-            raise RunError(f"'{self.result}' is damaged, or of another version: {error}") from None
+            raise RunError(f"'{self.result}' is damaged or from another version: {error}") from None
 
 
 def hide_machine(folder: RunFolder) -> None:
-    """Take the name of the machine out of those of TensorBoard's files, since the folder may be published.
+    """Remove the name of the machine from TensorBoard's file names, because the folder may be published.
 
-    A process that still writes to one goes on with it.
+    A process that is writing to a renamed file continues to do so.
     """
-    with suppress(OSError):  # Windows keeps a name while a file is open: then the next call takes it
+    with suppress(OSError):  # Windows cannot rename an open file, but the next call will.
         for file in [*(folder.path / "tensorboard").glob("events.out.tfevents.*")]:
-            plain = re.sub(r"^(events\.out\.tfevents\.\d+)\..*\.(\d+\.\d+)$", r"\1.run.\2", file.name)
-            if plain != file.name:
-                file.rename(file.with_name(plain))
+            anonymous = re.sub(r"^(events\.out\.tfevents\.\d+)\..*\.(\d+\.\d+)$", r"\1.run.\2", file.name)
+            if anonymous != file.name:
+                file.rename(file.with_name(anonymous))
 
 
 Parsed = TypeVar("Parsed")
 
 
 def read_run_file(path: Path, parse: Callable[[bytes], Parsed], *, about: str = "", remedy: str = "") -> Parsed | None:
-    """Read a file that a run or a study has written; None if it does not exist.
+    """Read a file of a run or a study, or return None if it does not exist.
 
     Args:
-        parse: Parser of its contents, which raises :class:`sewdsl.train.records.RecordError`.
-        about: Clause on its contents, for the message about a damaged file.
+        parse: Parser of the contents, which raises :class:`sewdsl.train.records.RecordError`.
+        about: Description of the contents, for the message about a damaged file, e.g. `` (loggers)``.
+        remedy: Clause at the end of this message, e.g. ``; pass --logger to replace it``.
 
     Raises:
         RunError: If the file cannot be read or is damaged.
@@ -178,7 +179,7 @@ def read_run_file(path: Path, parse: Callable[[bytes], Parsed], *, about: str = 
     except OSError as error:
         message = f"cannot read '{path}': {error.strerror}"
     except RecordError as error:
-        message = f"'{path}'{about} is damaged, or of another version: {error}{remedy}"
+        message = f"'{path}'{about} is damaged or from another version: {error}{remedy}"
     raise RunError(message)
 
 
@@ -188,14 +189,14 @@ def read_record(path: Path, model: type[Contents], *, about: str = "", remedy: s
 
 
 def write_run_file(path: Path, data: bytes | str, *, keep_as: Path | None = None) -> None:
-    """Write a file at once, see :func:`sewdsl.paths.write_atomically`; its folder is made where it is missing.
+    """Write a file atomically and create its folder, see :func:`sewdsl.paths.write_atomically`.
 
     Args:
-        data: Its contents; text is written in UTF-8.
-        keep_as: Where to keep the old contents, if there are any.
+        data: Contents, where text is encoded in UTF-8.
+        keep_as: New name for an existing file.
 
     Raises:
-        RunError: If it cannot be written, as on a full disk; the old contents stay.
+        RunError: If the file cannot be written, e.g. on a full disk. An existing file is unchanged.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -205,27 +206,29 @@ def write_run_file(path: Path, data: bytes | str, *, keep_as: Path | None = None
 
 
 def write_record(path: Path, record: BaseModel) -> None:
-    """Write a model into a JSON file, see :func:`write_run_file`."""
+    """Write a model to a JSON file, see :func:`write_run_file`."""
     write_run_file(path, record.model_dump_json(indent=2) + "\n")
 
 
 def make_run_folder(path: Path) -> RunFolder:
-    """Make a new run folder at a place of the user's choice.
+    """Create a run folder at a path chosen by the user.
 
     Raises:
-        RunError: If there are files already, or it cannot be made.
+        RunError: If the folder is not empty, or cannot be created.
     """
     try:
         str(path).encode()
         path.mkdir(parents=True, exist_ok=True)
-        if not all(entry.name == RunFolder(path).lock.name or _cut_short(entry.name) for entry in path.iterdir()):
-            hint = "--resume goes on with it, --overwrite starts over" if is_run(path) else "choose another folder"
-            raise RunError(f"'{path}' already holds {'a run' if is_run(path) else 'files'}; {hint}")
+        if not all(entry.name == RunFolder(path).lock.name or _is_partial(entry.name) for entry in path.iterdir()):
+            hint = (
+                "use --resume to resume it, or --overwrite to replace it" if is_run(path) else "choose another folder"
+            )
+            raise RunError(f"'{path}' already contains {'a run' if is_run(path) else 'files'}; {hint}")
     except UnicodeEncodeError:
-        message = f"cannot make the folder '{path}': its name is not UTF-8, and TensorBoard takes no other"
+        message = f"cannot create the folder '{path}': TensorBoard requires a name in UTF-8"
         raise RunError(message) from None
     except OSError as error:
-        raise RunError(f"cannot make the folder '{path}': {explain(error, path)}") from None
+        raise RunError(f"cannot create the folder '{path}': {explain(error, path)}") from None
     return RunFolder(path)
 
 
@@ -233,17 +236,17 @@ _LISTED_FILES = [file.names[0] for file in vars(RunFolder).values() if isinstanc
 RUN_FILES = tuple(
     name for name in dict.fromkeys(["tensorboard", "wandb", "mlflow", "plugins", *_LISTED_FILES]) if name != "lock"
 )
-"""Names of what a run leaves; without the last ones, a folder is no run, and nothing else of it would be removed."""
+"""Files of a run. The last ones mark a run folder: an interrupted removal can be repeated."""
 
 
 def clear_run_folder(folder: RunFolder) -> None:
-    """Remove what a run has left, and nothing else; its lock stays, which the caller holds.
+    """Remove the files of a run and nothing else, except for the lock, which the caller holds.
 
     Raises:
-        RunError: If the folder holds something else than a run, or it cannot be removed.
+        RunError: If the folder is not a run folder, or a file cannot be removed.
     """
     if not is_run(folder.path):
-        raise RunError(f"'{folder.path}' is not the folder of a run: nothing was removed")
+        raise RunError(f"'{folder.path}' is not a run folder; nothing was removed")
     try:
         for name in RUN_FILES:
             entry = folder.path / name
@@ -255,57 +258,57 @@ def clear_run_folder(folder: RunFolder) -> None:
         raise RunError(f"cannot remove '{error.filename}': {error.strerror}") from None
 
 
-def _cut_short(name: str) -> bool:
-    """Return whether a name is what :func:`sewdsl.paths.write_atomically` leaves where it is killed."""
+def _is_partial(name: str) -> bool:
+    """Return whether a file was left by a :func:`sewdsl.paths.write_atomically` that was killed."""
     return name.startswith(".") and name.endswith(PARTIAL)
 
 
 def open_group(path: Path, belongs: Callable[[str], bool], group: str) -> None:
-    """Make a folder for several runs, or accept one that holds nothing else already.
+    """Create a folder for several runs, or accept an existing one without other files.
 
     Args:
-        belongs: Whether a name in it does.
-        group: What it is for, in words: ``repeat``, ``part of this study``.
+        belongs: Returns whether a name belongs to the group.
+        group: Description for messages: ``a repeat``, ``part of this study``.
 
     Raises:
-        RunError: If it holds something else, or cannot be made.
+        RunError: If the folder contains other files, or cannot be created.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
-        strange = [entry.name for entry in path.iterdir() if not belongs(entry.name)]
+        others = [entry.name for entry in path.iterdir() if not belongs(entry.name)]
     except OSError as error:
-        raise RunError(f"cannot make the folder '{path}': {explain(error, path)}") from None
-    if strange:
-        raise RunError(f"'{path}' holds '{min(strange)}', which is no {group}; choose another folder with --out")
+        raise RunError(f"cannot create the folder '{path}': {explain(error, path)}") from None
+    if others:
+        raise RunError(f"'{path}' contains '{min(others)}', which is not {group}; choose another folder with --out")
 
 
 def make_numbered(name: str) -> RunFolder:
-    """Make a new run folder named after the network: ``runs/mnist5k-1``, ``runs/mnist5k-2``, ….
+    """Create a run folder named after the network: ``runs/mnist5k-1``, ``runs/mnist5k-2``, ….
 
     Raises:
-        RunError: If it cannot be made.
+        RunError: If the folder cannot be created.
     """
     stem = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "run"
     try:
         RUNS.mkdir(parents=True, exist_ok=True)
         for number in count(1):
             path = RUNS / f"{stem}-{number}"
-            with suppress(FileExistsError):  # another process may be as fast
+            with suppress(FileExistsError):  # Another process may create it at the same time.
                 path.mkdir()
                 return RunFolder(path)
     except OSError as error:
-        raise RunError(f"cannot make a folder in '{RUNS}': {explain(error, RUNS)}") from None
-    raise AssertionError  # unreachable: the numbers do not end
+        raise RunError(f"cannot create a folder in '{RUNS}': {explain(error, RUNS)}") from None
+    raise AssertionError  # Unreachable: count() is infinite.
 
 
 @contextmanager
 def run_lock(folder: RunFolder) -> Iterator[None]:
-    """Keep other processes from writing to a run folder; a lock ends with its process, however that ends.
+    """Lock a run folder against other processes. The system releases the lock when the process ends.
 
-    What an earlier process left half-written is removed.
+    Partial files of a killed process are removed.
 
     Raises:
-        RunError: If another process is at work there, or the lock cannot be made.
+        RunError: If another process has the lock, or the lock cannot be created.
     """
     try:
         file = folder.lock.open("a+", encoding="utf-8", errors="replace")
@@ -314,22 +317,20 @@ def run_lock(folder: RunFolder) -> Iterator[None]:
     with file:
         if not try_lock(file.fileno()):
             holder = ""
-            with suppress(OSError):  # Windows lets no other process read what is locked
+            with suppress(OSError):  # On Windows, other processes cannot read a locked file.
                 file.seek(0)
                 holder = file.read(20).strip()
             raise RunError(f"'{folder.path}' is in use by process {holder or 'unknown'}")
         os.ftruncate(file.fileno(), 0)
-        with suppress(OSError):  # a full disk: the lock holds without its number
+        with suppress(OSError):  # On a full disk, the lock works without the process ID.
             os.write(file.fileno(), f"{os.getpid()}\n".encode())
         _remove_partial_files(folder)
         yield
 
 
 def try_lock(descriptor: int) -> bool:
-    """Lock an open file until it is closed; return whether that worked.
-
-    Who only looks whether a run is locked has its lock for a moment, and is waited for.
-    """
+    """Lock an open file until it is closed, and return whether this succeeded."""
+    # `sewdsl runs` takes the lock for a moment to detect running processes: retry.
     for wait in (0.01, 0.02, 0.04, None):
         if lock_descriptor(descriptor, blocking=False):
             return True
@@ -339,19 +340,19 @@ def try_lock(descriptor: int) -> bool:
 
 
 def _remove_partial_files(folder: RunFolder) -> None:
-    """Remove what a killed process had begun to write, up to a checkpoint in size; the caller has the lock."""
-    for place in (folder.path, folder.last.parent):
-        with suppress(OSError):  # what cannot be removed does no harm
-            for entry in [*place.iterdir()]:
-                if _cut_short(entry.name) and entry.is_file():
+    """Remove partial files of a killed process, which can be as large as a checkpoint. Requires the lock."""
+    for parent in (folder.path, folder.last.parent):
+        with suppress(OSError):  # Remaining files are harmless.
+            for entry in [*parent.iterdir()]:
+                if _is_partial(entry.name) and entry.is_file():
                     entry.unlink(missing_ok=True)
 
 
 def clear_and_lock(path: Path) -> RunFolder:
-    """Return the folder of a run, of which nothing is left.
+    """Remove the run in a folder, and return the folder.
 
     Raises:
-        RunError: If another process is at work there, it holds something else than a run, or it cannot be removed.
+        RunError: If another process uses the folder, it is not a run folder, or a file cannot be removed.
     """
     folder = RunFolder(path)
     with run_lock(folder):

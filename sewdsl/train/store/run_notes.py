@@ -1,4 +1,4 @@
-"""Notes in a run folder: the place of the data, processes, loggers, code that was imported, and terms of use."""
+"""Records in a run folder: dataset location, processes, loggers, plugin files and licence."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ NOT_PUBLISHED = """\
 """
 
 
-class Lay(BaseModel):
-    """The contents of ``local.json``, which is of one machine and is not published.
+class DataLocation(BaseModel):
+    """Contents of ``local.json``, which is specific to one machine and not for publication.
 
     Attributes:
-        folder: Where the data lay when the run began.
+        folder: Dataset folder at the start of the run.
     """
 
     model_config = STRICT
@@ -44,63 +44,63 @@ class Lay(BaseModel):
 
 
 def write_data_path(folder: RunFolder, planned: TrainingPlan) -> None:
-    """Note where the data lies, unless it travels with a package, and that such notes are not to be published.
+    """Record the dataset folder, unless the dataset comes with a package, and exclude the record from publication.
 
     Raises:
-        RunError: If it cannot be written.
-        DataError: If it is not there.
+        RunError: If a file cannot be written.
+        DataError: If the dataset is missing.
     """
     write_run_file(folder.ignored, NOT_PUBLISHED)
-    place = planned.data.setup.folder
-    if place is not None and planned.data.find():
-        write_run_file(folder.local, json.dumps({"folder": str(place.absolute())}, indent=2) + "\n")
+    data_folder = planned.data.setup.folder
+    if data_folder is not None and planned.data.find():
+        write_run_file(folder.local, json.dumps({"folder": str(data_folder.absolute())}, indent=2) + "\n")
 
 
 def read_data_path(folder: RunFolder) -> Path | None:
-    """Read where the data lay; None where that was not noted.
+    """Return the recorded dataset folder, or None.
 
     Raises:
-        RunError: If the note cannot be read.
+        RunError: If the record cannot be read.
     """
-    record = read_record(folder.local, Lay, about=", which says where the data lay,")
+    record = read_record(folder.local, DataLocation, about=" (dataset location)")
     return None if record is None else Path(record.folder)
 
 
-def plan_resumed_run(compilation: Compilation, folder: RunFolder, said: Path | None) -> TrainingPlan:
-    """Plan a run that has a folder; its data is looked for before anything is done.
+def plan_resumed_run(compilation: Compilation, folder: RunFolder, data_folder: Path | None) -> TrainingPlan:
+    """Plan a run with an existing folder, and check that its dataset can be found.
 
     Args:
-        said: Where the data lies; None: where the environment variable ``SEWDSL_DATA`` says, or where it lay.
+        data_folder: Dataset folder. The default is the environment variable ``SEWDSL_DATA``, or the recorded folder.
 
     Raises:
-        SewdslError: see :func:`sewdsl.train.training_plan.plan_training`.
-        DataError: If the data is not there.
+        SewdslError: As in :func:`sewdsl.train.training_plan.plan_training`.
+        DataError: If the dataset is missing.
     """
-    lay, note = None, ""
-    if not (said or data_folders.data_folder_variable()):
+    recorded, note = None, ""
+    if not (data_folder or data_folders.data_folder_variable()):
         try:
-            lay = read_data_path(folder)
-            note = f"'{lay}' is where it lay when the run began" if lay else ""
+            recorded = read_data_path(folder)
+            note = f"the run used '{recorded}'" if recorded else ""
         except RunError as error:
             note = str(error)
-    planned = plan_training(compilation, said or lay)
+    planned = plan_training(compilation, data_folder or recorded)
     try:
         planned.data.find()
     except DataError as error:
         if not note:
             raise
-        raise DataError(f"{error}\n  {note}; --data DIR says where it lies now") from None
+        raise DataError(f"{error}\n  {note}; if the dataset has moved, pass --data DIR") from None
     return planned
 
 
 Accelerator = Literal["auto", "cpu", "cuda"]
 Strategy = Literal["auto", "ddp", "fsdp"]
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
-"""How processes share the work, by Lightning's names; ``auto`` is ddp where there are several."""
+"""Distributed strategies in Lightning's terms, where ``auto`` is ddp for several processes."""
 
 
 class ProcessRecord(BaseModel):
-    """The contents of ``processes.json``."""
+    """Contents of ``processes.json``."""
 
     model_config = STRICT
 
@@ -110,18 +110,18 @@ class ProcessRecord(BaseModel):
 
 LoggerName = Literal["tensorboard", "wandb", "mlflow"]
 LOGGERS: tuple[LoggerName, ...] = get_args(LoggerName)
-"""What figures can be logged to."""
+"""Supported loggers."""
 USUAL: tuple[LoggerName, ...] = ("tensorboard",)
-"""What they are logged to unless something else is asked for."""
+"""Default loggers."""
 
 _Id = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_-]+$")]
 
 
 class LoggerRecord(BaseModel):
-    """The contents of ``loggers.json``.
+    """Contents of ``loggers.json``.
 
     Attributes:
-        ids: What the run is called by services that number runs themselves.
+        ids: IDs of the run at services that assign their own.
     """
 
     model_config = STRICT
@@ -131,10 +131,10 @@ class LoggerRecord(BaseModel):
 
 
 def remember_loggers(folder: RunFolder, loggers: Sequence[LoggerName], ids: dict[LoggerName, str]) -> None:
-    """Note where a run logs, unless as usual.
+    """Record the loggers of a run, unless they are the default.
 
     Raises:
-        RunError: If it cannot be written.
+        RunError: If the file cannot be written.
     """
     record = LoggerRecord(loggers=list(loggers), ids=ids)
     if record != LoggerRecord() or folder.loggers.is_file():
@@ -142,21 +142,21 @@ def remember_loggers(folder: RunFolder, loggers: Sequence[LoggerName], ids: dict
 
 
 def read_loggers(folder: RunFolder) -> LoggerRecord:
-    """Read where a run has logged so far.
+    """Read the loggers of the run so far.
 
     Raises:
-        RunError: If the note cannot be read.
+        RunError: If the record cannot be read.
     """
-    about, remedy = ", which says where the run logs,", "; --logger takes its place"
+    about, remedy = " (loggers)", "; pass --logger to replace it"
     return read_record(folder.loggers, LoggerRecord, about=about, remedy=remedy) or LoggerRecord()
 
 
 class PluginNote(BaseModel):
-    """A file.
+    """Imported plugin file.
 
     Attributes:
-        sha256: Of what was run.
-        copy_name: Its name among the copies, in the folder ``plugins`` of the run.
+        sha256: SHA-256 of the file as it was imported.
+        copy_name: Name of the copy in the folder ``plugins`` of the run.
     """
 
     model_config = STRICT
@@ -166,7 +166,7 @@ class PluginNote(BaseModel):
 
 
 class PluginRecord(BaseModel):
-    """The contents of ``plugins.json``."""
+    """Contents of ``plugins.json``."""
 
     model_config = STRICT
 
@@ -174,15 +174,15 @@ class PluginRecord(BaseModel):
 
 
 def remember_plugins(folder: RunFolder) -> None:
-    """Note the plugin files that were imported, and keep a copy of each; nothing where there are none.
+    """Record and copy the imported plugin files, if there are any.
 
     Raises:
-        RunError: If it cannot be written.
+        RunError: If a file cannot be written.
     """
     notes: list[PluginNote] = []
     for file in plugin_files():
         name, taken = file.path.name, {note.copy_name for note in notes}
-        if name in taken:  # of another folder
+        if name in taken:  # A file of the same name in another folder.
             name = next(f"{file.path.stem}-{k}.py" for k in count(2) if f"{file.path.stem}-{k}.py" not in taken)
         write_run_file(folder.plugins.with_suffix("") / name, file.content)
         notes.append(PluginNote(sha256=file.sha256, copy_name=name))
@@ -191,16 +191,16 @@ def remember_plugins(folder: RunFolder) -> None:
 
 
 def require_plugins(folder: RunFolder, *, same: bool = False) -> None:
-    """Check that the plugin files of a run were imported; code in a folder is never run because it lies there.
+    """Check that the plugin files of a run were imported. Files in a run folder are never imported automatically.
 
     Args:
-        same: Whether a file that has changed since is refused; otherwise that is said.
+        same: Whether a changed file is an error instead of a note.
 
     Raises:
-        RunError: If one was not, or has changed, and the message has the option that imports it; or if the note of
-            what they were cannot be read.
+        RunError: If a file was not imported or has changed, or the record cannot be read. The message names the
+            option that imports the file.
     """
-    record = read_record(folder.plugins, PluginRecord, about=", which says what code the run was made with,")
+    record = read_record(folder.plugins, PluginRecord, about=" (plugin files)")
     digests = {file.sha256 for file in plugin_files()}
     names = {file.path.name for file in plugin_files()}
     missing: list[str] = []
@@ -211,14 +211,14 @@ def require_plugins(folder: RunFolder, *, same: bool = False) -> None:
         if note.copy_name not in names:
             missing += ["--plugin", str(copy)]
             continue
-        changed = f"'{note.copy_name}' is not what the run in '{folder.path}' began with; that is '{copy}'"
+        changed = f"'{note.copy_name}' has changed since the run in '{folder.path}' started"
         if same:
-            raise RunError(f"{changed}: with other code it is another run")
-        echo(f"note: {changed}", err=True)
+            raise RunError(f"{changed}; to resume the run, use its copy '{copy}'")
+        echo(f"note: {changed}; the run has a copy, '{copy}'", err=True)
     if missing:
         raise RunError(
-            f"the run in '{folder.path}' was made with code of its own, which is never imported unasked; "
-            f"if you trust it, add {shlex.join(missing)}"
+            f"the run in '{folder.path}' uses plugin files, which are not imported automatically; "
+            f"if you trust them, add {shlex.join(missing)}"
         )
 
 
@@ -231,24 +231,24 @@ LICENSES = (
     *("isc", "lgpl", "lgpl-2.1", "lgpl-3.0", "lppl-1.3c", "mit", "mpl-2.0", "ms-pl", "ncsa", "odbl", "odc-by"),
     *("ofl-1.1", "openrail", "openrail++", "osl-3.0", "other", "pddl", "postgresql", "unlicense", "wtfpl", "zlib"),
 )
-"""Licences by the identifiers that the Hugging Face hub knows; ``other`` is one that the card itself explains."""
+"""Licence identifiers of the Hugging Face hub. ``other`` requires an explanation in the card."""
 
 
 def parse_license(text: str) -> str:
-    """Return the identifier of a licence, in small letters.
+    """Return the identifier of a licence, in lower case.
 
     Raises:
-        ValueError: If it is none; the message names one that is like it.
+        ValueError: If the identifier is unknown. The message suggests a similar one.
     """
     identifier = text.strip().lower()
     if identifier not in LICENSES:
         near = did_you_mean(identifier, LICENSES)
-        raise ValueError(f"'{text}' is no licence that the Hugging Face hub knows{f'; {near}' if near else ''}")
+        raise ValueError(f"'{text}' is not a licence identifier of the Hugging Face hub{f'; {near}' if near else ''}")
     return identifier
 
 
 class Terms(BaseModel):
-    """The contents of ``terms.json``."""
+    """Contents of ``terms.json``."""
 
     model_config = STRICT
 

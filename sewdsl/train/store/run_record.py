@@ -1,4 +1,4 @@
-"""What the files of a run folder say, as far as they can be read, and the runs below a folder at a glance."""
+"""Readable facts of a run folder, and summaries of the runs below a folder."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from sewdsl.train.store.measurements import FIRING_RATE, EnergyRecord
 from sewdsl.train.store.result import Population, Result
 from sewdsl.train.store.run_folder import RunError, RunFolder, try_lock
 from sewdsl.train.store.run_lookup import missing_run_message
-from sewdsl.train.store.run_notes import Lay, PluginRecord, ProcessRecord, Terms
+from sewdsl.train.store.run_notes import DataLocation, PluginRecord, ProcessRecord, Terms
 
 Part = TypeVar("Part")
 
 SHOWN = 3
-"""Complaints about one file that are listed."""
+"""Maximum number of messages about one file."""
 
 
 class _Recipe(BaseModel):
-    """The contents of ``recipe.json``, as far as anything but their text is used."""
+    """Contents of ``recipe.json``, limited to the settings that are used other than as text."""
 
     model_config = ConfigDict(**{**STRICT, "extra": "allow"})
 
@@ -50,17 +50,17 @@ class _Recipe(BaseModel):
 
 @dataclass(frozen=True)
 class RunRecord:
-    """Everything that the page shows. What was not written, or cannot be read, is empty or None.
+    """Facts of a run for its report. Missing or unreadable facts are empty or None.
 
     Attributes:
-        spec: The network in the language.
-        recipe: Every value in force, by name.
-        command: What does the same again, in the folder of the run.
-        energy: The operations of the last weights; None: they were not counted.
-        license: Under which it may be used, by the Hugging Face hub's identifiers; empty: nothing was said.
-        plugins: Copies of the files of code that the run was made with, in its folder.
-        wrong: What is wrong with a file, by the file's name; what it concerns is left out above.
-        refused: Why ``sewdsl eval`` refuses a file, by the file's name; empty without that check.
+        spec: Source of the network.
+        recipe: Every setting in force, by name.
+        command: Command that repeats the run, executed in the run folder.
+        energy: Counted operations of the last weights, or None if they were not counted.
+        license: Licence identifier of the Hugging Face hub (empty without a licence).
+        plugins: Paths of the copies of plugin files, relative to the run folder.
+        wrong: Problems of damaged files, by file name. Their contents are missing above.
+        refused: Errors of ``sewdsl eval`` about files, by file name (empty if not checked).
     """
 
     name: str
@@ -78,33 +78,33 @@ class RunRecord:
 
     @cached_property
     def network(self) -> Network | None:
-        """The specification, compiled; None where it has errors."""
+        """Compiled network, or None if the source has errors."""
         compilation = read(Source("spec.net", self.spec)) if self.spec else None
         return compilation.network if compilation and compilation.valid else None
 
     @cached_property
     def energy_table(self) -> EnergyTable | None:
-        """The energy of one sample; None where operations were not counted, or not of this network."""
+        """Energy of one sample, or None if operations were not counted, or not for this network."""
         return self.energy.table(self.network) if self.energy and self.network else None
 
     @property
     def spec_refused(self) -> bool:
-        """Whether the network cannot be trained again: its text is missing or has errors."""
+        """Whether the network cannot be trained again, because its source is missing or has errors."""
         return "spec.net" in self.refused
 
     @property
     def title(self) -> str:
-        """The network's name."""
+        """Name of the network."""
         return str(self.result.get("network") or (self.network.name if self.network else self.name))
 
     @property
     def data(self) -> str:
-        """The dataset's name; empty where it is not known."""
+        """Name of the dataset (empty if unknown)."""
         return str(self.result.get("data") or self.recipe.get("on") or "")
 
     @property
     def firing_rates(self) -> dict[str, float]:
-        """By layer: over the test samples, or where the run did not end, in its last epoch."""
+        """Firing rates by layer, over the test samples or, for an unfinished run, in the last epoch."""
         if self.result.get("firing_rates"):
             return dict(self.result["firing_rates"])
         rows = [self.rates(epoch) for epoch in self.epochs]
@@ -112,11 +112,11 @@ class RunRecord:
 
     @property
     def populations(self) -> dict[str, Population]:
-        """The neurons of each layer by how much they fire; empty where that was not counted or cannot be read."""
+        """Neurons of each layer by firing rate (empty if not counted or not readable)."""
         return dict(self.result.get("neurons", {}))
 
     def rates(self, epoch: int) -> dict[str, float]:
-        """Return firing rates after an epoch, by layer, in order of computation."""
+        """Return the firing rates after an epoch, by layer in order of computation."""
         rates = {
             name.removeprefix(FIRING_RATE): v for name, v in self.epochs[epoch].items() if name.startswith(FIRING_RATE)
         }
@@ -128,14 +128,14 @@ def load_record(folder: RunFolder) -> RunRecord:
     """Read the facts of a run.
 
     Raises:
-        RunError: If there is no folder, or no file of a run in it.
+        RunError: If the folder does not exist, or has no files of a run.
     """
     if not any(is_file(path) for path in (folder.spec, folder.recipe, folder.result)):
         raise RunError(missing_run_message(folder.path))
     wrong: dict[str, str] = {}
 
     def read_part(path: Path, nothing: Part, parse: Callable[[bytes], tuple[Part, Sequence[str]]]) -> Part:
-        """Read what a file says; nothing where it is missing or cannot be read."""
+        """Parse a file, and record its problems. Return ``nothing`` if it is missing or unreadable."""
         try:
             part, complaints = parse(contents(path))
         except FileNotFoundError:
@@ -151,13 +151,13 @@ def load_record(folder: RunFolder) -> RunRecord:
     def read_fields(path: Path, model: type[BaseModel]) -> dict[str, Any]:
         return read_part(path, {}, lambda data: salvage(data, model))
 
-    result, lay = read_fields(folder.result, Result), read_fields(folder.local, Lay)
+    result, location = read_fields(folder.result, Result), read_fields(folder.local, DataLocation)
     terms = read_fields(folder.terms, Terms)
     energy = read_part(folder.energy, None, lambda data: (parse_record(data, EnergyRecord), ()))
     shared = read_fields(folder.processes, ProcessRecord)
     start = folder.start.relative_to(folder.path) if folder.start.is_file() else None
     options = {
-        "--data": "DIR" if lay else None,  # where it lies is of one machine
+        "--data": "DIR" if location else None,  # The location itself is specific to a machine.
         "--weights": start,
         "--devices": result["processes"] if result.get("processes", 1) > 1 else None,
         "--strategy": shared.get("strategy"),
@@ -165,8 +165,8 @@ def load_record(folder: RunFolder) -> RunRecord:
         "--out": "RUN" if result.get("processes", 1) > 1 else None,
     }
     words = [str(word) for option, value in options.items() if value is not None for word in (option, value)]
-    noted = read_fields(folder.plugins, PluginRecord).get("files", ())
-    plugins = tuple(f"{folder.plugins.stem}/{note.copy_name}" for note in noted)
+    notes = read_fields(folder.plugins, PluginRecord).get("files", ())
+    plugins = tuple(f"{folder.plugins.stem}/{note.copy_name}" for note in notes)
     for plugin in plugins:
         words += ["--plugin", plugin]
     return RunRecord(
@@ -186,21 +186,22 @@ def load_record(folder: RunFolder) -> RunRecord:
 
 State = Literal["finished", "running", "interrupted", "broken"]
 MARKER_FILES = 2
-"""Files of a run by which a folder is known as one: a single name may be there by chance."""
+"""Number of files that identify a run folder: a single name may be a coincidence."""
 
 
 @dataclass(frozen=True)
 class RunSummary:
-    """A run at a glance. What is not known is None.
+    """Summary of a run. Unknown values are None.
 
     Attributes:
-        epochs: Epochs completed.
-        planned: Epochs of the recipe.
-        accuracy: Share of the test samples, after the last epoch.
+        epochs: Number of completed epochs.
+        planned: Number of epochs in the recipe.
+        accuracy: Fraction of correct test samples after the last epoch.
         best_accuracy: The same after the best epoch.
-        seconds: Wall-clock time of the training; None before it has ended.
-        state: ``finished``; ``running``: a process on this machine holds the folder; ``interrupted``: none does, and it
-            has not ended; ``broken``: a file that is needed is missing or damaged.
+        seconds: Wall-clock time of the training, or None for an unfinished run.
+        state: ``finished``, ``running`` (a process on this machine holds the lock), ``interrupted`` (unfinished, and
+            no process holds the lock), or ``broken`` (a required file is missing or damaged).
+        problem: Message about a damaged or missing file.
     """
 
     path: Path
@@ -218,30 +219,30 @@ class RunSummary:
 
 
 def list_runs(parent: Path) -> Iterator[RunSummary]:
-    """Yield the runs in a folder and in those below it, by path; links are not followed.
+    """Yield the runs in a folder and its subfolders, by path, without following links.
 
     Raises:
-        RunError: If there is no such folder.
+        RunError: If the folder does not exist.
     """
     if not is_folder(parent):
         raise RunError(f"'{parent}' is not a folder" if is_there(parent) else f"there is no folder '{parent}'")
-    for place, folders, files in os.walk(parent):
+    for root, folders, files in os.walk(parent):
         folders.sort()
-        folder = RunFolder(Path(place))
-        marks = (folder.spec, folder.recipe, folder.result, folder.metrics, folder.last.parent, folder.lock)
-        if sum(path.name in {*folders, *files} for path in marks) >= MARKER_FILES:
+        folder = RunFolder(Path(root))
+        markers = (folder.spec, folder.recipe, folder.result, folder.metrics, folder.last.parent, folder.lock)
+        if sum(path.name in {*folders, *files} for path in markers) >= MARKER_FILES:
             folders.clear()
             yield summarize_run(folder)
 
 
 def summarize_run(folder: RunFolder) -> RunSummary:
-    """Summarise one run, whatever state its files are in."""
+    """Summarise a run in any state, including damaged ones."""
     try:
         facts = load_record(folder)
     except RunError as error:
         return RunSummary(folder.path, problem=str(error))
     result, recipe = facts.result, facts.recipe
-    # of a run that did not end; none where a validation part was judged instead of the test samples
+    # Accuracies of an unfinished run. With a validation set, epochs have no test accuracy.
     accuracies = [row["test_accuracy"] for row in facts.epochs.values() if "test_accuracy" in row]
     problem = _problem(folder, facts)
     if is_running(folder):
@@ -267,7 +268,7 @@ def summarize_run(folder: RunFolder) -> RunSummary:
 
 
 def is_running(folder: RunFolder) -> bool:
-    """Return whether a process of this machine is at work on a run."""
+    """Return whether a process on this machine is using a run folder."""
     try:
         with open_file(folder.lock) as file:
             return not try_lock(file.fileno())
@@ -278,16 +279,17 @@ def is_running(folder: RunFolder) -> bool:
 def _problem(folder: RunFolder, facts: RunRecord) -> str | None:
     for path, text in ((folder.spec, facts.spec), (folder.recipe, facts.recipe)):
         if path.name in facts.wrong:
-            return f"{path.name} is damaged, or of another version: {facts.wrong[path.name]}"
+            return f"{path.name} is damaged or from another version: {facts.wrong[path.name]}"
         if not text:
-            return f"{path.name} is {'damaged: it is empty' if path.is_file() else 'missing'}"
+            return f"{path.name} is {'empty' if path.is_file() else 'missing'}"
     if folder.result.is_file():
         try:
             folder.read_result()
         except RunError as error:
             return str(error)
     elif facts.network is None:
-        return f"{folder.spec.name} has errors: 'sewdsl check' lists them"
+        return f"{folder.spec.name} has errors; run 'sewdsl check' to list them"
+
     elif folder.metrics.name in facts.wrong:
         return f"{folder.metrics.name} is damaged: {facts.wrong[folder.metrics.name]}"
     return None
