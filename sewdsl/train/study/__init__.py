@@ -1,1 +1,1 @@
-"""The variants of a network, trained one after another and compared."""
+"""Studies: training and comparing the variants of a network."""

@@ -1,4 +1,4 @@
-"""The outcome of a study: its files, and its table as text, Markdown and CSV."""
+"""Outcome of a study: its files, and its table as text, Markdown and CSV."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from sewdsl.train.study.repeats import Spread
 
 
 class VariantResult(BaseModel):
-    """One variant.
+    """Results of one variant.
 
     Attributes:
-        labels: What makes it another than the rest, by axis.
-        folder: Where its runs lie, seen from the study's folder.
-        parameters: Learnable parameters.
-        seeds: Of the runs that have ended.
-        diverged: Of those whose numbers stopped being numbers: where, by seed.
-        accuracy: Share of the test samples, after the last epoch; None before the first run has ended.
+        labels: Label of the variant on each axis.
+        folder: Folder of its runs, relative to the study folder.
+        parameters: Number of learnable parameters.
+        seeds: Seeds of the finished runs.
+        diverged: Messages of diverged runs, by seed.
+        accuracy: Fraction of correct test samples after the last epoch, or None before the first run is finished.
         best_accuracy: The same after the best epoch.
-        train_accuracy: Share of the training samples in the last epoch, with dropout, augmentation and all.
-        seconds: Wall-clock time of the training, of all seeds together.
+        train_accuracy: Fraction of correct training samples in the last epoch, with dropout and augmentation.
+        seconds: Wall-clock time of the training, summed over seeds.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,15 +48,15 @@ class VariantResult(BaseModel):
 
 
 class Trial(BaseModel):
-    """One choice of values that a search has trained, or trains.
+    """Trial of a search.
 
     Attributes:
-        number: From 0, in the order in which they were chosen.
-        values: By axis, as a file has them.
-        state: ``running``; ``ended`` with every seed; ``pruned``, that is ended early since others were better by then;
-            ``diverged``: its numbers stopped being numbers; ``invalid``: the values together make no network.
-        epochs: The accuracy by which the search goes, of the first seed, by epoch from 1.
-        accuracy: The same after the last epoch, the mean of all seeds; None unless it has ended.
+        number: Number of the trial, from 0.
+        values: Values by axis, as in a .net file.
+        state: ``running``, ``ended`` (all seeds finished), ``pruned`` (stopped early, as other trials were better),
+            ``diverged``, or ``invalid`` (the values do not make a valid network).
+        epochs: Accuracy of the search metric of the first seed, by epoch from 1.
+        accuracy: Accuracy after the last epoch, averaged over seeds, or None for other states than ``ended``.
     """
 
     model_config = STRICT
@@ -69,18 +69,18 @@ class Trial(BaseModel):
 
 
 class SearchOutcome(BaseModel):
-    """What a search has found.
+    """Outcome of a search.
 
     Attributes:
         method: ``TPE`` or ``Random``.
-        trials: How many the study asks for.
-        seed: Of what chooses the values.
-        prune: By what a trial ends early; None: none does.
-        metric: The accuracy by which it goes: on the ``validation`` part or, without one, on the ``test`` samples,
-            which flatters whatever it finds.
-        space: What is searched, by axis: ``log 0.0001 0.1``, ``ADD AND IAND``.
-        best: The number of the best trial; None before one has ended.
-        history: Every trial so far.
+        trials: Number of trials in the study section.
+        seed: Seed of the search.
+        prune: Criterion to stop trials early. None never does.
+        metric: Samples of the accuracy to maximise: ``validation``, or ``test`` without a validation set. The latter
+            biases the result upwards.
+        space: Searched values by axis, e.g. ``log 0.0001 0.1`` or ``ADD AND IAND``.
+        best: Number of the best trial, or None before a trial has ended.
+        history: All trials so far.
     """
 
     model_config = STRICT
@@ -96,15 +96,15 @@ class SearchOutcome(BaseModel):
 
 
 class Outcome(BaseModel):
-    """The contents of ``study.json``.
+    """Contents of ``study.json``.
 
     Attributes:
-        network: The network's name.
-        data: The dataset's.
-        runs: How many the study asks for.
-        machine: What the last run ran on, in words.
-        rows: In the order of the file; of a search, in that of the trials, but for those that make no network.
-        search: What a search has found; None: every variant was trained.
+        network: Name of the network.
+        data: Name of the dataset.
+        runs: Number of runs in the study.
+        machine: Description of the machine of the last run.
+        rows: Variants in the order of the file, or the valid trials of a search in order.
+        search: Outcome of a search, or None for a study of all variants.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -118,19 +118,19 @@ class Outcome(BaseModel):
 
     @property
     def title(self) -> str:
-        """The network and its dataset, the latter only once."""
+        """Name of the network and, unless it contains it, of the dataset."""
         return self.network if self.data in self.network else f"{self.network} on {self.data}"
 
     @property
     def axes(self) -> list[str]:
-        """What the variants differ in, in the order of the file."""
+        """Axes of the study, in the order of the file."""
         if self.search is not None:
             return [TRIAL, *self.search.space]
         return list(self.rows[0].labels) if self.rows else []
 
     @property
     def complete(self) -> bool:
-        """Whether every run has ended or diverged; of a search, every trial."""
+        """Whether every run, or every trial of a search, has ended or diverged."""
         if self.search is not None:
             done = [trial for trial in self.search.history if trial.state != "running"]
             return len(done) >= self.search.trials
@@ -138,27 +138,27 @@ class Outcome(BaseModel):
 
     @property
     def seconds(self) -> float:
-        """Wall-clock time of the training, of all runs together."""
+        """Wall-clock time of the training, summed over runs."""
         return sum(row.seconds for row in self.rows)
 
     def trial(self, row: VariantResult) -> Trial | None:
-        """Return the trial of a row; None where nothing was searched."""
+        """Return the trial of a row, or None without a search."""
         if self.search is None:
             return None
         return next(trial for trial in self.search.history if str(trial.number) == row.labels[TRIAL])
 
 
 MAX_FOLDER_NAME_LENGTH = 80
-"""Characters of a variant's folder name."""
+"""Maximum length of a variant's folder name, without the hash."""
 
 
 class StudyFolder:
-    """Files of a study, apart from its runs.
+    """Files of a study, without those of its runs.
 
     Attributes:
-        curves: Loss and accuracies over the epochs, a line for each variant.
-        trend: Accuracies over what was varied in numbers.
-        search: The trials of a search: one after the other, over their epochs, and over each axis.
+        curves: Loss and accuracies by epoch, with a line per variant.
+        trend: Accuracies by the value of a numeric axis.
+        search: Trials of a search by number, by epoch, and by value of each axis.
     """
 
     def __init__(self, path: Path) -> None:
@@ -171,48 +171,52 @@ class StudyFolder:
         self.search = path / "search.png"
 
     def open(self, names: Iterable[str]) -> None:
-        """Make the folder, or accept one that holds the same study already.
+        """Create the folder, or accept one of the same study.
+
+        Args:
+            names: Folder names of the variants.
 
         Raises:
-            RunError: If it holds something else, or cannot be made.
+            RunError: If the folder contains other files, or cannot be created.
         """
         files = (self.outcome, self.table, self.csv, self.curves, self.trend, self.search)
         known = {path.name for path in files} | set(names)
         open_group(self.path, known.__contains__, "part of this study")
 
     def read_search(self) -> SearchOutcome | None:
-        """Read what a search has found so far; None where there is none.
+        """Read the outcome of a search so far, or None without one.
 
         Raises:
-            RunError: If it cannot be read.
+            RunError: If the file cannot be read.
         """
-        about, remedy = ", which says what was searched,", "; choose another folder"
+        about, remedy = " (search)", "; choose another folder"
         outcome = read_record(self.outcome, Outcome, about=about, remedy=remedy)
         return None if outcome is None else outcome.search
 
 
 def folder_name(variant: StudyVariant) -> str:
-    """Return a folder name that no other variant has: ``join=AND,train.T_train=6``; of a trial, ``trial-3``."""
+    """Return a unique folder name for a variant, e.g. ``join=AND,train.T_train=6``, or ``trial-3`` for a trial."""
     if TRIAL in variant.labels:
         return f"{TRIAL}-{variant.labels[TRIAL]}"
     text = ",".join(f"{axis}={label}" for axis, label in variant.labels.items()) or "as-written"
     plain = re.sub(r"[^A-Za-z0-9._=,+-]+", "-", text)
     if plain == text and len(text) <= MAX_FOLDER_NAME_LENGTH:
         return text
-    mark = sha256(text.encode()).hexdigest()[:6]
-    return f"{plain[:MAX_FOLDER_NAME_LENGTH]}-{mark}"
+    # Replaced characters or a cut name may make two variants equal.
+    digest = sha256(text.encode()).hexdigest()[:6]
+    return f"{plain[:MAX_FOLDER_NAME_LENGTH]}-{digest}"
 
 
 FIGURES = ("parameters", "seeds", "train", "last", "best", "seconds")
-"""Columns after those of the axes: ``train`` is the training accuracy of the last epoch, ``last`` and ``best`` are
-test accuracies."""
+"""Columns after the axes: ``train`` is the training accuracy of the last epoch, ``last`` and ``best`` are test
+accuracies."""
 
 
 def write_tables(outcome: Outcome, folder: StudyFolder) -> None:
     """Write ``study.json``, ``table.md`` and ``table.csv``.
 
     Raises:
-        RunError: If one cannot be written.
+        RunError: If a file cannot be written.
     """
     write_record(folder.outcome, outcome)
     write_run_file(folder.table, table_to_markdown(outcome))
@@ -220,13 +224,13 @@ def write_tables(outcome: Outcome, folder: StudyFolder) -> None:
 
 
 def column_names(outcome: Outcome) -> list[str]:
-    """Return the names of the columns."""
+    """Return the names of all columns."""
     searched = () if outcome.search is None else ("state", f"{outcome.search.metric} accuracy")
     return [*outcome.axes, *searched, *FIGURES]
 
 
 def outcome_cells(outcome: Outcome) -> list[list[str]]:
-    """Return the cells of each row, see :func:`row_cells`; of a search, also how the trial ended and its accuracy."""
+    """Return the cells of each row (see :func:`row_cells`), for a search with state and accuracy of the trial."""
     table: list[list[str]] = []
     for row in outcome.rows:
         cells, trial = row_cells(row), outcome.trial(row)
@@ -241,7 +245,7 @@ def outcome_cells(outcome: Outcome) -> list[list[str]]:
 
 
 def row_cells(row: VariantResult) -> list[str]:
-    """Return the cells of a row: means, with the standard deviation of a sample where there are several seeds."""
+    """Return the cells of a row: means, and sample standard deviations for several seeds."""
     figures = ["–" if x is None else str(x) for x in (row.train_accuracy, row.accuracy, row.best_accuracy)]
     diverged = f"{len(row.diverged)} diverged" if row.diverged else ""
     seeds = ", ".join(filter(None, (", ".join(map(str, row.seeds)), diverged))) or "–"
@@ -257,7 +261,7 @@ def table_to_markdown(outcome: Outcome) -> str:
 
 
 def table_to_csv(outcome: Outcome) -> str:
-    """Return a line for each variant; figures as numbers, nothing where there are none."""
+    """Return the table in CSV, with numbers for metrics and empty cells for missing values."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     spreads = ("train_accuracy", "accuracy", "best_accuracy")

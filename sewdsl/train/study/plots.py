@@ -1,4 +1,4 @@
-"""The pictures of a study: curves over the epochs, accuracies over what was varied in numbers, trials of a search."""
+"""Plots of a study: curves by epoch, accuracies by a numeric axis, and trials of a search."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PANELS = {"train_loss": "training loss", "train_accuracy": "training accuracy", "test_accuracy": "test accuracy"}
-"""Those of the paper's Figures 9 and 10, by the name of the figure in ``metrics.csv``."""
+"""Panels of the paper's Figures 9 and 10, by the name of the metric in ``metrics.csv``."""
 DASHES = ("-", "--", ":", "-.")
 SELF_EXPLANATORY_AXES = (VARIANT, "block", "join")
-"""Axes whose values speak for themselves."""
+"""Axes with labels that need no prefix in a legend."""
 MIN_TREND_VALUES = 3
-"""Least number of values that make a line."""
+"""Minimum number of values for a trend line."""
 LOG_AXIS_RATIO = 8
-"""Ratio of the largest to the smallest number from which on their axis is logarithmic."""
+"""Minimum ratio of the largest to the smallest value for a logarithmic axis."""
 SEARCH_COLUMNS = (3, 4)
-"""Panels side by side: what makes fewer rows, and of those, leaves less room."""
+"""Possible numbers of columns. The one with fewer rows and fewer empty panels is used."""
 SEARCH_PANEL = (3.6, 3.4)
 """Width and height of a panel of a search, in inches."""
 LOG_LABEL_RATIO = 20
-"""Ratio of the largest to the smallest number below which a logarithmic axis has more marks than powers of ten."""
-ENDED, PRUNED = (colormaps["tab10"](place) for place in (0, 7))
+"""Ratio of the largest to the smallest value below which a logarithmic axis has labels between powers of ten."""
+ENDED, PRUNED = (colormaps["tab10"](index) for index in (0, 7))
 BEST = colormaps["tab10"](3)
 
 
 class Look(NamedTuple):
-    """How the lines of one variant look."""
+    """Style of the lines of one variant."""
 
     colour: tuple[float, ...]
     dash: str
@@ -52,7 +52,7 @@ class Look(NamedTuple):
 
 
 def draw(outcome: Outcome, folder: StudyFolder) -> None:
-    """Write ``curves.png``, and ``trend.png`` where an axis is one of numbers; of a search, ``search.png`` alone."""
+    """Write ``curves.png``, and ``trend.png`` for a numeric axis, or only ``search.png`` for a search."""
     if outcome.search is not None:
         _draw_search(outcome, outcome.search, folder.search)
         return
@@ -63,7 +63,7 @@ def draw(outcome: Outcome, folder: StudyFolder) -> None:
 
 
 def numeric(outcome: Outcome) -> str | None:
-    """Return the first axis on which there are three numbers or more, and nothing else."""
+    """Return the first axis with at least three labels that are all numbers, or None."""
     for axis in outcome.axes:
         labels = {row.labels[axis] for row in outcome.rows}
         if len(labels) >= MIN_TREND_VALUES and all(_number(label) is not None for label in labels):
@@ -78,24 +78,26 @@ def _number(label: str) -> float | None:
         return None
 
 
-def _said(axis: str, label: str) -> str:
-    """Return a value that speaks for itself, or after the last word of its key: ``SEW AND``, ``T_train none``."""
+def _legend_label(axis: str, label: str) -> str:
+    """Return a label for the legend, prefixed by the last part of its key if needed: ``SEW AND``, ``T_train none``."""
     head, *rest = axis.split(".")
     return label if head in SELF_EXPLANATORY_AXES else f"{rest[-1] if rest else head} {label}"
 
 
 def _looks(rows: Sequence[dict[str, str]]) -> list[Look]:
-    """Return a colour for each value of the first axis and a dash for each of the second; of more axes, a colour."""
-    labels = [", ".join(starmap(_said, row.items())) or "as written" for row in rows]
+    """Return a colour per label of the first axis and a dash per label of the second, or a colour per variant."""
+    labels = [", ".join(starmap(_legend_label, row.items())) or "as written" for row in rows]
     keys = [list(row.values()) for row in rows]
-    two = bool(keys) and len(keys[0]) == len(("colour", "dash")) and len({key[1] for key in keys}) <= len(DASHES)
-    first = list(dict.fromkeys(key[0] if two else label for key, label in zip(keys, labels, strict=True)))
-    second = list(dict.fromkeys(key[1] for key in keys)) if two else []
+    has_two_axes = (
+        bool(keys) and len(keys[0]) == len(("colour", "dash")) and len({key[1] for key in keys}) <= len(DASHES)
+    )
+    first = list(dict.fromkeys(key[0] if has_two_axes else label for key, label in zip(keys, labels, strict=True)))
+    second = list(dict.fromkeys(key[1] for key in keys)) if has_two_axes else []
     colours = colormaps["tab10" if len(first) <= colormaps["tab10"].N else "tab20"]
     return [
         Look(
-            colours(first.index(key[0] if two else label) % colours.N),
-            DASHES[second.index(key[1])] if two else "-",
+            colours(first.index(key[0] if has_two_axes else label) % colours.N),
+            DASHES[second.index(key[1])] if has_two_axes else "-",
             escape_mathtext(label),
         )
         for key, label in zip(keys, labels, strict=True)
@@ -126,7 +128,8 @@ def _curves(outcome: Outcome, folder: StudyFolder) -> None:
 
 
 def _band(axes: Axes, runs: Sequence[dict[int, float]], look: Look) -> None:
-    """Draw the mean over the seeds, and from the lowest to the highest where there are several."""
+    """Plot the mean over seeds, and the range from the lowest to the highest for several seeds."""
+    # A run may have fewer epochs than the others.
     common = sorted(set.intersection(*(set(run) for run in runs))) if runs else []
     values = [[run[epoch] for run in runs] for epoch in common]
     axes.plot(common, list(map(fmean, values)), color=look.colour, linestyle=look.dash, label=look.label)
@@ -138,16 +141,16 @@ def _trend(outcome: Outcome, axis: str, folder: StudyFolder) -> None:
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     figure.suptitle(escape_mathtext(outcome.title))
     panels = figure.subplots(1, 2, sharey=True)
-    kinds: list[tuple[str, Callable[[VariantResult], Spread | None]]] = [
+    panel_metrics: list[tuple[str, Callable[[VariantResult], Spread | None]]] = [
         ("training accuracy in the last epoch", lambda row: row.train_accuracy),
         ("test accuracy after the last epoch", lambda row: row.accuracy),
     ]
     rest = [{name: text for name, text in row.labels.items() if name != axis} for row in outcome.rows]
     lines = [dict(line) for line in dict.fromkeys(tuple(row.items()) for row in rest)]
-    for axes, (title, figure_of) in zip(panels, kinds, strict=True):
+    for axes, (title, metric_of) in zip(panels, panel_metrics, strict=True):
         for line, look in zip(lines, _looks(lines), strict=True):
             rows = [row for row, other in zip(outcome.rows, rest, strict=True) if other == line]
-            points = [(float(row.labels[axis]), spread) for row in rows if (spread := figure_of(row)) is not None]
+            points = [(float(row.labels[axis]), spread) for row in rows if (spread := metric_of(row)) is not None]
             _points(axes, points, look)
         axes.set_title(title, fontsize="medium")
         axes.set_xlabel(axis)
@@ -176,7 +179,7 @@ def _points(axes: Axes, points: list[tuple[float, Spread]], look: Look) -> None:
 
 
 def _numbers(axes: Axes, numbers: list[float]) -> None:
-    """Mark the numbers that were tried, and no others."""
+    """Put ticks at the given numbers only."""
     if numbers[0] > 0 and numbers[-1] / numbers[0] >= LOG_AXIS_RATIO:
         axes.set_xscale("log")
         axes.minorticks_off()
@@ -185,54 +188,54 @@ def _numbers(axes: Axes, numbers: list[float]) -> None:
 
 
 def _draw_search(outcome: Outcome, search: SearchOutcome, path: Path) -> None:
-    """Write the picture of a search."""
+    """Write the plot of a search."""
     count = 2 + len(search.space)
     columns = min(SEARCH_COLUMNS, key=lambda columns: (ceil(count / columns), ceil(count / columns) * columns - count))
     rows = ceil(count / columns)
     figure = Figure(figsize=(SEARCH_PANEL[0] * columns, SEARCH_PANEL[1] * rows + 0.5), layout="constrained")
     figure.suptitle(escape_mathtext(f"{outcome.title}: {search.method}, {len(search.history)} trials"))
     panels = list(figure.subplots(rows, columns, sharey=True, squeeze=False).flat)
-    _in_turn(panels[0], search)
-    _over_epochs(panels[1], search)
+    _plot_by_trial(panels[0], search)
+    _plot_by_epoch(panels[1], search)
     for axes, (axis, space) in zip(panels[2:], search.space.items(), strict=False):
-        _over_axis(axes, search, axis, space)
-    for number, axes in enumerate(panels):
-        axes.set_visible(number < count)
+        _plot_by_axis(axes, search, axis, space)
+    for index, axes in enumerate(panels):
+        axes.set_visible(index < count)
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         axes.grid(alpha=0.3)
-        if number % columns == 0:
+        if index % columns == 0:
             axes.set_ylabel(f"{search.metric} accuracy")
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize="small")
     figure.savefig(path, dpi=130)
 
 
-def _trial_points(axes: Axes, search: SearchOutcome, places: dict[int, float]) -> None:
-    """Draw a point for each trial: full where it ended, a cross where it was ended early, a star for the best."""
-    for ended, marker, colour, label in ((True, "o", ENDED, "ended"), (False, "x", PRUNED, "ended early")):
-        chosen = [
-            (places[trial.number], trial.epochs[max(trial.epochs)] if trial.accuracy is None else trial.accuracy)
+def _trial_points(axes: Axes, search: SearchOutcome, positions: dict[int, float]) -> None:
+    """Draw a dot for each finished trial, a cross for each stopped one, and a star for the best."""
+    for ended, marker, colour, label in ((True, "o", ENDED, "finished"), (False, "x", PRUNED, "stopped early")):
+        points = [
+            (positions[trial.number], trial.epochs[max(trial.epochs)] if trial.accuracy is None else trial.accuracy)
             for trial in search.history
             if (trial.accuracy is not None) is ended and (trial.epochs or ended)
         ]
-        if chosen:
-            x, y = zip(*chosen, strict=True)
+        if points:
+            x, y = zip(*points, strict=True)
             axes.scatter(x, y, marker=marker, color=colour, s=22, label=label, zorder=3)
     best = next((trial for trial in search.history if trial.number == search.best), None)
     if best is not None and best.accuracy is not None:
-        axes.scatter([places[best.number]], [best.accuracy], marker="*", color=BEST, s=110, label="best", zorder=4)
+        axes.scatter([positions[best.number]], [best.accuracy], marker="*", color=BEST, s=110, label="best", zorder=4)
 
 
-def _in_turn(axes: Axes, search: SearchOutcome) -> None:
+def _plot_by_trial(axes: Axes, search: SearchOutcome) -> None:
     _trial_points(axes, search, {trial.number: trial.number for trial in search.history})
     ended = [trial for trial in search.history if trial.accuracy is not None]
     so_far = list(accumulate((trial.accuracy or 0.0 for trial in ended), max))
     axes.step([trial.number for trial in ended], so_far, where="post", color=BEST, label="best so far")
-    axes.set_title("trial after trial", fontsize="medium")
+    axes.set_title("by trial", fontsize="medium")
     whole_axis(axes, "trial")
 
 
-def _over_epochs(axes: Axes, search: SearchOutcome) -> None:
+def _plot_by_epoch(axes: Axes, search: SearchOutcome) -> None:
     for trial in search.history:
         best = trial.number == search.best
         epochs = sorted(trial.epochs)
@@ -245,23 +248,24 @@ def _over_epochs(axes: Axes, search: SearchOutcome) -> None:
             marker="." if len(epochs) == 1 else None,
             zorder=3 if best else 2,
         )
-    axes.set_title("over the epochs", fontsize="medium")
+    axes.set_title("by epoch", fontsize="medium")
     whole_axis(axes, "epoch")
 
 
-def _over_axis(axes: Axes, search: SearchOutcome, axis: str, space: str) -> None:
+def _plot_by_axis(axes: Axes, search: SearchOutcome, axis: str, space: str) -> None:
     if is_range_text(space):
-        places = {trial.number: float(trial.values[axis]) for trial in search.history}
+        positions = {trial.number: float(trial.values[axis]) for trial in search.history}
         if space.startswith("log"):
             axes.set_xscale("log")
-            if max(places.values()) < LOG_LABEL_RATIO * min(places.values()):
+            if max(positions.values()) < LOG_LABEL_RATIO * min(positions.values()):
                 axes.xaxis.set_major_formatter(ScalarFormatter())
                 axes.xaxis.set_minor_formatter(ScalarFormatter())
     else:
+        # Keep the order of the study section.
         labels = sorted({trial.values[axis] for trial in search.history}, key=space.find)
-        places = {trial.number: float(labels.index(trial.values[axis])) for trial in search.history}
+        positions = {trial.number: float(labels.index(trial.values[axis])) for trial in search.history}
         axes.set_xticks(range(len(labels)), [escape_mathtext(label) for label in labels])
         axes.set_xlim(-0.5, len(labels) - 0.5)
-    _trial_points(axes, search, places)
+    _trial_points(axes, search, positions)
     axes.set_title(escape_mathtext(axis), fontsize="medium")
     axes.set_xlabel(escape_mathtext(axis.rpartition(".")[2]))

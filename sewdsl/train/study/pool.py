@@ -1,4 +1,4 @@
-"""Where the runs of a study are trained: one after another here, or several at once in processes of their own."""
+"""Pools that train the runs of a study: sequentially in this process, or in parallel in processes."""
 
 from __future__ import annotations
 
@@ -21,16 +21,17 @@ from sewdsl.train.study.worker import Child, Job, RunMessage
 from sewdsl.train.training_plan import TrainingPlan
 
 Watch = Callable[[Mapping[int, float]], bool]
-"""Told the accuracies that judge a run so far, by epoch from 1; whether the run is to go on."""
+"""Receives the accuracies of a run by epoch from 1, and returns whether the run may continue."""
 
 
 @dataclass(frozen=True, eq=False)
 class StudyRun:
-    """One run of a study.
+    """Run of a study.
 
     Attributes:
-        title: In words: ``join AND, seed 1``.
-        watch: Told of each epoch; None: it does not end early.
+        title: Title for messages: ``join AND, seed 1``.
+        place: Run folder.
+        watch: Called after each epoch, or None if the run is never stopped early.
     """
 
     title: str
@@ -40,12 +41,12 @@ class StudyRun:
     watch: Watch | None = None
 
     def goes_on(self, epochs: Mapping[int, float]) -> bool:
-        """Return whether a run with these accuracies, by epoch from 1, is to go on."""
+        """Return whether the run may continue, given its accuracies by epoch from 1."""
         return self.watch is None or self.watch(epochs)
 
 
 class Ending(NamedTuple):
-    """How a run ended: with a result in its folder, early, or because its process died; ``message`` says why."""
+    """End of a run: with a result, stopped early, or by the death of its process, with the reason in ``message``."""
 
     run: StudyRun
     kind: Literal["ended", "diverged", "pruned", "died"]
@@ -53,7 +54,7 @@ class Ending(NamedTuple):
 
 
 class RunPool(AbstractContextManager["RunPool"]):
-    """What trains runs; those that have not ended are ended when it is left."""
+    """Context in which runs are trained. Unfinished runs are stopped at its end."""
 
     def __exit__(self, *_: object) -> None:
         self.stop()
@@ -61,32 +62,32 @@ class RunPool(AbstractContextManager["RunPool"]):
     @property
     @abstractmethod
     def size(self) -> int:
-        """Number of runs at once, at least one."""
+        """Number of parallel runs, at least 1."""
 
     @abstractmethod
     def begin(self, run: StudyRun) -> None:
-        """Start a run that has no result, or resume it, where there is room for it."""
+        """Start a new run, or resume an unfinished one, if the pool has room."""
 
     @abstractmethod
     def wait(self) -> Ending:
-        """Return the next run that ends.
+        """Wait for the end of the next run.
 
         Raises:
-            RunInterrupted: If a run was asked to stop, or all are.
-            RunError: If one cannot start or go on.
+            RunInterrupted: If a signal stopped a run or the study.
+            RunError: If a run cannot start or continue.
         """
 
     @abstractmethod
     def stop(self) -> None:
-        """End the runs that have not ended."""
+        """Stop the unfinished runs."""
 
 
 Runners = Callable[[Watch | None], tuple[Start, GoOn]]
-"""What starts a run that is watched, and what goes on with one."""
+"""Return the functions that start and resume a watched run."""
 
 
 class InTurn(RunPool):
-    """Trains one run after another in this process, as soon as it begins."""
+    """Trains each run in this process when it is begun."""
 
     size = 1
 
@@ -95,7 +96,7 @@ class InTurn(RunPool):
         self._ended: list[Ending] = []
 
     def begin(self, run: StudyRun) -> None:
-        """Train a run."""
+        """Train a run to its end."""
         try:
             finish_run(run.compilation, run.planned, run.place, *self._runners(run.watch))
         except RunDiverged as error:
@@ -106,24 +107,24 @@ class InTurn(RunPool):
             self._ended.append(Ending(run, "ended"))
 
     def wait(self) -> Ending:
-        """Return the run that was trained."""
+        """Return the end of the next trained run."""
         return self._ended.pop(0)
 
     def stop(self) -> None:
-        """Do nothing: a run that was begun has ended."""
+        """Do nothing: begun runs have ended."""
 
 
 PATIENCE = 1.0
-"""Seconds after which it is looked whether a signal has come, on systems where waiting hides it."""
+"""Interval to check for signals in seconds, on systems where waiting blocks them."""
 
 
 class StudyPool(RunPool):
-    """Trains runs in processes of their own, wherever these are.
+    """Base of pools that train runs in separate processes.
 
-    Within the pool, SIGTERM interrupts the study as Ctrl-C does.
+    Within the context, SIGTERM interrupts the study in the same way as Ctrl-C.
 
     Args:
-        like: Job with everything that the jobs of all runs have in common.
+        like: Job with the common options of all runs.
     """
 
     def __init__(self, like: Job) -> None:
@@ -135,6 +136,7 @@ class StudyPool(RunPool):
             raise RunInterrupted(number)
 
         if threading.current_thread() is threading.main_thread():
+            # Only the main thread can install signal handlers.
             signal.signal(signal.SIGTERM, interrupt)
         return self
 
@@ -152,7 +154,7 @@ class StudyPool(RunPool):
 
     @staticmethod
     def show(run: StudyRun, line: str) -> None:
-        """Print a line about a run to the standard error."""
+        """Print a line about a run to standard error."""
         echo(f"{run.title}: {line}", err=True)
 
     @staticmethod
@@ -160,11 +162,12 @@ class StudyPool(RunPool):
         """Return how a run ended.
 
         Args:
-            message: Last message of its process.
+            message: Last message of the run's process.
+            death: Description of the end of the process.
 
         Raises:
-            RunInterrupted: The run was asked to stop.
-            RunError: The run cannot start or go on.
+            RunInterrupted: If a signal stopped the run.
+            RunError: If the run cannot start or continue.
         """
         if message is None or message.kind == "epochs":
             return Ending(run, "died", death)
@@ -178,31 +181,32 @@ class StudyPool(RunPool):
 
 @dataclass
 class _Slot:
-    """Room for a run: the variables of its processes, and the one that is there."""
+    """Capacity for one run: environment variables of its process, and the process while it runs."""
 
     environment: dict[str, str]
     child: Child | None = None
 
 
 class ProcessPool(StudyPool):
-    """Trains several runs at once, each in a process with its share of the threads, and with one GPU if there are any.
+    """Trains several runs in parallel, each in a process with a fraction of the threads and, if available, one GPU.
 
     Args:
-        gpus: Numbers of the GPUs; more runs than GPUs share them.
+        size: Number of parallel runs.
+        gpus: Numbers of the GPUs, which runs share if there are fewer GPUs.
     """
 
     def __init__(self, size: int, like: Job, gpus: Sequence[str] = ()) -> None:
         super().__init__(like)
         self._size = size
         self._slots = [
-            _Slot({"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} if gpus else {}) for number in range(size)
+            _Slot({"CUDA_VISIBLE_DEVICES": gpus[index % len(gpus)]} if gpus else {}) for index in range(size)
         ]
-        self._came: queue.Queue[tuple[_Slot, Child, StudyRun, RunMessage | None, str]] = queue.Queue()
+        self._events: queue.Queue[tuple[_Slot, Child, StudyRun, RunMessage | None, str]] = queue.Queue()
         self._stopping = False
 
     @property
     def size(self) -> int:
-        """Number of runs at once."""
+        """Number of parallel runs."""
         return self._size
 
     def begin(self, run: StudyRun) -> None:
@@ -218,11 +222,11 @@ class ProcessPool(StudyPool):
         threading.Thread(target=self._follow, args=(slot, run, slot.child), daemon=True).start()
 
     def wait(self) -> Ending:
-        """Return the next run that ends; answer those that ask whether to go on."""
+        """Wait for the end of the next run, and answer the epoch messages of others."""
         last: RunMessage | None
         while True:
             try:
-                slot, child, run, last, death = self._came.get(timeout=PATIENCE)
+                slot, child, run, last, death = self._events.get(timeout=PATIENCE)
             except queue.Empty:
                 continue
             except KeyboardInterrupt:
@@ -234,29 +238,29 @@ class ProcessPool(StudyPool):
                 child.answer(go_on=run.goes_on(last.epochs))
 
     def _follow(self, slot: _Slot, run: StudyRun, child: Child) -> None:
-        """Hand on what a process says, in a thread of its own."""
+        """Forward the messages of a process, in a separate thread."""
         last: RunMessage | None = None
         for last in child.messages():
             if last.kind == "epochs":
-                self._came.put((slot, child, run, last, ""))
-        self._came.put((slot, child, run, last, child.death))
+                self._events.put((slot, child, run, last, ""))
+        self._events.put((slot, child, run, last, child.death))
 
     def stop(self) -> None:
-        """Ask what still runs to save and stop, and wait for it; a second Ctrl-C ends it at once."""
-        self._stopping = True  # what a process says that is stopped while it starts is no news
+        """Interrupt the runs and wait until they have saved. A second Ctrl-C kills them."""
+        self._stopping = True  # Suppress the messages of processes that are interrupted while they start.
         try:
             for slot in self._slots:
                 if slot.child is not None:
                     slot.child.interrupt()
             while any(slot.child is not None for slot in self._slots):
                 try:
-                    slot, child, _, _, death = self._came.get(timeout=PATIENCE)
+                    slot, child, _, _, death = self._events.get(timeout=PATIENCE)
                 except queue.Empty:
                     continue
                 if death:
                     slot.child = None
                 else:
-                    child.answer(go_on=True)  # it has saved, and stops for the signal
+                    child.answer(go_on=True)  # The run has saved, and stops because of the signal.
         except (KeyboardInterrupt, RunInterrupted):
             for slot in self._slots:
                 if slot.child is not None:
@@ -264,7 +268,7 @@ class ProcessPool(StudyPool):
 
 
 def visible_gpus() -> tuple[str, ...]:
-    """Return the numbers of the GPUs that torch sees, as ``CUDA_VISIBLE_DEVICES`` takes them."""
+    """Return the numbers of the visible GPUs, in the format of ``CUDA_VISIBLE_DEVICES``."""
     import torch
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0

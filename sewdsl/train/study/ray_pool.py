@@ -1,8 +1,8 @@
-"""The runs of a study on a cluster of Ray: one a worker, or one a GPU.
+"""Training of a study on a Ray cluster, with one run per worker or per GPU.
 
-No disk need be shared. A task begins with what the study's folder holds of its run, trains in a process on its node,
-and sends the files of the run back, in between too: when a worker or its node dies, another goes on from what came
-last.
+The nodes need no shared disk. A task receives the files of its run from the study folder, trains in a process on its
+node, and sends the files back, also during the training. If a worker or its node dies, another worker resumes from the
+last files.
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ if TYPE_CHECKING:
     import asyncio
 
 TRIES = 3
-"""Workers that may die under a run before it is left to the next call."""
+"""Maximum number of workers for a run in one call. After that, the run counts as died."""
 HEAD = {"node:__internal_head__": 0.001}
-"""Ray's name for the head node, which stays as long as the cluster."""
+"""Resource of Ray's head node, which exists as long as the cluster."""
 START_PATIENCE = 180
-"""Seconds that a cluster has to answer: where its head node fails while it begins, Ray asks it again without end."""
+"""Time limit for the start of a cluster in seconds. Ray retries forever if the head node fails while it starts."""
 
 
 @contextmanager
 def _patient(address: str) -> Iterator[None]:
-    """End what takes too long, where signals can.
+    """Limit the time of the start of a cluster, on systems with alarm signals.
 
     Raises:
-        RunError: If it does.
+        RunError: If the time limit is exceeded.
     """
     if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def end(*_: object) -> None:
-        message = f"the cluster of Ray at {address} has not answered for {START_PATIENCE} s; 'ray status' may say why"
+        message = f"no response from the Ray cluster at {address} within {START_PATIENCE} s; check 'ray status'"
         raise RunError(message)
 
     before = signal.signal(signal.SIGALRM, end)
@@ -61,7 +61,7 @@ def _patient(address: str) -> Iterator[None]:
 
 
 def pack_run(folder: RunFolder) -> bytes:
-    """Return the files of a run as one archive, empty where there are none."""
+    """Return the files of a run as a tar archive."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for name in RUN_FILES:
@@ -71,36 +71,37 @@ def pack_run(folder: RunFolder) -> bytes:
 
 
 def unpack_run(data: bytes, folder: RunFolder) -> None:
-    """Write the files of a run, each at once; its result comes last, since with it a run has ended.
+    """Write the files of a run atomically, the result last, because it marks the run as finished.
 
     Raises:
-        RunError: If one cannot be written, or the archive holds something else than a run.
+        RunError: If a file cannot be written, or the archive contains other files.
     """
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         files = [entry for entry in archive.getmembers() if entry.isfile()]
         for entry in sorted(files, key=lambda entry: entry.name == folder.result.name):
             parts = Path(entry.name).parts
             content = archive.extractfile(entry)
+            # Do not trust the paths: a worker must not write outside of the run folder.
             if content is None or ".." in parts or parts[0] not in RUN_FILES:
-                raise RunError(f"a worker sent '{entry.name}', which is no file of a run")
+                raise RunError(f"a worker sent '{entry.name}', which is not a file of a run")
             write_run_file(folder.path / entry.name, content.read())
 
 
 class Mailbox:
-    """What workers send while they train, and what they are answered: an actor on the head node."""
+    """Actor on the head node that passes messages of workers to the study, and answers back."""
 
     def __init__(self) -> None:
-        import asyncio  # where the actor is
+        import asyncio  # The actor runs in another process, which imports only what it needs.
 
         self._sent: asyncio.Queue[tuple[str, str, Any]] = asyncio.Queue()
         self._answers: dict[str, asyncio.Queue[bool]] = {}
 
     async def post(self, key: str, kind: str, content: Any) -> None:
-        """Take a line, the files of a run, or a question: its epochs."""
+        """Receive a message of a worker: a line, the files of a run, or the epochs of a question."""
         await self._sent.put((key, kind, content))
 
     async def take(self) -> tuple[str, str, Any]:
-        """Return the next of them."""
+        """Return the next message."""
         return await self._sent.get()
 
     async def answer(self, key: str, go_on: bool) -> None:  # noqa: FBT001 -- Ray hands it on
@@ -108,7 +109,7 @@ class Mailbox:
         await self._of(key).put(go_on)
 
     async def ask(self, key: str, epochs: dict[int, float]) -> bool:
-        """Ask whether a run is to go on, and wait for the answer."""
+        """Ask the study whether a run may continue, and wait for the answer."""
         await self._sent.put((key, "epochs", epochs))
         return await self._of(key).get()
 
@@ -121,33 +122,41 @@ class Mailbox:
 def train_on_node(
     job: Job, key: str, begun: bytes, plugins: list[tuple[str, bytes]], mailbox: Any, version: str | None
 ) -> tuple[RunMessage | None, str, bytes]:
-    """Train a run in a process of the worker's node; return how it ended, or how its process died, and its files.
+    """Train a run in a process on the worker's node.
 
     Args:
-        job: What to train, in a folder of the node's own.
-        begun: The files of the run so far.
-        version: Version of sewdsl where the study was started.
+        job: Job of the run. Its folder is replaced by one on the node.
+        key: Key of the run and the attempt, for messages.
+        begun: Files of the run so far, as a tar archive (empty for a new run).
+        plugins: Names and contents of plugin files.
+        version: Version of sewdsl that started the study.
+
+    Returns:
+        Last message of the process, description of its end, and files of the run.
     """
     import ray
 
     if installed_version("sewdsl") != version:
-        text = f"a worker has sewdsl {installed_version('sewdsl')}, and this is {version}: install the same everywhere"
+        text = (
+            f"a worker has sewdsl {installed_version('sewdsl')}, expected {version}; "
+            "install the same version on all nodes"
+        )
         return RunMessage(kind="failed", text=text), "", b""
-    with TemporaryDirectory(prefix="sewdsl-") as where:
-        folder = RunFolder(Path(where) / "run")
+    with TemporaryDirectory(prefix="sewdsl-") as temporary:
+        folder = RunFolder(Path(temporary) / "run")
         if begun:
             unpack_run(begun, folder)
 
         def show(line: str) -> None:
             mailbox.post.remote(key, "line", line)
 
-        own_code = []
-        for number, (name, content) in enumerate(plugins):
-            file = Path(where) / f"plugin{number}" / name
+        plugin_paths = []
+        for index, (name, content) in enumerate(plugins):
+            file = Path(temporary) / f"plugin{index}" / name
             file.parent.mkdir()
             file.write_bytes(content)
-            own_code.append(str(file))
-        child = Child(job.model_copy(update={"folder": str(folder.path), "plugins": tuple(own_code)}), show)
+            plugin_paths.append(str(file))
+        child = Child(job.model_copy(update={"folder": str(folder.path), "plugins": tuple(plugin_paths)}), show)
         last, sent = None, time.monotonic()
         try:
             for last in child.messages():
@@ -164,25 +173,25 @@ def train_on_node(
 
 
 class RayPool(StudyPool):
-    """Trains runs on a cluster, as many at once as it has room for.
+    """Trains runs on a Ray cluster, as many in parallel as it has room for.
 
     Args:
-        address: ``ray``: the cluster of this machine or that of the variable ``RAY_ADDRESS``, or else one is started
-            here. ``ray://HOST:PORT``: one that is reached from outside.
-        like: See :class:`StudyPool`; a job takes as many cores as threads, and a GPU where the cluster has some.
-        jobs: At most so many at once; None: as many as there is room for.
+        address: ``ray`` for the cluster of this machine or of the variable ``RAY_ADDRESS``, or a new one on this
+            machine. ``ray://HOST:PORT`` for a remote cluster.
+        like: See :class:`StudyPool`. A job takes one core per thread, and one GPU if the cluster has any.
+        jobs: Maximum number of parallel runs, or None for no limit.
 
     Raises:
-        RunError: Ray is missing, or there is no cluster.
+        RunError: If Ray is not installed, or the cluster is not available.
     """
 
     def __init__(self, address: str, like: Job, jobs: int | None = None) -> None:
         try:
-            ray: Any = import_module("ray")  # not before it is needed; much of it has no types
+            ray: Any = import_module("ray")  # Optional, slow to import, and mostly untyped.
         except ImportError:
-            raise RunError("--on ray needs Ray: pip install 'sewdsl[cluster]'") from None
-        super().__init__(like)  # before Ray sets a handler of signals of its own
-        self._ray, self._most = ray, jobs
+            raise RunError("--on ray requires Ray; run pip install 'sewdsl[cluster]'") from None
+        super().__init__(like)  # Before Ray installs its own signal handlers.
+        self._ray, self._max_jobs = ray, jobs
         self._began = not ray.is_initialized()
         if self._began:
             try:
@@ -196,27 +205,27 @@ class RayPool(StudyPool):
                         include_dashboard=False if address == "ray" else None,
                     )
             except (ConnectionError, ValueError, RuntimeError, ImportError) as error:
-                token = "; it may ask for a token, see RAY_AUTH_MODE" if address != "ray" else ""
-                message = f"there is no cluster of Ray at {address}: {str(error).partition(chr(10))[0]}{token}"
+                token = "; the cluster may require a token (see RAY_AUTH_MODE)" if address != "ray" else ""
+                message = f"cannot connect to a Ray cluster at {address}: {str(error).partition(chr(10))[0]}{token}"
                 raise RunError(message) from None
         self._gpus = like.device != "cpu" and ray.cluster_resources().get("GPU", 0) > 0
         if like.device == "cuda" and not self._gpus:
-            raise RunError("the cluster has no GPU; --device cpu takes its processors")
+            raise RunError("the cluster has no GPU; use --device cpu")
         self._mailbox: Any = ray.remote(Mailbox).options(num_cpus=0, resources=HEAD).remote()
         self._mail: Any = self._mailbox.take.remote()
         self._tasks: dict[Any, tuple[StudyRun, int, str]] = {}
 
     @property
     def size(self) -> int:
-        """Number of runs that the nodes there now have room for; at least one, which waits for room."""
+        """Number of runs that the current nodes have room for, at least 1. A run without room waits."""
         resources = self._ray.cluster_resources()
         room = int(resources.get("GPU", 0)) if self._gpus else int(resources.get("CPU", 0)) // self._like.threads
-        return max(1, min(room, self._most or room))
+        return max(1, min(room, self._max_jobs or room))
 
     def stop(self) -> None:
-        """End what still runs: what the workers have sent is in the study's folder."""
+        """Cancel the remaining runs. Files that workers have sent are in the study folder."""
         for task in self._tasks:
-            with suppress(Exception):  # the cluster may be gone
+            with suppress(Exception):  # The cluster may no longer exist.
                 self._ray.cancel(task)
         with suppress(Exception):
             if self._tasks:
@@ -226,11 +235,11 @@ class RayPool(StudyPool):
             self._ray.shutdown()
 
     def begin(self, run: StudyRun) -> None:
-        """Hand a run to a worker."""
+        """Submit a run to the cluster."""
         self._submit(run, 1)
 
     def wait(self) -> Ending:
-        """Return the next run that ends; one whose worker died is handed to another."""
+        """Wait for the end of the next run, and resubmit runs whose worker died."""
         while True:
             try:
                 ready, _ = self._ray.wait([self._mail, *self._tasks], timeout=PATIENCE)
@@ -259,12 +268,13 @@ class RayPool(StudyPool):
     def _read_mail(self) -> None:
         try:
             key, kind, content = self._ray.get(self._mail)
-        except self._ray.exceptions.RayError as error:  # the head node has it
-            raise RunError(f"the cluster of Ray is gone ({type(error).__name__}); the same command goes on") from None
+        except self._ray.exceptions.RayError as error:  # The mailbox is on the head node.
+            message = f"lost the Ray cluster ({type(error).__name__}); run the same command again to resume"
+            raise RunError(message) from None
         self._mail = self._mailbox.take.remote()
-        run = next((run for run, _, of in self._tasks.values() if of == key), None)
+        run = next((run for run, _, task_key in self._tasks.values() if task_key == key), None)
         if run is None:
-            return  # of a worker that was given up
+            return  # The message is from an earlier attempt.
         if kind == "line":
             self.show(run, content)
         elif kind == "files":
@@ -273,18 +283,18 @@ class RayPool(StudyPool):
             self._mailbox.answer.remote(key, run.goes_on(content))
 
     def _end(self, task: Any) -> Ending | None:
-        """Return how a run ended; None where another worker goes on with it."""
+        """Return how a run ended, or None if it was resubmitted."""
         run, attempt, _ = self._tasks.pop(task)
         try:
             last, death, files = self._ray.get(task)
         except self._ray.exceptions.RayTaskError as error:
             raise RunError(f"{run.title}: {str(error.cause).partition(chr(10))[0]}") from None
         except self._ray.exceptions.RayError as error:
-            last, death, files = None, f"its worker died: {type(error).__name__}", b""
+            last, death, files = None, f"the worker died: {type(error).__name__}", b""
         if files:
             unpack_run(files, run.place)
         if (last is None or last.kind == "epochs") and attempt < TRIES:
-            self.show(run, f"{death}; another goes on with it")
+            self.show(run, f"{death}; another worker resumes the run")
             self._submit(run, attempt + 1)
             return None
         return self.ending(run, last, death)

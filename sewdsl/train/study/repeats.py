@@ -1,4 +1,4 @@
-"""The same training several times, seed after seed: one run tells little about the next."""
+"""Repeated training with different seeds, to estimate the variation of results."""
 
 from __future__ import annotations
 
@@ -19,12 +19,11 @@ GoOn = Callable[[RunFolder], Result]
 
 
 class Spread(BaseModel):
-    """One share of several runs; as text, ``96.30% ± 0.42%``.
+    """Mean and standard deviation of a fraction over several runs. The text form is ``96.30% ± 0.42%``.
 
     Attributes:
-        mean: Of the values.
-        deviation: Their standard deviation, that of a sample (n - 1); None of a single value.
-        values: In the order of the seeds.
+        deviation: Sample standard deviation (n - 1), or None for a single value.
+        values: Values in the order of the seeds.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -35,7 +34,7 @@ class Spread(BaseModel):
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
-        """Return the spread of at least one value."""
+        """Return the statistics of at least one value."""
         return cls(mean=fmean(values), deviation=stdev(values) if len(values) > 1 else None, values=list(values))
 
     def __str__(self) -> str:
@@ -43,16 +42,16 @@ class Spread(BaseModel):
 
 
 class Summary(BaseModel):
-    """The contents of ``summary.json``: the repeats that have ended, out of those asked for.
+    """Contents of ``summary.json``: results of the finished repeats.
 
     Attributes:
-        network: The network's name.
-        data: The dataset's.
-        repeats: How many were asked for.
-        seeds: Of those that have ended.
-        accuracy: After the last epoch.
-        best_accuracy: After the best.
-        seconds: Of all together.
+        network: Name of the network.
+        data: Name of the dataset.
+        repeats: Requested number of repeats.
+        seeds: Seeds of the finished repeats.
+        accuracy: Accuracy after the last epoch.
+        best_accuracy: Accuracy after the best epoch.
+        seconds: Wall-clock time of the training, summed over repeats.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -72,13 +71,13 @@ def summary_file(folder: Path) -> Path:
 
 
 def open_folder(folder: Path) -> None:
-    """Make a folder for repeats, or accept one that holds repeats already.
+    """Create a folder for repeats, or accept one that contains only repeats.
 
     Raises:
-        RunError: If it holds something else, or cannot be made.
+        RunError: If the folder contains other files, or cannot be created.
     """
     summary = summary_file(folder).name
-    open_group(folder, lambda name: name == summary or name.startswith("seed-"), "repeat")
+    open_group(folder, lambda name: name == summary or name.startswith("seed-"), "a repeat")
 
 
 def repeat(
@@ -88,26 +87,29 @@ def repeat(
     go_on: GoOn,
     origin: WeightsOrigin | None = None,
 ) -> Summary:
-    """Train each into a folder ``seed-N``; keep those that have ended, resume those that have begun.
+    """Train each seed in a folder ``seed-N``, skipping finished runs and resuming unfinished ones.
 
     Args:
-        planned: The same spec with different seeds.
+        planned: Compilations and plans of the same spec with different seeds.
         folder: See :func:`open_folder`.
-        origin: Origin of the weights that each begins with; None: they are random.
+        start: Starts a new run.
+        go_on: Resumes an unfinished run.
+        origin: Origin of the initial weights of all runs, or None for random weights.
 
     Raises:
-        RunError: If a folder holds a run of another spec, or a run cannot go on.
+        RunError: If a folder contains a run with another spec, or a run cannot continue.
     """
-    places = [(*pair, RunFolder(folder / f"seed-{pair[1].recipe.seed}")) for pair in planned]
-    for compilation, _, place in places:
-        check_same_run(compilation, place, origin)
+    runs = [(*pair, RunFolder(folder / f"seed-{pair[1].recipe.seed}")) for pair in planned]
+    for compilation, _, run_folder in runs:
+        check_same_run(compilation, run_folder, origin)
+    # Check all folders before the first run starts.
     results: list[Result] = []
-    for compilation, planned_one, place in places:
-        results.append(finish_run(compilation, planned_one, place, start, go_on))
+    for compilation, plan, run_folder in runs:
+        results.append(finish_run(compilation, plan, run_folder, start, go_on))
         summary = Summary(
             network=results[0].network,
             data=results[0].data,
-            repeats=len(places),
+            repeats=len(runs),
             seeds=[result.seed for result in results],
             accuracy=Spread.of([result.accuracy for result in results]),
             best_accuracy=Spread.of([result.best_accuracy for result in results]),
@@ -117,34 +119,34 @@ def repeat(
     return summary
 
 
-def finish_run(compilation: Compilation, planned: TrainingPlan, place: RunFolder, start: Start, go_on: GoOn) -> Result:
-    """Return the result of a run: of one that has ended, of one that has begun and goes on, or of a new one."""
-    if place.result.is_file():
-        return place.read_result()
-    if place.spec.is_file():
-        return go_on(place)
-    place.path.mkdir(parents=True, exist_ok=True)
-    return start(compilation, planned, place)
+def finish_run(compilation: Compilation, planned: TrainingPlan, folder: RunFolder, start: Start, go_on: GoOn) -> Result:
+    """Return the result of a finished run, after starting or resuming it if necessary."""
+    if folder.result.is_file():
+        return folder.read_result()
+    if folder.spec.is_file():
+        return go_on(folder)
+    folder.path.mkdir(parents=True, exist_ok=True)
+    return start(compilation, planned, folder)
 
 
-def check_same_run(compilation: Compilation, place: RunFolder, origin: WeightsOrigin | None = None) -> None:
-    """Check that a folder holds no run of something else, or one that began with other weights.
+def check_same_run(compilation: Compilation, folder: RunFolder, origin: WeightsOrigin | None = None) -> None:
+    """Check that a run folder, if it exists, has the same spec and initial weights.
 
     Raises:
-        RunError: If it does.
+        RunError: If the spec or the weights differ.
     """
-    if not place.spec.is_file():
+    if not folder.spec.is_file():
         return
-    if place.spec.read_bytes() != compilation.standalone_text().encode():
-        raise RunError(f"'{place.path}' holds a run of another spec or recipe; choose another folder")
-    if place.result.is_file():
-        began = place.read_result().start
+    if folder.spec.read_bytes() != compilation.standalone_text().encode():
+        raise RunError(f"'{folder.path}' contains a run with another spec or recipe; choose another folder")
+    if folder.result.is_file():
+        recorded = folder.read_result().start
     else:
-        weights = read_initial_weights(place)
-        began = None if weights is None else weights.origin
-    if _asked(began) != _asked(origin):
-        raise RunError(f"'{place.path}' holds a run that began with other weights; choose another folder")
+        weights = read_initial_weights(folder)
+        recorded = None if weights is None else weights.origin
+    if _identity(recorded) != _identity(origin):
+        raise RunError(f"'{folder.path}' contains a run with other initial weights; choose another folder")
 
 
-def _asked(origin: WeightsOrigin | None) -> tuple[str, tuple[str, ...]] | None:
+def _identity(origin: WeightsOrigin | None) -> tuple[str, tuple[str, ...]] | None:
     return None if origin is None else (origin.sha256, origin.only)

@@ -1,4 +1,4 @@
-"""The runs of a study: what has ended is kept, what has begun goes on."""
+"""Execution of a study: finished runs are skipped, unfinished runs are resumed."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from sewdsl.train.study.repeats import Spread, check_same_run
 from sewdsl.train.training_plan import TrainingPlan, plan_training
 
 Announce = Callable[[int, int, CompiledVariant, TrainingPlan], None]
-"""Told of each run before it: its number from 1, of how many, the variant, and the plan."""
+"""Called before each run with its number from 1, the total number of runs, the variant, and the plan."""
 
 
 @dataclass
 class VariantRuns:
-    """One variant and its runs.
+    """Runs of one variant.
 
     Attributes:
-        plans: What each run trains, seed by seed.
-        results: Results of the runs that have ended.
-        diverged: Where the numbers stopped being numbers, by seed.
+        plans: Compilation and plan of each run, by seed.
+        results: Results of the finished runs.
+        diverged: Messages of diverged runs, by seed.
     """
 
     varied: CompiledVariant
@@ -43,26 +43,30 @@ class VariantRuns:
 
     @property
     def seeds(self) -> list[int]:
-        """Seeds of its runs."""
+        """Seeds of the runs."""
         return [planned.recipe.seed for _, planned in self.plans]
 
     def place(self, seed: int) -> RunFolder:
-        """Return the folder of one run."""
+        """Return the run folder of a seed."""
         return RunFolder(self.folder / f"seed-{seed}")
 
     def check_folders(self) -> None:
-        """Check that no folder holds a run of something else.
+        """Check that existing run folders have the spec of their run.
 
         Raises:
-            RunError: If one does.
+            RunError: If a folder has another spec.
         """
         for compilation, planned in self.plans:
             check_same_run(compilation, self.place(planned.recipe.seed))
 
     def row(self) -> VariantResult:
-        """Return its figures so far."""
+        """Return the results so far."""
         epochs = [measurements.read_metrics(self.place(result.seed).metrics) for result in self.results]
-        last = [row["train_accuracy"] for row in (found[max(found)] for found in epochs) if "train_accuracy" in row]
+        last = [
+            row["train_accuracy"]
+            for row in (run_epochs[max(run_epochs)] for run_epochs in epochs)
+            if "train_accuracy" in row
+        ]
 
         def spread(values: Sequence[float]) -> Spread | None:
             return Spread.of(values) if values else None
@@ -83,20 +87,20 @@ class VariantRuns:
 def plan_runs(
     variants: Sequence[CompiledVariant], folder: StudyFolder, data: Path | None, others: Iterable[StudyVariant] = ()
 ) -> list[VariantRuns]:
-    """Plan and check every run of a study before the first begins.
+    """Plan and check all runs of a study, before the first one starts.
 
     Args:
-        data: Folder of the data; None: environment variable ``SEWDSL_DATA``.
-        others: Variants of the same study that are left out this time, and whose folders may be there.
+        data: Dataset folder. The default is the environment variable ``SEWDSL_DATA``.
+        others: Unselected variants of the same study, whose folders may exist.
 
     Raises:
-        SewdslError: If a variant has errors, or does not fit its data.
+        SewdslError: If a variant has errors, or does not fit its dataset.
         DataError: If data is missing.
-        RunError: If a folder holds a run of something else.
+        RunError: If a folder contains a run with another spec.
     """
-    groups = [plan_variant(one, folder, data) for one in variants]
-    for place in {planned.data.name: planned.data for group in groups for _, planned in group.plans}.values():
-        place.find()
+    groups = [plan_variant(each, folder, data) for each in variants]
+    for dataset in {planned.data.name: planned.data for group in groups for _, planned in group.plans}.values():
+        dataset.find()
     folder.open([*(group.folder.name for group in groups), *map(folder_name, others)])
     for group in groups:
         group.check_folders()
@@ -107,72 +111,72 @@ def plan_variant(varied: CompiledVariant, folder: StudyFolder, data: Path | None
     """Plan the runs of one variant.
 
     Raises:
-        SewdslError: If it has errors, or does not fit its data.
+        SewdslError: If the variant has errors, or does not fit its dataset.
     """
     plans = [(compilation, plan_training(compilation, data)) for compilation in varied.compilations]
     return VariantRuns(varied, folder.path / folder_name(varied.variant), plans)
 
 
 class Turns(Protocol):
-    """Which runs a study has, and in which order."""
+    """Selection and order of the runs of a study."""
 
     @property
     def total(self) -> int:
-        """Number of runs that the study asks for."""
+        """Number of runs in the study."""
 
     @property
     def groups(self) -> Sequence[VariantRuns]:
-        """Variants so far, at least one once a run has begun."""
+        """Variants so far, at least one after the first run has begun."""
 
     @property
     def search(self) -> SearchOutcome | None:
-        """Outcome of a search so far; None where there is none."""
+        """Outcome of a search so far, or None without a search."""
 
     def next(self) -> tuple[VariantRuns, int] | None:
-        """Return the next run, as a variant and the place of its seed; None where none can begin now."""
+        """Return the next run as a variant and the index of its seed, or None if no run can begin now."""
 
     def watch(self, group: VariantRuns, index: int) -> Watch | None:
-        """Return what hears of the epochs of a run, and may end it early; None: nothing does."""
+        """Return a function that can stop a run early, or None if the run is never stopped."""
 
     def take(self, group: VariantRuns, index: int, ending: Ending) -> None:
-        """Note how a run has ended."""
+        """Record the end of a run."""
 
 
 class EveryRun:
-    """Every variant with every seed; seeds change slowest: the first of them gives a table of all variants early."""
+    """All variants with all seeds. The seed changes slowest, to get a table of all variants early."""
 
     search = None
 
     def __init__(self, groups: Sequence[VariantRuns]) -> None:
         self.groups = groups
         self.total = sum(len(group.plans) for group in groups)
-        turns = [(index, group) for group in groups for index in range(len(group.plans))]
-        self._left = deque(sorted(turns, key=lambda turn: turn[0]))
+        runs = [(index, group) for group in groups for index in range(len(group.plans))]
+        self._remaining = deque(sorted(runs, key=lambda run: run[0]))
 
     def next(self) -> tuple[VariantRuns, int] | None:
         """Return the next run."""
-        if not self._left:
+        if not self._remaining:
             return None
-        index, group = self._left.popleft()
+        index, group = self._remaining.popleft()
         return group, index
 
     def watch(self, group: VariantRuns, index: int) -> Watch | None:
-        """Return nothing: every run is trained to its end."""
+        """Return None: no run is stopped early."""
         return None
 
     def take(self, group: VariantRuns, index: int, ending: Ending) -> None:
-        """Note nothing: everything is in the variant's own notes."""
+        """Do nothing: the variants record their own results."""
 
 
 def run_study(turns: Turns, folder: StudyFolder, pool: RunPool, announce: Announce) -> tuple[Outcome, list[Ending]]:
-    """Train what has not ended; after each run, the tables hold what is known.
+    """Train the unfinished runs, and write the tables after each run.
 
     Returns:
-        What came out, and the runs whose processes died: the same again goes on with them.
+        Outcome, and the runs whose processes died. The same call resumes them.
 
     Raises:
-        RunInterrupted: If it was asked to stop; the same again goes on.
-        RunError: If a run cannot start or go on. One that diverges is noted, and the study goes on.
+        RunInterrupted: If a signal stopped the study. The same call resumes it.
+        RunError: If a run cannot start or continue. A diverged run is only recorded.
     """
     begun: dict[int, tuple[VariantRuns, int]] = {}
     outcome: Outcome | None = None
@@ -185,14 +189,14 @@ def run_study(turns: Turns, folder: StudyFolder, pool: RunPool, announce: Announ
                 group, index = turn
                 compilation, planned = group.plans[index]
                 title = f"{group.varied.variant.title}, seed {planned.recipe.seed}"
-                place = group.place(planned.recipe.seed)
-                run = StudyRun(title, compilation, planned, place, turns.watch(group, index))
+                run_folder = group.place(planned.recipe.seed)
+                run = StudyRun(title, compilation, planned, run_folder, turns.watch(group, index))
                 number += 1
                 announce(number, turns.total, group.varied, planned)
                 begun[id(run)] = turn
                 if turns.search is not None:
-                    write_tables(make_outcome(turns), folder)  # what was chosen is known, whatever happens to the run
-                if place.result.is_file():
+                    write_tables(make_outcome(turns), folder)  # Record the choice, even if the run is lost.
+                if run_folder.result.is_file():
                     ending = Ending(run, "ended")
                 else:
                     pool.begin(run)
@@ -221,13 +225,13 @@ def run_study(turns: Turns, folder: StudyFolder, pool: RunPool, announce: Announ
 
 
 def make_outcome(turns: Turns) -> Outcome:
-    """Return what is known of a study.
+    """Return the outcome of a study so far.
 
     Raises:
-        RunError: If it is a search, and none of the trials makes a network.
+        RunError: If no trial of a search is a valid network.
     """
     if not turns.groups:
-        raise RunError("none of the trials makes a network: narrow the ranges")
+        raise RunError("no trial is a valid network; narrow the ranges")
     network, _, data = turns.groups[0].plans[0][1]
     device = next((result.device for group in turns.groups for result in group.results), "cpu")
     machine = describe_machine(device)

@@ -1,8 +1,8 @@
-"""The trials of a search: what Optuna suggests, which trial ends early, and the turns of the runs.
+"""Trials of a search: suggestions by Optuna, early stopping, and the order of runs.
 
-A trial is chosen when there is room for a run, and trained with one seed after another. Optuna gets every trial that
-the study's folder remembers, and is asked for one more. So what it answers follows from the search, the number of the
-trial and the trials before it, and from no state that a process would lose.
+A trial is chosen when the pool has room for a run, and trained with one seed after the other. For each suggestion,
+Optuna receives all trials in the study folder. The suggestion therefore depends only on the search, the number of the
+trial and the previous trials, and the search can be resumed in another process.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ Axes = tuple[StudyAxis | StudyRange, ...]
 
 
 def search_space(axes: Axes) -> dict[str, str]:
-    """Return what is searched, in words, by axis: ``log 0.0001 0.1``, ``ADD AND IAND``."""
+    """Describe the searched values by axis, e.g. ``log 0.0001 0.1`` or ``ADD AND IAND``."""
     return {
-        axis.name: str(axis) if isinstance(axis, StudyRange) else " ".join(one.label for one in axis.choices)
+        axis.name: str(axis) if isinstance(axis, StudyRange) else " ".join(choice.label for choice in axis.choices)
         for axis in axes
     }
 
@@ -47,8 +47,8 @@ def suggest_values(search: Search, axes: Axes, number: int, before: Iterable[Tri
     """Return the values of the next trial, by axis.
 
     Args:
-        number: Number of the trial; with the search's seed it decides what is random.
-        before: The trials so far. Those that still run are taken to be bad, so that others are tried meanwhile.
+        number: Number of the trial, which seeds the suggestion together with the seed of the search.
+        before: Previous trials. Running trials count as bad, so that other values are suggested meanwhile.
     """
     import optuna
 
@@ -60,38 +60,38 @@ def suggest_values(search: Search, axes: Axes, number: int, before: Iterable[Tri
             if search.method == "TPE"
             else optuna.samplers.RandomSampler(seed=seed)
         )
-        chosen = _study(axes, before, sampler=sampler).ask(_distributions(axes)).params
+        parameters = _study(axes, before, sampler=sampler).ask(_distributions(axes)).params
     return {
-        axis.name: axis.text(chosen[axis.name]) if isinstance(axis, StudyRange) else str(chosen[axis.name])
+        axis.name: axis.text(parameters[axis.name]) if isinstance(axis, StudyRange) else str(parameters[axis.name])
         for axis in axes
     }
 
 
 def should_prune(search: Search, axes: Axes, trial: Trial, others: Iterable[Trial]) -> bool:
-    """Return whether a trial ends early: its best epoch is worse than the median of the others by the same epoch.
+    """Return whether to stop a trial: its best epoch is worse than the median of other trials at the same epoch.
 
-    The first five that end are not compared with any.
+    The first five trials are never stopped.
     """
     if search.prune is None or not trial.epochs:
         return False
     import optuna
 
     pruner = optuna.pruners.MedianPruner()
-    return bool(pruner.prune(_study(axes, others), _told(axes, trial)))
+    return bool(pruner.prune(_study(axes, others), _to_optuna(axes, trial)))
 
 
 def _study(axes: Axes, trials: Iterable[Trial], **options: Any) -> OptunaStudy:
-    """Return a study of Optuna in memory that knows these trials."""
+    """Create an in-memory study of Optuna with the given trials."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="maximize", **options)
-    study.add_trials([_told(axes, trial) for trial in sorted(trials, key=lambda trial: trial.number)])
+    study.add_trials([_to_optuna(axes, trial) for trial in sorted(trials, key=lambda trial: trial.number)])
     return study
 
 
-def _told(axes: Axes, trial: Trial) -> FrozenTrial:
-    """Return a trial as Optuna has it; one that diverged is the worst of those that were pruned."""
+def _to_optuna(axes: Axes, trial: Trial) -> FrozenTrial:
+    """Convert a trial to one of Optuna, where a diverged trial counts as the worst pruned one."""
     from optuna.trial import TrialState, create_trial
 
     states = {
@@ -110,18 +110,19 @@ def _told(axes: Axes, trial: Trial) -> FrozenTrial:
         value=trial.accuracy,
         params=parameters,
         distributions=_distributions(axes),
+        # Without values, Optuna ranks a pruned trial last.
         intermediate_values={} if trial.state == "diverged" else dict(trial.epochs),
     )
 
 
 def _distributions(axes: Axes) -> dict[str, BaseDistribution]:
-    """Return what each value is drawn from."""
+    """Return Optuna's distribution of each axis."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     distributions: dict[str, BaseDistribution] = {}
     for axis in axes:
         if isinstance(axis, StudyAxis):
-            distributions[axis.name] = CategoricalDistribution([one.label for one in axis.choices])
+            distributions[axis.name] = CategoricalDistribution([choice.label for choice in axis.choices])
         elif axis.whole:
             low, high = map(int, axis.bounds)
             distributions[axis.name] = IntDistribution(low, high, log=axis.scale == "log")
@@ -131,18 +132,18 @@ def _distributions(axes: Axes) -> dict[str, BaseDistribution]:
 
 
 CompileTrial = Callable[[int, Mapping[str, str]], CompiledVariant]
-"""Compiles a trial of a number with its values by axis, once for each seed."""
+"""Compiles a trial by its number and its values by axis, once per seed."""
 
 
 class SearchTurns:
-    """Chooses the trials of a search, and knows how they ended: those of an earlier call too.
+    """Trials of a search, including those of an earlier call.
 
     Args:
-        example: A variant of the study, as a trial is.
+        example: Any variant of the study, to check its dataset.
 
     Raises:
-        RunError: If the folder holds something else, or Optuna is missing.
-        SewdslError, DataError: If what is searched does not fit its data, or that is missing.
+        RunError: If the folder contains other files, or Optuna is not installed.
+        SewdslError, DataError: If the network does not fit its dataset, or data is missing.
     """
 
     def __init__(
@@ -153,9 +154,9 @@ class SearchTurns:
         compile_trial: CompileTrial,
         example: CompiledVariant,
     ) -> None:
-        assert study.search is not None  # noqa: S101 -- its caller looked
+        assert study.search is not None  # noqa: S101 -- checked by the caller
         if importlib.util.find_spec("optuna") is None:
-            raise RunError("a search needs Optuna: pip install 'sewdsl[sweep]'")
+            raise RunError("a search requires Optuna; run pip install 'sewdsl[sweep]'")
         self._study, self._folder, self._data, self._compile = study, folder, data, compile_trial
         self._search = study.search
         planned = plan_variant(example, folder, data).plans[0][1]
@@ -165,23 +166,23 @@ class SearchTurns:
         self._repeats = max(1, len(study.seeds))
         self.total = study.search.trials * self._repeats
         before = folder.read_search()
-        self._trials: list[Trial] = self._remembered(before) if before is not None else []
+        self._trials: list[Trial] = self._check_earlier(before) if before is not None else []
         numbers = range(max(study.search.trials, len(self._trials)))
         folder.open(f"{TRIAL}-{number}" for number in numbers)
         self._groups: dict[int, VariantRuns] = {}
         self._due: deque[tuple[VariantRuns, int]] = deque()
         for trial in self._trials:
             if trial.state != "invalid":
-                self._remember(trial)
+                self._restore(trial)
 
     @property
     def groups(self) -> list[VariantRuns]:
-        """The trials that make a network, in the order in which they were chosen."""
+        """Valid trials, in order."""
         return [self._groups[number] for number in sorted(self._groups)]
 
     @property
     def search(self) -> SearchOutcome:
-        """Outcome so far."""
+        """Outcome of the search so far."""
         ended = [trial for trial in self._trials if trial.accuracy is not None]
         best = max(ended, key=lambda trial: (trial.accuracy or 0.0, -trial.number), default=None)
         return SearchOutcome(
@@ -196,23 +197,24 @@ class SearchTurns:
         )
 
     def next(self) -> tuple[VariantRuns, int] | None:
-        """Return the next seed of a trial that has begun, or a new trial."""
+        """Return the next seed of a begun trial, or a new trial."""
         while not self._due and len(self._trials) < self._search.trials:
             self._begin()
         return self._due.popleft() if self._due else None
 
     def watch(self, group: VariantRuns, index: int) -> Watch | None:
-        """Return what ends the first seed if it is worse than others were; further ones are trained to their end."""
+        """Return a function that stops the first seed of a bad trial. Further seeds are never stopped."""
         if index or self._search.prune is None:
             return None
-        number, judged = self._number(group), 0
+        number, checked = self._number(group), 0
 
         def watch(epochs: Mapping[int, float]) -> bool:
-            nonlocal judged
-            for epoch in sorted(each for each in epochs if each > judged):  # of a run that goes on, all that it has had
-                judged = epoch
-                known = {each: accuracy for each, accuracy in epochs.items() if each <= epoch}
-                trial = self._change(number, epochs=known)
+            nonlocal checked
+            # A resumed run reports all of its epochs at once.
+            for epoch in sorted(each for each in epochs if each > checked):
+                checked = epoch
+                so_far = {each: accuracy for each, accuracy in epochs.items() if each <= epoch}
+                trial = self._change(number, epochs=so_far)
                 others = [other for other in self._trials if other.number != number]
                 if should_prune(self._search, self._study.axes, trial, others):
                     return False
@@ -221,7 +223,7 @@ class SearchTurns:
         return watch
 
     def take(self, group: VariantRuns, index: int, ending: Ending) -> None:
-        """Note how a run ended; the trial goes on with its next seed, or has ended too."""
+        """Record the end of a run, and schedule the next seed of the trial or finish the trial."""
         number = self._number(group)
         if ending.kind in {"pruned", "diverged"}:
             self._change(number, state=ending.kind)
@@ -231,11 +233,11 @@ class SearchTurns:
             if index + 1 < len(group.plans):
                 self._due.appendleft((group, index + 1))
             else:
-                last = [(found := self._epochs(group, each))[max(found)] for each in range(len(group.plans))]
+                last = [(epochs := self._epochs(group, each))[max(epochs)] for each in range(len(group.plans))]
                 self._change(number, state="ended", accuracy=fmean(last))
 
     def _begin(self) -> None:
-        """Choose a trial; one whose values make no network has ended with that."""
+        """Choose a trial, and record it as invalid if its values do not make a valid network."""
         number = len(self._trials)
         values = suggest_values(self._search, self._study.axes, number, self._trials)
         self._trials.append(Trial(number=number, values=values))
@@ -243,23 +245,23 @@ class SearchTurns:
             group = plan_variant(self._compile(number, values), self._folder, self._data)
         except SewdslError as error:
             self._change(number, state="invalid")
-            shown = ", ".join(f"{axis} {text}" for axis, text in values.items())
-            echo(f"trial {number} is no network: {shown}: {error.diagnostics[0].message}", err=True)
+            described = ", ".join(f"{axis} {text}" for axis, text in values.items())
+            echo(f"trial {number} is invalid: {described}: {error.diagnostics[0].message}", err=True)
             return
         group.check_folders()
         self._groups[number] = group
         self._due.append((group, 0))
 
-    def _remembered(self, before: SearchOutcome) -> list[Trial]:
-        """Return the trials of an earlier call; they must be of this search, but for how many there are to be."""
-        now = (self._search.method, self._search.seed, self._search.prune, self._metric, self._space)
-        if (before.method, before.seed, before.prune, before.metric, before.space) != now:
-            message = f"'{self._folder.path}' holds a search of other values, or by other means; choose another folder"
+    def _check_earlier(self, before: SearchOutcome) -> list[Trial]:
+        """Return the trials of an earlier call of the same search. The number of trials may differ."""
+        current = (self._search.method, self._search.seed, self._search.prune, self._metric, self._space)
+        if (before.method, before.seed, before.prune, before.metric, before.space) != current:
+            message = f"'{self._folder.path}' contains a search with other values or settings; choose another folder"
             raise RunError(message)
         return list(before.history)
 
-    def _remember(self, trial: Trial) -> None:
-        """Take up a trial of an earlier call; one that had not ended goes on."""
+    def _restore(self, trial: Trial) -> None:
+        """Restore a trial of an earlier call, and schedule it if it has not ended."""
         group = plan_variant(self._compile(trial.number, trial.values), self._folder, self._data)
         group.check_folders()
         self._groups[trial.number] = group
@@ -271,10 +273,10 @@ class SearchTurns:
                 group.results.append(group.place(seed).read_result())
         if trial.state == "diverged":
             seed = group.seeds[len(group.results)]
-            group.diverged[seed] = "it diverged in an earlier call"
+            group.diverged[seed] = "diverged in an earlier call"
 
     def _epochs(self, group: VariantRuns, index: int) -> dict[int, float]:
-        """Return the accuracy that judges a run, by epoch."""
+        """Return the accuracy of the search metric of a run, by epoch."""
         epochs = measurements.read_metrics(group.place(group.seeds[index]).metrics)
         return {epoch: row[f"{self._metric}_accuracy"] for epoch, row in epochs.items()}
 

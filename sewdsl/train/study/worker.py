@@ -1,8 +1,8 @@
-"""A process that trains one run of a study: :func:`main`, and :class:`Child`, which starts the process and hears of it.
+"""Worker process for one run of a study: :func:`main` in the process, and :class:`Child` to start and control it.
 
-It reads a :class:`Job` from its standard input, a line of JSON, and writes what becomes of it to its standard output, a
-:class:`RunMessage` a line. What a user sees goes to the standard error. After a message with epochs it waits for a
-line, ``on`` or ``stop``; when the input ends, who started it is gone, and it saves the run and stops.
+The process reads a :class:`Job` from standard input as one line of JSON, and writes each :class:`RunMessage` as a line
+to standard output. Output for the user goes to standard error. After a message with epochs, the process waits for a
+line ``on`` or ``stop``. When standard input is closed, the parent has died: the process saves the run and stops.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from sewdsl.train.records import STRICT, Positive, Seconds, Share, Text, Threads
 from sewdsl.train.store.run_notes import Accelerator, LoggerName
 
 LINE_WIDTH = "200"
-"""Columns of the lines of a run, which are shown with the name of the run before them."""
+"""Terminal width for the output of a run, which is shown with the title of the run in front."""
 
 
 class Job(BaseModel):
-    """What to train, where, and how.
+    """Run to train, and its options.
 
     Attributes:
-        text: The spec, which needs no other file.
-        data: Folder of the data; None: environment variable ``SEWDSL_DATA``.
-        save_every: Minutes from one save within an epoch to the next.
-        readers: Threads that prefetch samples; None: as many as the dataset asks for.
-        in_memory: Bytes of a split that may be kept in memory.
-        threads: Torch's threads.
-        loggers: Where figures are logged; None: as usual.
-        plugins: Files of the user's own code, which are imported before anything is read.
+        text: Spec without references to other files.
+        data: Dataset folder, or None for the environment variable ``SEWDSL_DATA``.
+        save_every: Minutes between checkpoints within an epoch.
+        readers: Number of prefetching threads. None takes the number of the dataset.
+        in_memory: Largest split to cache in memory, in bytes.
+        threads: Number of threads of PyTorch.
+        loggers: Loggers of the metrics, or None for the default.
+        plugins: Plugin files to import first.
     """
 
     model_config = STRICT
@@ -59,13 +59,13 @@ class Job(BaseModel):
 
 
 class RunMessage(BaseModel):
-    """What becomes of a run.
+    """Progress or end of a run.
 
     Attributes:
-        kind: ``epochs`` so far, or how it ended.
-        text: Why.
-        epochs: The accuracies that judge it, by epoch from 1.
-        code: The exit code of a run that was asked to stop.
+        kind: ``epochs`` for progress, or how the run ended.
+        text: Reason of the end.
+        epochs: Accuracies so far, by epoch from 1.
+        code: Exit code of an interrupted run.
     """
 
     model_config = STRICT
@@ -77,8 +77,8 @@ class RunMessage(BaseModel):
 
 
 def train(job: Job, watch: Callable[[Mapping[int, float]], bool]) -> RunMessage:
-    """Train a run, or resume it; return how it ended."""
-    import torch  # not before threads and memory are set up
+    """Train or resume a run, and return how it ended."""
+    import torch  # Not at the top: threads and memory must be set up before.
 
     from sewdsl.compiler import read
     from sewdsl.diagnostics import SewdslError
@@ -105,7 +105,7 @@ def train(job: Job, watch: Callable[[Mapping[int, float]], bool]) -> RunMessage:
     )
     try:
         for path in job.plugins:
-            import_plugin_file(Path(path))  # who started this has looked whether it is whole
+            import_plugin_file(Path(path))  # The parent has checked that the file can be imported.
         compilation = read(Source("spec.net", job.text))
         finish_run(
             compilation,
@@ -124,53 +124,53 @@ def train(job: Job, watch: Callable[[Mapping[int, float]], bool]) -> RunMessage:
         return RunMessage(kind="failed", text=error.diagnostics[0].message)
     except (RunError, DataError, PluginError) as error:
         return RunMessage(kind="failed", text=str(error))
-    except (MemoryError, RuntimeError) as error:  # torch has no class of its own for an empty memory
+    except (MemoryError, RuntimeError) as error:  # PyTorch raises RuntimeError when memory is exhausted.
         return RunMessage(kind="failed", text=str(error).partition("\n")[0] or "out of memory")
     return RunMessage(kind="ended")
 
 
 def main() -> None:
-    """Do the job on the standard input."""
+    """Train the job on standard input."""
     set_passive_waiting()
     keep_memory()
     output = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what a library prints must not be taken for a message
+    os.dup2(2, 1)  # Output of libraries must not mix with messages.
     lines: queue.Queue[str] = queue.Queue()
 
-    def listen() -> None:
+    def read_input() -> None:
         for line in sys.stdin:
             lines.put(line.strip())
         lines.put("stop")
         if sys.platform == "win32":
-            signal.raise_signal(signal.SIGINT)  # there os.kill ends the process at once
+            signal.raise_signal(signal.SIGINT)  # On Windows, os.kill ends the process immediately.
         else:
-            os.kill(os.getpid(), signal.SIGINT)  # raise_signal interrupts this thread, not a main thread that waits
+            os.kill(os.getpid(), signal.SIGINT)  # raise_signal would not interrupt a waiting main thread.
 
-    def say(message: RunMessage) -> None:
+    def send(message: RunMessage) -> None:
         output.write(message.model_dump_json() + "\n")
         output.flush()
 
     def watch(epochs: Mapping[int, float]) -> bool:
-        say(RunMessage(kind="epochs", epochs=dict(epochs)))
+        send(RunMessage(kind="epochs", epochs=dict(epochs)))
         return lines.get() == "on"
 
     try:
         job = Job.model_validate_json(sys.stdin.readline())
-        threading.Thread(target=listen, daemon=True).start()
-        say(train(job, watch))
+        threading.Thread(target=read_input, daemon=True).start()
+        send(train(job, watch))
     except (KeyboardInterrupt, BrokenPipeError):
-        os._exit(128 + signal.SIGINT)  # who would be told is gone, or has asked for it
-    os._exit(0)  # the thread that listens would wait for more
+        os._exit(128 + signal.SIGINT)  # The parent has died, or has requested the interruption.
+    os._exit(0)  # A normal exit would wait for the thread that reads standard input.
 
 
 class Child:
-    """A process that trains a run.
+    """Worker process of a run, as seen by the parent.
 
-    Ctrl-C does not reach it before it is asked to stop.
+    Ctrl-C in the terminal does not reach the process (see :meth:`interrupt`).
 
     Args:
-        show: Given each line that it writes for a user, in a thread of its own.
-        environment: Variables in addition to ours.
+        show: Receives each line of output for the user, in a separate thread.
+        environment: Additional environment variables.
     """
 
     def __init__(self, job: Job, show: Callable[[str], None], environment: Mapping[str, str] | None = None) -> None:
@@ -191,49 +191,49 @@ class Child:
         self._show = show
         self._shown = threading.Thread(target=self._read_lines, daemon=True)
         self._shown.start()
-        self._say(job.model_dump_json())
+        self._send(job.model_dump_json())
 
     def messages(self) -> Iterator[RunMessage]:
-        """Yield what becomes of the run until the process has ended, at best with a message that is not of epochs."""
+        """Yield messages until the process has ended. The last one has another kind, unless the process was killed."""
         with self._output as lines:
             for line in lines:
-                with suppress(ValidationError):  # it was killed while it wrote
+                with suppress(ValidationError):  # The process was killed while writing.
                     yield RunMessage.model_validate_json(line)
         self._process.wait()
         self._shown.join(timeout=1)
-        with suppress(OSError):  # what was not read is nobody's
+        with suppress(OSError):  # Unread input cannot be flushed.
             self._input.close()
 
     @property
     def death(self) -> str:
-        """How the process ended without a message of its own."""
+        """Description of the end of the process, if it ended without a message."""
         code = self._process.returncode
         if code is not None and code < 0:
             with suppress(ValueError):
-                return f"its process was killed by {signal.Signals(-code).name}"
-        return f"its process ended with exit code {code}{f': {self._last}' if self._last else ''}"
+                return f"the process was killed by {signal.Signals(-code).name}"
+        return f"the process exited with code {code}{f': {self._last}' if self._last else ''}"
 
     @property
     def running(self) -> bool:
-        """Whether the process is there."""
+        """Whether the process is running."""
         return self._process.poll() is None
 
     def answer(self, *, go_on: bool) -> None:
-        """Send what it waits for after a message of epochs."""
-        self._say("on" if go_on else "stop")
+        """Answer a message with epochs."""
+        self._send("on" if go_on else "stop")
 
     def interrupt(self) -> None:
-        """Ask it to save the run and stop."""
+        """Request that the process saves the run and stops."""
         with suppress(OSError):
             self._process.send_signal(signal.SIGINT)
 
     def kill(self) -> None:
-        """End it at once, and wait until it has."""
+        """Kill the process, and wait for its end."""
         self._process.kill()
         self._process.wait()
 
-    def _say(self, line: str) -> None:
-        with suppress(OSError, ValueError):  # it has died, which ends its messages
+    def _send(self, line: str) -> None:
+        with suppress(OSError, ValueError):  # If the process has died, its messages end as well.
             self._input.write(line + "\n")
             self._input.flush()
 
