@@ -1,4 +1,4 @@
-"""A run as one page, ``report.html``, and as a model card, ``README.md``: made from the files of its folder alone."""
+"""Report page and model card of a run, generated from the files of its folder."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ __all__ = ["write", "write_card"]
 
 
 def write(folder: RunFolder, facts: RunRecord | None = None) -> Mapping[str, str]:
-    """Write the page of a run and its model card, whole or not at all; the same files always give the same ones.
+    """Write the report and the model card of a run, atomically and reproducibly.
 
-    What a run that did not end has not written is left out of the page, and so is what cannot be read.
+    The report of an unfinished run omits missing parts. Unreadable files are omitted as well.
 
     Args:
-        facts: The facts of the run; None: read from the folder.
+        facts: Facts of the run. None reads them from the folder.
 
     Returns:
-        What is wrong with a file, by the file's name.
+        Problems of damaged files, by file name.
 
     Raises:
-        RunError: If the folder holds no run, or the page cannot be written.
+        RunError: If the folder is not a run folder, or a file cannot be written.
     """
     facts = facts or load_record(folder)
     write_run_file(folder.report, render_page(facts))
@@ -40,9 +40,9 @@ def write(folder: RunFolder, facts: RunRecord | None = None) -> Mapping[str, str
 
 
 def write_card(folder: RunFolder, facts: RunRecord | None = None) -> None:
-    """Write the model card of a run as far as it has come; what its author has added to it stays.
+    """Write the model card of a run, finished or not, and keep additions of its author.
 
-    See :func:`write` for the facts and errors.
+    See :func:`write` for the arguments and errors.
     """
     own = ""
     with suppress(OSError, RecordError, UnicodeDecodeError):
@@ -51,10 +51,8 @@ def write_card(folder: RunFolder, facts: RunRecord | None = None) -> None:
 
 
 def render_page(facts: RunRecord) -> str:
-    """Render HTML in one file; everything in it that comes from the run is escaped.
-
-    The network is drawn anew, since a ``diagram.svg`` from anywhere may hold more than shapes.
-    """
+    """Render the report as a single HTML file, with all text from the run escaped."""
+    # Draw the network anew: a diagram.svg from an untrusted source may contain scripts.
     network, diagram = facts.network, ""
     if network:
         with suppress(draw.RenderingError):

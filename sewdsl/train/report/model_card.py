@@ -1,4 +1,4 @@
-"""The model card of a run, ``README.md``: Markdown after a head in YAML, in the form of the Hugging Face hub."""
+"""Model card of a run, ``README.md``: Markdown with YAML metadata, in the format of the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ ON_THE_HUB = {
     "imagenet": "ILSVRC/imagenet-1k",
     "mnist": "ylecun/mnist",
 }
-"""What the Hugging Face hub calls our datasets, as far as it has them."""
+"""Names of datasets on the Hugging Face hub, for those that it has."""
 LONG_TABLE = 30
-"""Rows from which on a table is folded away."""
-OWN_PART = "<!-- What you write below this line stays when the card is made again. -->"
+"""Minimum number of rows of a collapsed table."""
+OWN_PART = "<!-- What you write below this line stays when the card is made again. -->"  # Existing cards contain it.
 
 
 class ExportedFiles(NamedTuple):
-    """What lies next to the card of a network that was exported to a folder, where it is not the folder of a run.
+    """Files next to the card of an exported network, if the folder is not a run folder.
 
     Attributes:
-        origin: Where its weights come from, in a sentence.
-        python: The class in ``network.py``; empty: there is no such file.
-        epoch: Whose weights they are, if they come from a run: ``last`` or ``best``.
+        origin: Sentence about the origin of the weights.
+        python: Name of the class in ``network.py`` (empty without this file).
+        epoch: Epoch of the weights of a run: ``last`` or ``best``.
     """
 
     origin: str
@@ -50,13 +50,13 @@ class ExportedFiles(NamedTuple):
 
 
 def render_card(facts: RunRecord, own: str = "", exported: ExportedFiles | None = None) -> str:
-    """Render the card of a run, whole also where the run has not ended: it says what is not known yet.
+    """Render the card of a run. Missing values of an unfinished run are described as such.
 
-    No path of a machine is in it, and no name of one.
+    The card contains no paths and no name of the machine.
 
     Args:
-        own: What its author has added, after :data:`OWN_PART`.
-        exported: What lies next to it; None: the folder of the run itself.
+        own: Additions of the author, which follow :data:`OWN_PART`.
+        exported: Files of an exported folder, or None for a run folder.
     """
     head = yaml.safe_dump(_head(facts, exported), sort_keys=False, allow_unicode=True, width=10_000)
     body = "\n\n".join(text for text in _sections(facts, exported) if text)
@@ -64,20 +64,20 @@ def render_card(facts: RunRecord, own: str = "", exported: ExportedFiles | None 
 
 
 def own_part(card: str) -> str:
-    """Return what the author of a run has added to its card."""
+    """Return the additions of the author in a card."""
     return card.partition(f"{OWN_PART}\n")[2]
 
 
 def _head(facts: RunRecord, exported: ExportedFiles | None) -> dict[str, Any]:
-    """Return what the hub reads; without a licence or results, these are left out and not made up."""
+    """Return the metadata for the hub, without the keys of a missing licence or missing results."""
     data = facts.data
     network = facts.network
     dataset = find_dataset(data)
-    still = dataset is not None and not dataset.varies and network is not None and len(network.settings.input) > 1
-    task = "image-classification" if still else "other"
+    is_image = dataset is not None and not dataset.varies and network is not None and len(network.settings.input) > 1
+    task = "image-classification" if is_image else "other"
     head: dict[str, Any] = {"license": facts.license} if facts.license else {}
     head |= {"library_name": "sewdsl", "tags": ["spiking-neural-network", "sewdsl", "pytorch"]}
-    if still:
+    if is_image:
         head["pipeline_tag"] = task
     if data:
         head["datasets"] = [ON_THE_HUB.get(data, data)]
@@ -94,12 +94,12 @@ def _head(facts: RunRecord, exported: ExportedFiles | None) -> dict[str, Any]:
     if metrics and table is not None:
         energy = {"counted": table.counted, "usual estimate": table.estimated}
         metrics += [
-            {"type": "energy", "name": f"arithmetic of one sample in J, {how}", "value": float(f"{value:.4g}")}
-            for how, value in energy.items()
+            {"type": "energy", "name": f"arithmetic of one sample in J, {method}", "value": float(f"{value:.4g}")}
+            for method, value in energy.items()
         ]
     if metrics:
-        described = {"name": data, "type": ON_THE_HUB.get(data, data), "split": "test"}
-        result = {"task": {"type": task, "name": "Classification"}, "dataset": described, "metrics": metrics}
+        dataset_info = {"name": data, "type": ON_THE_HUB.get(data, data), "split": "test"}
+        result = {"task": {"type": task, "name": "Classification"}, "dataset": dataset_info, "metrics": metrics}
         head["model-index"] = [{"name": facts.title, "results": [result]}]
     return head
 
@@ -113,15 +113,15 @@ def _sections(facts: RunRecord, exported: ExportedFiles | None) -> Iterator[str]
     elif not result:
         done, planned = len(facts.epochs), facts.recipe.get("epochs", "unknown")
         yield (
-            f"> **Unfinished.** This run had not ended when this card was written, after {done} of {planned} epochs. "
-            "Accuracies, firing rates, energy and whether claims hold are not known yet. "
-            "In the folder above, `sewdsl train --resume RUN` goes on with it, which writes the card again."
+            f"> **Unfinished.** This card was written after {done} of {planned} epochs. "
+            "Accuracies, firing rates, energy and the results of claims are not known yet. "
+            "`sewdsl train --resume RUN` resumes the run and writes the card again."
         )
     if facts.refused:
         reasons = "\n".join(f"> - {_plain(why)}" for why in facts.refused.values())
-        yield f"> **Not reproducible.** `sewdsl eval` refuses this run:\n>\n{reasons}"
+        yield f"> **Not reproducible.** `sewdsl eval` rejects this run:\n>\n{reasons}"
     if network is not None:
-        picture = "![The network as a picture](diagram.svg)\n\n" if exported is None or exported.picture else ""
+        picture = "![Diagram of the network](diagram.svg)\n\n" if exported is None or exported.picture else ""
         yield f"{picture}{_fenced(facts.spec, 'text')}"
     yield from _results(facts, network)
     if network is not None:
@@ -135,13 +135,13 @@ def _sections(facts: RunRecord, exported: ExportedFiles | None) -> Iterator[str]
 
 def _summary(facts: RunRecord, network: Network | None) -> str:
     if network is None:
-        return "A spiking network whose text cannot be read any more."
+        return "A spiking neural network. Its source cannot be read."
     settings = network.settings
     shape = "x".join(map(str, settings.input))
     return (
-        f"A spiking network of {network.total_parameters:,} parameters that reads {shape} over T = {settings.steps} "
-        f"time-steps, trained on {_plain(facts.data)}. The text below is all of it, for sewdsl, the compiler "
-        "for the notation of spiking networks."
+        f"A spiking neural network with {network.total_parameters:,} parameters, trained on {_plain(facts.data)}. It "
+        f"reads inputs of the shape {shape} over T = {settings.steps} time-steps. The text below defines the whole "
+        "network for sewdsl, a compiler for the notation of spiking networks."
     )
 
 
@@ -149,12 +149,12 @@ def _results(facts: RunRecord, network: Network | None) -> Iterator[str]:
     result, samples = facts.result, sum(map(sum, facts.confusion.counts))
     last, best = result.get("accuracy"), result.get("best_accuracy")
     if last is not None and best is not None:
-        shown = f"{samples:,} test samples" if samples else "test samples"
+        sample_text = f"{samples:,} test samples" if samples else "test samples"
         rows = [
             (f"{epoch} epoch", f"{share:.2%}", f"{100 * sqrt(share * (1 - share) / samples):.2f}" if samples else "")
             for epoch, share in (("last", last), ("best", best))
         ]
-        table = _table(("weights of the", f"accuracy on the {shown}", "standard error, points"), rows)
+        table = _table(("weights", f"accuracy on {sample_text}", "standard error (percentage points)"), rows)
         yield f"## Results\n\n{table}\n\n{run_facts.choice(facts)}"
     if network is None:
         return
@@ -163,19 +163,19 @@ def _results(facts: RunRecord, network: Network | None) -> Iterator[str]:
     claims += [] if energy is None else energy.claims()
     measured = (*measured_claims(network, "accuracy"), *measured_claims(network, "energy"))
     if measured:
-        held = [f"- {_plain(claim)}." for claim in claims]
-        waiting = [
+        measured_lines = [f"- {_plain(claim)}." for claim in claims]
+        unmeasured = [
             f"- {_plain(f'claim {claim.quantity} {claim.value}')}: not measured."
             for claim in measured
-            if not any(said.startswith(f"claim {claim.quantity} ") for said in claims)
+            if not any(line.startswith(f"claim {claim.quantity} ") for line in claims)
         ]
-        yield "## Claims\n\nWhat a source prints of this network, and whether it holds here:\n\n" + "\n".join(
-            [*held, *waiting]
+        yield "## Claims\n\nValues that a source claims for this network, compared with this run:\n\n" + "\n".join(
+            [*measured_lines, *unmeasured]
         )
 
 
 def _layers(network: Network, rates: dict[str, float]) -> str:
-    head = ("layer", "path", "output", "parameters", "MACs of a time-step", "firing rate")
+    head = ("layer", "path", "output", "parameters", "MACs per time-step", "firing rate")
     rows = [
         (
             row.text.partition("(")[0],
@@ -187,7 +187,7 @@ def _layers(network: Network, rates: dict[str, float]) -> str:
         )
         for row in layer_rows(network)[1:]
     ]
-    total = ("in all", "", "", f"{network.total_parameters:,}", f"{network.total_macs:,}", "")
+    total = ("total", "", "", f"{network.total_parameters:,}", f"{network.total_macs:,}", "")
     return _table(head, [*rows, total], numbers=3)
 
 
@@ -197,14 +197,14 @@ def _energy(facts: RunRecord, network: Network | None) -> str:
     table = facts.energy_table
     if table is None:
         return (
-            "## Energy\n\nNot measured. In the folder of this card, `sewdsl probe energy .` counts the operations on "
-            "the test samples, if the run has ended."
+            "## Energy\n\nNot measured. After the end of the run, `sewdsl probe energy .` in this folder counts the "
+            "operations on the test samples."
         )
     words = (
-        f"Of one sample, arithmetic takes {format_joules(table.counted)} as counted, and "
-        f"{format_joules(table.estimated)} by the estimate that most papers print, "
-        "in 32-bit floats at 45 nm; weights and membranes come on top. "
-        "`sewdsl probe energy .` counts on all test samples."
+        f"The arithmetic for one sample takes {format_joules(table.counted)} according to the counted operations, and "
+        f"{format_joules(table.estimated)} according to the estimate that most papers use, "
+        "for 32-bit floats at 45 nm. Memory accesses are not included. "
+        "`sewdsl probe energy .` counts the operations on all test samples."
     )
     return (
         f"## Energy\n\n{words}\n\n{_folded(write_energy_table(table, EnergyForm.MARKDOWN), len(table.lines), 'layers')}"
@@ -212,32 +212,32 @@ def _energy(facts: RunRecord, network: Network | None) -> str:
 
 
 MOST_CLASSES = 200
-"""Whose names a card lists."""
+"""Maximum number of class names in a card."""
 _LOADING = """\
-## Loading it
+## Loading
 
-In the folder of this card, with sewdsl installed, Python has the trained network as a module of PyTorch:
+With sewdsl installed, load the trained network as a PyTorch module in this folder:
 
 ```python
 import sewdsl
 {imported}model = sewdsl.load_trained(".")
 ```
 
-It reads `[T, N, {shape}]`, or `[N, {shape}]`, which is shown T times, and gives `[N, classes]`."""
+The module reads `[T, N, {shape}]`, or `[N, {shape}]` to repeat an input T times, and returns `[N, classes]`."""
 _JUDGING = """\
-On the command line, this judges it again on the test samples:
+To evaluate the network on the test samples again, run:
 
 ```sh
 sewdsl eval .{options}
 ```"""
 _CONVERTING = """\
-This writes it as a file that needs PyTorch alone:
+To export the network as a file that requires only PyTorch, run:
 
 ```sh
 sewdsl export . network.py{plugins}
 ```"""
 _WITHOUT = """\
-Without sewdsl, PyTorch and safetensors do, with the network as a file of Python that lies here too:
+Without sewdsl, use the Python file in this folder, which requires PyTorch and safetensors:
 
 ```python
 from network import {name}
@@ -249,20 +249,20 @@ model.eval()
 
 
 def _loading(facts: RunRecord, network: Network | None, exported: ExportedFiles | None) -> str:
-    """Say how to load the trained network, with sewdsl and without."""
+    """Describe how to load the trained network, with and without sewdsl."""
     options = "".join(f" --plugin {shlex.quote(file)}" for file in facts.plugins)
     data = " --data DIR" if "--data DIR" in facts.command else ""
-    imported = "".join(f"sewdsl.load_plugin({file!r})  # runs it\n" for file in facts.plugins)
+    imported = "".join(f"sewdsl.load_plugin({file!r})  # runs the file\n" for file in facts.plugins)
     shape = "*" if network is None else ", ".join(map(str, network.settings.input))
     loadable = facts.refused.keys() <= {"best.safetensors"}
     loading = _LOADING.replace("{imported}", imported).replace("{shape}", shape)
-    parts = [loading if loadable else "## Loading it\n\nThe trained network cannot be loaded; the reasons are above."]
+    parts = [loading if loadable else "## Loading\n\nThe trained network cannot be loaded, for the reasons above."]
     if network is not None and network.recipe is not None and not facts.refused:
         parts.append(_JUDGING.format(options=data + options))
     names = facts.confusion.classes
     if any(name != str(number) for number, name in enumerate(names)):
         parts.append(
-            f"The classes, from 0: {_plain(', '.join(names[:MOST_CLASSES]))}{', …' * (len(names) > MOST_CLASSES)}."
+            f"Classes, from 0: {_plain(', '.join(names[:MOST_CLASSES]))}{', …' * (len(names) > MOST_CLASSES)}."
         )
     if exported is None and loadable:
         parts.append(_CONVERTING.format(plugins=options))
@@ -274,7 +274,7 @@ def _loading(facts: RunRecord, network: Network | None, exported: ExportedFiles 
 def _training(facts: RunRecord, network: Network | None) -> Iterator[str]:
     result, name = facts.result, facts.data
     dataset = find_dataset(name) if name else None
-    about = f"`{_plain(name)}`: no data set of this sewdsl." if name else "Not known."
+    about = f"`{_plain(name)}`: not a dataset of this version of sewdsl." if name else "Unknown."
     if dataset is not None:
         documented = (inspect.getdoc(dataset) or "").partition("\nAttributes:")[0].strip()
         shape = network.settings.input if network is not None else None
@@ -282,64 +282,64 @@ def _training(facts: RunRecord, network: Network | None) -> Iterator[str]:
         about = f"`{name}`: {re.sub(r'``', '`', documented)}"
         about += f"\n\nInputs are scaled: {scaling}." if scaling else ""
     yield f"## Data\n\n{about}"
-    if not facts.command:  # no run is known
+    if not facts.command:  # An export without a run.
         yield _MEANING
         return
     rows = {**run_facts.recipe(facts), **run_facts.provenance(facts)}
     start = result.get("start")
     rows |= {"start": f"{start.file}, SHA-256 {start.sha256}"} if start else {}
-    table = _table(("what", "value"), [(key, value) for key, value in rows.items()])
-    repeat = f"In the folder of this card, this repeats it:\n\n{_fenced(facts.command, 'sh')}"
+    table = _table(("setting", "value"), [(key, value) for key, value in rows.items()])
+    repeat = f"To repeat the training, run in this folder:\n\n{_fenced(facts.command, 'sh')}"
     if facts.spec_refused:
-        repeat = "It cannot be repeated without its network."
+        repeat = "The training cannot be repeated, because the network cannot be read."
     if facts.result:
         versions = ", ".join(f"{package} {version}" for package, version in facts.result.get("versions", {}).items())
         repeat += (
             f"\n\nTrained {_plain(run_facts.summary(facts))}, "
             f"precision {facts.result.get('precision') or 'unknown'}; {_plain(versions)}."
         )
-    yield f"## Training\n\n{repeat}\n\n{_folded(table, LONG_TABLE, 'the whole recipe, versions and machine')}"
+    yield f"## Training\n\n{repeat}\n\n{_folded(table, LONG_TABLE, 'recipe, versions and machine')}"
     yield _MEANING
 
 
 _MEANING = """\
-## What the numbers mean
+## Metrics
 
-- Accuracy is the share of the test samples that are classified right. Its standard error is that of so few samples.
-- Parameters are those that are learned. MACs are multiply-accumulates of one time-step, as if there were no zeros.
-- A firing rate is spikes per neuron, sample and time-step, over the test samples.
-- Energies are counted operations times the energy of one operation from the literature; nothing was measured on a chip.
-- The same seed, versions and number of threads give the same weights on a CPU. Another machine may round otherwise."""
+- Accuracy is the fraction of correctly classified test samples. Its standard error follows from the number of samples.
+- Parameters are the learnable parameters. MACs are the multiply-accumulates of one time-step, as if no value were zero.
+- A firing rate is the number of spikes per neuron, sample and time-step, over the test samples.
+- Energies are counted operations times the energy per operation in the literature. They were not measured on a chip.
+- On a CPU, equal seeds, versions and numbers of threads give equal weights. Other machines may round differently."""
 
 
 def _licence(facts: RunRecord) -> str:
     if facts.license:
-        return f"`{facts.license}`, as its author says. The data has terms of its own."
+        return f"`{facts.license}`, as declared by the author. The dataset has its own terms."
     return (
-        "Not stated, so that only its author may use it. `sewdsl report RUN --license mit`, or another one, "
-        "states it. The data has terms of its own."
+        "Not declared: only the author may use this model. To declare a licence, use e.g. `sewdsl report RUN --license "
+        "mit`. The dataset has its own terms."
     )
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: int = 0) -> str:
-    """Return a table of Markdown, whose last columns are numbers."""
+    """Return a Markdown table with the last ``numbers`` columns aligned right."""
     rule = ["---"] * (len(head) - numbers) + ["---:"] * numbers
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *(map(_plain, row) for row in rows)))
 
 
-def _folded(text: str, rows: int, what: str) -> str:
-    """Fold a text away if it is long: both the hub and GitHub open it at a click."""
+def _folded(text: str, rows: int, title: str) -> str:
+    """Collapse a long text in an element that GitHub and the hub can open."""
     if rows < LONG_TABLE:
         return text
-    return f"<details>\n<summary>{what}</summary>\n\n{text.rstrip()}\n\n</details>"
+    return f"<details>\n<summary>{title}</summary>\n\n{text.rstrip()}\n\n</details>"
 
 
 def _plain(text: str) -> str:
-    """Return a text of one line in which Markdown and HTML find nothing to act on."""
+    """Return a text in one line, with the special characters of Markdown and HTML escaped."""
     return re.sub(r"([\\`*_\[\]<>|#&])", r"\\\1", " ".join(text.split()))
 
 
 def _fenced(text: str, language: str) -> str:
-    """Return a text as it is, between fences that are longer than any in it."""
+    """Return a text in a code block whose fence is longer than any in the text."""
     ticks = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
     return f"{ticks}{language}\n{text.rstrip()}\n{ticks}"

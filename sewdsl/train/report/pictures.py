@@ -1,4 +1,4 @@
-"""Pictures of a page: SVG documents as its elements, and loss and accuracy over epochs as SVG and as PNG."""
+"""Plots of a run as SVG elements for the report, and as PNG."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ if TYPE_CHECKING:
 
 
 LEFT_OUT = {"metadata", "style"}
-"""What matplotlib writes in addition to shapes; a style would hold for the whole page."""
+"""Elements of matplotlib's output without shapes. A style would apply to the whole page."""
 
 
 def svg_element(svg: str | bytes, prefix: str, title: str) -> str:
-    """Return an SVG document as an element of a page: no namespaces, and names that are its own.
+    """Convert an SVG document to an element for HTML, without namespaces.
 
     Args:
-        svg: A document that sewdsl has drawn, not a file: what is in it comes into the page as it is.
-        prefix: Goes before each ``id`` in it, so that several pictures fit on one page.
-        title: What it shows, for those who cannot see it.
+        svg: Document drawn by sewdsl. Do not pass files of a run: the content is not escaped.
+        prefix: Prefix of each ``id``, which makes the IDs of several elements unique.
+        title: Description for screen readers.
     """
-    root = ET.fromstring(svg)  # noqa: S314 -- drawn a moment ago
+    root = ET.fromstring(svg)  # noqa: S314 -- drawn by sewdsl
     for element in list(root.iter()):
         element.tag = _local(element.tag)
         element[:] = [child for child in element if _local(child.tag) not in LEFT_OUT]
         element.attrib = {_local(name): _prefixed(_local(name), text, prefix) for name, text in element.items()}
-        if element.tag == "a":  # Graphviz writes what a tooltip says there
+        if element.tag == "a":  # Graphviz stores tooltips in links.
             element.tag = "g"
             tip = ET.Element("title")
             tip.text = element.attrib.pop("title")
@@ -62,14 +62,14 @@ def _prefixed(name: str, text: str, prefix: str) -> str:
 
 INK, RULE = "#010203", "#010204"
 COLOURS = {INK: "--muted", RULE: "--rule", "#010205": "--train", "#010206": "--validation", "#010207": "--test"}
-"""Colours that nothing else has, each replaced by a property of the page, which knows light and dark."""
+"""Placeholder colours, replaced by CSS properties that depend on the light or dark theme."""
 TRAIN, VALIDATION, TEST = list(COLOURS)[2:]
 DECADES = 20.0
-"""A panel whose values differ by more than this factor has a logarithmic axis."""
+"""Minimum ratio of the largest to the smallest value for a logarithmic axis."""
 
 
 class CurveLine(NamedTuple):
-    """One line of a panel: a figure of each epoch, what it is called, and its colour."""
+    """Line of a panel: metric, label and placeholder colour."""
 
     figure: str
     label: str
@@ -77,7 +77,7 @@ class CurveLine(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """One picture."""
+    """Plot of related metrics."""
 
     title: str
     lines: tuple[CurveLine, ...]
@@ -108,7 +108,7 @@ PANELS = (
 
 
 def curve_svgs(epochs: Epochs) -> list[str]:
-    """Draw a picture for each panel of which the epochs have figures."""
+    """Draw each panel for which the epochs have metrics."""
     drawn = []
     for index, panel in enumerate(PANELS):
         lines = {}
@@ -117,7 +117,7 @@ def curve_svgs(epochs: Epochs) -> list[str]:
             if points := {epoch: figure for epoch, figure in figures.items() if isfinite(figure)}:
                 lines[line] = points
         if lines:
-            drawn.append(svg_element(_draw(panel, lines), f"curve{index}-", f"{panel.title} over the epochs"))
+            drawn.append(svg_element(_draw(panel, lines), f"curve{index}-", f"{panel.title} by epoch"))
     return drawn
 
 
@@ -126,19 +126,19 @@ def _draw(panel: Panel, lines: dict[CurveLine, dict[int, float]]) -> str:
     FigureCanvasSVG(figure)
     axes = figure.subplots()
     for line, points in lines.items():
-        marker = "o" if len(points) <= 40 else ""  # noqa: PLR2004 -- more would run together
+        marker = "o" if len(points) <= 40 else ""  # noqa: PLR2004 -- more markers would overlap
         axes.plot(list(points), list(points.values()), color=line.colour, lw=1.8, marker=marker, ms=3, label=line.label)
-    _dress(axes, panel, [value for points in lines.values() for value in points.values()])
+    _style(axes, panel, [value for points in lines.values() for value in points.values()])
     if len(lines) > 1:
         axes.legend(frameon=False, labelcolor=INK, fontsize=9.5)
     out = io.StringIO()
-    # Text stays text, and the same figure gives the same document.
+    # Keep text as text, and make the document reproducible.
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "sewdsl"}):
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
     return re.sub("|".join(COLOURS), lambda match: f"var({COLOURS[match[0]]})", out.getvalue())
 
 
-def _dress(axes: Axes, panel: Panel, values: list[float]) -> None:
+def _style(axes: Axes, panel: Panel, values: list[float]) -> None:
     axes.set_title(panel.title, loc="left", color=INK, fontsize=11)
     axes.set_xlabel("epoch", color=INK)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, nbins=8))
@@ -158,10 +158,10 @@ PART_COLOURS = {"train": "#4c72b0", "validation": "#dd8452", "test": "#c44e52"}
 
 
 def draw_png(epochs: Epochs, title: str, path: Path) -> None:
-    """Write a png with two panels: loss on the left, accuracy on the right; a line for each part of the samples.
+    """Write a PNG with loss on the left and accuracy on the right, with a line per split.
 
     Raises:
-        RunError: If it cannot be written.
+        RunError: If the file cannot be written.
     """
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     figure.suptitle(escape_mathtext(title))
@@ -187,6 +187,6 @@ def _panel(axes: Axes, epochs: Epochs, quantity: str) -> None:
 
 
 def whole_axis(axes: Axes, label: str) -> None:
-    """Mark whole numbers alone on the horizontal axis."""
+    """Label the horizontal axis, with ticks at integers only."""
     axes.set_xlabel(label)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

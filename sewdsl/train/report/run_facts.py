@@ -1,4 +1,4 @@
-"""Facts of a run as texts, for the page and the card: summary, accuracies, layers, recipe and provenance."""
+"""Facts of a run as text, for the report and the model card."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sewdsl.train.store.run_record import RunRecord
 
 
 def summary(facts: RunRecord) -> str:
-    """Return the data, how many epochs, how long, and the seed."""
+    """Return dataset, epochs, duration and seed."""
     result, recipe = facts.result, facts.recipe
     done, planned = result.get("epochs", len(facts.epochs)), recipe.get("epochs")
     epochs = f"{done} of {planned} epochs" if planned is not None else f"{done} epochs"
@@ -25,7 +25,7 @@ def summary(facts: RunRecord) -> str:
 
 
 def accuracies(facts: RunRecord) -> dict[str, str]:
-    """Return those of the last epoch and of the best one, as far as they are known."""
+    """Return the known accuracies of the last and the best epoch."""
     selecting = f"{selection_split(facts)}_accuracy"
     selected = {epoch: row[selecting] for epoch, row in facts.epochs.items() if selecting in row}
     best = f" ({max(selected, key=lambda epoch: (selected[epoch], -epoch))})" if selected else ""
@@ -38,37 +38,37 @@ def accuracies(facts: RunRecord) -> dict[str, str]:
 
 
 def selection_split(facts: RunRecord) -> str:
-    """Return the samples by which the best epoch is chosen: ``validation`` or ``test``."""
+    """Return the split that selects the best epoch: ``validation`` or ``test``."""
     measured = any("validation_accuracy" in row for row in facts.epochs.values())
     return "validation" if measured or facts.recipe.get("validation") else "test"
 
 
 def choice(facts: RunRecord) -> str:
-    """Say by which samples the best epoch was chosen, and what that means."""
+    """Describe the samples that selected the best epoch, and the consequence for its accuracy."""
     if "best_accuracy" not in facts.result:
         return ""
-    basis = "Both accuracies are over the test samples. The best epoch was chosen on"
+    basis = "Both accuracies are on the test samples. The best epoch was selected on"
     if selection_split(facts) == "validation":
         share = facts.recipe.get("validation")
         part = f"{share:.0%} of the training samples" if isinstance(share, float) else "a part of the training samples"
-        return f"{basis} {part}, which no weight was trained on."
+        return f"{basis} {part}, which were not used to train the weights."
     return (
-        f"{basis} them too, as papers do, so its figure flatters: the last epoch's is the honest one. "
-        "'validation 0.1' in the recipe chooses on other samples."
+        f"{basis} the test samples as well, as in many papers, so its accuracy is too optimistic: prefer that of the "
+        "last epoch. With 'validation 0.1' in the recipe, other samples select the epoch."
     )
 
 
 def format_duration(seconds: float) -> str:
-    """Return seconds as people say them: ``28 s``, ``4 min 10 s``, ``3 h 5 min``."""
-    minutes, rest = divmod(round(seconds), 60)
+    """Format a duration: ``28 s``, ``4 min 10 s``, ``3 h 5 min``."""
+    minutes, remainder = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
         return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    return f"{minutes} min {remainder} s" if minutes else f"{remainder} s"
 
 
 def format_short(number: int) -> str:
-    """Return a number to three digits: ``1.85 M``."""
+    """Format a number with three digits and a unit prefix: ``1.85 M``."""
     for size, unit in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
         if number >= size:
             return f"{number / size:.3g}\N{NO-BREAK SPACE}{unit}"
@@ -89,15 +89,15 @@ SHOWN_ELSEWHERE = {
 
 
 def recipe(facts: RunRecord) -> dict[str, str]:
-    """Return every value in force, those of the header first."""
+    """Return all settings of the header and the recipe."""
     header = dict(facts.network.settings) if facts.network else {}
     return _texts({**header, **facts.recipe})
 
 
 def provenance(facts: RunRecord) -> dict[str, str]:
-    """Versions, machine, seed, seconds: all of the result that is nowhere else."""
-    known = {name: value for name, value in facts.result.items() if value is not None}
-    rest = {name.replace("_", " "): value for name, value in known.items() if name not in SHOWN_ELSEWHERE}
+    """Return the fields of the result that the report shows nowhere else, and the versions."""
+    values = {name: value for name, value in facts.result.items() if value is not None}
+    rest = {name.replace("_", " "): value for name, value in values.items() if name not in SHOWN_ELSEWHERE}
     versions = facts.result.get("versions")
     return _texts({**rest, **(versions if isinstance(versions, dict) else {})})
 

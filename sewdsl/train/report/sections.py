@@ -1,4 +1,4 @@
-"""Sections of a report as data for its templates: firing rates of layers, histograms of neurons, confused classes."""
+"""Sections of the report as data for its templates: firing rates, histograms of neurons, confusion matrix."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from sewdsl.train.store.result import DEAD, EDGES, SATURATED, Population
 from sewdsl.train.store.run_record import RunRecord
 
 MAX_LAYERS = 40
-"""More are folded away."""
+"""Maximum number of layers in an open list. Longer lists are collapsed."""
 
 
 class RateRow(NamedTuple):
-    """A layer: its rate, how wide its bar is in percent, and the points of its way there, if there are several."""
+    """Firing rate of a layer: width of the bar in percent, and points of the line over epochs (empty for one epoch)."""
 
     layer: str
     state: str
     rate: str
     width: str
-    way: str
+    trend: str
 
 
 class FiringSection(NamedTuple):
-    """The firing rates of all layers, and what there is to say of those that are dead or saturated.
+    """Firing rates of all layers, and messages about dead or saturated layers.
 
-    ``dead`` and ``saturated`` begin a sentence, or are empty; where there are many layers, ``first`` are shown, and
-    all are folded under a line.
+    ``dead`` and ``saturated`` are the start of a sentence, or empty. If there are many layers, ``first`` has the
+    notable ones, and all layers are collapsed under the line ``folded``.
     """
 
     tested: bool
@@ -51,7 +51,7 @@ class FiringSection(NamedTuple):
 
 
 def firing_section(facts: RunRecord) -> FiringSection | None:
-    """Return a bar for each layer with its way there; None where no rate is known."""
+    """Return the rates of all layers, or None if no rate is known."""
     rates = facts.firing_rates
     if not rates:
         return None
@@ -63,7 +63,7 @@ def firing_section(facts: RunRecord) -> FiringSection | None:
             state=kind(rate),
             rate=f"{rate:.2%}",
             width=f"{100 * rate / scale:.2f}",
-            way=_way([row[name] for row in epochs if name in row], scale),
+            trend=_trend([row[name] for row in epochs if name in row], scale),
         )
         for name, rate in rates.items()
     ]
@@ -71,7 +71,7 @@ def firing_section(facts: RunRecord) -> FiringSection | None:
     neutral = neutral_branches(facts.network, dead)
     low, high = min(rates, key=rates.__getitem__), max(rates, key=rates.__getitem__)
     summary = f"all {len(rows)} layers, from {rates[low]:.2%} ({low}) to {rates[high]:.2%} ({high})"
-    many = len(rows) > MAX_LAYERS
+    is_long = len(rows) > MAX_LAYERS
     return FiringSection(
         tested=bool(facts.result.get("firing_rates")),
         rows=rows,
@@ -79,19 +79,19 @@ def firing_section(facts: RunRecord) -> FiringSection | None:
         identity=0 in neutral,
         silence=bool(neutral - {0}),
         saturated=_count([row.layer for row in rows if row.state == "saturated"]),
-        folded=summary if many else "",
-        first=[row for row in rows if row.state] if many else [],
+        folded=summary if is_long else "",
+        first=[row for row in rows if row.state] if is_long else [],
     )
 
 
 def kind(rate: float) -> str:
-    """Return ``dead``, ``saturated``, or nothing to worry about."""
+    """Return ``dead``, ``saturated``, or an empty string for a normal rate."""
     return "dead" if rate < DEAD else "saturated" if rate > SATURATED else ""
 
 
-def _way(history: list[float], scale: float) -> str:
-    """Return points of a line of 64 by 16 units, all layers to one scale."""
-    if len(history) < 2:  # noqa: PLR2004 -- a point is no line
+def _trend(history: list[float], scale: float) -> str:
+    """Return the points of a polyline of 64 by 16 units, with a common scale for all layers."""
+    if len(history) < 2:  # noqa: PLR2004 -- a line needs two points
         return ""
     step = 64 / (len(history) - 1)
     top = max(scale, *history)
@@ -105,7 +105,7 @@ def _count(names: list[str]) -> str:
 
 
 def neutral_branches(network: Network | None, names: Iterable[str]) -> set[int]:
-    """Return what makes an identity of each join whose branch ends in one of these layers."""
+    """Return the neutral branch of each join whose branch ends in one of the layers."""
     branches = {index for index, node in enumerate(network or ()) if node.name in names}
     if network is None:
         return set()
@@ -114,11 +114,11 @@ def neutral_branches(network: Network | None, names: Iterable[str]) -> set[int]:
 
 
 NOTABLE_SHARE = 0.1
-"""A share of the neurons, the channels or the places of a layer from which on there is something to say."""
+"""Minimum fraction of neurons, channels or positions of a layer that is reported."""
 
 
 class Unusual(NamedTuple):
-    """Layers with many constant channels; ``current`` is what sets their current, as the subject of a sentence."""
+    """Layers with many constant channels, and their cause ``current`` as the subject of a sentence."""
 
     names: str
     current: str
@@ -126,9 +126,9 @@ class Unusual(NamedTuple):
 
 
 class Bin(NamedTuple):
-    """One bar of a histogram; its count is said where the mouse is."""
+    """Bar of a histogram, with its tooltip."""
 
-    said: str
+    label: str
     x: int
     y: str
     height: str
@@ -136,7 +136,7 @@ class Bin(NamedTuple):
 
 
 class Histogram(NamedTuple):
-    """How many neurons of a layer fire how often; what is said of both ends, and whether it is much."""
+    """Histogram of the firing rates of a layer, with a text for each outer bar and whether it is notable."""
 
     layer: str
     size: str
@@ -146,7 +146,7 @@ class Histogram(NamedTuple):
 
 
 class NeuronsSection(NamedTuple):
-    """A histogram of each layer, and the kinds of trouble that many neurons are in; folded as the firing rates are."""
+    """Histogram of each layer, and notable kinds of layers, collapsed as the firing rates are."""
 
     silent: Unusual | None
     saturated: Unusual | None
@@ -159,14 +159,12 @@ class NeuronsSection(NamedTuple):
 
 
 def neurons_section(facts: RunRecord) -> NeuronsSection | None:
-    """Return the section, or None where neurons were not counted.
-
-    Nothing more is said of layers that hardly fire as a whole, or always; of the others, the worst come first.
-    """
+    """Return the section, or None if neurons were not counted."""
     populations = facts.populations
     if not populations:
         return None
     rates, network = facts.firing_rates, facts.network
+    # Layers with a dead or saturated mean rate are reported in the section on firing rates. The worst come first.
     worst = sorted(populations, key=lambda name: -populations[name].dead_share - populations[name].saturated_share)
     layers = {name: populations[name] for name in worst if not (name in rates and kind(rates[name]))}
     silent = {
@@ -184,8 +182,8 @@ def neurons_section(facts: RunRecord) -> NeuronsSection | None:
     notable = [
         name for name in worst if max(populations[name].dead_share, populations[name].saturated_share) >= NOTABLE_SHARE
     ]
-    drawn = {name: _histogram(name, layer) for name, layer in populations.items()}
-    many = len(populations) > MAX_LAYERS
+    histograms = {name: _histogram(name, layer) for name, layer in populations.items()}
+    is_long = len(populations) > MAX_LAYERS
     neurons = sum(layer.neurons for layer in populations.values())
     dead = sum(layer.dead for layer in populations.values())
     summary = f"all {len(populations)} layers: of {neurons:,} neurons, {format_share(dead / neurons)} never fire"
@@ -195,9 +193,9 @@ def neurons_section(facts: RunRecord) -> NeuronsSection | None:
         always=f"{sum(layers[name].always for name in _notable(saturated)):,}",
         places=join_names(places),
         scattered=join_names(_notable(scattered)),
-        histograms=list(drawn.values()),
-        folded=summary if many else "",
-        first=[drawn[name] for name in notable[:MAX_HISTOGRAMS]] if many else [],
+        histograms=list(histograms.values()),
+        folded=summary if is_long else "",
+        first=[histograms[name] for name in notable[:MAX_HISTOGRAMS]] if is_long else [],
     )
 
 
@@ -213,29 +211,29 @@ def _unusual(names: Mapping[str, str], network: Network | None, constant: int) -
 
 def _current(names: Mapping[str, str], network: Network | None) -> str:
     if network is None:
-        return "What comes before them"
+        return "Their input"
     sources = [network.nodes[node.inputs[0]].op for node in network if node.name in names and node.inputs]
     normed = [isinstance(source, Norm) for source in sources]
     if all(normed):
         return "The bias of the batch norm before them"
-    return "The bias of a batch norm, or the weights," if any(normed) else "The weights, with no batch norm to help,"
+    return "The bias of a batch norm, or the weights," if any(normed) else "The weights, without a batch norm,"
 
 
 MAX_HISTOGRAMS = 6
-"""Layers that are shown, at most, where all of them are folded away."""
+"""Maximum number of open histograms above a collapsed list."""
 PITCH, TALL = 14, 52
-"""From one bar to the next, and the highest bar, in units of the picture, whose axis ``neurons.html`` has."""
+"""Distance between bars, and height of the highest bar, in units of the SVG element in ``neurons.html``."""
 
 
 def _histogram(name: str, layer: Population) -> Histogram:
-    """Return bars of 15 bins, the highest as high as the picture."""
+    """Return a histogram with 15 bins, scaled to its highest bar."""
     ends = {"never fire": layer.dead_share, f"over {SATURATED:.0%}": layer.saturated_share}
     return Histogram(
         layer=name,
         size="x".join(map(str, layer.shape)),
-        title=f"of {layer.neurons:,} neurons, {layer.dead:,} never fire and {layer.saturated:,} nearly always",
+        title=f"{layer.neurons:,} neurons: {layer.dead:,} never fire, {layer.saturated:,} fire nearly always",
         bars=[_bin(index, count, layer) for index, count in enumerate(layer.bins) if count],
-        ends={f"{format_share(part)} {what}": part >= NOTABLE_SHARE for what, part in ends.items()},
+        ends={f"{format_share(part)} {text}": part >= NOTABLE_SHARE for text, part in ends.items()},
     )
 
 
@@ -253,13 +251,13 @@ def _bin(index: int, count: int, layer: Population) -> Bin:
 
 
 MAX_NAMES = 5
-"""More are counted, not named."""
+"""Maximum number of layer names in a list."""
 MIN_SHOWN_SHARE = 0.0005
-"""Shares below this one would be rounded to nothing."""
+"""Smallest fraction that is not rounded to 0.0%."""
 
 
 def format_share(part: float) -> str:
-    """Return a share to a tenth of a percent; ``none`` and ``all`` where it is exactly that."""
+    """Format a fraction as a percentage with one decimal. ``none`` and ``all`` are exact."""
     if part in {0, 1}:
         return "all" if part else "none"
     if part < MIN_SHOWN_SHARE:
@@ -267,23 +265,23 @@ def format_share(part: float) -> str:
     return ">99.9%" if part > 1 - MIN_SHOWN_SHARE else f"{part:.1%}"
 
 
-def join_names(said: Mapping[str, str]) -> str:
+def join_names(details: Mapping[str, str]) -> str:
     """Return a text such as ``plif1 (4 of 32), plif2 (3 of 32) and 12 more layers``."""
-    first = [f"{name} ({what})" for name, what in list(said.items())[:MAX_NAMES]]
-    more = len(said) - len(first)
+    first = [f"{name} ({detail})" for name, detail in list(details.items())[:MAX_NAMES]]
+    more = len(details) - len(first)
     return ", ".join(first) + (f" and {more} more layer{'s' if more > 1 else ''}" if more else "")
 
 
 MAX_TABLE_CLASSES = 30
-"""A table of more is too wide to read."""
+"""Maximum number of classes in a table. Larger matrices are drawn as an image."""
 MAX_MISTAKES = 5
-"""Confusions that are named, at most."""
+"""Maximum number of listed confusions."""
 
 Counts = list[list[int]]
 
 
 class Cell(NamedTuple):
-    """A count, and what its colour says: ``right`` or ``wrong``, and how large a share of the class it is."""
+    """Count of a confusion matrix, with its style ``right`` or ``wrong`` and its fraction of the class."""
 
     samples: str
     looks: str = ""
@@ -291,7 +289,7 @@ class Cell(NamedTuple):
 
 
 class ClassRow(NamedTuple):
-    """A class, how many of its samples are found, and what they are taken for."""
+    """Class with its number of samples, its recall, and the counts by predicted class."""
 
     name: str
     samples: int
@@ -300,7 +298,7 @@ class ClassRow(NamedTuple):
 
 
 class ConfusionSection(NamedTuple):
-    """A table of the classes or, where there are many, a picture of it as PNG in base64; long names stand upright."""
+    """Confusion matrix as a table, or as a PNG in base64 for many classes. ``upright`` rotates long names."""
 
     samples: int
     rows: list[ClassRow]
@@ -310,36 +308,39 @@ class ConfusionSection(NamedTuple):
 
 
 def confusion_section(confusions: ConfusionFile) -> ConfusionSection | None:
-    """Return the classes and what is confused most; None where nothing was counted."""
+    """Return the confusion matrix and its most frequent mistakes, or None if nothing was counted."""
     classes, counts = confusions
     total = sum(map(sum, counts))
     if not total:
         return None
-    few = len(counts) <= MAX_TABLE_CLASSES
+    is_table = len(counts) <= MAX_TABLE_CLASSES
     rows = [
         ClassRow(
             name=classes[label],
             samples=sum(row),
             recall=f"{row[label] / sum(row):.1%}" if sum(row) else "–",
-            cells=[_cell(count, sum(row), right=label == column) for column, count in enumerate(row)] if few else [],
+            cells=[_cell(count, sum(row), right=label == column) for column, count in enumerate(row)]
+            if is_table
+            else [],
         )
         for label, row in enumerate(counts)
     ]
     upright = max(map(len, classes)) > 3  # noqa: PLR2004 -- digits
-    return ConfusionSection(total, rows, upright, "" if few else _picture(counts), _mistakes(classes, counts))
+    return ConfusionSection(total, rows, upright, "" if is_table else _picture(counts), _mistakes(classes, counts))
 
 
 def _cell(count: int, total: int, *, right: bool) -> Cell:
-    """Return a count: the stronger its colour, the larger its share. Few mistakes are made visible by a root."""
+    """Return a cell with a colour by its fraction of the class."""
     if not count:
         return Cell("")
+    # The square root makes a small number of mistakes visible.
     share = count / total if right else sqrt(count / total)
     looks = ("right" if right else "wrong") + (" strong" if share > 0.55 else "")  # noqa: PLR2004 -- needs light text
     return Cell(str(count), looks, f"{share:.3f}")
 
 
 def _picture(counts: Counts) -> str:
-    """Draw a pixel, or a square of them, for each pair of classes."""
+    """Draw the matrix with a square of pixels per pair of classes."""
     matrix = np.asarray(counts, dtype=float)
     shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     side = max(1, 600 // len(counts))
@@ -350,12 +351,13 @@ def _picture(counts: Counts) -> str:
 
 def _mistakes(classes: list[str], counts: Counts) -> str:
     mistakes = [
-        (count, true, found)
+        (count, true, predicted)
         for true, row in enumerate(counts)
-        for found, count in enumerate(row)
-        if count and true != found
+        for predicted, count in enumerate(row)
+        if count and true != predicted
     ]
     worst = sorted(mistakes, key=lambda mistake: -mistake[0])[:MAX_MISTAKES]
     return ", ".join(
-        f"{classes[true]} taken for {classes[found]} ({count} of {sum(counts[true])})" for count, true, found in worst
+        f"{classes[true]} classified as {classes[predicted]} ({count} of {sum(counts[true])})"
+        for count, true, predicted in worst
     )
