@@ -1,7 +1,7 @@
-"""What a compiled network does, trained or not: firing rates and gradients, block by block, and operations.
+"""Measurements inside a compiled network: firing rates and gradients of blocks, and operations of layers.
 
-Everything takes a module and batches of inputs and classes, and keeps a few numbers for each block or layer, however
-many there are.
+The functions accept a module and batches of inputs and classes. They store a few numbers per block or layer, so their
+memory does not grow with the number of batches.
 """
 
 from __future__ import annotations

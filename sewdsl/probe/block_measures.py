@@ -15,11 +15,11 @@ from sewdsl.probe.capture_outputs import capture_outputs
 
 
 class BlockRate(NamedTuple):
-    """How much a block fires, for each neuron, sample and time-step.
+    """Mean output of a block per neuron, sample and time-step.
 
     Attributes:
-        branch: Firing rate of A, the neuron that ends the branch, in [0, 1]; None: none does.
-        output: Mean of O; with ADD a mean count, which can be more than 1.
+        branch: Firing rate of A, the last neuron of the branch, in [0, 1], or None if the branch ends in another layer.
+        output: Mean of O. With ADD, this is a mean count, which may exceed 1.
     """
 
     block: NamedResidual
@@ -28,17 +28,17 @@ class BlockRate(NamedTuple):
 
 
 def block_rates(model: SpikingNetwork, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[BlockRate, ...]:
-    """The firing rates of every block over all batches, in the mode that the network is in.
+    """Measure the firing rates of all blocks over all batches, in the current mode of the network.
 
     Args:
-        model: The network. In training mode batch norm takes the statistics of each batch, and updates those it keeps;
-            a network that has not been trained has no others that are of use.
-        batches: Inputs as for the network, and classes, which are not looked at.
+        model: The network. In training mode, batch norm uses and updates the statistics of each batch. This is the only
+            meaningful mode for an untrained network.
+        batches: Inputs of the network, and classes, which are ignored.
 
     Raises:
-        ValueError: there is no batch, or an input does not fit.
+        ValueError: If there is no batch, or an input does not fit.
     """
-    found = named_residuals(model.network)
+    blocks = named_residuals(model.network)
     sums: dict[str, float] = {}
     counts: dict[str, int] = {}
 
@@ -46,24 +46,24 @@ def block_rates(model: SpikingNetwork, batches: Iterable[tuple[Tensor, Tensor]])
         sums[name] = sums.get(name, 0.0) + y_TN.sum(dtype=torch.float64).item()
         counts[name] = counts.get(name, 0) + y_TN.numel()
 
-    names = [name for block in found for name in (block.branch, block.output) if name is not None]
+    names = [name for block in blocks for name in (block.branch, block.output) if name is not None]
     with torch.no_grad(), capture_outputs(model, names, count):
         for x, _ in batches:
             model(x)
-    if found and not counts:
-        raise ValueError("there is no batch to look at")
+    if blocks and not counts:
+        raise ValueError("cannot measure firing rates without a batch")
     means = {name: sums[name] / counts[name] for name in sums}
     return tuple(
-        BlockRate(block, None if block.branch is None else means[block.branch], means[block.output]) for block in found
+        BlockRate(block, None if block.branch is None else means[block.branch], means[block.output]) for block in blocks
     )
 
 
 class GradientAmplitude(NamedTuple):
-    """How large the gradient is that arrives at a block's input.
+    """Amplitude of the gradient at the input of a block.
 
     Attributes:
-        amplitude: Euclidean norm of the loss's gradient by S, over all neurons, samples and time-steps of a batch; the
-            mean over batches.
+        amplitude: Euclidean norm of the gradient of the loss with respect to S, over all neurons, samples and
+            time-steps of a batch, averaged over batches.
     """
 
     block: NamedResidual
@@ -71,56 +71,54 @@ class GradientAmplitude(NamedTuple):
 
 
 def block_gradients(model: SpikingNetwork, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[GradientAmplitude, ...]:
-    """The gradient of the cross-entropy by the input S of every block, in the mode that the network is in.
+    """Measure the gradient of the cross-entropy at the input S of each block, in the current mode of the network.
 
-    No gradient of a weight is computed or changed.
+    Gradients of weights are neither computed nor changed.
 
     Args:
-        model: The network; see :func:`sewdsl.probe.block_measures` for its mode.
-        batches: Inputs as for the network, and classes ``[N]``.
+        model: The network (see :func:`block_rates` for its mode).
+        batches: Inputs of the network, and classes ``[N]``.
 
     Raises:
-        ValueError: there is no batch, an input does not fit, or what the network gives are no classes.
+        ValueError: If there is no batch, an input does not fit, or the output is not a vector of classes.
     """
     if model.network.outputs:
-        several = ", ".join(name for name, _ in model.network.outputs)
-        message = f"the network gives {several}, and a loss is of one output: write 'body' in place of 'outputs'"
+        names = ", ".join(name for name, _ in model.network.outputs)
+        message = f"gradients require one output, but the network has {names}; write 'body' instead of 'outputs'"
         raise ValueError(message)
     output = model.network.nodes[model.network.output].output
     if len(output.shape) > 1:
-        message = f"the network gives [{output.size}], of which there is no cross-entropy; end it in a layer such as FC"
+        message = f"cross-entropy requires a vector, but the output is [{output.size}]; end the network with e.g. FC"
         raise ValueError(message)
-    found = named_residuals(model.network)
-    names = [block.source for block in found if block.source is not None]
-    seen: dict[str, Tensor] = {}
+    blocks = named_residuals(model.network)
+    source_names = [block.source for block in blocks if block.source is not None]
+    outputs: dict[str, Tensor] = {}
     sums: dict[NamedResidual, float] = {}
     count = 0
-    with torch.enable_grad(), capture_outputs(model, names, seen.__setitem__):
+    with torch.enable_grad(), capture_outputs(model, source_names, outputs.__setitem__):
         for inputs, y in batches:
             x = _at_each_step(inputs.detach(), model).requires_grad_(inputs.is_floating_point())
             loss = functional.cross_entropy(model(x), y)
-            sources = [x if block.source is None else seen[block.source] for block in found]
-            for block, norm in zip(found, _norms(loss, sources), strict=True):
+            sources = [x if block.source is None else outputs[block.source] for block in blocks]
+            for block, norm in zip(blocks, _norms(loss, sources), strict=True):
                 sums[block] = sums.get(block, 0.0) + norm
-            seen.clear()
+            outputs.clear()
             count += 1
-    if found and not count:
-        raise ValueError("there is no batch to look at")
+    if blocks and not count:
+        raise ValueError("cannot measure gradients without a batch")
     return tuple(GradientAmplitude(block, total / count) for block, total in sums.items())
 
 
 def _at_each_step(x: Tensor, model: SpikingNetwork) -> Tensor:
-    """A static input as a sequence, so that what follows from it is computed, and has a gradient, at each time-step.
-
-    In memory of its own: that time-steps are equal is seen where they share theirs.
-    """
+    """Expand a static input to a sequence, to get a gradient at each time-step."""
+    # Contiguous: the network detects an expanded input by its shared memory, and computes it once.
     settings = model.network.settings
     return x.expand(settings.steps, *x.shape).contiguous() if x.ndim == len(settings.input) + 1 else x
 
 
 def _norms(loss: Tensor, sources: list[Tensor]) -> list[float]:
-    """Of the gradients; zero where none arrives."""
-    wanted = [source for source in sources if source.requires_grad]
-    given = iter(torch.autograd.grad(loss, wanted, allow_unused=True) if wanted else ())
-    arriving = [next(given) if source.requires_grad else None for source in sources]
-    return [0.0 if g is None else torch.linalg.vector_norm(g.double()).item() for g in arriving]
+    """Return the norm of the gradient at each source, or 0 if no gradient reaches it."""
+    differentiable = [source for source in sources if source.requires_grad]
+    gradients = iter(torch.autograd.grad(loss, differentiable, allow_unused=True) if differentiable else ())
+    by_source = [next(gradients) if source.requires_grad else None for source in sources]
+    return [0.0 if g is None else torch.linalg.vector_norm(g.double()).item() for g in by_source]

@@ -1,4 +1,4 @@
-"""Values inside a network, as they pass."""
+"""Capture of values inside a network during forward passes."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from sewdsl.lower import SpikingNetwork
 def capture_outputs(
     model: SpikingNetwork, names: Iterable[str], see: Callable[[str, Tensor], None]
 ) -> AbstractContextManager[None]:
-    """Shows the output of some nodes in each forward within.
+    """Capture the outputs of nodes in each forward pass within a context.
 
-    A watched node is computed by itself, not in one kernel with others, so that it has an output. What nodes in loops
-    give at each time-step is put together, and shown after the forward.
+    A captured node is not fused with others. Outputs of nodes in loops are concatenated over time-steps, and passed on
+    after the forward pass.
 
     Args:
-        see: Takes a name and the output ``[T, N, *]``.
+        see: Receives the name of a node and its output ``[T, N, *]``.
     """
     return _capture(model, names, "register_forward_hook", see, torch.cat)
 
@@ -30,11 +30,11 @@ def capture_outputs(
 def capture_inputs(
     model: SpikingNetwork, names: Iterable[str], see: Callable[[str, tuple[Tensor, ...]], None]
 ) -> AbstractContextManager[None]:
-    """Shows the inputs of some nodes, as :func:`capture_outputs` does their output.
+    """Capture the inputs of nodes, as :func:`capture_outputs` does their outputs.
 
     Args:
-        see: Takes a name and the inputs, each ``[T, N, *]``, or ``[1, N, *]`` where they are the same at all
-            time-steps and the node is computed once.
+        see: Receives the name of a node and its inputs, each ``[T, N, *]``, or ``[1, N, *]`` if the node is static and
+            computed once.
     """
     return _capture(
         model, names, "register_forward_pre_hook", see, lambda steps: tuple(map(torch.cat, zip(*steps, strict=True)))
@@ -49,30 +49,30 @@ def _capture(
     see: Callable[[str, Any], None],
     join: Callable[[list[Any]], Any],
 ) -> Iterator[None]:
-    """Show what passes at some nodes.
+    """Register hooks that pass values of nodes on.
 
     Args:
-        register: Method of a module that registers a hook, whose last argument is shown.
-        join: Joins what passed at the time-steps of a node in a loop.
+        register: Method of a module that registers a hook. The last argument of the hook is passed on.
+        join: Joins the values of a node in a loop over time-steps.
     """
     network = model.network
     looped = {network.nodes[index].name for index in network.graph.looped}
     by_step: dict[str, list[Any]] = {}
 
-    def show(name: str, *arguments: Any) -> None:
+    def pass_on(name: str, *arguments: Any) -> None:
         if name in looped:
             by_step.setdefault(name, []).append(arguments[-1])
         else:
             see(name, arguments[-1])
 
-    def show_looped(*_: Any) -> None:
+    def pass_on_looped(*_: Any) -> None:
         for name, steps in by_step.items():
             see(name, join(steps))
         by_step.clear()
 
     with ExitStack() as hooks:
         if looped:
-            hooks.callback(model.register_forward_hook(show_looped).remove)
+            hooks.callback(model.register_forward_hook(pass_on_looped).remove)
         for name in dict.fromkeys(names):
-            hooks.callback(getattr(model.get_submodule(name), register)(partial(show, name)).remove)
+            hooks.callback(getattr(model.get_submodule(name), register)(partial(pass_on, name)).remove)
         yield

@@ -1,4 +1,4 @@
-"""Networks side by side, before training, on random input: Figures 5 to 8 of Fang et al. 2021."""
+"""Comparison of untrained networks on random input: Figures 5 to 8 of Fang et al. 2021."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from sewdsl.probe.block_measures import block_gradients, block_rates
 from sewdsl.probe.untrained import move_batches, random_inputs, set_untrained_mode
 
 SAMPLES = 4
-"""Of the batch that is shown."""
+"""Batch size of the random input."""
 
 QUANTITIES = {
     "O": "firing rate of the output O",
     "A": "firing rate of the last neuron A",
     "S": "gradient amplitude ‖∂L/∂S‖",
 }
-"""What a curve may be, in words."""
+"""Descriptions of the quantities of curves."""
 
 
 @dataclass(frozen=True)
 class BlockCurve:
-    """One quantity over the blocks of one network.
+    """Quantity of each block of a network.
 
     Attributes:
-        labels: What makes it another than the rest, by axis.
+        labels: Label of the variant on each axis.
         quantity: One of :data:`QUANTITIES`.
-        runs: For each seed a value for each block.
+        runs: Values of all blocks, for each seed.
     """
 
     network: Network
@@ -41,59 +41,59 @@ class BlockCurve:
 
     @property
     def values(self) -> tuple[float, ...]:
-        """The mean over the seeds."""
+        """Mean over seeds."""
         return tuple(map(fmean, zip(*self.runs, strict=True)))
 
 
 def block_curves(
     network: Network, labels: Mapping[str, str], probe: str, seeds: Sequence[int], device: str = "cpu"
 ) -> list[BlockCurve]:
-    """Looks into a network with the weights and the noise of each seed, in training mode.
+    """Measure the blocks of a network with the weights and the random input of each seed, in training mode.
 
     Args:
-        network: It has a residual block.
+        network: Network with at least one residual block.
         probe: ``rates`` or ``gradients``.
-        seeds: At least one.
+        seeds: At least one seed.
 
     Returns:
-        Of rates, O and A: where a block's last neuron is the one after the addition, as in a Spiking block, A is O.
+        For rates, curves of O and A. If the last neuron of a block follows the addition, as in a Spiking block, A is O.
     """
-    found: dict[str, list[tuple[float, ...]]] = {}
+    runs_by_quantity: dict[str, list[tuple[float, ...]]] = {}
     blocks: tuple[NamedResidual, ...] = ()
     for seed in seeds:
-        # Without optimisation, equal networks are equal to the last spike.
+        # Without optimisation, results do not depend on how a network is written.
         model = set_untrained_mode(compile_module(network, seed=seed, optimize=0)).to(device)
-        shown = move_batches(random_inputs(network, samples=SAMPLES, seed=seed), device)
+        batches = move_batches(random_inputs(network, samples=SAMPLES, seed=seed), device)
         if probe == "rates":
-            seen = block_rates(model, shown)
-            blocks = tuple(rate.block for rate in seen)
-            found.setdefault("O", []).append(tuple(rate.output for rate in seen))
-            last = tuple(rate.output if rate.branch is None else rate.branch for rate in seen)
-            found.setdefault("A", []).append(last)
+            rates = block_rates(model, batches)
+            blocks = tuple(rate.block for rate in rates)
+            runs_by_quantity.setdefault("O", []).append(tuple(rate.output for rate in rates))
+            last = tuple(rate.output if rate.branch is None else rate.branch for rate in rates)
+            runs_by_quantity.setdefault("A", []).append(last)
         else:
-            amplitudes = block_gradients(model, shown)
+            amplitudes = block_gradients(model, batches)
             blocks = tuple(each.block for each in amplitudes)
-            found.setdefault("S", []).append(tuple(each.amplitude for each in amplitudes))
-    return [BlockCurve(network, labels, quantity, blocks, tuple(runs)) for quantity, runs in found.items()]
+            runs_by_quantity.setdefault("S", []).append(tuple(each.amplitude for each in amplitudes))
+    return [BlockCurve(network, labels, quantity, blocks, tuple(runs)) for quantity, runs in runs_by_quantity.items()]
 
 
 def describe_curves(every: Sequence[BlockCurve], seeds: Sequence[int]) -> str:
-    """What all networks of some curves share, as the title of a figure."""
+    """Describe the common settings of some curves, for the title of a figure."""
     settings = [curve.network.settings for curve in every]
     shapes = {"x".join(map(str, each.input)) for each in settings}
     steps = {each.steps for each in settings}
-    said = [
+    parts = [
         f"{every[0].network.name}: before training",
         " ".join(["random input", *(shapes if len(shapes) == 1 else ())]),
         *(f"T = {T}" for T in steps if len(steps) == 1),
         f"N = {SAMPLES}",
         *([f"mean and range of {len(seeds)} seeds"] if len(seeds) > 1 else []),
     ]
-    return ", ".join(said)
+    return ", ".join(parts)
 
 
 def curve_rows(every: Sequence[BlockCurve], seeds: Sequence[int]) -> list[dict[str, object]]:
-    """A row for each block of each curve."""
+    """Return a table row for each block of each curve."""
     return [
         {
             **curve.labels,
@@ -110,7 +110,7 @@ def curve_rows(every: Sequence[BlockCurve], seeds: Sequence[int]) -> list[dict[s
 
 
 def curves_to_json(every: Sequence[BlockCurve], seeds: Sequence[int]) -> dict[str, object]:
-    """The same as plain data."""
+    """Return the curves as JSON-compatible values."""
     return {
         "name": every[0].network.name,
         "samples": SAMPLES,

@@ -1,4 +1,4 @@
-"""Operations that a network takes for what it is shown, counted value by value."""
+"""Exact counts of the operations of a network on given inputs."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from sewdsl.probe.untrained import active_dropouts
 
 @dataclass
 class MeasuredOperations:
-    """What a layer with weights computed; integers, over all samples.
+    """Operations of a layer with weights, as integers summed over samples.
 
     Attributes:
-        most: The layer, and what it computes at most for one sample.
-        steps: How often it computed: T times for each sample, or once where the input is the same at each time-step.
-        events: Operations if a count is one event: one for each value that is not zero and each weight that it meets.
+        most: The layer, with the upper bound of its operations per sample.
+        steps: Number of computed time-steps: T per sample, or one for a static input.
+        events: Operations if each non-zero value is one event: the number of weights that non-zero values meet.
         accumulations: Operations if a count k is k spikes.
-        values: Values of its input at all time-steps.
-        nonzero: How many of them were not zero.
-        largest: The greatest of them, by size.
+        values: Number of input values at all time-steps.
+        nonzero: Number of non-zero input values.
+        largest: Largest absolute input value.
     """
 
     most: LayerOperations
@@ -41,42 +41,42 @@ class MeasuredOperations:
 
     @property
     def rate(self) -> float:
-        """Share of values that are not zero, in [0, 1]; what the field calls the firing rate of a layer's input."""
+        """Fraction of non-zero input values, in [0, 1], known as the firing rate of the layer's input."""
         return self.nonzero / self.values if self.values else 0.0
 
     @property
     def counts(self) -> LayerCounts:
-        """The same for one sample, on average."""
+        """Mean counts per sample."""
         dense, events = self.dense / self.samples, self.events / self.samples
         accumulations = self.accumulations / self.samples
         return LayerCounts(self.most, dense, events, accumulations, self.rate, self.largest, self.activity)
 
     @property
     def dense(self) -> int:
-        """Multiply-accumulates at every tap."""
+        """Number of multiply-accumulates of a dense computation."""
         return self.most.dense // self.most.steps * self.steps
 
     @property
     def activity(self) -> float:
-        """Share of values that are not zero, each as often as it meets a weight, in [0, 1]."""
+        """Fraction of non-zero input values, weighted by the number of weights that they meet, in [0, 1]."""
         possible = self.most.meetings * self.steps
         return self.events / possible if possible else 0.0
 
 
 @dataclass
 class MeasuredActivations:
-    """What the neurons of a network gave, at all time-steps of all samples."""
+    """Outputs of the neurons of a network, at all time-steps of all samples."""
 
     values: int = 0
     nonzero: int = 0
 
     @property
     def sparsity(self) -> float:
-        """Share of values that are zero, in [0, 1]."""
+        """Fraction of zero outputs, in [0, 1]."""
         return 1 - self.nonzero / self.values if self.values else 0.0
 
     def see(self, _name: str, y_TN: Tensor) -> None:
-        """Counts what a neuron gave."""
+        """Count the outputs of a neuron."""
         self.values += y_TN.numel()
         self.nonzero += int(torch.count_nonzero(y_TN))
 
@@ -86,65 +86,71 @@ def measure_operations(
     batches: Iterable[tuple[Tensor, Tensor]],
     activations: MeasuredActivations | None = None,
 ) -> tuple[MeasuredOperations, ...]:
-    """The operations of every layer with weights over all batches, in order, in the mode that the network is in.
+    """Count the operations of all layers with weights over all batches, in order, in the current mode of the network.
 
-    They are counted exactly, as :func:`sewdsl.analysis.energy.operation_bounds` counts what they are at most.
+    The counts are exact, and correspond to the bounds of :func:`sewdsl.analysis.energy.operation_bounds`.
 
     Args:
-        model: The network; see :func:`sewdsl.probe.block_measures` for its mode.
-        batches: Inputs as for the network, and classes, which are not looked at.
-        activations: Where what neurons and other activations give is counted too.
+        model: The network (see :func:`sewdsl.probe.block_rates` for its mode).
+        batches: Inputs of the network, and classes, which are ignored.
+        activations: If given, the outputs of neurons and other activations are counted as well.
 
     Raises:
-        ValueError: there is no batch, an input does not fit, or a dropout is in training mode, where it makes other
-            values of spikes.
+        ValueError: If there is no batch, an input does not fit, or a dropout is in training mode, where it scales
+            spikes.
     """
     network = model.network
     for name in active_dropouts(model):
-        raise ValueError(f"{name} is in training mode and scales spikes: see sewdsl.probe.set_untrained_mode")
-    found = {most.node.name: MeasuredOperations(most) for most in operation_bounds(network)}
-    places = {name: _places(network, measured.most) for name, measured in found.items()}
+        raise ValueError(f"{name} is in training mode and scales spikes; use sewdsl.probe.set_untrained_mode")
+    operations_by_layer = {most.node.name: MeasuredOperations(most) for most in operation_bounds(network)}
+    fan_outs = {name: _fan_outs(network, measured.most) for name, measured in operations_by_layer.items()}
     static = False
 
     def count(name: str, inputs: tuple[Tensor, ...]) -> None:
-        measured = found[name]
+        measured = operations_by_layer[name]
+        # A layer with a static input computes one time-step, even if its input has been expanded.
         once = static and not any(source.varies for source in network.inputs(measured.most.node))
-        _add(measured, [x_TN[:1] if once else x_TN for x_TN in inputs], places[name])
+        _add(measured, [x_TN[:1] if once else x_TN for x_TN in inputs], fan_outs[name])
 
-    seen = activations if activations is not None else MeasuredActivations()
+    outputs = activations if activations is not None else MeasuredActivations()
     neurons = [node.name for node in network if isinstance(node.op, Activation)] if activations is not None else []
-    with torch.no_grad(), capture_inputs(model, found, count), capture_outputs(model, neurons, seen.see):
+    with (
+        torch.no_grad(),
+        capture_inputs(model, operations_by_layer, count),
+        capture_outputs(model, neurons, outputs.see),
+    ):
         for x, _ in batches:
             static = x.ndim == len(network.settings.input) + 1
             model(x)
-    if any(not measured.samples for measured in found.values()):
-        raise ValueError("there is no batch to look at")
-    return tuple(found.values())
+    if any(not measured.samples for measured in operations_by_layer.values()):
+        raise ValueError("cannot count operations without a batch")
+    return tuple(operations_by_layer.values())
 
 
-def _places(network: Network, most: LayerOperations) -> list[Tensor | None]:
-    """How many weights a value meets, by its row and column; of a vector, one row and column. One for each input."""
+def _fan_outs(network: Network, most: LayerOperations) -> list[Tensor | None]:
+    """Return the number of weights that a value meets by row and column (one each for a vector), for each input."""
     return [
         None if fan is None else torch.tensor(fan.rows)[:, None] * torch.tensor(fan.columns) * fan.outputs
         for fan in most.node.op.fan_outs(*network.inputs(most.node))
     ]
 
 
-def _add(measured: MeasuredOperations, inputs: Sequence[Tensor], places: Sequence[Tensor | None]) -> None:
-    """Adds what inputs ``[T, N, C, H, W]`` or ``[T, N, F]`` take; sums of float64 are exact up to 2^53."""
+def _add(measured: MeasuredOperations, inputs: Sequence[Tensor], fan_outs: Sequence[Tensor | None]) -> None:
+    """Add the operations of inputs ``[T, N, C, H, W]`` or ``[T, N, F]``."""
     T, N = inputs[0].shape[:2]
-    others = 0, 1, 2  # T, N, and C or F: what is left is the place
+    summed = 0, 1, 2  # T, N, and C or F. The remaining axes are positions.
     measured.samples += N
     measured.steps += T * N
-    for x_TN, met in zip(inputs, places, strict=True):
-        if met is None:
+    for x_TN, fan_out in zip(inputs, fan_outs, strict=True):
+        if fan_out is None:
             continue
         measured.values += x_TN.numel()
         measured.nonzero += int(torch.count_nonzero(x_TN))
         measured.largest = max(measured.largest, float(x_TN.abs().amax()))
-        events = int((torch.count_nonzero(x_TN, others).cpu() * met).sum())
+        events = int((torch.count_nonzero(x_TN, summed).cpu() * fan_out).sum())
         measured.events += events
         if measured.most.upper == 1:
             measured.accumulations += events
         else:
-            measured.accumulations += int((x_TN.abs().sum(others, dtype=torch.float64).cpu().long() * met).sum())
+            # Sums in float64 are exact up to 2^53.
+            measured.accumulations += int((x_TN.abs().sum(summed, dtype=torch.float64).cpu().long() * fan_out).sum())

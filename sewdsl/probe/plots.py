@@ -1,4 +1,4 @@
-"""Plots of curves over block indices, in the form of Figures 4 to 8 of Fang et al. 2021."""
+"""Plots of quantities by block index, in the form of Figures 4 to 8 of Fang et al. 2021."""
 
 from __future__ import annotations
 
@@ -23,34 +23,36 @@ Curve = Sequence[float | None]
 
 
 def plot_curves(
-    found: Sequence[NamedResidual],
+    blocks: Sequence[NamedResidual],
     curves: Mapping[str, Curve],
     quantity: str,
     title: str,
     scale: Literal["linear", "log"],
 ) -> Figure:
-    """A figure with a line for each curve; dotted vertical lines mark the downsample blocks.
+    """Plot a line for each curve, with dotted vertical lines at the downsample blocks.
 
     Args:
-        curves: By name: a value for each block; None: it has none.
-        scale: Of the values; on a logarithmic one, zeros are left out.
+        blocks: Blocks of the network.
+        curves: Value of each block by name of the curve, or None for a missing value.
+        quantity: Label of the vertical axis.
+        scale: Scale of the vertical axis. A logarithmic one omits zeros.
     """
-    picture = Figure(figsize=(8, 3.6), layout="constrained")
-    axes = picture.subplots()
-    _prepare(axes, found, title)
+    figure = Figure(figsize=(8, 3.6), layout="constrained")
+    axes = figure.subplots()
+    _prepare(axes, blocks, title)
     for name, values in curves.items():
         points = [
-            (b.index, v) for b, v in zip(found, values, strict=True) if v is not None and (v or scale == "linear")
+            (b.index, v) for b, v in zip(blocks, values, strict=True) if v is not None and (v or scale == "linear")
         ]
         axes.plot(*zip(*points, strict=True), marker="o", markersize=3, label=name) if points else None
     axes.set_ylabel(quantity)
     axes.set_yscale(scale)
     axes.legend(frameon=False)
-    return picture
+    return figure
 
 
 def _prepare(axes: Axes, blocks: Sequence[NamedResidual], title: str, size: str | None = None) -> None:
-    """Gives axes a title and block indices, with dotted lines at the downsample blocks."""
+    """Set title, block axis and dotted lines at the downsample blocks."""
     for block in blocks:
         if block.downsample:
             axes.axvline(block.index, color="#999999", linestyle=":", linewidth=1)
@@ -62,24 +64,24 @@ def _prepare(axes: Axes, blocks: Sequence[NamedResidual], title: str, size: str 
 
 DASHES: tuple[LineStyleType, ...] = ("-", "--", ":", "-.")
 WIDEST, COLUMNS = 3, 2
-"""Up to so many panels lie in one row, of more so many."""
+"""Maximum number of panels in one row, and number of columns otherwise."""
 
 
 class LineStyle(NamedTuple):
-    """How the lines of one network look."""
+    """Style of the lines of one network."""
 
     colour: tuple[float, float, float, float]
     dash: LineStyleType
 
 
 def plot_panels(curves: Sequence[BlockCurve], title: str) -> Figure:
-    """Curves in panels of what can be compared, dotted lines at the downsample blocks.
+    """Plot comparable curves in common panels, with dotted lines at the downsample blocks.
 
-    Rates lie in one panel for each quantity, counts in one of their own; gradients, on a logarithmic scale that has no
-    zero, in one for each value of the first axis.
+    Each quantity of rates has a panel, and counts have a separate one. Gradients have a panel for each value of the
+    first axis, with a logarithmic scale.
 
     Args:
-        curves: At least one.
+        curves: At least one curve.
     """
     groups: dict[str, list[BlockCurve]] = {}
     for curve in sorted(curves, key=lambda curve: [*QUANTITIES].index(curve.quantity)):
@@ -94,7 +96,7 @@ def plot_panels(curves: Sequence[BlockCurve], title: str) -> Figure:
         _draw(axes, name, group, looks)
     for axes in grid[len(groups) :]:
         axes.remove()
-    if curves[0].quantity != "S":  # the same networks in every panel
+    if curves[0].quantity != "S":  # All panels have the same networks, and share a legend.
         lines = {label: Line2D([], [], color=colour, linestyle=dash) for label, (colour, dash) in looks.items()}
         figure.legend(
             [*lines.values()],
@@ -116,9 +118,9 @@ def _panel(curve: BlockCurve) -> str:
 
 
 def _looks(curves: Sequence[BlockCurve]) -> dict[str, LineStyle]:
-    """Colour and dash by label: a colour for each value of the first axis, a dash for each of the rest.
+    """Return colour and dash by label: a colour per value of the first axis, and a dash per combination of the others.
 
-    Where these are more than there are dashes, each network has a colour.
+    If there are more combinations than dashes, each network has its own colour.
     """
     keys = {_label(curve): [*curve.labels.values(), ""] for curve in curves}
     rest = list(dict.fromkeys(tuple(key[1:]) for key in keys.values()))
@@ -145,7 +147,7 @@ def _draw(axes: Axes, name: str, group: Sequence[BlockCurve], looks: dict[str, L
         index = [block.index for block in curve.blocks]
         label = ", ".join([*curve.labels.values()][1:]) if name in curve.labels.values() else _label(curve)
         label += "" if any(curve.values) else ": zero"
-        marker = "o" if len(index) == 1 else ""  # a line of one point cannot be seen
+        marker = "o" if len(index) == 1 else ""  # A line with a single point is invisible.
         axes.plot(index, curve.values, color=colour, linestyle=dash, marker=marker, label=escape_mathtext(label))
         if len(curve.runs) > 1:
             columns = [*zip(*curve.runs, strict=True)]

@@ -1,4 +1,4 @@
-"""Untrained networks for a probe: the mode they are measured in, and random inputs."""
+"""Untrained networks: mode for measurements, and random inputs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sewdsl.lower import SpikingNetwork
 
 
 def set_untrained_mode(model: SpikingNetwork) -> SpikingNetwork:
-    """Puts a network into training mode, as batch norm has no statistics yet but those of each batch; drops nothing."""
+    """Set a network to training mode, as batch norm has no other statistics yet, but with dropouts disabled."""
     model.train()
     for name in active_dropouts(model):
         model.get_submodule(name).eval()
@@ -20,26 +20,26 @@ def set_untrained_mode(model: SpikingNetwork) -> SpikingNetwork:
 
 
 def active_dropouts(model: SpikingNetwork) -> Iterator[str]:
-    """Names of the nodes that do something else than in evaluation, since their modules are in training mode."""
+    """Yield the names of nodes that compute something else than in evaluation, because they are in training mode."""
     for node in model.network.nodes[1:]:
         if node.op.in_evaluation() != node.op and model.get_submodule(node.name).training:
             yield node.name
 
 
 EVENT_PROBABILITY = 0.1
-"""The chance of an event at each place and time-step of a sequence."""
+"""Probability of an event at each position and time-step of a sequence."""
 
 
 def random_inputs(
     network: Network, *, samples: int, batches: int = 1, seed: int = 0
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches of inputs and classes, the same for the same seed.
+    """Yield batches of random inputs and classes, determined by the seed.
 
-    A static input is an image of standard normal numbers, as images are once they are normalised; a sequence has an
-    event at a tenth of all places.
+    A static input has standard normal values, as normalised images do. A sequence has events with a probability of
+    10 % at each position.
 
     Args:
-        samples: N of each batch.
+        samples: Batch size N.
 
     Yields:
         ``[N, C, H, W]`` or ``[T, N, C, H, W]``, and classes ``[N]``.
@@ -56,6 +56,6 @@ def random_inputs(
 
 
 def move_batches(batches: Iterable[tuple[Tensor, Tensor]], device: str) -> Iterator[tuple[Tensor, Tensor]]:
-    """The same batches of inputs and classes, on a device."""
+    """Yield the batches on a device."""
     for x, y in batches:
         yield x.to(device), y.to(device)
