@@ -1,1 +1,1 @@
-"""From a network with a recipe to a trained one: datasets, the training loop, and the folder that a run leaves."""
+"""Training: datasets, the training loop, run folders, reports and studies."""

@@ -1,7 +1,7 @@
-"""Random numbers of one's own for code that draws from generators of the whole process.
+"""Separate random generators for code that draws from global ones.
 
-Threads read samples ahead while dropout masks are drawn: what all of them drew from torch's generator would depend on
-who came first.
+Prefetching threads augment samples while the main thread draws e.g. dropout masks. With a shared generator, the results
+would depend on the timing of the threads.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ DRAWING = {
     "exponential_",
     "_sample_dirichlet",
 }
-"""Functions of torch that take a generator, by name."""
+"""Names of PyTorch functions that accept a generator."""
 
 
 class OwnGenerator(TorchFunctionMode):
-    """Within it, and in this thread alone, torch's functions draw from another generator."""
+    """Context in which PyTorch functions of this thread draw from a separate generator."""
 
     def __init__(self, seed: int) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class OwnGenerator(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Sequence[type], args: Any = (), kwargs: Any = None
     ) -> Any:
-        """Call the function, with the generator where it takes one."""
+        """Call the function, with the generator if it accepts one."""
         options = dict(kwargs or {})
         if getattr(func, "__name__", "") in DRAWING and options.get("generator") is None:
             options["generator"] = self._generator
@@ -54,9 +54,10 @@ _NUMPY = threading.Lock()
 
 @contextmanager
 def own_numpy(seed: int) -> Iterator[None]:
-    """Within it, numpy's generator of the whole process begins with a seed; afterwards it goes on where it was."""
+    """Seed numpy's global generator within a context, and restore its state afterwards."""
+    # The state is global: only one thread at a time may replace it.
     with _NUMPY:
-        before = np.random.get_state()  # noqa: NPY002 -- what others draw from
+        before = np.random.get_state()  # noqa: NPY002 -- the global generator is the purpose
         np.random.seed(seed % 2**32)  # noqa: NPY002 -- as above
         try:
             yield

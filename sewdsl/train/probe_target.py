@@ -1,4 +1,4 @@
-"""Networks to probe, and the samples that they are shown: those of a run, or untrained ones."""
+"""Networks to probe, and their input: samples of a dataset or random input."""
 
 from __future__ import annotations
 
@@ -30,11 +30,12 @@ if TYPE_CHECKING:
 
 
 class ProbeSamples(NamedTuple):
-    """What a network is shown.
+    """Input of a probed network.
 
     Attributes:
-        data: Name of the dataset; None: random input.
-        of: Test samples of the dataset.
+        data: Name of the dataset, or None for random input.
+        samples: Number of samples used.
+        of: Number of test samples of the dataset, or 0 for random input.
     """
 
     batches: Iterable[tuple[Tensor, Tensor]]
@@ -50,13 +51,13 @@ class ProbeSamples(NamedTuple):
 
 
 class SampleCount(NamedTuple):
-    """How much is shown, as far as the user said, and how it is read.
+    """Requested amount of input, and how to read it.
 
     Attributes:
-        batch: Samples of a batch; None: of random input 4, of data as many as in the recipe.
-        batches: How many batches; None: of random input one, of data all that there are.
-        seed: Of random input, of the order of the samples, and of weights that are not trained.
-        readers: Threads that read samples ahead; None: as many as the dataset asks for.
+        batch: Batch size. The default is 4 for random input, and that of the recipe for a dataset.
+        batches: Number of batches. The default is 1 for random input, and all samples for a dataset.
+        seed: Seed of random input, of the order of samples, and of random weights.
+        readers: Number of prefetching threads. None takes the number of the dataset.
     """
 
     batch: int | None
@@ -67,12 +68,16 @@ class SampleCount(NamedTuple):
 
 @dataclass(frozen=True)
 class ProbeTarget:
-    """A network, and what it is shown.
+    """Network to probe, and its input.
 
     Attributes:
-        model: In the mode in which it is to be looked at.
-        run: The folder of the run that has trained it; None: it is not trained.
-        noted: The precision of its training, if the run has noted it.
+        model: Network in the mode to probe it in.
+        shown: Input of the network.
+        run: Run folder of a trained network, or None for an untrained one.
+        best: Whether the weights are those of the best epoch instead of the last.
+        noted: Recorded precision of the training, if any.
+        device: Device to probe on.
+        precision: Precision to probe in.
     """
 
     model: SpikingNetwork
@@ -85,24 +90,24 @@ class ProbeTarget:
 
     @property
     def network(self) -> Network:
-        """The network as data."""
+        """Network of the model."""
         return self.model.network
 
     def title(self, quantity: str) -> str:
-        """Return one line that says what was found of what."""
+        """Return the title of a result: network, quantity, weights and input."""
         epoch = "best" if self.best else "last"
         state = "before training" if self.run is None else f"after the {epoch} epoch of {self.run}"
         return f"{self.network.name}: {quantity}, {state}, on {self.shown}"
 
     def on(self, device: DeviceType) -> ProbeTarget:
-        """Return the target on a device; what is trained computes there in the precision of its training."""
+        """Return the target on a device, with the precision of the training for trained networks."""
         recipe = None if self.run is None else self.network.recipe
         precision = judged_precision(recipe, device, self.noted) if recipe else self.precision
         shown = self.shown._replace(batches=move_batches(self.shown.batches, device))
         return replace(self, model=self.model.to(device), shown=shown, device=device, precision=precision)
 
     def as_json(self) -> dict[str, Any]:
-        """Return the target as plain data."""
+        """Return the target as JSON-compatible values."""
         return {
             "run": None if self.run is None else self.run.as_posix(),
             "weights": "initial" if self.run is None else "best" if self.best else "last",
@@ -115,43 +120,42 @@ class ProbeTarget:
 
     @contextmanager
     def computing(self) -> Iterator[None]:
-        """Let the device compute as in a training: in TF32 if the recipe says so, and in this precision."""
+        """Set TF32 and precision as in the training, within a context."""
         recipe = self.network.recipe
         with tf32_allowed(recipe.tf32 if recipe else None), autocast(self.precision, self.device):
             yield
 
 
 def target_from_run(path: Path, data: Path | None, amount: SampleCount, *, best: bool, noise: bool) -> ProbeTarget:
-    """Return the trained network of a run, on its test samples or on random input.
+    """Return the trained network of a run, with its test samples or random input.
 
     Raises:
-        RunError, DataError, SewdslError: If something in the folder, or the data, is missing or damaged.
+        RunError, DataError, SewdslError: If the folder or the data is incomplete or damaged.
     """
     folder = RunFolder(path)
-    noted = folder.read_result().precision  # says at once if this is no run
+    noted = folder.read_result().precision  # Fails early if the folder is not a finished run.
     shown = None if noise else samples_of_run(path, data, amount)
     model = load_model(folder, best=best)
     return ProbeTarget(model, shown or random_input(model.network, amount), path, best, noted)
 
 
 def target_from_spec(compilation: Compilation, data: Path | None, amount: SampleCount, *, noise: bool) -> ProbeTarget:
-    """Return a network that is not trained, on random input or on the data of its recipe.
-
-    Batch norm takes the statistics of each batch: it has no others that are of use.
+    """Return an untrained network, with random input or the dataset of its recipe.
 
     Raises:
-        DataError, SewdslError: If the data is missing or damaged, or the spec has no recipe that says which.
+        DataError, SewdslError: If the data is missing or damaged, or the spec has no recipe to name it.
     """
     network = compilation.result()
     shown = random_input(network, amount) if noise else _samples(plan_training(compilation, data), amount)
+    # Without training there are no running statistics: batch norm uses those of each batch.
     return ProbeTarget(set_untrained_mode(compile_module(network, seed=amount.seed, optimize=0)), shown)
 
 
 def samples_of_run(path: Path, data: Path | None, amount: SampleCount) -> ProbeSamples:
-    """Return test samples of a run.
+    """Return test samples of the dataset of a run.
 
     Raises:
-        RunError, DataError, SewdslError: If something in the folder, or the data, is missing or damaged.
+        RunError, DataError, SewdslError: If the folder or the data is incomplete or damaged.
     """
     folder = RunFolder(path)
     return _samples(plan_resumed_run(load_spec(folder), folder, data), amount)

@@ -1,4 +1,4 @@
-"""A data set of ours as a ``torch.utils.data.Dataset``: sample by sample, for loaders and loops of one's own."""
+"""Datasets as ``torch.utils.data.Dataset``, for loaders and custom training loops."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ from sewdsl.train.data.dataset import IN_MEMORY_BYTES, Reading, SampleSet
 Split = Literal["train", "validation", "test"]
 
 Sample = tuple[Tensor, int]
-"""An input, ``[C, H, W]``, or where samples are sequences ``[T, C, H, W]``; and its class, from 0."""
+"""Input ``[C, H, W]``, or ``[T, C, H, W]`` for sequences, and class, from 0."""
 
 
 class SampleDataset(Dataset[Sample]):
-    """One split of a data set, as ``sewdsl train`` parts and scales it; its samples are as in a test, never augmented.
+    """One split of a dataset, split and scaled as in ``sewdsl train``, and never augmented.
 
-    What lies in files is read when it is asked for. It can be pickled, so the workers of a ``DataLoader`` may have it
-    however they are started; they import the plugin files that this process has imported.
+    Samples in files are read on access. The dataset can be pickled for the workers of a ``DataLoader``, with any start
+    method. The workers import the same plugin files as this process.
 
     Args:
-        varies: Whether its samples are sequences.
-        classes: How many classes there are; None: that is known to the network alone.
-        names: Of the classes, in order; empty where they are numbers.
+        samples: Samples of the split.
+        varies: Whether the samples are sequences.
+        classes: Number of classes, or None if only the network defines it.
+        names: Names of the classes, in order (empty if they are numbers).
     """
 
     def __init__(self, samples: SampleSet, *, varies: bool, classes: int | None, names: Sequence[str]) -> None:
@@ -43,61 +44,62 @@ class SampleDataset(Dataset[Sample]):
         """Return one sample and its class.
 
         Raises:
-            IndexError: If there is none of that number.
-            DataError: If it cannot be read.
+            IndexError: If the index is out of range.
+            DataError: If the sample cannot be read.
         """
         return self.__getitems__([index])[0]
 
     def __getitems__(self, indices: Sequence[int]) -> list[Sample]:
-        """Return several samples, which a ``DataLoader`` asks for: a batch of small images takes one step.
+        """Return several samples at once, which is faster than one by one. ``DataLoader`` calls this method.
 
         Raises:
-            IndexError, DataError: As for one.
+            IndexError, DataError: As for a single sample.
         """
         length = len(self)
         for index in indices:
             if not -length <= index < length:
-                raise IndexError(f"sample {index} of {length:,}")
+                raise IndexError(f"sample index {index} is out of range for {length:,} samples")
         x, y = self.samples.batch(torch.tensor([index % length for index in indices], dtype=torch.int64))
         if self.varies:
             x = x.transpose(0, 1)
-        return [(one, int(label)) for one, label in zip(x, y.tolist(), strict=True)]
+        return [(sample, int(label)) for sample, label in zip(x, y.tolist(), strict=True)]
 
     @property
     def targets(self) -> Tensor:
-        """The classes ``[N]`` of all samples, without reading these."""
+        """Classes ``[N]`` of all samples, without reading these."""
         return self.samples.y
 
     def loader(self, batch: int, *, shuffle: bool = False, **options: Any) -> DataLoader[Sample]:
-        """Return a ``DataLoader`` of batches as networks take them, with time first.
+        """Return a ``DataLoader`` of batches in the format of networks, with time first.
 
         Args:
-            batch: Samples in a batch; the last batch may have fewer.
-            shuffle: Whether to draw a new order of the samples in each epoch.
-            **options: Other options of ``DataLoader``: ``num_workers``, ``drop_last``, ``generator``, ….
+            batch: Batch size. The last batch may be smaller.
+            shuffle: Whether to reshuffle the samples in each epoch.
+            **options: Further options of ``DataLoader``, e.g. ``num_workers``, ``drop_last`` or ``generator``.
 
         Returns:
-            Pairs of inputs ``[N, C, H, W]``, or of sequences ``[T, N, C, H, W]``, and classes ``[N]``.
+            Batches of inputs ``[N, C, H, W]``, or sequences ``[T, N, C, H, W]``, with classes ``[N]``.
         """
         return DataLoader(self, batch, shuffle=shuffle, collate_fn=self.collate, **options)
 
     def collate(self, batch: Sequence[Sample]) -> tuple[Tensor, Tensor]:
-        """Join samples as networks take them; :meth:`loader` does so.
+        """Stack samples in the format of networks, as :meth:`loader` does.
 
         Returns:
-            Inputs ``[N, C, H, W]``, or of sequences ``[T, N, C, H, W]``, and classes ``[N]``.
+            Inputs ``[N, C, H, W]``, or sequences ``[T, N, C, H, W]``, and classes ``[N]``.
         """
-        x = torch.stack([one for one, _ in batch], dim=1 if self.varies else 0)
+        x = torch.stack([sample for sample, _ in batch], dim=1 if self.varies else 0)
         return x, torch.tensor([label for _, label in batch])
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what pickle keeps; plugin files come first, as what follows may be of their classes."""
-        kept = {name: value for name, value in self.__dict__.items() if name != "plugins"}
-        return {"plugins": _Plugins([str(file.path) for file in plugin_files()]), **kept}
+        """Return the state for pickle, with the plugin files."""
+        attributes = {name: value for name, value in self.__dict__.items() if name != "plugins"}
+        # Plugin files come first: unpickling the other attributes may need their classes.
+        return {"plugins": _Plugins([str(file.path) for file in plugin_files()]), **attributes}
 
 
 class _Plugins:
-    """Plugin files, which are imported where this is unpickled."""
+    """Plugin files that are imported on unpickling."""
 
     def __init__(self, paths: list[str]) -> None:
         self.paths = paths
@@ -118,34 +120,35 @@ def dataset(
     subset: bool = False,
     in_memory: int = IN_MEMORY_BYTES,
 ) -> SampleDataset:
-    """Return a split of a data set by its name, for a ``DataLoader``.
+    """Load a split of a dataset by name, for a ``DataLoader``.
 
     Args:
-        name: As written after ``train on``; also of one's own, once its class is defined or its file imported.
-        split: ``train``, ``test``, or ``validation`` of data sets that have one of their own.
-        data: Where the data lies, if it travels with no package; None: where the variable ``SEWDSL_DATA`` says.
-        steps: Time-steps T of sequences.
-        shape: ``(C, H, W)`` of a sample, for data sets that have none of their own.
-        subset: Whether only a part of the data may be there.
-        in_memory: Bytes that the frames of a split may take in memory once they are read; see
-            :class:`sewdsl.train.data.Reading`. Each worker of a loader has its own.
+        name: Name as in ``train on NAME``, also of a custom dataset that is defined or imported before.
+        split: ``train``, ``test``, or ``validation`` for datasets that have a validation set.
+        data: Dataset folder, or folder of several datasets. The default is the environment variable ``SEWDSL_DATA``.
+            Datasets that come with a package need no folder.
+        steps: Number of time-steps T of a sequence.
+        shape: ``(C, H, W)`` of a sample, for datasets without a fixed shape.
+        subset: Whether to accept an incomplete dataset.
+        in_memory: Largest split to cache in memory, in bytes (see :class:`sewdsl.train.data.Reading`). Each worker of a
+            loader has its own cache.
 
     Returns:
-        Pairs of an input, ``[C, H, W]`` or of sequences ``[T, C, H, W]``, and its class.
+        Samples ``[C, H, W]``, or sequences ``[T, C, H, W]``, with their class.
 
     Raises:
-        ValueError: If there is no such data set or split, or it needs a shape.
-        DataError: If its samples are missing, not all there, or damaged.
+        ValueError: If the dataset or the split is unknown, or if the dataset requires a shape.
+        DataError: If samples are missing or damaged.
     """
     if split not in get_args(Split):
-        hint = did_you_mean(str(split), get_args(Split)) or "there are: train, validation, test"
+        hint = did_you_mean(str(split), get_args(Split)) or "expected train, validation or test"
         raise ValueError(f"unknown split '{split}'; {hint}")
-    made = make_dataset(name, data, steps, shape, Reading(in_memory=in_memory), subset=subset)
-    train, test = made.load()
-    if split == "validation" and made.validation is None:
-        message = f"{name} has no validation set of its own; random_split of torch takes one from training samples"
+    source = make_dataset(name, data, steps, shape, Reading(in_memory=in_memory), subset=subset)
+    train, test = source.load()
+    if split == "validation" and source.validation is None:
+        message = f"dataset {name} has no validation set; split one off the training samples, e.g. by random_split"
         raise ValueError(message)
-    parts: dict[str, SampleSet | None] = {"train": train, "test": test, "validation": made.validation}
+    parts: dict[str, SampleSet | None] = {"train": train, "test": test, "validation": source.validation}
     samples = parts[split]
-    assert samples is not None  # noqa: S101 -- as was looked at above
-    return SampleDataset(samples, varies=made.varies, classes=made.classes, names=made.names)
+    assert samples is not None  # noqa: S101 -- checked above
+    return SampleDataset(samples, varies=source.varies, classes=source.classes, names=source.names)

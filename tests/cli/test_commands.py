@@ -55,7 +55,7 @@ class TestCheck:
     def test_a_recipe_that_does_not_fit_its_data(self) -> None:
         result = run("check", "mnist5k", "--set", "train.on=mnist5")
         assert (result.exit_code, result.stdout) == (1, "")
-        assert "error[unknown-name]: unknown data set 'mnist5'" in result.stderr
+        assert "error[unknown-name]: unknown dataset 'mnist5'" in result.stderr
         check_words(result.stderr)
 
     def test_a_variant_that_does_not_fit_its_data(self) -> None:

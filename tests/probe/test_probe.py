@@ -270,7 +270,7 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("body", "options", "said"),
         [
-            ("c4k3-BN-IF-SEW Block", (), "error: the network gives [4x8x8], of which there is no cross-entropy"),
+            ("c4k3-BN-IF-SEW Block", (), "error: cross-entropy requires a vector, but the output is [4x8x8]"),
             ("c4k3-BN-IF-MPk8-SEW Block-FC3", ("--steps", "1", "--batch", "1"), "use a larger batch"),
         ],
     )

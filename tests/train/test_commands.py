@@ -59,7 +59,10 @@ def test_there_and_back(small: Path, tmp_path: Path) -> None:
 
     refused = run("train", small, "--out", out)
     assert refused.exit_code == 1
-    assert refused.stderr == f"error: '{out}' already holds a run; --resume goes on with it, --overwrite starts over\n"
+    assert (
+        refused.stderr
+        == f"error: '{out}' already contains a run; use --resume to resume it, or --overwrite to replace it\n"
+    )
 
 
 def test_settings_that_are_not_as_by_default(small: Path, tmp_path: Path) -> None:
@@ -84,7 +87,7 @@ def test_a_spec_that_does_not_fit(tmp_path: Path) -> None:
     done = run("train", path, "--out", tmp_path / "out")
     assert (done.exit_code, done.stdout) == (1, "")
     assert done.stderr.splitlines() == [
-        f"{path}:8:10: error[unknown-name]: unknown data set 'digitz'",
+        f"{path}:8:10: error[unknown-name]: unknown dataset 'digitz'",
         "   8 | train on digitz {",
         "     |          ^^^^^^",
         "   help: did you mean 'digits'?",

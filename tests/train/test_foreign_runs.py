@@ -250,7 +250,7 @@ class TestFiles:
         """It is refused by its field, value and bound; the page shows the rest."""
         good = json.loads(spoil("lock", b"").result.read_text("utf-8"))
         folder = spoil("result.json", json.dumps({**good, field: value}).encode())
-        with pytest.raises(RunError, match=re.escape(f"result.json' is damaged, or of another version: {said}")):
+        with pytest.raises(RunError, match=re.escape(f"result.json' is damaged or from another version: {said}")):
             folder.read_result()
         found = load_record(folder)
         assert found.wrong == {"result.json": said}
@@ -260,7 +260,7 @@ class TestFiles:
     @pytest.mark.parametrize(
         ("change", "said"),
         [
-            ({"dead": 1}, "257 neurons are counted of 256"),
+            ({"dead": 1}, "expected 256 neurons in all bins, got 257"),
             ({"always": 1}, "always is 1, expected at most 0"),
             ({"dead_channels": 5}, "dead_channels is 5, expected at most 4"),
             ({"dead_places": 65}, "dead_places is 65, expected at most 64"),
@@ -281,23 +281,23 @@ class TestFiles:
         ("name", "data", "said"),
         [
             ("recipe.json", b'{"on": "digits", "epochs": 0, "seed": 0}', "epochs is 0, expected at least 1"),
-            ("recipe.json", b"[1]", "found [1], expected an object with fields"),
+            ("recipe.json", b"[1]", "expected an object with fields, got [1]"),
             ("recipe.json", b'{"on": "digits", "epochs": 1, "seed": 0, "clip": NaN}', "clip"),
             (
                 "metrics.csv",
                 b"epoch,test_accuracy\n1,2\n",
                 "line 2: test_accuracy is '2', expected a number from 0 to 1",
             ),
-            ("metrics.csv", b"epoch,train_loss\n0,2\n", "line 2: epoch is '0', expected a whole number from 1"),
+            ("metrics.csv", b"epoch,train_loss\n0,2\n", "line 2: epoch is '0', expected an integer from 1"),
             (
                 "metrics.csv",
                 b"epoch,train_loss\n1,x\n",
                 "line 2: train_loss is 'x', expected a number from 0 to 1e+100",
             ),
-            ("metrics.csv", b"epoch,train_loss\n1\n", "line 2: found 1 values, expected 2"),
+            ("metrics.csv", b"epoch,train_loss\n1\n", "line 2: expected 2 values, got 1"),
             ("metrics.csv", b"epoch\n" + b"9" * 200_000, "line 2: field larger than field limit (131072)"),
-            ("metrics.csv", b"", "it holds no epoch"),
-            ("confusion.json", b'{"counts": [[1, 2], [3]]}', "expected 2 counts in each of its 2 rows"),
+            ("metrics.csv", b"", "the file has no epochs"),
+            ("confusion.json", b'{"counts": [[1, 2], [3]]}', "expected 2 counts in each of 2 rows"),
             ("confusion.json", b'{"counts": [[-1]]}', "counts.0.0 is -1, expected at least 0"),
             ("spec.net", b"\xff", "'utf-8' codec can't decode byte 0xff in position 0: invalid start byte"),
         ],
@@ -320,17 +320,19 @@ class TestFiles:
     ) -> None:
         folder = spoil("metrics.csv", b"epoch\n1\n")
         monkeypatch.setattr(records, "MAX_BYTES", 7)
-        assert load_record(folder).wrong["metrics.csv"] == "it has more than 7 bytes"
+        assert load_record(folder).wrong["metrics.csv"] == "the file is larger than 7 bytes"
 
     def test_the_page_and_the_command_say_what_is_left_out(self, spoil: Callable[[str, bytes], RunFolder]) -> None:
         folder = spoil("metrics.csv", b"epoch\n0\n")
-        said = "line 2: epoch is '0', expected a whole number from 1"
+        said = "line 2: epoch is '0', expected an integer from 1"
         done = CliRunner().invoke(app, ["report", str(folder.path)])
         problem = "is damaged, or of another version"
         assert warnings(done.stderr) == [
             f"warning: omitted '{folder.metrics}', which is damaged or from another version: {said}"
         ]
-        assert f"Left out, since metrics.csv {problem}: line 2" in folder.report.read_text("utf-8")
+        assert "metrics.csv is damaged or from another version, and was omitted: line 2" in folder.report.read_text(
+            "utf-8"
+        )
 
 
 class TestCommands:
@@ -341,7 +343,7 @@ class TestCommands:
         folder = spoil("result.json", json.dumps({**good, "threads": value}).encode())
         done = CliRunner().invoke(app, COMMANDS[command](folder.path))
         assert (done.exit_code, done.stdout) == (1, "")
-        assert done.stderr.startswith(f"error: '{folder.result}' is damaged, or of another version: threads is ")
+        assert done.stderr.startswith(f"error: '{folder.result}' is damaged or from another version: threads is ")
 
     @examples(12)
     @given(data=st.data())

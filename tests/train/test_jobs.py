@@ -126,7 +126,7 @@ def gone_on(spec: Path, out: Path, broken: Ended) -> Ended:
 def test_one_that_dies_is_said_and_goes_on(broken: Ended, gone_on: Ended) -> None:
     assert broken.code == 1
     assert (
-        "error: join ADD, seed 0: its process was killed by SIGKILL; run the same command again to resume"
+        "error: join ADD, seed 0: the process was killed by SIGKILL; run the same command again to resume"
         in broken.said
     )
     for line in ("join ADD, seed 0: epoch 1/2", "join IAND, seed 0: epoch 2/2"):

@@ -107,7 +107,7 @@ def test_one_that_fails_costs_no_training(
     done = sewdsl.train_network(small, tmp_path / "out", loggers=["wandb", "tensorboard"], progress_bar=False)
     said = capsys.readouterr().err
     assert done.result.epochs == 2
-    assert said.count("warning: wandb fails, and gets no more figures: [Errno 28] No space left on device;") == 1
+    assert said.count("warning: wandb failed and is disabled: [Errno 28] No space left on device;") == 1
     assert len(tried) == 1
     assert len(tags(done.folder)["train_loss"]) == 2  # the other goes on
     assert len((done.folder / "metrics.csv").read_text("utf-8").splitlines()) == 3
@@ -132,7 +132,7 @@ def test_a_missing_package_is_named(name: str, small: Path, tmp_path: Path, monk
     monkeypatch.setattr(loggers, "find_spec", lambda package: None if package == name else usual(package))
     refused = run("train", small, "--out", tmp_path / "out", "--logger", name)
     assert refused.exit_code == 1
-    said = f"error: --logger {name} needs a package that is not installed: pip install 'sewdsl[{name}]'\n"
+    said = f"error: --logger {name} requires a package that is not installed; run pip install 'sewdsl[{name}]'\n"
     assert refused.stderr == said
     assert not (tmp_path / "out").exists()
 

@@ -27,7 +27,7 @@ from tests.words import check_words
 from .conftest import SMALL, Run
 from .made import counted, finished, unfinished
 
-HEADINGS = ["Results", "Layers", "Energy", "Loading it", "Data", "Training", "What the numbers mean", "Licence"]
+HEADINGS = ["Results", "Layers", "Energy", "Loading", "Data", "Training", "Metrics", "Licence"]
 CLAIMS = 'body    c4k3-BN-PLIF-{SEW Block-MPk2s2}*2-FC10\nclaim accuracy 87.65% "Tab. 1"\nclaim energy 1J "Tab. 2"\n'
 CLAIMING = SMALL.replace("body    c4k3-BN-PLIF-{SEW Block-MPk2s2}*2-FC10\n", CLAIMS)
 
@@ -67,11 +67,11 @@ class TestOfARun:
         facts = load_record(run.folder)
         plain = model_card.render_card(facts)
         assert "sewdsl eval .\n" in plain
-        assert "The classes, from 0" not in plain
+        assert "Classes, from 0" not in plain
         named = facts.confusion._replace(classes=["ant", "a*b", *map(str, range(2, 10))])
         card = model_card.render_card(replace(facts, confusion=named, command="sewdsl train spec.net --data DIR"))
         assert "sewdsl eval . --data DIR\n" in card
-        assert "The classes, from 0: ant, a\\*b, 2, 3, 4, 5, 6, 7, 8, 9." in card
+        assert "Classes, from 0: ant, a\\*b, 2, 3, 4, 5, 6, 7, 8, 9." in card
 
     def test_energy_is_what_the_command_counts(self, run: Run) -> None:
         _, body = written(run.folder)
@@ -137,7 +137,7 @@ class TestMadeUp:
 
     def test_a_run_that_has_not_ended_says_so(self, tmp_path: Path) -> None:
         head, body = written(unfinished(tmp_path / "run", CLAIMING))
-        assert "> **Unfinished.** This run had not ended when this card was written, after 2 of 2 epochs." in body
+        assert "> **Unfinished.** This card was written after 2 of 2 epochs." in body
         assert headings(body) == ["Claims", *HEADINGS[1:]]
         assert "- claim accuracy 87.65%: not measured." in body
         assert "model-index" not in head

@@ -86,4 +86,4 @@ def test_a_note_of_a_later_version_is_rejected_with_its_field(folder: RunFolder)
 def test_a_recipe_of_a_later_version_is_reported_with_its_field(folder: RunFolder) -> None:
     recipe = json.loads(folder.recipe.read_text("utf-8"))
     folder.recipe.write_text(json.dumps({**recipe, "rehearse": ["a", "b"]}), "utf-8")
-    assert summarize_run(folder).problem == "recipe.json is damaged, or of another version: 'rehearse' is unknown"
+    assert summarize_run(folder).problem == "recipe.json is damaged or from another version: 'rehearse' is unknown"

@@ -79,7 +79,10 @@ def test_a_run_says_what_code_it_was_made_with(tmp_path: Path) -> None:
     written(neuron, NEURON + "# more\n")
     other = run("eval", out, *own)
     assert other.exit_code == 0
-    assert f"note: 'forgets.py' is not what the run in '{out}' began with; that is '{copies[0]}'" in other.stderr
+    assert (
+        f"note: 'forgets.py' has changed since the run in '{out}' started; the run has a copy, '{copies[0]}'"
+        in other.stderr
+    )
     refused = run("train", "--resume", out, "--set", "train.epochs=3", *own)
     assert refused.exit_code == 1
     check_words(refused.stderr)
@@ -114,10 +117,15 @@ CALLBACKS
             "def callbacks(): return [Mine()]",
             "line 5, in on_train_epoch_end: IndexError: pop from empty list",
         ),
-        ("pass", "{'a': object()}", "def callbacks(): return [Mine()]", "what the callback Mine keeps by state_dict()"),
-        ("pass", "{}", "def callbacks(): return [3]", "from lightning.pytorch.Callback, not builtins.int"),
+        (
+            "pass",
+            "{'a': object()}",
+            "def callbacks(): return [Mine()]",
+            "cannot restore the state_dict() of the callback Mine",
+        ),
+        ("pass", "{}", "def callbacks(): return [3]", "lightning.pytorch.Callback objects, got builtins.int"),
         ("pass", "{}", "def callbacks(): return nosuch", "in callbacks: NameError: name 'nosuch' is not defined"),
-        ("pass", "{}", "callbacks = [Mine()]", "'callbacks' is a function that gives a list"),
+        ("pass", "{}", "callbacks = [Mine()]", "'callbacks' must be a function"),
     ],
 )
 def test_a_callback_that_is_wrong_is_named(body: str, state: str, callbacks: str, said: str, tmp_path: Path) -> None:
@@ -234,5 +242,5 @@ def test_changes_that_samples_ignore_are_warned_of(samples: str, changes: str, n
         written(tmp_path / "noise.py", PLAIN.replace("SAMPLES", samples)),
     )
     assert done.exit_code == 0, done.output
-    warning = f"warning: noise ignores {named}: it loads Samples, which stay as they are, not Images"
+    warning = f"warning: dataset noise ignores {named}: it loads Samples, which are not augmented, not Images"
     assert [line for line in done.stderr.splitlines() if "noise ignores" in line] == ([warning] if named else [])

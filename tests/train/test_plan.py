@@ -54,10 +54,10 @@ def test_frames_of_events_are_brought_to_the_input() -> None:
     [
         (
             "augment ColorJitter",
-            "ColorJitter changes the pixels of images, but the samples of cifar10-dvs are sequences",
+            "ColorJitter requires images, but the samples of cifar10-dvs are sequences",
         ),
-        ("crop whole", "'crop' is for folders of images, and cifar10-dvs is none"),
-        ("mean 0.5", "'mean' is for folders of images, and cifar10-dvs is none"),
+        ("crop whole", "'crop' requires a folder of images, but cifar10-dvs is not one"),
+        ("mean 0.5", "'mean' requires a folder of images, but cifar10-dvs is not one"),
     ],
 )
 def test_what_is_not_for_events(line: str, message: str) -> None:
@@ -66,13 +66,13 @@ def test_what_is_not_for_events(line: str, message: str) -> None:
 
 def test_what_is_for_events() -> None:
     text = SMALL.replace("    batch 200\n", "    batch 200\n    augment EventDrop\n")
-    assert [said for _, _, said, _ in complaints(text)] == ["EventDrop changes events, but digits has none"]
+    assert [said for _, _, said, _ in complaints(text)] == ["EventDrop requires events, but digits has none"]
 
 
 def test_no_recipe() -> None:
     recipe = "'train on DATA { optimizer Adam(lr=0.001) }'"
     options = "--set train.on=DATA --set 'train.optimizer=Adam(lr=0.001)'"
-    hint = f"add {recipe}, or {options}; DATA that fits: digits"
+    hint = f"add {recipe}, or {options}; suitable DATA: digits"
     assert complaints(SMALL[: SMALL.index("train on")]) == [
         (
             "missing-recipe",
@@ -86,13 +86,13 @@ def test_no_recipe() -> None:
 
 def test_no_recipe_where_no_data_fits() -> None:
     ((_, _, _, hint),) = complaints(SMALL[: SMALL.index("train on")].replace("1x8x8", "4x9x9"))
-    assert hint.endswith("; 'sewdsl nets' has networks with a recipe")
+    assert hint.endswith("; see 'sewdsl nets' for networks with a recipe")
 
 
 def test_no_recipe_where_data_fits_in_another_size() -> None:
     ((_, _, _, hint),) = complaints(SMALL[: SMALL.index("train on")].replace("1x8x8", "1x9x9"))
     sizes = ["digits (--input 1x8x8)", *(f"{name} (--input 1x28x28)" for name in ("fashion-mnist", "mnist", "mnist5k"))]
-    assert hint.endswith(f"; DATA that fits with another input: {', '.join(sizes)}")
+    assert hint.endswith(f"; suitable DATA with another input: {', '.join(sizes)}")
 
 
 def test_the_recorded_resnet_19_says_how_it_is_trained() -> None:
@@ -108,7 +108,7 @@ def test_the_recorded_resnet_19_says_how_it_is_trained() -> None:
 def test_a_study_is_not_trained() -> None:
     text = SMALL[: SMALL.index("train on")] + "study {\n probe rates\n vary join ADD AND\n}\n"
     ((code, _, _, hint),) = complaints(text)
-    assert (code, hint) == ("missing-recipe", "what its 'study' section asks for is done by 'sewdsl study'")
+    assert (code, hint) == ("missing-recipe", "run its 'study' section with 'sewdsl study'")
 
 
 @pytest.mark.parametrize(
@@ -116,12 +116,12 @@ def test_a_study_is_not_trained() -> None:
     [
         ("digit", "did you mean 'digits'?"),
         ("MNIST5k", "did you mean 'mnist5k'?"),
-        ("xyz", f"data sets: {', '.join(sorted(datasets()))}"),
+        ("xyz", f"datasets: {', '.join(sorted(datasets()))}"),
     ],
 )
 def test_unknown_data(name: str, hint: str) -> None:
     text = SMALL.replace("on digits", f"on {name}")
-    assert complaints(text) == [("unknown-name", name, f"unknown data set '{name}'", hint)]
+    assert complaints(text) == [("unknown-name", name, f"unknown dataset '{name}'", hint)]
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_unknown_data(name: str, hint: str) -> None:
                 "data-mismatch",
                 "body    c4k3-BN-PLIF-{SEW Block-MPk2s2}*2-FC11",
                 "digits has 10 classes, but the network's output is 11",
-                "let it end in FC10",
+                "end the network with FC10",
             ),
         ),
         (
@@ -153,14 +153,14 @@ def test_unknown_data(name: str, hint: str) -> None:
             (
                 "data-mismatch",
                 "steps   3",
-                "the samples of digits do not change over time, but the network's input is a sequence",
+                "dataset digits has static samples, but the network expects sequences",
                 "add 'encode direct'",
             ),
         ),
         (
             "batch 200",
             "T_train 4",
-            ("invalid-argument", "T_train 4", "T_train 4 is more than the network's 3 time-steps", "at most 3"),
+            ("invalid-argument", "T_train 4", "T_train 4 exceeds the network's 3 time-steps", "use at most 3"),
         ),
         (
             "batch 200",
@@ -168,8 +168,8 @@ def test_unknown_data(name: str, hint: str) -> None:
             (
                 "invalid-argument",
                 "shift 8",
-                "a shift of up to 8 pixels moves an input of 1x8x8 out of sight",
-                "at most 7",
+                "a shift of 8 pixels exceeds the input size 1x8x8",
+                "use at most 7",
             ),
         ),
     ],

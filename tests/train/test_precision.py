@@ -111,7 +111,7 @@ def test_a_run_of_single_precision_stays_so(run: Run, tmp_path: Path, seen: set[
 
 
 @pytest.mark.parametrize(("noted", "said"), [
-    ("16-mixed", "note: it was trained in float16 so far, which needs a GPU: it goes on in bfloat16\n"),
+    ("16-mixed", "note: float16 requires a GPU; the run continues in bfloat16\n"),
     ("bf16-mixed", ""),
 ])  # fmt: skip
 def test_it_goes_on(mixed: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], noted: object, said: str) -> None:

@@ -287,8 +287,7 @@ class TestDevice:
         done = CliRunner().invoke(app, [*arguments, "--device", "cuda"])
         assert done.exit_code == 1
         assert done.output == (
-            "error: there is no GPU that torch can use ('sewdsl doctor' says what is here); --device cpu takes the "
-            "processor\n"
+            "error: PyTorch cannot use a GPU on this machine (see 'sewdsl doctor'); use --device cpu\n"
         )
         assert [*tmp_path.iterdir()] == [study]
 
@@ -334,12 +333,12 @@ class TestStrategy:
     @pytest.mark.parametrize(
         ("options", "said"),
         [
-            (["--strategy", "fsdp"], "error: --strategy fsdp requires a GPU; use --strategy ddp on processors"),
+            (["--strategy", "fsdp"], "error: --strategy fsdp requires a GPU; use --strategy ddp on a CPU"),
             (
                 ["--strategy", "fsdp", "--repeat", "2"],
-                "error: --strategy fsdp requires a GPU; use --strategy ddp on processors",
+                "error: --strategy fsdp requires a GPU; use --strategy ddp on a CPU",
             ),
-            (["--set", 'train.precision="16-mixed"'], "error: precision 16-mixed needs a GPU"),
+            (["--set", 'train.precision="16-mixed"'], "error: precision 16-mixed requires a GPU"),
         ],
     )
     def test_it_needs_a_gpu(self, small: Path, tmp_path: Path, options: list[str], said: str) -> None:

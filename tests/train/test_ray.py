@@ -65,7 +65,7 @@ def test_without_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     code, said = study(spec, tmp_path / "out", "--on", "ray")
     assert code == 1
-    assert "error: --on ray needs Ray: pip install 'sewdsl[cluster]'" in said
+    assert "error: --on ray requires Ray; run pip install 'sewdsl[cluster]'" in said
 
 
 def test_a_cluster_that_never_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +91,7 @@ def test_a_cluster_that_never_answers(tmp_path: Path, monkeypatch: pytest.Monkey
     before = signal.getsignal(signal.SIGALRM)
     code, said = study(spec, tmp_path / "out", "--on", "ray://nowhere:10001")
     assert code == 1
-    assert "error: the cluster of Ray at ray://nowhere:10001 has not answered for 1 s" in said
+    assert "error: no response from the Ray cluster at ray://nowhere:10001 within 1 s" in said
     assert signal.getsignal(signal.SIGALRM) == before
 
 
@@ -157,7 +157,7 @@ def test_a_node_is_lost(cluster: tuple[Any, Any], tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("RAY_ADDRESS", nodes.address)
     code, said = study(spec, tmp_path / "out", "--on", "ray", "--save-every", "0")
     assert code == 0, said
-    (lost,) = [line for line in said.splitlines() if "another goes on with it" in line]
+    (lost,) = [line for line in said.splitlines() if "another worker resumes the run" in line]
     title = lost.partition(": ")[0]
     lines = [line for line in said.splitlines() if line.startswith(f"{title}: epoch ")]
     assert sum(f"epoch {EPOCHS}/{EPOCHS}" in line for line in lines) == 1

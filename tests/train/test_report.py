@@ -140,19 +140,19 @@ class TestMadeUp:
         assert page.headings == HEADINGS
         for text in ("76.54%", "87.65%", "best epoch (2)", "1 min 15 s", "2 of 2 epochs", "seed 7", "2.6.0"):
             assert text in page.words
-        assert "The best epoch was chosen on them too" in page.words
-        assert "0 taken for 1 (1 of 10)" in page.words
+        assert "The best epoch was selected on the test samples as well" in page.words
+        assert "0 classified as 1 (1 of 10)" in page.words
         assert page.words.count("90.0%") == 9
 
     def test_how_to_repeat_it(self, tmp_path: Path) -> None:
         folder = finished(tmp_path / "run", processes=2)
-        assert "this repeats it: sewdsl train spec.net --devices 2 --out RUN" in written(folder).words
+        assert "in the run folder: sewdsl train spec.net --devices 2 --out RUN" in written(folder).words
         folder.local.write_text('{"folder": "/my data"}', "utf-8")
         folder.processes.write_text('{"strategy": "ddp"}', "utf-8")
         folder.start.parent.mkdir()
         folder.start.touch()
         command = "sewdsl train spec.net --data DIR --weights checkpoints/start.safetensors --devices 2"
-        assert f"this repeats it: {command} --strategy ddp --out RUN" in written(folder).words
+        assert f"in the run folder: {command} --strategy ddp --out RUN" in written(folder).words
 
     def test_the_same_files_give_the_same_page(self, tmp_path: Path, curves: dict[str, str | bytes]) -> None:
         folder = finished(tmp_path / "run")
@@ -171,7 +171,7 @@ class TestMadeUp:
         folder = finished(tmp_path / "run")
         recipe = json.loads(folder.recipe.read_text("utf-8"))
         folder.recipe.write_text(json.dumps({**recipe, "validation": 0.1}), "utf-8")
-        assert "chosen on 10% of the training samples" in written(folder).words
+        assert "selected on 10% of the training samples" in written(folder).words
 
     def test_many_classes_are_a_picture(self, tmp_path: Path) -> None:
         folder = finished(tmp_path / "run")
@@ -179,14 +179,16 @@ class TestMadeUp:
         folder.confusion.write_text(json.dumps({"counts": counts}), "utf-8")
         page = written(folder)
         assert page.tags.count("img") == 1
-        assert "No sample is taken for another class." in page.words
+        assert "Every sample is classified correctly." in page.words
 
     def test_classes_have_names(self, tmp_path: Path) -> None:
         folder = finished(tmp_path / "run")
         counts = json.loads(folder.confusion.read_text("utf-8"))["counts"]
         measurements.write_confusion(folder.confusion, counts, ["cat", "dog", EVIL])
         page = written(folder)
-        assert f"cat taken for dog (1 of 10), dog taken for {EVIL} (1 of 10), {EVIL} taken for 3" in page.words
+        assert (
+            f"cat classified as dog (1 of 10), dog classified as {EVIL} (1 of 10), {EVIL} classified as 3" in page.words
+        )
         assert page.words.count(EVIL) == 2 + 2, "a row and a column"
         assert ("class", "upright") in page.attributes
 
@@ -201,9 +203,9 @@ class TestFiring:
     @pytest.mark.parametrize(
         ("join_", "dead", "said"),
         [
-            ("ADD", NEURONS[2], "silence makes its block an identity"),
-            ("IAND", NEURONS[2], "silence makes its block an identity"),
-            ("AND", NEURONS[2], "silence silences the block"),
+            ("ADD", NEURONS[2], "a silent layer makes its block an identity"),
+            ("IAND", NEURONS[2], "a silent layer makes its block an identity"),
+            ("AND", NEURONS[2], "a silent layer silences its AND block"),
             ("ADD", NEURONS[1], ""),
         ],
     )
@@ -227,7 +229,7 @@ class TestFiring:
 class TestMissing:
     def test_not_ended(self, tmp_path: Path) -> None:
         page = written(unfinished(tmp_path / "run"))
-        assert "This run has not ended" in page.words
+        assert "This run is not finished" in page.words
         ended = {"Neurons", "Confusion", "Machine and versions"}
         assert page.headings == [title for title in HEADINGS if title not in ended]
         assert "10.00%" in page.words
@@ -374,7 +376,7 @@ class TestOfWhatEvalRefuses:
         assert "warning: 'sewdsl eval' rejects this run: " in done.stderr
         assert refused.stderr.removeprefix("error: ").split("\n")[0] in done.stderr
         page, card = Page(folder.report.read_text("utf-8")), folder.card.read_text("utf-8")
-        assert "sewdsl eval refuses this run: " in page.words
+        assert "sewdsl eval rejects this run: " in page.words
         assert "**Not reproducible.** `sewdsl eval` refuses this run:" in card
         assert str(folder.path) not in page.words + card
         assert "sewdsl eval ." not in card

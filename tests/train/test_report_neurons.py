@@ -57,7 +57,7 @@ class TestHistogram:
             "4x2x1",
         ):
             assert text in page.words
-        assert ("aria-label", "of 8 neurons, 1 never fire and 1 nearly always") in page.attributes
+        assert ("aria-label", "8 neurons: 1 never fire, 1 fire nearly always") in page.attributes
 
     def test_ticks_are_where_bins_end(self, tmp_path: Path) -> None:
         folder = finished(tmp_path / "run", firing_rates={STEM: 0.25}, neurons={STEM: MIXED})
@@ -86,7 +86,7 @@ class TestHistogram:
         found |= {f"dead{index}": layer(0, slice(index)) for index in range(1, 9)}
         page = written(finished(tmp_path / "run", firing_rates=dict.fromkeys(found, 0.1), neurons=found))
         assert f"all 48 layers: of {40 * 256 + 8 * 250:,} neurons, 7.4% never fire" in page.words
-        first = page.words.partition("all 48 layers: ")[0].rpartition("will do.")[2]
+        first = page.words.partition("all 48 layers: ")[0].rpartition("use fewer channels.")[2]
         assert re.findall(r"dead\d", first) == [f"dead{index}" for index in (8, 7, 6, 5, 4, 3)]
         assert "if0" not in first
 
@@ -100,11 +100,13 @@ class TestAdvice:
 
     def test_silent_channels(self, tmp_path: Path) -> None:
         page = said(tmp_path, {STEM: layer(0, slice(2)), INNER: layer(0, 0)})
-        assert f"Silent channels in {STEM} (2 of 10 channels), {INNER} (1 of 10 channels): whatever" in page.words
+        assert (
+            f"Silent channels in {STEM} (2 of 10 channels), {INNER} (1 of 10 channels): they never fire" in page.words
+        )
         assert "The bias of the batch norm before them keeps their current below v_threshold" in page.words
         assert page.attributes.count(("class", "warning")) == 1
         assert "Silent neurons" not in page.words
-        assert "Silent places" not in page.words
+        assert "Silent positions" not in page.words
         assert "At the end of a branch" not in page.words
 
     @pytest.mark.parametrize(("join", "silent"), [("ADD", True), ("IAND", True), ("AND", False)])
@@ -119,14 +121,14 @@ class TestAdvice:
     def test_without_a_batch_norm(self, tmp_path: Path) -> None:
         text = SMALL.replace("c4k3-BN-PLIF", "c4k3-PLIF")
         page = said(tmp_path / "none", {STEM: layer(0, slice(2))}, text)
-        assert "The weights, with no batch norm to help, keeps" in page.words
+        assert "The weights, without a batch norm, keeps" in page.words
         page = said(tmp_path / "some", {STEM: layer(0, slice(2)), INNER: layer(0, slice(2))}, text)
         assert "The bias of a batch norm, or the weights, keeps" in page.words
 
     def test_of_a_layer_without_places(self, tmp_path: Path) -> None:
         page = said(tmp_path, {STEM: count_population(torch.tensor([0, 0, 9, 9, 9]), 100)})
         assert f"Silent channels in {STEM} (2 of 5 neurons): " in page.words
-        assert "Silent places" not in page.words
+        assert "Silent positions" not in page.words
 
     def test_saturated(self, tmp_path: Path) -> None:
         page = said(tmp_path, {STEM: layer(95, slice(1)), INNER: layer(100, slice(2))})
@@ -136,7 +138,7 @@ class TestAdvice:
 
     def test_silent_places(self, tmp_path: Path) -> None:
         page = said(tmp_path, {STEM: layer(0, slice(None), 0)})
-        assert f"Silent places in {STEM} (5 of 25): no channel ever fires there" in page.words
+        assert f"Silent positions in {STEM} (5 of 25): no channel ever fires there" in page.words
         assert ("class", "warning") not in page.attributes
         assert "Silent neurons" not in page.words
 
@@ -146,7 +148,7 @@ class TestAdvice:
         spikes[:3], spikes[:, :3] = 0, 0
         page = said(tmp_path, {STEM: count_population(spikes, 100)})
         assert f"Silent channels in {STEM} (3 of 30 channels)" in page.words
-        assert f"Silent places in {STEM} (3 of 30)" in page.words
+        assert f"Silent positions in {STEM} (3 of 30)" in page.words
 
     def test_scattered(self, tmp_path: Path) -> None:
         spikes = torch.full((10, 5, 5), 10)
@@ -155,7 +157,7 @@ class TestAdvice:
         page = said(tmp_path, {STEM: count_population(spikes, 100)})
         assert f"Silent neurons in {STEM} (18.0%): others do fire" in page.words
         assert "Silent channels in" in page.words
-        assert "Silent places" not in page.words
+        assert "Silent positions" not in page.words
 
     @pytest.mark.parametrize("rate", [0.004, 0.95])
     def test_the_page_does_not_say_it_twice(self, tmp_path: Path, rate: float) -> None:

@@ -233,21 +233,21 @@ class TestDamage:
             ("\0", "Invalid JSON: expected value"),
             ("{}", "'network' is missing$"),
             ('{"versions": {"sewdsl": "unknown"}}', "'network' is missing$"),
-            ('{"versions": {"sewdsl": "0.0.9"}}', "'network' is missing; sewdsl 0.0.9 wrote it$"),
+            ('{"versions": {"sewdsl": "0.0.9"}}', "'network' is missing; written by sewdsl 0.0.9$"),
         ],
     )
     def test_damaged_result(self, copy: RunFolder, text: str, said: str) -> None:
         copy.result.write_text(text, "utf-8")
-        with pytest.raises(RunError, match=r"result\.json' is damaged, or of another version: " + said):
+        with pytest.raises(RunError, match=r"result\.json' is damaged or from another version: " + said):
             evaluate_run(copy)
 
     @pytest.mark.parametrize(
         ("changes", "said"),
         [
-            ({"energy": 3}, "'energy' is unknown; sewdsl 9.1 wrote it"),
-            ({"accuracy": 2}, "accuracy is 2, expected at most 1; sewdsl 9.1 wrote it"),
-            ({"neurons": {"if1": {}}}, "'neurons.if1.shape' is missing; sewdsl 9.1 wrote it"),
-            ({"firing_rates": {"if1": -1}}, "firing_rates.if1 is -1, expected at least 0; sewdsl 9.1"),
+            ({"energy": 3}, "'energy' is unknown; written by sewdsl 9.1"),
+            ({"accuracy": 2}, "accuracy is 2, expected at most 1; written by sewdsl 9.1"),
+            ({"neurons": {"if1": {}}}, "'neurons.if1.shape' is missing; written by sewdsl 9.1"),
+            ({"firing_rates": {"if1": -1}}, "firing_rates.if1 is -1, expected at least 0; written by sewdsl 9.1"),
         ],
     )
     def test_result_of_another_version(self, copy: RunFolder, changes: dict[str, object], said: str) -> None:
@@ -297,5 +297,5 @@ class TestDamage:
 
     def test_weights_of_another_network(self, copy: RunFolder) -> None:
         copy.spec.write_text(copy.spec.read_text("utf-8").replace("c4k3", "c6k3"), "utf-8")
-        with pytest.raises(RunError, match=r"best\.safetensors' are of another network: size mismatch"):
+        with pytest.raises(RunError, match=r"best\.safetensors' do not fit the network: size mismatch"):
             evaluate_run(copy)

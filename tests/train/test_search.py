@@ -74,7 +74,7 @@ class Runs:
         folder.metrics.write_text(f"epoch,train_loss,test_accuracy,train_accuracy\n{lines}", "utf-8")
         for epoch in range(1, EPOCHS):
             if watch and not watch({each: epochs[each] for each in range(1, epoch + 1)}):
-                message = "ended early"
+                message = "stopped early"
                 raise RunPruned(message)
         if name == self.stop:
             raise RunInterrupted(2)
@@ -251,7 +251,7 @@ class TestRun:
     def test_damaged(self, tmp_path: Path) -> None:
         Runs().all(tmp_path, *VARY, "search TPE(trials=2)")
         StudyFolder(tmp_path).outcome.write_text("{", "utf-8")
-        with pytest.raises(RunError, match=r"study.json', which says what was searched, is damaged"):
+        with pytest.raises(RunError, match=r"study.json' \(search\) is damaged"):
             Runs().all(tmp_path, *VARY, "search TPE(trials=2)")
 
     def test_seeds_of_a_trial_are_one_mean(self, tmp_path: Path) -> None:
@@ -305,7 +305,7 @@ class TestCommand:
             run = RunFolder(tmp_path / "out" / f"trial-{trial['number']}" / "seed-0")
             assert run.result.exists() == (trial["state"] == "ended")
             assert len(trial["epochs"]) == (2 if trial["state"] == "ended" else 1)
-        assert "seed 0: ended early, after epoch 1 of 2" in done.stderr
+        assert "seed 0: stopped early after epoch 1 of 2" in done.stderr
         assert f"best: trial {search['best']}, validation accuracy" in done.stderr
         assert (tmp_path / "out" / "search.png").exists()
 

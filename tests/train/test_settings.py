@@ -262,7 +262,7 @@ class TestCompile:
             shutil, "which", lambda name, *more, **options: None if "++" in name else which(name, *more, **options)
         )
         assert self.compiled(monkeypatch, tmp_path, small) == []
-        assert "note: the network is not compiled, for there is no C++ compiler here" in capsys.readouterr().err
+        assert "note: the network is not compiled: no C++ compiler found" in capsys.readouterr().err
 
     def test_traced_in_one_piece_it_computes_the_same(self) -> None:
         text = SMALL.replace("{SEW Block-MPk2s2}*2", "SEW Block")

@@ -70,11 +70,11 @@ class TestLook:
         ("name", "damage", "problem"),
         [
             ("spec.net", None, "spec.net is missing"),
-            ("spec.net", "", "spec.net is damaged"),
-            ("spec.net", "sewdsl 1\nbody c0\n", "spec.net has errors: 'sewdsl check' lists them"),
+            ("spec.net", "", "spec.net is empty"),
+            ("spec.net", "sewdsl 1\nbody c0\n", "spec.net has errors; run 'sewdsl check' to list them"),
             ("recipe.json", None, "recipe.json is missing"),
             ("recipe.json", "[1]", "recipe.json is damaged"),
-            ("result.json", "{}", "result.json' is damaged, or of another version: 'network' is missing"),
+            ("result.json", "{}", "result.json' is damaged or from another version: 'network' is missing"),
         ],
     )
     def test_broken(self, tmp_path: Path, name: str, damage: str | None, problem: str) -> None:

@@ -310,7 +310,7 @@ class TestStopped:
     def test_the_command_says_how_to_go_on(self, ended: Ended) -> None:
         said = ended.said
         assert ended.code == 130, said
-        assert "stopping when this step, or the test after it, is done; once more stops at once" in said
+        assert "stopping after this step and its evaluation, if any; repeat to stop immediately" in said
         resume_run = f"sewdsl train --resume {ended.stopped}"
         goes_on, ends, _ = said[said.index("stopped by SIGINT") + 1 :]
         assert goes_on == f"to resume: {resume_run}"
@@ -447,7 +447,7 @@ class TestResumed:
         text = re.sub(" +", " ", copy.spec.read_text("utf-8"))
         assert old in text
         copy.spec.write_text(text.replace(old, new), "utf-8")
-        with pytest.raises(RunError, match=f"is not what the run began with: with another {what} it is another run"):
+        with pytest.raises(RunError, match=f"was edited after the run started: {what} differs"):
             resume_run(copy)
 
     def test_what_edits_nothing(self, run: Run, copy: RunFolder) -> None:
@@ -560,7 +560,7 @@ class TestDivergence:
             with torch.no_grad():
                 module.get_parameter("model.fc1.weight")[0] = float("inf")
 
-        message = "the loss is nan in epoch 2, batch 4: the first that is not finite is the weight of 'fc1'"
+        message = "the loss is nan in epoch 2, batch 4: the first non-finite tensor is the weight of 'fc1'"
         with pytest.raises(RunError, match=message):
             start(small, tmp_path, At(BATCHES + 3, spoil))
         assert torch.load(RunFolder(tmp_path).state, weights_only=True)["global_step"] == BATCHES
@@ -569,7 +569,7 @@ class TestDivergence:
         def spoil(module: LightningModule) -> None:
             module.get_submodule("model.bn1").register_forward_hook(lambda _m, _x, y: y / 0)
 
-        message = "the loss is nan in epoch 1, batch 4: the first that is not finite is the output of 'bn1'"
+        message = "the loss is nan in epoch 1, batch 4: the first non-finite tensor is the output of 'bn1'"
         with pytest.raises(RunError, match=message):
             start(small, tmp_path, At(3, spoil))
 
@@ -588,8 +588,8 @@ class TestDivergence:
 
     def test_the_loss(self) -> None:
         model, x = torch.nn.Sequential(torch.nn.Linear(2, 2)), torch.ones(3, 2)
-        assert first_nonfinite(model, x, lambda: model(x).sum() / 0) == "the loss itself"
+        assert first_nonfinite(model, x, lambda: model(x).sum() / 0) == "the loss"
 
     def test_what_does_not_come_back(self) -> None:
         model, x = torch.nn.Sequential(torch.nn.Linear(2, 2)), torch.ones(3, 2)
-        assert "did not come back" in first_nonfinite(model, x, lambda: model(x).sum())
+        assert "repeating the batch" in first_nonfinite(model, x, lambda: model(x).sum())

@@ -182,7 +182,7 @@ class TestProbe:
             result = look("rates", frames.folder.path)
             assert (result.exit_code, result.stdout) == (1, "")
             assert result.stderr.startswith("error: ")
-            assert f"'{lay}' is where it lay when the run began; --data DIR says where it lies now" in result.stderr
+            assert f"the run used '{lay}'; if the dataset has moved, pass --data DIR" in result.stderr
             assert found("rates", frames.folder.path, "--data", tmp_path / "here")["samples"] == 6
             noise = found("rates", frames.folder.path, "--on", "noise", "--batch", 3, "--batches", 2)
             assert (noise["data"], noise["samples"], noise["mode"]) == (None, 6, "evaluation")
@@ -191,7 +191,7 @@ class TestProbe:
             result = look("rates", spec, "--on", "data")
             assert (result.exit_code, result.stderr.splitlines()[0]) == (
                 1,
-                "error: where does frame-folder lie? Say --data DIR, or set SEWDSL_DATA to the folder of all data sets",
+                "error: no folder for dataset frame-folder; pass --data DIR, or set SEWDSL_DATA to its parent folder",
             )
         finally:
             (tmp_path / "here").rename(lay)
@@ -205,7 +205,7 @@ class TestProbe:
         folder = unfinished(tmp_path / "run")
         result = look("rates", folder.path)
         assert result.exit_code == 1
-        assert result.stderr.splitlines()[0] == f"error: the run in '{folder.path}' has not ended"
+        assert result.stderr.splitlines()[0] == f"error: the run in '{folder.path}' is not finished"
 
     def test_a_folder_named_as_a_shipped_network(
         self, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

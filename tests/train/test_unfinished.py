@@ -65,7 +65,7 @@ class TestTheWaysOn:
         best = f"{path}/checkpoints/best.safetensors"
         assert asked.exit_code == 1
         assert asked.stderr.splitlines() == [
-            f"error: the run in '{path}' has not ended",
+            f"error: the run in '{path}' is not finished",
             f"to resume: sewdsl train --resume {path}",
             f"to finish after epoch 2: sewdsl train --resume {path} --set train.epochs=2",
             f"to export the best weights so far: sewdsl export {path}/spec.net OUT --weights {best}",
@@ -122,14 +122,14 @@ class TestNoRun:
     @pytest.mark.parametrize(
         ("path", "said"),
         [
-            ("mnist5k-1", "there is no folder 'mnist5k-1': did you mean 'runs/mnist5k-1'?"),
-            ("runs/wide-3", "there is no folder 'runs/wide-3': did you mean 'runs/wide-2'?"),
-            ("tiny", "there is no folder 'tiny', but a network of that name: 'sewdsl train tiny' makes a run"),
+            ("mnist5k-1", "there is no folder 'mnist5k-1'; did you mean 'runs/mnist5k-1'?"),
+            ("runs/wide-3", "there is no folder 'runs/wide-3'; did you mean 'runs/wide-2'?"),
+            ("tiny", "there is no folder 'tiny'; to train the network of this name, use 'sewdsl train tiny'"),
             ("zzz", "there is no folder 'zzz'; 'sewdsl runs' lists the runs in 'runs'"),
-            ("mine.net", "'mine.net' is a file, not the folder of a run: 'sewdsl train mine.net' makes one"),
-            ("runs", "'runs' is not the folder of a run, but holds some: 'runs/mnist5k-1', 'runs/wide-2'"),
-            ("runs/wide-2/spec.net", "'runs/wide-2/spec.net' lies in the folder of a run: give that, 'runs/wide-2'"),
-            ("empty", "'empty' is not the folder of a run: it holds no spec.net"),
+            ("mine.net", "'mine.net' is a file, expected a run folder; to create one, use 'sewdsl train mine.net'"),
+            ("runs", "'runs' is not a run folder, but contains run folders: 'runs/mnist5k-1', 'runs/wide-2'"),
+            ("runs/wide-2/spec.net", "'runs/wide-2/spec.net' is inside the run folder 'runs/wide-2'; use that folder"),
+            ("empty", "'empty' is not a run folder: spec.net is missing"),
         ],
     )
     @pytest.mark.parametrize("command", [["eval"], ["train", "--resume"], ["report"]])

@@ -79,7 +79,7 @@ def test_norms() -> None:
 
 
 class TestDeadLayers:
-    CURE = "lower v_threshold, put a batch norm before it, or raise the gain or the learning rate"
+    CURE = "lower v_threshold, add a batch norm before the neuron, or raise the gain or the learning rate"
 
     def said(self, *passes: dict[str, float], epochs: int = 100) -> list[str]:
         lines: list[str] = []
@@ -98,15 +98,15 @@ class TestDeadLayers:
     def test_each_is_named_once(self) -> None:
         a, b = {"a": 0.001, "b": 0.2}, {"a": 0.5, "b": 0.009}
         assert self.said(a, a, a, b, b, a, a) == [
-            f"warning: fires at less than 1% in epoch 2: a (0.10%); {self.CURE}",
-            f"warning: fires at less than 1% in epoch 5: b (0.90%); {self.CURE}",
+            f"warning: firing rate below 1% in epoch 2: a (0.10%); {self.CURE}",
+            f"warning: firing rate below 1% in epoch 5: b (0.90%); {self.CURE}",
         ]
 
     def test_one_that_wakes_is_not_named(self) -> None:
         assert self.said({"a": 0.0}, {"a": 0.5}, {"a": 0.0}, {"a": 0.005}, {"a": 0.009}, {"a": 0.5}) == []
 
     def test_after_the_last_epoch(self) -> None:
-        said = f"warning: fires at less than 1% in epoch 1: a (0.00%), b (0.10%); {self.CURE}"
+        said = f"warning: firing rate below 1% in epoch 1: a (0.00%), b (0.10%); {self.CURE}"
         assert self.said({"a": 0.0, "b": 0.001}, epochs=1) == [said]
 
     def test_of_many_some_are_named(self) -> None:
