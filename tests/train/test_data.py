@@ -13,7 +13,7 @@ from sewdsl.train.data.split import split_stratified
 from tests.train.data import trees
 from tests.words import raises
 
-DOCUMENTED = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+DOCUMENTED = (Path(__file__).parents[2] / "docs" / "data-files.md").read_text(encoding="utf-8")
 
 
 def numbered(length: int) -> Samples:
