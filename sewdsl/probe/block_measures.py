@@ -43,6 +43,7 @@ def block_rates(model: SpikingNetwork, batches: Iterable[tuple[Tensor, Tensor]])
     counts: dict[str, int] = {}
 
     def count(name: str, y_TN: Tensor) -> None:
+        # Sums of many spikes exceed the 24 bits of float32.
         sums[name] = sums.get(name, 0.0) + y_TN.sum(dtype=torch.float64).item()
         counts[name] = counts.get(name, 0) + y_TN.numel()
 
@@ -50,6 +51,7 @@ def block_rates(model: SpikingNetwork, batches: Iterable[tuple[Tensor, Tensor]])
     with torch.no_grad(), capture_outputs(model, names, count):
         for x, _ in batches:
             model(x)
+    # A network without residual blocks has no rates, even without a batch.
     if blocks and not counts:
         raise ValueError("cannot measure firing rates without a batch")
     means = {name: sums[name] / counts[name] for name in sums}
@@ -99,9 +101,11 @@ def block_gradients(model: SpikingNetwork, batches: Iterable[tuple[Tensor, Tenso
         for inputs, y in batches:
             x = _at_each_step(inputs.detach(), model).requires_grad_(inputs.is_floating_point())
             loss = functional.cross_entropy(model(x), y)
+            # A block without a source reads the network's input.
             sources = [x if block.source is None else outputs[block.source] for block in blocks]
             for block, norm in zip(blocks, _norms(loss, sources), strict=True):
                 sums[block] = sums.get(block, 0.0) + norm
+            # Release the activations before the next forward pass.
             outputs.clear()
             count += 1
     if blocks and not count:

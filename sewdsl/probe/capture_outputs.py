@@ -56,6 +56,7 @@ def _capture(
         join: Joins the values of a node in a loop over time-steps.
     """
     network = model.network
+    # A node in a loop runs once per time-step, on one time-step of its input.
     looped = {network.nodes[index].name for index in network.graph.looped}
     by_step: dict[str, list[Any]] = {}
 
@@ -72,7 +73,9 @@ def _capture(
 
     with ExitStack() as hooks:
         if looped:
+            # The hook of the whole network runs after the last time-step.
             hooks.callback(model.register_forward_hook(pass_on_looped).remove)
+        # A node may be listed twice, e.g. as output of one block and input of the next.
         for name in dict.fromkeys(names):
             hooks.callback(getattr(model.get_submodule(name), register)(partial(pass_on, name)).remove)
         yield

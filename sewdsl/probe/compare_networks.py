@@ -68,6 +68,7 @@ def block_curves(
             rates = block_rates(model, batches)
             blocks = tuple(rate.block for rate in rates)
             runs_by_quantity.setdefault("O", []).append(tuple(rate.output for rate in rates))
+            # In a Spiking block, the last neuron follows the addition, so A is O.
             last = tuple(rate.output if rate.branch is None else rate.branch for rate in rates)
             runs_by_quantity.setdefault("A", []).append(last)
         else:

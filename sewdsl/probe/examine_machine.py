@@ -146,6 +146,7 @@ def _check(name: str, text: str, device: torch.device, dtype: torch.dtype, steps
     network = load(text, input=INPUT, steps=steps)
     # Lean programs run the kernels for tensors of any size.
     program = replace(optimize_program(network, 2), lean=True)
+    # Drawn on the CPU, for the same input on every device.
     x_TN = torch.rand(steps, SAMPLES, *INPUT, generator=torch.Generator().manual_seed(0)).to(device)
     start, dtype_name = time.perf_counter(), str(dtype).removeprefix("torch.")
     tolerances = MIN_SPIKE_TOLERANCE, MIN_GRADIENT_TOLERANCE
@@ -182,6 +183,7 @@ def _outcome(program: Program, x_TN: Tensor, dtype: torch.dtype) -> tuple[Tensor
     else:
         with torch.autocast(x_TN.device.type, dtype=dtype):
             y_TN = model(x_TN, return_sequence=True)
+    # Unequal weights of the time-steps reveal gradients that belong to another time-step.
     y_TN.to(wide).mul(torch.linspace(0.5, 1.5, len(x_TN), device=x_TN.device).view(-1, 1, 1, 1, 1)).sum().backward()
     assert x_TN.grad is not None  # noqa: S101 -- the input requires a gradient
     return y_TN.detach().double().cpu(), x_TN.grad.double().cpu()
@@ -241,8 +243,10 @@ def measure_speed(device: str) -> Iterator[Speed]:
 def _fastest(device: str, *functions: Callable[[], None]) -> list[float]:
     """Return the duration in ms of the fastest round of each function, in alternation, after an uncounted round."""
     times: list[list[float]] = [[] for _ in functions]
+    # The first round compiles kernels. Alternating rounds distribute the load of other processes.
     for _ in range(ROUNDS + 1):
         for index, function in enumerate(functions):
+            # CUDA kernels run asynchronously.
             _wait(device)
             start = time.perf_counter()
             function()
@@ -257,6 +261,7 @@ def _wait(device: str) -> None:
 
 
 def _text(path: str) -> str:
+    # Only Linux has /proc.
     with suppress(OSError):
         return Path(path).read_text(encoding="utf-8", errors="replace")
     return ""

@@ -54,6 +54,7 @@ class MeasuredOperations:
     @property
     def dense(self) -> int:
         """Number of multiply-accumulates of a dense computation."""
+        # The bound is for all time-steps of a sample.
         return self.most.dense // self.most.steps * self.steps
 
     @property
@@ -149,6 +150,7 @@ def _add(measured: MeasuredOperations, inputs: Sequence[Tensor], fan_outs: Seque
         measured.largest = max(measured.largest, float(x_TN.abs().amax()))
         events = int((torch.count_nonzero(x_TN, summed).cpu() * fan_out).sum())
         measured.events += events
+        # A count of at most 1 is one spike, so both numbers are equal.
         if measured.most.upper == 1:
             measured.accumulations += events
         else:

@@ -41,6 +41,7 @@ def plot_curves(
     axes = figure.subplots()
     _prepare(axes, blocks, title)
     for name, values in curves.items():
+        # A logarithmic axis cannot show zeros.
         points = [
             (b.index, v) for b, v in zip(blocks, values, strict=True) if v is not None and (v or scale == "linear")
         ]
@@ -94,6 +95,7 @@ def plot_panels(curves: Sequence[BlockCurve], title: str) -> Figure:
     grid = [*figure.subplots(rows, columns, squeeze=False).flat]
     for axes, (name, group) in zip(grid, groups.items(), strict=False):
         _draw(axes, name, group, looks)
+    # The last row may have unused panels.
     for axes in grid[len(groups) :]:
         axes.remove()
     if curves[0].quantity != "S":  # All panels have the same networks, and share a legend.
@@ -146,6 +148,7 @@ def _draw(axes: Axes, name: str, group: Sequence[BlockCurve], looks: dict[str, L
         colour, dash = looks[_label(curve)]
         index = [block.index for block in curve.blocks]
         label = ", ".join([*curve.labels.values()][1:]) if name in curve.labels.values() else _label(curve)
+        # A curve of zeros is invisible on a logarithmic axis.
         label += "" if any(curve.values) else ": zero"
         marker = "o" if len(index) == 1 else ""  # A line with a single point is invisible.
         axes.plot(index, curve.values, color=colour, linestyle=dash, marker=marker, label=escape_mathtext(label))
@@ -154,6 +157,7 @@ def _draw(axes: Axes, name: str, group: Sequence[BlockCurve], looks: dict[str, L
             axes.fill_between(index, [*map(min, columns)], [*map(max, columns)], color=colour, alpha=0.15)
     gradients = group[0].quantity == "S"
     axes.set_ylabel(QUANTITIES["S"] if gradients else "spikes per neuron and time-step")
+    # Without positive values, a logarithmic axis has no range.
     if gradients and any(value > 0 for curve in group for value in curve.values):
         axes.set_yscale("log")
     elif not gradients:

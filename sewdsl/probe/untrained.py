@@ -14,6 +14,7 @@ from sewdsl.lower import SpikingNetwork
 def set_untrained_mode(model: SpikingNetwork) -> SpikingNetwork:
     """Set a network to training mode, as batch norm has no other statistics yet, but with dropouts disabled."""
     model.train()
+    # Dropout scales spikes, which would change the measured rates.
     for name in active_dropouts(model):
         model.get_submodule(name).eval()
     return model

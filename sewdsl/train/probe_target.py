@@ -170,6 +170,7 @@ def random_input(network: Network, amount: SampleCount) -> ProbeSamples:
 
 
 def _samples(planned: TrainingPlan, amount: SampleCount) -> ProbeSamples:
+    # Only the test set is used, so no validation set is split off.
     samples = split_off_validation(planned.data.load(), 0, planned.recipe.seed).test
     batches = random_batches(samples, amount.batch or planned.recipe.batch, amount.batches, amount.seed)
     batches.readers = amount.readers

@@ -68,6 +68,7 @@ def contents(path: Path) -> bytes:
         RecordError: If the file is larger than :data:`MAX_BYTES`.
     """
     with open_file(path) as file:
+        # One more byte detects a larger file, without trusting the size that the system reports.
         data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise RecordError(f"the file is larger than {MAX_BYTES:,} bytes")
@@ -111,6 +112,7 @@ def salvage(data: bytes, model: type[BaseModel]) -> tuple[dict[str, Any], list[s
             problems.append(f"'{named(name)}' is unknown")
             continue
         try:
+            # NaN must reach the validator, which rejects it with a message.
             valid[name] = field.validate_json(to_json(value, inf_nan_mode="constants"))
         except ValidationError as error:
             first = error.errors()[0]
@@ -125,6 +127,7 @@ def _fields(model: type[BaseModel]) -> dict[str, TypeAdapter[Any]]:
     adapters = {}
     for name, info in model.model_fields.items():
         bounded: Any = info.annotation
+        # pydantic stores the bounds of a field separately from its type.
         for bound in info.metadata:
             bounded = Annotated[bounded, bound]
         adapters[name] = TypeAdapter[Any](bounded, config=STRICT)
@@ -153,6 +156,7 @@ def complaint(error: ErrorDetails) -> str:
 def quoted(value: Any) -> str:
     """Return the ``repr`` of a value, shortened for messages."""
     text = repr(value)
+    # The value comes from an untrusted file, and may be long.
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
 
 

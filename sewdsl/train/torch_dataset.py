@@ -57,6 +57,7 @@ class SampleDataset(Dataset[Sample]):
         """
         length = len(self)
         for index in indices:
+            # Negative indices count from the end, as in lists.
             if not -length <= index < length:
                 raise IndexError(f"sample index {index} is out of range for {length:,} samples")
         x, y = self.samples.batch(torch.tensor([index % length for index in indices], dtype=torch.int64))

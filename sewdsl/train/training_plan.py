@@ -82,6 +82,7 @@ def check_training(base: Compilation, varied: Iterable[CompiledVariant] = ()) ->
     reporter, own = Reporter(), training_problems(base)
     reporter.extend(own)
     for each in varied:
+        # Problems of the spec itself are reported once.
         fresh = (d for compilation in each.compilations for d in training_problems(compilation) if d not in own)
         reporter.extend(replace(d, path=(each.variant.title, *d.path)) for d in fresh)
     return replace(base, diagnostics=sort_diagnostics([*base.diagnostics, *reporter.found]))
@@ -180,6 +181,7 @@ class _Spans:
         settings = self._assembly.settings if self._assembly else {}
         line, steps = settings.get(key), settings.get("steps")
         statement, title = f"{key} {value}", f"write '{key} {value}'"
+        # Only the file of the network itself can be fixed.
         if line is not None and line.span.source is self.body.source and line.values:
             old = line.values[0].span.to(line.values[-1].span)
             return (Fix(title, (Edit(old, value),), safe=safe),)
@@ -267,6 +269,7 @@ def _compare(network: Network, recipe: Recipe, data: DataSet, spans: _Spans) -> 
     if moved and len(settings.input) != len("CHW"):
         message = f"'{moved[0]}' requires images, but the network's input is {_size(settings.input)}"
         yield Diagnostic("invalid-argument", error, message, spans.recipe(moved[0]), help="remove it")
+    # Such a shift could move the whole image out of the input.
     elif recipe.shift >= side > 0:
         message = f"a shift of {recipe.shift} pixels exceeds the input size {_size(settings.input)}"
         yield Diagnostic("invalid-argument", error, message, spans.recipe("shift"), help=f"use at most {side - 1}")

@@ -161,6 +161,7 @@ def count_population(spikes: Tensor, chances: int) -> Population:
         spikes: Number of spikes of each neuron, ``[C, *]``.
         chances: Maximum number of spikes per neuron: time-steps of all samples.
     """
+    # In float32, a rate could be rounded across the edge of a bin.
     rates_CP = spikes.cpu().reshape(len(spikes), -1).contiguous().double() / chances
     bins_CP = torch.bucketize(rates_CP, torch.tensor((0.0, *EDGES), dtype=torch.float64))
     dead, *histogram, saturated = torch.bincount(bins_CP.flatten(), minlength=len(EDGES) + 2).tolist()
@@ -197,9 +198,11 @@ def gradient_norms(model: nn.Module) -> dict[str, float]:
     for name, weight in model.named_parameters():
         if weight.grad is not None:
             layer = name.rpartition(".")[0] or name
+            # The squares of 16-bit gradients could overflow.
             layers.setdefault(layer, []).append(torch.linalg.vector_norm(weight.grad.float()))
     if not layers:
         return {}
     norms = torch.stack([torch.linalg.vector_norm(torch.stack(parts)) for parts in layers.values()])
+    # One transfer from the device for all norms.
     values: list[float] = torch.cat([norms, torch.linalg.vector_norm(norms)[None]]).tolist()
     return dict(zip([*layers, "total"], values, strict=True))

@@ -39,6 +39,7 @@ def find_dataset(name: str) -> type[DataSet] | None:
     if name not in datasets():
         plugins()
     kind = DATASETS.get(name)
+    # A plugin may define an incomplete class. Print a warning here instead of failing during a run.
     if kind is not None and (lacking := missing_members(kind)):
         module = kind.__module__
         warn(module.partition(".")[0], module, f"{name} does not define {lacking}")

@@ -41,6 +41,7 @@ class RandomSource(NamedTuple):
         """Return the seed of one transform of a sample, or of a batch that starts with the sample."""
         import numpy as np
 
+        # numpy mixes the values of the tuple, so consecutive indices have unrelated seeds.
         return int(np.random.default_rng((self.seed, self.epoch, index, stage)).integers(2**63))
 
 
@@ -106,6 +107,7 @@ class Augmentation:
         transforms = self._chosen(SampleTransform)
         if draw is None or not transforms:
             return x
+        # Transforms expect the samples on the first axis.
         sequences = x.ndim == len("TNCHW")
         transformed = torch.stack(list(_each(x.transpose(0, 1) if sequences else x, indices, draw, transforms)))
         return transformed.transpose(0, 1).contiguous() if sequences else transformed
@@ -134,9 +136,11 @@ class Augmentation:
         with OwnGenerator(draw.derive_seed(first, BATCH)):
             # Of several mixing transforms, most recipes draw one per batch.
             _stage, mix = transforms[int(torch.rand(()) * len(transforms))]
+            # The loss expects class probabilities for every batch, mixed or not.
             if torch.rand(()) >= mix.p:
                 return x, torch.nn.functional.one_hot(y, classes).float()
             mixed, probabilities = mix.build(v2, classes)(tv_tensors.Video(x.transpose(0, 1)) if sequences else x, y)
+        # torchvision returns a subclass of tensors, which other code does not expect.
         plain: Tensor = mixed.as_subclass(torch.Tensor)
         return plain.transpose(0, 1).contiguous() if sequences else plain, probabilities
 
@@ -154,10 +158,13 @@ class Augmentation:
         from sewdsl.train.own_randomness import own_numpy
 
         transforms = self._chosen(EventTransform)
+        # tonic expects a structured array.
         table = np.empty(len(events.t), [("t", np.int64), ("x", np.int64), ("y", np.int64), ("p", np.int64)])
         for name in "txyp":
             table[name] = getattr(events, name)
         for stage, transform in transforms:
+            # tonic draws from numpy's global generator. A transform may drop all events, which the next one does not
+            # accept.
             with own_numpy(draw.derive_seed(index, stage)):
                 table = transform.build(library, (size[1], size[0], 2))(table) if len(table) else table
         return type(events)(*(table[name].astype(np.int64) for name in "txyp"))

@@ -62,6 +62,7 @@ class Batches:
     def __iter__(self) -> Iterator[Samples]:
         import torch
 
+        # A restored position applies to one iteration only.
         first, self.first = self.first, 0
         draw = None if self.seed is None else RandomSource(self.seed, self.epoch)
         chunks = torch.split(self._share(self._order()), self.size)[first:]
@@ -70,6 +71,7 @@ class Batches:
         batches = self._ahead(chunks, draw, readers) if readers else unprefetched
         if self.device is not None and self.device.type == "cuda":
             batches = move_ahead(batches, self.device)
+        # The count is set before the yield: a checkpoint after the training step includes this batch.
         for self.given, batch in enumerate(batches, start=first + 1):
             yield batch
         self.epoch += 1
@@ -123,6 +125,7 @@ class Batches:
             while pending:
                 yield pending.popleft().result()
         finally:
+            # After an early exit, do not read the remaining batches.
             pool.shutdown(cancel_futures=True)
 
 

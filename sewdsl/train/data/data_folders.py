@@ -23,6 +23,7 @@ def subfolders(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         return {}
     with os.scandir(folder) as entries:
+        # Skip hidden folders, and the metadata folders of archives from macOS.
         return {entry.name: Path(entry.path) for entry in entries if entry.is_dir() and entry.name[0] not in "._"}
 
 

@@ -66,6 +66,7 @@ class Samples(NamedTuple):
 
     def batch(self, indices: Tensor, draw: RandomSource | None = None) -> Samples:
         """Return a batch, without augmentation."""
+        # A plain dataset is in memory as the network reads it, so there is nothing to augment.
         return Samples(self.x[indices], self.y[indices])
 
     def part(self, indices: Tensor) -> Samples:
@@ -98,8 +99,10 @@ class Images:
         """Return a batch of static inputs ``[N, C, H, W]`` and classes."""
         import torch
 
+        # Shift before scaling: pixels that move in are black.
         x = self.augmentation(self.pixels[indices], indices, draw)
         x = self.augmentation.of_pixels(x, self.white, indices, draw)
+        # One value per channel, or one value for all channels.
         mean, deviation = (torch.tensor(values).reshape(-1, 1, 1) for values in (self.mean, self.deviation))
         return Samples((x - mean) / deviation, self.y[indices])
 
@@ -196,6 +199,7 @@ class DataSet(ABC):
         super().__init_subclass__(**kwargs)
         if not name:
             return
+        # Plugins must not replace datasets silently.
         if name in DATASETS:
             message = f"dataset {name!r} is defined twice: {DATASETS[name].__qualname__} and {cls.__qualname__}"
             raise TypeError(message)

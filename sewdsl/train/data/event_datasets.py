@@ -55,6 +55,7 @@ class Cifar10Dvs(RecordedDataSet, name="cifar10-dvs"):
         train: list[Recording] = []
         test: list[Recording] = []
         for _label, group in groupby(listing.train, key=lambda recording: recording.label):
+            # Names without suffix give the same split in every layout.
             members = sorted(group, key=lambda recording: recording.path.stem)
             train_count = ceil(0.9 * len(members))
             train += members[:train_count]
@@ -220,6 +221,7 @@ class EsImageNet(RecordedDataSet, name="es-imagenet"):
         parts = zip(CLASS_TABLES, ("training", "test"), (self.listing.train, self.listing.test), strict=True)
         for name, part, recordings in parts:
             table = self.listing.place / name
+            # Only the published tables define the number of files.
             expected = len(read_class_table(table)) if table.exists() and not self.setup.subset else 0
             if len(recordings) < expected:
                 folder = self.listing.place
@@ -244,6 +246,7 @@ class EventFolder(RecordedDataSet, name="event-folder"):
 
     def misfit(self) -> str:
         """Return why the input is not a feature map with one channel per polarity (empty if it is)."""
+        # Without a network, any shape fits.
         shape = self.setup.shape or (2, 1, 1)
         if len(shape) != len("CHW"):
             size = "x".join(map(str, shape))

@@ -64,9 +64,11 @@ def count_spikes(times: Any, units: Any, steps: int, channels: int) -> Frames:
         raise ValueError(f"the times and channels of a recording have the shapes {t.shape} and {unit.shape}")
     if t.dtype.kind not in "fiu" or not ((t >= 0) & (t < np.inf)).all():
         raise ValueError("a recording has invalid spike times, expected seconds >= 0")
+    # Channels of another dtype than integers are all invalid.
     outside = unit[(unit < 0) | (unit >= channels)] if unit.dtype.kind in "iu" else unit
     if len(outside):
         raise ValueError(f"a recording has a spike in channel {outside[0]}, expected 0 to {channels - 1}")
+    # The files store float16, in which t * T would round to another frame.
     frame = np.floor(t.astype(np.float64) * steps / SECONDS)
     in_range = frame < steps
     cells = frame[in_range].astype(np.int64) * channels + unit[in_range].astype(np.int64)
@@ -139,6 +141,7 @@ def _reading(path: Path) -> Iterator[h5py.File]:
     """Open a file, which stays open, and convert errors to errors that name the file."""
     try:
         open_file(path).close()  # Rejects a FIFO, on which h5py would block.
+        # Size and time are part of the cache's key, to detect a replaced file.
         stat = path.stat()
         yield keep_open(path, stat.st_size, stat.st_mtime_ns)
     except ImportError:
@@ -180,6 +183,7 @@ class Heidelberg(RecordedDataSet):
         path = next(recording.path for recording in self.listing.train)
         with _reading(path) as file:
             keys = _row(file, "extra/keys")
+            # A damaged header may declare more than the file contains.
             if keys is None or len(keys) != self.classes or keys.nbytes > file.id.get_filesize():
                 return []
             words = keys[()].tolist()

@@ -94,6 +94,7 @@ class ImageFiles:
                 cropped = self._random(image, draw.generator(index))
             images.append(functional.pil_to_tensor(cropped))
         pixels = torch.stack(images)
+        # _random has already mirrored random crops, and misfit() rejects shifts of them.
         if self.crop != "random":
             pixels = self.augmentation(pixels, indices, draw)
         scaled = self.augmentation.of_pixels(pixels, WHITE, indices, draw)
@@ -108,6 +109,7 @@ class ImageFiles:
 
         try:
             with PIL.Image.open(path, formats=FORMATS) as opened:
+                # Checked before decoding, because a small file can declare a huge image.
                 if opened.width * opened.height > MAX_PIXELS:
                     message = f"the image has {opened.width}x{opened.height} pixels, expected at most {MAX_PIXELS:,}"
                     raise ValueError(message)  # noqa: TRY301 -- the file's name goes before it
@@ -252,6 +254,7 @@ class ImageFolder(DataSet, name="image-folder"):
             parts = [part for names in SPLITS if (part := data_folders.find_subfolder(folder, *names))]
             label = data_folders.class_labels(name for part in parts for name in data_folders.subfolders(part))
             files = [data_folders.class_files(part, SUFFIXES, label) for part in parts]
+            # An empty part counts as missing, and the next folder is searched.
             if len(parts) == len(SPLITS) and all(files):
                 return _Images(folder, [part.name for part in parts], label, files)
         # ImageNet has an official split: only custom folders may lack one.

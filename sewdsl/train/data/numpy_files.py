@@ -122,6 +122,7 @@ def _read(file: IO[bytes], size: int, expected: tuple[int, ...] | None) -> NDArr
         raise ValueError(invalid_format)
     width, encoding = {1: (2, "latin-1"), 2: (4, "latin-1"), 3: (4, "utf-8")}[start[6]]
     length = int.from_bytes(file.read(width), "little")
+    # A damaged length must not read the whole file.
     text = file.read(min(length, MAX_HEADER)).decode(encoding, errors="replace")
     try:
         fields = ast.literal_eval(re.sub(r"(?<=[0-9])L\b", "", text))  # Python 2 wrote 128L
@@ -130,12 +131,14 @@ def _read(file: IO[bytes], size: int, expected: tuple[int, ...] | None) -> NDArr
     except Exception:  # noqa: BLE001 -- a damaged literal can end in any of them
         raise ValueError(invalid_format) from None
     axes = isinstance(shape, tuple) and len(shape) <= MAX_AXES
+    # bool is a subclass of int, so isinstance is not sufficient.
     is_valid = axes and all(type(axis) is int and 0 <= axis < 2**63 for axis in shape) and isinstance(fortran, bool)
     if not is_valid or length > MAX_HEADER or dtype.hasobject or not dtype.itemsize:
         raise ValueError(invalid_format)
     if expected not in (None, shape):
         raise ShapeError(shape)
     declared, remaining = prod(shape) * dtype.itemsize, size - len(start) - width - length
+    # Checked before reading, because the declared size may exceed the memory.
     if declared != remaining:
         raise ValueError(f"the header declares {declared:,} bytes, but {remaining:,} follow")
     data = file.read(declared)

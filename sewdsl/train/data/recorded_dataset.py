@@ -112,6 +112,7 @@ class Recordings:
         if recording in self._cache:
             return self._cache[recording]
         frames = self._resized(recording.frames(self.steps, self.sensor or self.shape))
+        # The estimate assumes that all recordings are as large as this one.
         if len(self.recordings) * frames.nbytes <= self.in_memory:
             self._cache[recording] = frames
         return frames
@@ -142,6 +143,7 @@ class RecordedDataSet(DataSet):
         Raises:
             DataError: If data is missing.
         """
+        # A missing package is reported even if the data is missing as well.
         check_tonic(self.setup.augmentation.of_tonic)
         self._check(self.listing)
         train, test = map(len, self.part(self.listing))
@@ -182,11 +184,13 @@ class RecordedDataSet(DataSet):
                 if listing and layout.counts in (None, (len(listing.train), len(listing.test))):
                     return listing
                 partial += [(layout, listing)] if listing else []
+        # A subset is complete in no layout. Take the largest.
         if partial and self.setup.subset:
             return max(
                 (listing for _layout, listing in partial), key=lambda listing: len(listing.train) + len(listing.test)
             )
         if partial:
+            # Report the first layout with files, since layouts are in order of preference.
             layout, listing = partial[0]
             parts = zip(("training", "test"), (listing.train, listing.test), layout.counts or (), strict=True)
             shares = " and ".join(

@@ -61,6 +61,7 @@ class Sensor:
         import numpy as np
 
         count = self.size[0] * self.size[1]
+        # The limits keep every threshold positive.
         mismatch = (self.mismatch * generator.standard_normal(count)).clip(-0.5, 0.5)
         threshold = self.threshold * (1 + mismatch)
         log_TP = np.log(self.dark + (1 - self.dark) * self._move(image)).reshape(-1, count)
@@ -112,7 +113,9 @@ def _crossings(
             sign = np.sign(crossed[pixel])
             level = reference_P[pixel] + sign * count * threshold_P[pixel]
             fraction = (level - before[pixel]) / (after[pixel] - before[pixel])
+            # Rounding can put a crossing slightly outside of the interval.
             crossings.append((step + fraction.clip(0, 1), pixel, (sign > 0).astype(np.int64)))
+        # The reference changes by whole thresholds, so the remainder counts for the next event.
         reference_P = reference_P + crossed * threshold_P
     return crossings
 

@@ -73,6 +73,7 @@ def draw_share(labels: NDArray[np.int64], share: float, seed: int = SPLIT_SEED) 
     exact = share * sizes
     counts = np.floor(exact).astype(int)
     remaining = max(round(share * len(labels)), 1) - counts.sum()
+    # A stable sort resolves ties in the same way on every platform.
     counts[np.argsort(counts - exact, kind="stable")[:remaining]] += 1
     is_drawn = np.zeros(len(labels), dtype=bool)
     for label, count in zip(classes, counts, strict=True):

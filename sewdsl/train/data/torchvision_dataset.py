@@ -57,6 +57,7 @@ class VisionDataSet(DataSet):
         for candidate in data_folders.candidate_folders(folder, (self.name,)):
             if (candidate / self.marker).is_dir():
                 return candidate
+            # Users may pass torchvision's folder itself.
             if candidate.name == self.marker:
                 return candidate.parent
         python = f"torchvision.datasets.{type(self).__name__}('DIR', download=True)"
@@ -85,6 +86,7 @@ class VisionDataSet(DataSet):
         full_count = self.counts[0 if train else 1]
         part = "training" if train else "test"
         channels, *size = self.shape
+        # torchvision stores channels last, and no channel axis for greyscale.
         expected = (len(y), *size, channels) if channels > 1 else (len(y), *size)
         if pixels.shape != expected or not ((y >= 0) & (y < self.classes)).all():
             message = (

@@ -105,6 +105,7 @@ class Bar(Callback):
         """Show the bar, and start the clock, also when a run is resumed within an epoch."""
         self._clear()
         compile_ahead.set_listener(self.show_kernels)
+        # Standard output remains untouched: it may have results in JSON.
         self._live = Live(
             get_renderable=self._line, refresh_per_second=REFRESHES, transient=True, redirect_stdout=False
         )
@@ -120,6 +121,7 @@ class Bar(Callback):
         """Update the metrics of the epoch, the remaining time and the samples per second."""
         tally, total = cast("Classifier", pl_module).train_tally, int(trainer.num_training_batches)
         figures = [f"loss {tally.loss:.4f}", f"accuracy {tally.accuracy:5.1%}"]
+        # The first batch compiles kernels, so the clock starts after it.
         if self._start is None:
             self._start = perf_counter()
         else:
@@ -175,6 +177,7 @@ class Bar(Callback):
             return Text()
         name, done, total, figures = self._state
         words = [f"{done:>{len(str(total))}}/{total}"]
+        # Some terminals wrap a line that fills the last column.
         room = rich.get_console().width - 1 - len(name) - GAP - SHORTEST - GAP - len(words[0])
         for figure in figures:
             if room < GAP + len(figure):
@@ -212,12 +215,14 @@ class EpochWatch(Checkpoint):
         module = cast("Classifier", pl_module)
         epochs = {epoch: figures[module.monitor] for epoch, figures in sorted(module.history.items())}
         last = max(epochs)
+        # After the last epoch, there is nothing left to stop.
         if not self._watch(epochs) and last < (trainer.max_epochs or last):
             raise RunPruned(f"stopped early after epoch {last} of {trainer.max_epochs}")
 
 
 def progress_callbacks() -> list[Callback]:
     """Return callbacks for a line per epoch, warnings of silent layers, and a bar on a terminal."""
+    # Standard output is reserved for results.
     rich.reconfigure(stderr=True)
     bar = is_terminal(err=True) and not rich.get_console().is_dumb_terminal
     return [Bar() if bar else KernelLine(), EpochLines(), DeadLayers()]
@@ -234,6 +239,7 @@ def plugin_callbacks() -> list[Callback]:
         make = getattr(file.module, "callbacks", None)
         if make is None:
             continue
+        # A list would share its callbacks between the runs of a study.
         if not callable(make):
             raise RunError(
                 f"'{file.path}': 'callbacks' must be a function that returns new callbacks for each run: "

@@ -199,6 +199,7 @@ class Classifier(LightningModule):
 
     def train(self, mode: bool = True) -> Self:  # noqa: FBT001, FBT002 -- torch's
         """Set the mode of all layers that are not frozen."""
+        # Lightning sets the training mode of all layers, also of the frozen ones.
         super().train(mode)
         for module in self._frozen:
             module.eval()
@@ -259,6 +260,7 @@ class Classifier(LightningModule):
             own_state = self.state["processes"][self.global_rank]
             self.train_tally = AccuracyTally(**own_state["tally"])
             restore_random_state(own_state["random"])
+        # The first process continues with the recipe's seed, which also initialised the weights.
         elif self.global_rank:
             torch.manual_seed(self.recipe.seed + self.global_rank)
 
@@ -277,6 +279,7 @@ class Classifier(LightningModule):
         settings = self.model.network.settings
         if self.recipe.T_train is not None:
             static = x.ndim == len(settings.input) + 1
+            # A static input has no time axis yet.
             x = temporal_delete(x.expand(settings.steps, *x.shape) if static else x, self.recipe.T_train)
         compiled = self.compiled and self.compiled.for_batch(len(y), self._training.largest)
         logits, loss = training_loss(compiled or self.model, x, y, self.recipe)

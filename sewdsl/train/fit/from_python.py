@@ -69,6 +69,7 @@ def train_network(
     """
     compilation = read(spec, **options)
     planned = plan_training(compilation, None if data is None else Path(data))
+    # Check everything before the run folder is created.
     planned.data.find()
     check_loggers(loggers or ())
     folder = make_numbered(planned.network.name) if out is None else make_run_folder(Path(out))
@@ -164,6 +165,7 @@ def evaluate(
         finally:
             trained.train(mode)
     name = str(trained)
+    # A folder takes precedence over a shipped network of the same name.
     if name in trained_networks() and not is_folder(Path(name)):
         _, recipe, dataset = plan_training(read(name), folder)
         model = compile_network(name, weights="trained", optimize=recipe.optimize)

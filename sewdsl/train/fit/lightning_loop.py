@@ -155,6 +155,7 @@ def fit_epochs(module: Classifier, parts: Parts, folder: RunFolder, options: Run
     on_interrupt = signal.getsignal(signal.SIGINT)
     try:
         own_callbacks = list(options.callbacks())
+        # Fail before the training, rather than at the first checkpoint.
         require_plain_state({type(each).__qualname__: each.state_dict() for each in own_callbacks})
         with open_loggers(module, folder, options.loggers) as loggers:
             average = [] if recipe.ema is None else [WeightAverage(recipe.ema)]

@@ -86,6 +86,7 @@ def check_resumable(
                 f"cannot change '{key}' of an existing run; only {CHANGEABLE_SETTING} can be changed with --resume"
             )
             raise RunError(message)
+    # Changed plugin code could change the results.
     require_plugins(folder, same=True)
     compilation = read(folder.spec, set=dict(changes))
     current = compilation.result()
@@ -124,6 +125,7 @@ def _compare_rates(old: Recipe, new: Recipe, checkpoint: Mapping[str, Any]) -> N
     if new.epochs < started:
         raise RunError(f"cannot set {CHANGEABLE_SETTING} to {new.epochs}: {started} epochs have started")
     by_step = old.schedule is not None and old.schedule.each == "step"
+    # A schedule by step depends on the total number of optimizer steps.
     if (by_step and started and old.epochs != new.epochs) or any(
         old.factor(epoch) != new.factor(epoch) for epoch in range(started)
     ):
@@ -183,6 +185,7 @@ def last_checkpoint(folder: RunFolder) -> dict[str, Any]:
         checkpoint = _check(checkpoints.read_checkpoint(folder, folder.previous_state), folder.previous_state)
         if rank() == 0:
             echo(f"warning: {error}; resuming from the previous checkpoint '{folder.previous_state}'", err=True)
+            # Keep the damaged files for inspection.
             for path in (folder.state, folder.last):
                 if path.exists():
                     path.replace(path.with_name(f"{path.name}.replaced"))

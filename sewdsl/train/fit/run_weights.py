@@ -91,6 +91,7 @@ def load_into(model: SpikingNetwork, initial: InitialWeights) -> None:
     new = tuple(f"{part}." for part in initial.origin.new)
     random_tensors = {key: value for key, value in model.state_dict().items() if key.startswith(new)}
     try:
+        # load_state_dict requires a value for every key.
         model.load_state_dict({**random_tensors, **initial.tensors})
     except RuntimeError as error:
         raise RunError(f"the weights in '{initial.origin.file}' do not fit {model.network.name}: {error}") from None

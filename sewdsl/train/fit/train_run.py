@@ -141,6 +141,7 @@ def _run(
 ) -> Result:
     """Train from the last checkpoint of the folder, if any. Existing files are kept until all checks pass."""
     network, recipe, data = planned
+    # Memory that glibc keeps would count against the memory budget of the recipe.
     if recipe.memory:
         return_memory()
     data.read_by(options.reading)
@@ -168,6 +169,7 @@ def _run(
         if recipe.compile:
             module.compiled = compile_network(module.model, gpu=device_type(options.processes.accelerator) == "cuda")
         fitted = fit_epochs(module, parts, folder, options)
+        # Only the first process evaluates and writes the results.
         if rank():
             raise SystemExit(0)
         how = Judging(options.processes.accelerator, fitted.precision, options.reading.readers)

@@ -45,6 +45,7 @@ def write_card(folder: RunFolder, facts: RunRecord | None = None) -> None:
     See :func:`write` for the arguments and errors.
     """
     own = ""
+    # A missing or damaged card has no additions to keep.
     with suppress(OSError, RecordError, UnicodeDecodeError):
         own = model_card.own_part(contents(folder.card).decode())
     write_run_file(folder.card, model_card.render_card(facts or load_record(folder), own))

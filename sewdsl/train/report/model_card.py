@@ -58,6 +58,7 @@ def render_card(facts: RunRecord, own: str = "", exported: ExportedFiles | None 
         own: Additions of the author, which follow :data:`OWN_PART`.
         exported: Files of an exported folder, or None for a run folder.
     """
+    # The large width prevents line breaks within values.
     head = yaml.safe_dump(_head(facts, exported), sort_keys=False, allow_unicode=True, width=10_000)
     body = "\n\n".join(text for text in _sections(facts, exported) if text)
     return f"---\n{head}---\n\n{body}\n\n{OWN_PART}\n{own}"
@@ -73,6 +74,7 @@ def _head(facts: RunRecord, exported: ExportedFiles | None) -> dict[str, Any]:
     data = facts.data
     network = facts.network
     dataset = find_dataset(data)
+    # The hub has no task for event data.
     is_image = dataset is not None and not dataset.varies and network is not None and len(network.settings.input) > 1
     task = "image-classification" if is_image else "other"
     head: dict[str, Any] = {"license": facts.license} if facts.license else {}
@@ -84,6 +86,7 @@ def _head(facts: RunRecord, exported: ExportedFiles | None) -> dict[str, Any]:
     head["metrics"] = ["accuracy"]
     accuracies = {"last": facts.result.get("accuracy"), "best": facts.result.get("best_accuracy")}
     if exported is not None:
+        # An exported folder has the weights of one epoch only.
         accuracies = {exported.epoch: accuracies[exported.epoch]}
     metrics: list[dict[str, Any]] = [
         {"type": "accuracy", "name": f"accuracy on the test samples, {epoch} epoch", "value": round(value, 6)}
@@ -254,6 +257,7 @@ def _loading(facts: RunRecord, network: Network | None, exported: ExportedFiles 
     data = " --data DIR" if "--data DIR" in facts.command else ""
     imported = "".join(f"sewdsl.load_plugin({file!r})  # runs the file\n" for file in facts.plugins)
     shape = "*" if network is None else ", ".join(map(str, network.settings.input))
+    # Damaged weights of the best epoch do not prevent loading of the last ones.
     loadable = facts.refused.keys() <= {"best.safetensors"}
     loading = _LOADING.replace("{imported}", imported).replace("{shape}", shape)
     parts = [loading if loadable else "## Loading\n\nThe trained network cannot be loaded, for the reasons above."]

@@ -146,6 +146,7 @@ def _style(axes: Axes, panel: Panel, values: list[float]) -> None:
     axes.tick_params(color=RULE, labelcolor=INK, length=0, labelsize=9.5)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.spines["bottom"].set_color(RULE)
+    # Losses and gradient norms often decrease by orders of magnitude.
     if min(values) > 0 and max(values) / min(values) > DECADES:
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(numticks=6))

@@ -28,6 +28,7 @@ def accuracies(facts: RunRecord) -> dict[str, str]:
     """Return the known accuracies of the last and the best epoch."""
     selecting = f"{selection_split(facts)}_accuracy"
     selected = {epoch: row[selecting] for epoch, row in facts.epochs.items() if selecting in row}
+    # Of equal epochs, the first one is saved as the best.
     best = f" ({max(selected, key=lambda epoch: (selected[epoch], -epoch))})" if selected else ""
     shares = {"last epoch": facts.result.get("accuracy"), f"best epoch{best}": facts.result.get("best_accuracy")}
     shares |= {

@@ -55,6 +55,7 @@ def firing_section(facts: RunRecord) -> FiringSection | None:
     rates = facts.firing_rates
     if not rates:
         return None
+    # If all layers are silent, their bars must not fill the width.
     scale = max(*rates.values(), DEAD)
     epochs = [facts.rates(epoch) for epoch in facts.epochs]
     rows = [
@@ -164,8 +165,9 @@ def neurons_section(facts: RunRecord) -> NeuronsSection | None:
     if not populations:
         return None
     rates, network = facts.firing_rates, facts.network
-    # Layers with a dead or saturated mean rate are reported in the section on firing rates. The worst come first.
+    # The worst layers come first.
     worst = sorted(populations, key=lambda name: -populations[name].dead_share - populations[name].saturated_share)
+    # Layers with a dead or saturated mean rate are in the section on firing rates.
     layers = {name: populations[name] for name in worst if not (name in rates and kind(rates[name]))}
     silent = {
         name: f"{layer.dead_channels} of {layer.shape[0]} {'channels' if layer.shape[1:] else 'neurons'}"
@@ -238,6 +240,7 @@ def _histogram(name: str, layer: Population) -> Histogram:
 
 
 def _bin(index: int, count: int, layer: Population) -> Bin:
+    # A bin with few neurons must be visible.
     height = max(1.0, TALL * count / max(layer.bins))
     low = 0 if index <= 1 else 100 * EDGES[index - 2]
     if index == 0:
@@ -342,6 +345,7 @@ def _cell(count: int, total: int, *, right: bool) -> Cell:
 def _picture(counts: Counts) -> str:
     """Draw the matrix with a square of pixels per pair of classes."""
     matrix = np.asarray(counts, dtype=float)
+    # The lower bound avoids a division by zero for classes without samples.
     shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     side = max(1, 600 // len(counts))
     out = io.BytesIO()

@@ -86,6 +86,7 @@ def parse_metrics(data: bytes) -> Epochs:
 
 
 def _epoch(text: str) -> int:
+    # int() also accepts signs, underscores and other digits, and is slow for long texts.
     if text.isascii() and text.isdigit() and len(text) <= len(str(MAX_COUNT)) and 1 <= int(text) <= MAX_COUNT:
         return int(text)
     raise RecordError(f"epoch is {quoted(text)}, expected an integer from 1")
@@ -100,6 +101,7 @@ def _figures(texts: dict[str, str]) -> Iterator[tuple[str, float]]:
         try:
             value = float(text)
         except ValueError:
+            # Rejected below, with the message for all invalid values.
             value = -1.0
         if not 0 <= value <= largest and (is_fraction or isfinite(value)):
             raise RecordError(f"{named(name)} is {quoted(text)}, expected a number from 0 to {largest:g}")
@@ -112,6 +114,7 @@ def write_metrics(epochs: Epochs, path: Path) -> None:
     Raises:
         RunError: If the file cannot be written.
     """
+    # Epochs may differ in their metrics, for example because of callbacks.
     names = dict.fromkeys(name for row in epochs.values() for name in row)
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, ["epoch", *names])

@@ -73,6 +73,7 @@ class Population(BaseModel):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
+        # The report relies on consistent counts, but the file may come from another program.
         if sum(self.bins) != self.neurons:
             raise ValueError(f"expected {self.neurons} neurons in all bins, got {sum(self.bins)}")
         parts = {
@@ -216,6 +217,7 @@ def parse_result(data: bytes) -> Result:
 
 def name_writer(version: object) -> str:
     """Return a clause with the version of sewdsl that wrote a file (empty if the version is unknown)."""
+    # The file is not trusted, and the version is printed.
     is_version = isinstance(version, str) and re.fullmatch(r"[0-9][\w.+-]{0,40}", version)
     return f"; written by sewdsl {version}" if is_version else ""
 
@@ -265,6 +267,7 @@ def accuracy_claims(network: Network, last: float, best: float, samples: int | N
             f"does not hold: the best epoch is {abs(difference):.2f} points {'above' if difference > 0 else 'below'} it"
         )
         if samples:
+            # Standard error of a binomial proportion, in percentage points.
             error = 100 * sqrt(best * (1 - best) / samples)
             verdict += f"; the standard error of {samples:,} samples is {error:.2f}"
         lines.append(f"{prefix}: {verdict}")

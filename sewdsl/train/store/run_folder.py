@@ -217,6 +217,7 @@ def make_run_folder(path: Path) -> RunFolder:
         RunError: If the folder is not empty, or cannot be created.
     """
     try:
+        # Fails for names with bytes that are not UTF-8.
         str(path).encode()
         path.mkdir(parents=True, exist_ok=True)
         if not all(entry.name == RunFolder(path).lock.name or _is_partial(entry.name) for entry in path.iterdir()):
@@ -250,6 +251,7 @@ def clear_run_folder(folder: RunFolder) -> None:
     try:
         for name in RUN_FILES:
             entry = folder.path / name
+            # Remove a link, never its target.
             if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry)
             else:

@@ -76,4 +76,5 @@ def _suggestion(path: Path) -> str:
 def _runs(parent: Path) -> Iterator[Path]:
     """Yield the run folders directly inside a folder, by name."""
     with suppress(OSError):
+        # A folder may have millions of entries.
         yield from filter(is_run, sorted(islice(parent.iterdir(), MAX_NAMES_SCANNED)))

@@ -77,6 +77,7 @@ def plan_resumed_run(compilation: Compilation, folder: RunFolder, data_folder: P
         DataError: If the dataset is missing.
     """
     recorded, note = None, ""
+    # The option and the environment variable take precedence over the record.
     if not (data_folder or data_folders.data_folder_variable()):
         try:
             recorded = read_data_path(folder)
@@ -137,6 +138,7 @@ def remember_loggers(folder: RunFolder, loggers: Sequence[LoggerName], ids: dict
         RunError: If the file cannot be written.
     """
     record = LoggerRecord(loggers=list(loggers), ids=ids)
+    # An existing record must be replaced, even by the default.
     if record != LoggerRecord() or folder.loggers.is_file():
         write_record(folder.loggers, record)
 
@@ -208,6 +210,7 @@ def require_plugins(folder: RunFolder, *, same: bool = False) -> None:
         if note.sha256 in digests:
             continue
         copy = folder.plugins.with_suffix("") / note.copy_name
+        # An imported file of the same name counts as a changed version, not as a missing one.
         if note.copy_name not in names:
             missing += ["--plugin", str(copy)]
             continue

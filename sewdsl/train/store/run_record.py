@@ -162,6 +162,7 @@ def load_record(folder: RunFolder) -> RunRecord:
         "--devices": result["processes"] if result.get("processes", 1) > 1 else None,
         "--strategy": shared.get("strategy"),
         "--device": shared.get("accelerator"),
+        # Several processes cannot agree on a new numbered folder.
         "--out": "RUN" if result.get("processes", 1) > 1 else None,
     }
     words = [str(word) for option, value in options.items() if value is not None for word in (option, value)]
@@ -231,6 +232,7 @@ def list_runs(parent: Path) -> Iterator[RunSummary]:
         folder = RunFolder(Path(root))
         markers = (folder.spec, folder.recipe, folder.result, folder.metrics, folder.last.parent, folder.lock)
         if sum(path.name in {*folders, *files} for path in markers) >= MARKER_FILES:
+            # Do not search inside a run folder.
             folders.clear()
             yield summarize_run(folder)
 
@@ -271,6 +273,7 @@ def is_running(folder: RunFolder) -> bool:
     """Return whether a process on this machine is using a run folder."""
     try:
         with open_file(folder.lock) as file:
+            # Closing the file releases the lock.
             return not try_lock(file.fileno())
     except OSError:
         return False

@@ -133,6 +133,7 @@ class Outcome(BaseModel):
         """Whether every run, or every trial of a search, has ended or diverged."""
         if self.search is not None:
             done = [trial for trial in self.search.history if trial.state != "running"]
+            # A study may be repeated with fewer trials than it has.
             return len(done) >= self.search.trials
         return sum(len(row.seeds) + len(row.diverged) for row in self.rows) == self.runs
 
@@ -199,6 +200,7 @@ def folder_name(variant: StudyVariant) -> str:
     if TRIAL in variant.labels:
         return f"{TRIAL}-{variant.labels[TRIAL]}"
     text = ",".join(f"{axis}={label}" for axis, label in variant.labels.items()) or "as-written"
+    # Other characters are invalid in file names of some systems.
     plain = re.sub(r"[^A-Za-z0-9._=,+-]+", "-", text)
     if plain == text and len(text) <= MAX_FOLDER_NAME_LENGTH:
         return text
@@ -267,6 +269,7 @@ def table_to_csv(outcome: Outcome) -> str:
     spreads = ("train_accuracy", "accuracy", "best_accuracy")
     columns = [name for spread in spreads for name in (spread, f"{spread}_deviation")]
     searched = [] if outcome.search is None else ["state", f"{outcome.search.metric}_accuracy_of_search"]
+    # Spreadsheets would evaluate cells that start with an equals sign.
     axes = map(plain_cell, outcome.axes)
     writer.writerow([*axes, *searched, "parameters", "seeds", "diverged", *columns, "seconds"])
     for row in outcome.rows:

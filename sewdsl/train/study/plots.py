@@ -88,6 +88,7 @@ def _looks(rows: Sequence[dict[str, str]]) -> list[Look]:
     """Return a colour per label of the first axis and a dash per label of the second, or a colour per variant."""
     labels = [", ".join(starmap(_legend_label, row.items())) or "as written" for row in rows]
     keys = [list(row.values()) for row in rows]
+    # Colour and dash can show two axes, if there are enough dashes.
     has_two_axes = (
         bool(keys) and len(keys[0]) == len(("colour", "dash")) and len({key[1] for key in keys}) <= len(DASHES)
     )
@@ -168,6 +169,7 @@ def _points(axes: Axes, points: list[tuple[float, Spread]], look: Look) -> None:
     axes.errorbar(
         [x for x, _ in points],
         [spread.mean for _, spread in points],
+        # A single seed has no deviation.
         yerr=[spread.deviation or 0.0 for _, spread in points],
         color=look.colour,
         linestyle=look.dash,
@@ -200,6 +202,7 @@ def _draw_search(outcome: Outcome, search: SearchOutcome, path: Path) -> None:
     for axes, (axis, space) in zip(panels[2:], search.space.items(), strict=False):
         _plot_by_axis(axes, search, axis, space)
     for index, axes in enumerate(panels):
+        # The grid may have more panels than plots.
         axes.set_visible(index < count)
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         axes.grid(alpha=0.3)

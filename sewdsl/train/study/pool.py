@@ -144,6 +144,7 @@ class StudyPool(RunPool):
         try:
             self.stop()
         finally:
+            # The previous handler is None if it was not installed by Python, and cannot be restored.
             if self._before is not None and threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGTERM, self._before)
 
@@ -172,6 +173,7 @@ class StudyPool(RunPool):
         if message is None or message.kind == "epochs":
             return Ending(run, "died", death)
         if message.kind == "interrupted":
+            # The exit code is 128 plus the number of the signal.
             raise RunInterrupted(message.code - 128)
         if message.kind == "failed":
             text = f"{run.title}: {message.text}"
@@ -219,6 +221,7 @@ class ProcessPool(StudyPool):
                 self.show(run, line)
 
         slot.child = Child(self.job(run), show, slot.environment)
+        # Reading blocks, so each process has its own thread.
         threading.Thread(target=self._follow, args=(slot, run, slot.child), daemon=True).start()
 
     def wait(self) -> Ending:
@@ -235,6 +238,7 @@ class ProcessPool(StudyPool):
                 slot.child = None
                 return self.ending(run, last, death)
             if last is not None:
+                # Decided in this thread, which owns the state of the study.
                 child.answer(go_on=run.goes_on(last.epochs))
 
     def _follow(self, slot: _Slot, run: StudyRun, child: Child) -> None:
@@ -273,4 +277,5 @@ def visible_gpus() -> tuple[str, ...]:
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    # Keep the user's selection of GPUs.
     return tuple(named[:count]) if named else tuple(map(str, range(count)))

@@ -192,6 +192,7 @@ class RayPool(StudyPool):
             raise RunError("--on ray requires Ray; run pip install 'sewdsl[cluster]'") from None
         super().__init__(like)  # Before Ray installs its own signal handlers.
         self._ray, self._max_jobs = ray, jobs
+        # A connection of the caller must not be shut down.
         self._began = not ray.is_initialized()
         if self._began:
             try:
@@ -255,10 +256,14 @@ class RayPool(StudyPool):
 
     def _submit(self, run: StudyRun, attempt: int) -> None:
         run.place.path.mkdir(parents=True, exist_ok=True)
+        # Late messages of an earlier attempt must not be taken for those of this one.
         key = f"{run.place.path}#{attempt}"
         begun = pack_run(run.place) if run.place.spec.is_file() else b""
         remote = self._ray.remote(train_on_node).options(
-            num_cpus=self._like.threads, num_gpus=1 if self._gpus else 0, max_retries=0
+            # Retries by Ray would start without the files of the run so far.
+            num_cpus=self._like.threads,
+            num_gpus=1 if self._gpus else 0,
+            max_retries=0,
         )
         version = installed_version("sewdsl")
         plugins = [(file.path.name, file.content) for file in plugin_files()]
@@ -287,6 +292,7 @@ class RayPool(StudyPool):
         run, attempt, _ = self._tasks.pop(task)
         try:
             last, death, files = self._ray.get(task)
+        # An error of the task itself would occur on every worker.
         except self._ray.exceptions.RayTaskError as error:
             raise RunError(f"{run.title}: {str(error.cause).partition(chr(10))[0]}") from None
         except self._ray.exceptions.RayError as error:

@@ -115,6 +115,7 @@ def repeat(
             best_accuracy=Spread.of([result.best_accuracy for result in results]),
             seconds=round(sum(result.seconds for result in results), 1),
         )
+        # Written after each run, in case of an interruption.
         write_record(summary_file(folder), summary)
     return summary
 
@@ -149,4 +150,5 @@ def check_same_run(compilation: Compilation, folder: RunFolder, origin: WeightsO
 
 
 def _identity(origin: WeightsOrigin | None) -> tuple[str, tuple[str, ...]] | None:
+    # The name of the file may differ.
     return None if origin is None else (origin.sha256, origin.only)

@@ -185,6 +185,7 @@ def run_study(turns: Turns, folder: StudyFolder, pool: RunPool, announce: Announ
     with pool:
         while True:
             ending = None
+            # Fill the pool before waiting.
             while ending is None and len(begun) < pool.size and (turn := turns.next()) is not None:
                 group, index = turn
                 compilation, planned = group.plans[index]
@@ -196,6 +197,7 @@ def run_study(turns: Turns, folder: StudyFolder, pool: RunPool, announce: Announ
                 begun[id(run)] = turn
                 if turns.search is not None:
                     write_tables(make_outcome(turns), folder)  # Record the choice, even if the run is lost.
+                # The run was finished in an earlier call.
                 if run_folder.result.is_file():
                     ending = Ending(run, "ended")
                 else:
@@ -208,6 +210,7 @@ def run_study(turns: Turns, folder: StudyFolder, pool: RunPool, announce: Announ
             seed = ending.run.planned.recipe.seed
             if ending.kind == "ended":
                 group.results.append(ending.run.place.read_result())
+                # Parallel runs end in any order.
                 group.results.sort(key=lambda result: group.seeds.index(result.seed))
             elif ending.kind == "diverged":
                 group.diverged[seed] = ending.message
@@ -233,6 +236,7 @@ def make_outcome(turns: Turns) -> Outcome:
     if not turns.groups:
         raise RunError("no trial is a valid network; narrow the ranges")
     network, _, data = turns.groups[0].plans[0][1]
+    # All runs of a study use the same kind of device.
     device = next((result.device for group in turns.groups for result in group.results), "cpu")
     machine = describe_machine(device)
     rows = [group.row() for group in turns.groups]

@@ -52,8 +52,10 @@ def suggest_values(search: Search, axes: Axes, number: int, before: Iterable[Tri
     """
     import optuna
 
+    # A seed per trial makes a suggestion independent of earlier calls in this process.
     seed = int(np.random.SeedSequence([search.seed, number]).generate_state(1)[0])
     with warnings.catch_warnings():
+        # constant_liar is experimental. It prevents parallel trials with similar values.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         sampler: optuna.samplers.BaseSampler = (
             optuna.samplers.TPESampler(seed=seed, constant_liar=True)
@@ -184,6 +186,7 @@ class SearchTurns:
     def search(self) -> SearchOutcome:
         """Outcome of the search so far."""
         ended = [trial for trial in self._trials if trial.accuracy is not None]
+        # Of equal trials, take the first one.
         best = max(ended, key=lambda trial: (trial.accuracy or 0.0, -trial.number), default=None)
         return SearchOutcome(
             method=self._search.method,
@@ -231,6 +234,7 @@ class SearchTurns:
             if index == 0:
                 self._change(number, epochs=self._epochs(group, 0))
             if index + 1 < len(group.plans):
+                # Finish a begun trial before starting another one.
                 self._due.appendleft((group, index + 1))
             else:
                 last = [(epochs := self._epochs(group, each))[max(epochs)] for each in range(len(group.plans))]

@@ -93,6 +93,7 @@ def train(job: Job, watch: Callable[[Mapping[int, float]], bool]) -> RunMessage:
     from sewdsl.train.study.repeats import finish_run
     from sewdsl.train.training_plan import plan_training
 
+    # The processes of a study share the cores.
     torch.set_num_threads(job.threads)
     data = None if job.data is None else Path(job.data)
     options = RunOptions(

@@ -56,6 +56,7 @@ def read_aedat4(path: Path) -> Events:
     for stream, content in _packets(path, data[: end if end > 0 else len(data)], start, unpack=compression in LZ4):
         if content[8:12] == EVENTS:
             streams.setdefault(stream, []).append(_events(content))
+    # The empty array covers files without events.
     events = np.concatenate([np.zeros(0, EVENT), *(streams[min(streams)] if streams else [])])
     return Events.of(events["t"], events["x"], events["y"], events["p"])
 
@@ -88,6 +89,7 @@ def _unpack(path: Path, compressed: bytes, max_bytes: int) -> bytes:
         content = decompressor.decompress(compressed, max_length=max_bytes)
     except (RuntimeError, MemoryError) as error:
         raise ValueError(f"cannot decompress a packet: {error}") from None
+    # The input is truncated, or the output has reached the limit.
     if not decompressor.eof:
         raise ValueError("a packet is truncated, or unpacks to too many bytes")
     return bytes(content)
@@ -128,6 +130,7 @@ def _find_field(data: bytes, index: int) -> int | None:
     if entry + 2 > _integer("<H", data, offsets):
         return None
     offset = _integer("<H", data, offsets + entry)
+    # An offset of 0 marks an omitted field.
     return table + offset if offset else None
 
 

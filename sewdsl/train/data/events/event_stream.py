@@ -108,8 +108,10 @@ def frames(events: Events, steps: int, size: tuple[int, int]) -> NDArray[Any]:
         if outside.any():
             raise OutsideSensor(f"an event at {name} = {values[outside][0]} is outside the {H}x{W} sensor")
     index = _slices(len(events.t), steps)
+    # One bincount over flat indices is much faster than np.add.at.
     cells = ((index * 2 + events.p) * H + events.y) * W + events.x
     counts = np.bincount(cells, minlength=steps * 2 * H * W).reshape(steps, 2, H, W)
+    # Most counts fit into a byte, which keeps the cache small.
     return counts.astype(np.min_scalar_type(int(counts.max())))
 
 

@@ -41,6 +41,7 @@ def read_aedat2(path: Path) -> Events:
         start = data.index(b"\n", start) + 1
     if (len(data) - start) % 8:
         raise ValueError(f"the event section has {len(data) - start} bytes, which is not a multiple of 8")
+    # Big-endian, unlike AEDAT 3.
     address, t = np.frombuffer(data, dtype=">u4", offset=start).reshape(-1, 2).astype(np.int64).T
     return Events.of(t, LAST - (address >> 8 & LAST), LAST - (address >> 1 & LAST), 1 - (address & 1))
 
@@ -88,7 +89,9 @@ def _packets(data: bytes, start: int) -> Iterator[tuple[NDArray[np.int64], NDArr
             if size < 8 or size % 4 or offset % 4 or offset + 4 > size:  # noqa: PLR2004 -- an address and a time
                 raise ValueError(f"a packet declares events of {size} bytes with the time at byte {offset}")
             words = np.frombuffer(data, "<u4", count * size // 4, start).reshape(count, -1).astype(np.int64)
+            # Bit 0 marks valid events.
             words = words[words[:, 0] & 1 == 1]
+            # A time has 31 bits. The header counts its overflows.
             yield words[:, 0], words[:, offset // 4] | overflows << 31
         start = end
 
@@ -141,6 +144,7 @@ def read_nmnist_bin(path: Path) -> Events:
         raise ValueError(f"the file has {len(data)} bytes, which is not a multiple of {BYTES}")
     x, y, high, middle, low = data.reshape(-1, BYTES).astype(np.int64).T
     overflow = y == OVERFLOW
+    # The highest bit of the third byte is the polarity.
     t = ((high & 127) << 16 | middle << 8 | low) + np.cumsum(overflow) * 2**13
     is_event = ~overflow
     return Events.of(t[is_event], x[is_event], y[is_event], high[is_event] >> 7)

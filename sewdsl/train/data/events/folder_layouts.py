@@ -77,10 +77,13 @@ class ClassFolders(Layout):
     def find(self, folder: Path, steps: int) -> Listing | None:
         """Return the recordings in the marker folder, or in the given folder if it has the marker's name."""
         marker = self.marker.format(T=steps)
+        # Users may pass the marker folder itself or its parent.
         base = folder if folder.name == marker else folder / marker
         parts = [data_folders.find_subfolder(base, "train"), data_folders.find_subfolder(base, "test")]
         if self.split is False or (self.split is None and parts == [None, None]):
+            # Without a split, all recordings are listed as training recordings.
             parts = [base, None]
+        # Classes are numbered over both parts, since a subset may lack a class in one of them.
         names = {name for part in parts if part for name in data_folders.subfolders(part)}
         label = data_folders.class_labels(names, self.known)
         recording = FrameFile if self.frames else EventFile
@@ -136,6 +139,7 @@ class TonicGesture(Layout):
     @staticmethod
     def _recordings(part: Path) -> list[Recording]:
         files = [path for user in data_folders.subfolders(part).values() for path in user.glob("[0-9]*.npy")]
+        # The order of a directory listing depends on the file system.
         files.sort(key=lambda path: (int(path.stem), path.parent.name))
         return [EventFile(int(path.stem), path) for path in files]
 
@@ -161,11 +165,13 @@ class RawGesture(Layout):
 
     def _recordings(self, trial_list: Path) -> list[Recording]:
         try:
+            # A subset may lack one of the lists.
             lines = trial_list.read_text(encoding="utf-8").split() if trial_list.is_file() else []
             paths = [trial_list.with_name(line) for line in lines]
         except (OSError, ValueError) as error:
             raise DataError(f"'{trial_list}' is damaged: {error}") from None
         trials = [trial for path in paths for trial in _trials(path)]
+        # SpikingJelly's names define the order, so every layout has the same one.
         return [recording for _name, recording in sorted(trials, key=lambda trial: (trial[1].label, trial[0]))]
 
 
@@ -176,6 +182,7 @@ def _trials(path: Path) -> Iterator[tuple[str, EventFile]]:
         return
     seen: Counter[int] = Counter()
     for label, start, end in _rows(table):
+        # Classes count from 1 in the table.
         yield f"{path.stem}_{seen[label]}", EventFile(label - 1, path, start, end)
         seen[label] += 1
 
@@ -236,6 +243,7 @@ class PublishedEsImageNet(Layout):
             train, val = data_folders.find_subfolder(base, "train"), base / "val"
             if train and val.is_dir():
                 existing, class_table = {path.name for path in val.iterdir()}, read_class_table(base / "vallabel.txt")
+                # Files that are not in the table have no known class.
                 test = [TwoPolarities(label, val / name) for label, name in class_table if name in existing]
                 return Listing(base, _in_classes(train, TwoPolarities), test)
         return None

@@ -65,6 +65,7 @@ class EventFile(Recording):
         """Return frames with equal numbers of events, see :func:`event_stream.frames`."""
         try:
             stat = self.path.stat()
+            # Size and time detect a replaced file without reading it.
             source: tuple[Hashable, ...] = (str(self.path.resolve()), stat.st_size, stat.st_mtime_ns)
             key = (*source, self.start, self.end, steps, shape)
             return load_or_make(key, (steps, *shape), lambda: self._make(steps, shape))
