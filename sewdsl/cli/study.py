@@ -61,8 +61,8 @@ if TYPE_CHECKING:
     from sewdsl.train.store.run_notes import LoggerName
     from sewdsl.train.study.outcome import Outcome, SearchOutcome, StudyFolder
     from sewdsl.train.study.pool import RunPool, Watch
-    from sewdsl.train.study.repeats import GoOn, Start
-    from sewdsl.train.study.run_study import Turns
+    from sewdsl.train.study.repeats import ResumeRun, Start
+    from sewdsl.train.study.run_study import RunQueue
     from sewdsl.train.study.search import CompileTrial
     from sewdsl.train.study.worker import Job
     from sewdsl.train.training_plan import TrainingPlan
@@ -243,16 +243,16 @@ class _StudyOptions:
             from sewdsl.train.study.pool import ProcessPool, visible_gpus
 
             return ProcessPool(self.jobs, self.job, () if self.device is Device.CPU else visible_gpus())
-        from sewdsl.train.study.pool import InTurn
+        from sewdsl.train.study.pool import SequentialPool
 
         # All runs share the threads of this process.
         if self.threads is not None:
             import torch
 
             torch.set_num_threads(self.threads)
-        return InTurn(self.runners)
+        return SequentialPool(self.runners)
 
-    def runners(self, watch: Watch | None) -> tuple[Start, GoOn]:
+    def runners(self, watch: Watch | None) -> tuple[Start, ResumeRun]:
         """Return the functions that start and resume a run in this process.
 
         Args:
@@ -291,8 +291,8 @@ def _train(
 ) -> None:
     from sewdsl.train.fit.processes import device_type
     from sewdsl.train.store.run_folder import RunInterrupted
-    from sewdsl.train.study.run_study import EveryRun, plan_runs, run_study
-    from sewdsl.train.study.search import SearchTurns
+    from sewdsl.train.study.run_study import AllRuns, plan_runs, run_study
+    from sewdsl.train.study.search import SearchRuns
 
     def announce(index: int, total: int, varied: CompiledVariant, planned: TrainingPlan) -> None:
         run_name = f"{varied.variant.title}, seed {planned.recipe.seed}"
@@ -303,11 +303,11 @@ def _train(
         if study_options.on is None:
             device_type(study_options.device.value)
         if base.study.search:
-            turns: Turns = SearchTurns(base.study, folder, study_options.data, compile_one, variants[0])
+            queue: RunQueue = SearchRuns(base.study, folder, study_options.data, compile_one, variants[0])
         else:
-            turns = EveryRun(plan_runs(variants, folder, study_options.data, base.study.variants))
+            queue = AllRuns(plan_runs(variants, folder, study_options.data, base.study.variants))
         try:
-            outcome, died = run_study(turns, folder, study_options.pool(), announce)
+            outcome, died = run_study(queue, folder, study_options.pool(), announce)
         except RunInterrupted:
             echo("run the same command again to resume", err=True)
             raise

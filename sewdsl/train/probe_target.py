@@ -17,7 +17,7 @@ from sewdsl.probe import move_batches, random_inputs, set_untrained_mode
 from sewdsl.train.data.split import split_off_validation
 from sewdsl.train.fit.execution import autocast, tf32_allowed
 from sewdsl.train.fit.load_run import load_model, load_spec, random_batches
-from sewdsl.train.fit.processes import judged_precision
+from sewdsl.train.fit.processes import evaluation_precision
 from sewdsl.train.store.run_folder import RunFolder
 from sewdsl.train.store.run_notes import plan_resumed_run
 from sewdsl.train.training_plan import TrainingPlan, plan_training
@@ -102,7 +102,7 @@ class ProbeTarget:
     def on(self, device: DeviceType) -> ProbeTarget:
         """Return the target on a device, with the precision of the training for trained networks."""
         recipe = None if self.run is None else self.network.recipe
-        precision = judged_precision(recipe, device, self.noted) if recipe else self.precision
+        precision = evaluation_precision(recipe, device, self.noted) if recipe else self.precision
         shown = self.shown._replace(batches=move_batches(self.shown.batches, device))
         return replace(self, model=self.model.to(device), shown=shown, device=device, precision=precision)
 

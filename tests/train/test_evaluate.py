@@ -20,7 +20,7 @@ from .conftest import Run
 
 
 def test_a_run_and_its_module(run: Run) -> None:
-    expected = evaluate_run(run.folder).found
+    expected = evaluate_run(run.folder).measured
     found = sewdsl.evaluate(run.folder.path)
     assert (found.accuracy, found.firing_rates) == (expected.accuracy, expected.firing_rates)
     assert (found.data, found.samples, found.top5_accuracy) == ("digits", 359, None)

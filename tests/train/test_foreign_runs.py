@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from sewdsl.cli.app import app
 from sewdsl.train import records, report
-from sewdsl.train.fit.processes import Processes, as_before
+from sewdsl.train.fit.processes import Processes, restore_processes
 from sewdsl.train.records import MAX_THREADS
 from sewdsl.train.store.run_folder import RunError, RunFolder
 from sewdsl.train.store.run_notes import read_data_path
@@ -211,7 +211,7 @@ class TestFiles:
             found = load_record(folder)
             assert all(sane(value) for value in (*found.result.values(), *found.recipe.values()))
             read_data_path(folder)
-            as_before(folder, Processes())
+            restore_processes(folder, Processes())
             folder.read_result()
         except RunError as error:
             said = str(error)
@@ -326,7 +326,6 @@ class TestFiles:
         folder = spoil("metrics.csv", b"epoch\n0\n")
         said = "line 2: epoch is '0', expected an integer from 1"
         done = CliRunner().invoke(app, ["report", str(folder.path)])
-        problem = "is damaged, or of another version"
         assert warnings(done.stderr) == [
             f"warning: omitted '{folder.metrics}', which is damaged or from another version: {said}"
         ]

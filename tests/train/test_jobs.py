@@ -19,7 +19,7 @@ from sewdsl.cli.app import app
 from sewdsl.train.store.run_folder import RunError, RunFolder, run_lock
 from sewdsl.train.study import pool as study_pool
 from sewdsl.train.study import worker
-from sewdsl.train.study.worker import Child, Job
+from sewdsl.train.study.worker import Job, WorkerProcess
 from tests.forked import PIPES, Popen
 from tests.plugin_files import COUNTING, NEURON, left_out, written
 from tests.systems import NEEDS_SIGNALS
@@ -78,17 +78,17 @@ def with_own_code(spec: Path, out: Path, *options: str) -> tuple[int, str]:
         )
 
 
-class Dying(Child):
+class Dying(WorkerProcess):
     """The process of one run is killed after its first epoch."""
 
     def __init__(self, job: Job, show: object, environment: Mapping[str, str] | None = None) -> None:
         super().__init__(job, show, environment)  # type: ignore[arg-type]
         self._dies = Path(job.folder).as_posix().endswith("join=ADD/seed-0")
 
-    def answer(self, *, go_on: bool) -> None:
+    def answer(self, *, proceed: bool) -> None:
         if self._dies:
             self.kill()
-        super().answer(go_on=go_on)
+        super().answer(proceed=proceed)
 
 
 class Ended(NamedTuple):
@@ -109,7 +109,7 @@ def out(spec: Path) -> Path:
 def broken(spec: Path, out: Path) -> Ended:
     """Two at once, of which one dies."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(study_pool, "Child", Dying)
+        patch.setattr(study_pool, "WorkerProcess", Dying)
         code, said = with_own_code(spec, out, "--jobs", "2")
     return Ended(code, said, outcome(out))
 

@@ -227,7 +227,7 @@ class TestFreezing:
         model = load_model(tmp_path)
         assert all(weight.requires_grad for weight in model.parameters())
         again = evaluate_run(RunFolder(tmp_path))
-        assert again.found == again.reported
+        assert again.measured == again.reported
 
 
 class TestRates:
@@ -320,7 +320,7 @@ class TestAverage:
     def test_it_is_judged_and_kept(self, averaged: Averaged, run: Run) -> None:
         assert averaged.result.accuracy != run.result.accuracy
         again = evaluate_run(averaged.folder)
-        assert again.found == again.reported
+        assert again.measured == again.reported
         model = load_model(averaged.folder)
         last = load_file(averaged.folder.last)
         assert all(torch.equal(value, last[key]) for key, value in model.state_dict().items())

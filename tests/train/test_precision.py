@@ -82,7 +82,7 @@ def test_it_is_judged_and_probed_as_it_was_trained(
 ) -> None:
     """What is not noted is what it would be here."""
     folder = copied(mixed, tmp_path, precision=noted)
-    found = evaluate_run(folder).found
+    found = evaluate_run(folder).measured
     assert formats(seen) == {expected}
     seen.clear()
     rates = probed("rates", folder)
@@ -105,7 +105,7 @@ def test_gradients_are_of_single_precision(mixed: Run, seen: set[Any]) -> None:
 
 def test_a_run_of_single_precision_stays_so(run: Run, tmp_path: Path, seen: set[Any]) -> None:
     folder = copied(run, tmp_path, precision=...)
-    assert evaluate_run(folder).found.accuracy == run.result.accuracy
+    assert evaluate_run(folder).measured.accuracy == run.result.accuracy
     assert probed("rates", folder)["precision"] == "32-true"
     assert formats(seen) == {torch.float32}
 

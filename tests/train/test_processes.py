@@ -28,11 +28,11 @@ from sewdsl.train.fit.loss_and_accuracy import training_loss
 from sewdsl.train.fit.processes import (
     DeviceType,
     Processes,
-    as_before,
     device_type,
-    judged_precision,
+    evaluation_precision,
     precision,
-    remember_processes,
+    record_processes,
+    restore_processes,
 )
 from sewdsl.train.store.result import Precision, describe_machine
 from sewdsl.train.store.run_folder import RunError, RunFolder
@@ -241,13 +241,13 @@ def test_mixed_stays_what_it_was(small: Path, monkeypatch: pytest.MonkeyPatch) -
     assert isinstance(mixed, Recipe)
     assert isinstance(full, Recipe)
     assert precision(mixed, "cuda") == precision(mixed, "cpu", "16-mixed") == "bf16-mixed"
-    assert precision(mixed, "cuda", "16-mixed") == judged_precision(mixed, "cuda", "16-mixed") == "16-mixed"
-    assert judged_precision(mixed, "cpu", "16-mixed") == "16-mixed"
-    assert judged_precision(mixed, "cpu", None) == "bf16-mixed"
-    assert precision(full, "cuda", "16-mixed") == judged_precision(full, "cuda", "16-mixed") == "32-true"
+    assert precision(mixed, "cuda", "16-mixed") == evaluation_precision(mixed, "cuda", "16-mixed") == "16-mixed"
+    assert evaluation_precision(mixed, "cpu", "16-mixed") == "16-mixed"
+    assert evaluation_precision(mixed, "cpu", None) == "bf16-mixed"
+    assert precision(full, "cuda", "16-mixed") == evaluation_precision(full, "cuda", "16-mixed") == "32-true"
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *, including_emulation: including_emulation)
     assert precision(mixed, "cuda") == "16-mixed"
-    assert precision(mixed, "cuda", "bf16-mixed") == judged_precision(mixed, "cuda", "bf16-mixed") == "bf16-mixed"
+    assert precision(mixed, "cuda", "bf16-mixed") == evaluation_precision(mixed, "cuda", "bf16-mixed") == "bf16-mixed"
 
 
 class TestDevice:
@@ -293,12 +293,16 @@ class TestDevice:
 
     def test_a_run_goes_on_where_it_ran(self, tmp_path: Path) -> None:
         folder = RunFolder(tmp_path)
-        remember_processes(folder, Processes(accelerator="cpu"))
-        assert as_before(folder, Processes()) == Processes(strategy="auto", accelerator="cpu")
-        assert as_before(folder, Processes(2, strategy="ddp")) == Processes(2, strategy="ddp", accelerator="cpu")
-        assert as_before(folder, Processes(accelerator="cuda")) == Processes(accelerator="cuda", strategy="auto")
-        remember_processes(folder, Processes(strategy="ddp", accelerator="cuda"))
-        assert as_before(folder, Processes()) == Processes(strategy="ddp", accelerator="cuda")
+        record_processes(folder, Processes(accelerator="cpu"))
+        assert restore_processes(folder, Processes()) == Processes(strategy="auto", accelerator="cpu")
+        assert restore_processes(folder, Processes(2, strategy="ddp")) == Processes(
+            2, strategy="ddp", accelerator="cpu"
+        )
+        assert restore_processes(folder, Processes(accelerator="cuda")) == Processes(
+            accelerator="cuda", strategy="auto"
+        )
+        record_processes(folder, Processes(strategy="ddp", accelerator="cuda"))
+        assert restore_processes(folder, Processes()) == Processes(strategy="ddp", accelerator="cuda")
 
     def test_a_run_on_the_processor_asks_no_gpu(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
@@ -325,7 +329,7 @@ class TestDevice:
         with pytest.raises(ToldError):
             lightning_loop.check_devices(module.recipe, Processes(accelerator="cpu"))
         with pytest.raises(ToldError):
-            lightning_loop.evaluate_samples(module, samples, lightning_loop.Judging("cpu"))
+            lightning_loop.evaluate_samples(module, samples, lightning_loop.EvaluationOptions("cpu"))
         assert [options["accelerator"] for options in told] == ["cpu", "cpu"]
 
 
@@ -356,15 +360,15 @@ class TestStrategy:
 
     def test_a_run_that_goes_on_keeps_its_own(self, tmp_path: Path) -> None:
         folder = RunFolder(tmp_path)
-        remember_processes(folder, Processes())
+        record_processes(folder, Processes())
         assert not folder.processes.exists()
-        assert as_before(folder, Processes(2)) == Processes(2)
-        remember_processes(folder, Processes(2, strategy="fsdp"))
-        assert as_before(folder, Processes(2)) == Processes(2, strategy="fsdp")
-        assert as_before(folder, Processes(2, strategy="ddp")) == Processes(2, strategy="ddp")
+        assert restore_processes(folder, Processes(2)) == Processes(2)
+        record_processes(folder, Processes(2, strategy="fsdp"))
+        assert restore_processes(folder, Processes(2)) == Processes(2, strategy="fsdp")
+        assert restore_processes(folder, Processes(2, strategy="ddp")) == Processes(2, strategy="ddp")
         folder.processes.write_text('{"strategy": "banana"}', "utf-8")
         with raises(RunError):
-            as_before(folder, Processes())
+            restore_processes(folder, Processes())
 
     def test_from_the_command_to_the_run(
         self, run: Run, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -378,7 +382,7 @@ class TestStrategy:
             raise RunError(message)
 
         copy = RunFolder(shutil.copytree(run.folder.path, tmp_path / "run"))
-        remember_processes(copy, Processes(strategy="ddp"))
+        record_processes(copy, Processes(strategy="ddp"))
         monkeypatch.setattr("sewdsl.train.fit.train_run.check_devices", note)
         for arguments in (
             ["--resume", str(copy.path), "--set", "train.epochs=3"],

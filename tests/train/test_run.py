@@ -20,7 +20,7 @@ from sewdsl.compiler import load, read
 from sewdsl.train.data.dataset import SampleSet
 from sewdsl.train.fit.checkpoints import read_state
 from sewdsl.train.fit.classifier import Classifier
-from sewdsl.train.fit.lightning_loop import Judging, Score, evaluate_samples
+from sewdsl.train.fit.lightning_loop import EvaluationOptions, Score, evaluate_samples
 from sewdsl.train.fit.load_run import load_model
 from sewdsl.train.fit.train_run import evaluate_run
 from sewdsl.train.report import pictures
@@ -153,7 +153,7 @@ class TestRepeats:
             for model in (load_model(folder, best=best), sewdsl.load_trained(folder.path, best=best)):
                 assert all(torch.equal(value, altered[key]) for key, value in model.state_dict().items())
         threes = sum(int(label) == 3 for label in plan_training(read(folder.spec)).data.load().test.y)
-        found = evaluate_run(folder).found
+        found = evaluate_run(folder).measured
         assert (found.accuracy, found.best_accuracy) == (threes / 359, threes / 359)
         done = CliRunner().invoke(app, ["eval", str(folder.path), "--device", "cpu"])
         assert done.exit_code == 1
@@ -177,7 +177,7 @@ class TestRepeats:
     def test_the_same_weights_are_judged_once(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         judged: list[Score] = []
 
-        def judge_and_note(module: Classifier, samples: SampleSet, how: Judging) -> Score:
+        def judge_and_note(module: Classifier, samples: SampleSet, how: EvaluationOptions) -> Score:
             judged.append(evaluate_samples(module, samples, how))
             return judged[-1]
 

@@ -16,10 +16,10 @@ from sewdsl.train.store.result import Result
 from sewdsl.train.store.run_folder import RunDiverged, RunError, RunFolder, RunInterrupted, RunPruned
 from sewdsl.train.study import plots, search
 from sewdsl.train.study.outcome import Outcome, StudyFolder, Trial, table_to_csv, table_to_markdown
-from sewdsl.train.study.pool import InTurn, Watch
-from sewdsl.train.study.repeats import GoOn, Start
+from sewdsl.train.study.pool import SequentialPool, Watch
+from sewdsl.train.study.repeats import ResumeRun, Start
 from sewdsl.train.study.run_study import run_study
-from sewdsl.train.study.search import SearchTurns, should_prune, suggest_values
+from sewdsl.train.study.search import SearchRuns, should_prune, suggest_values
 from sewdsl.train.training_plan import TrainingPlan
 from tests.words import raises
 
@@ -49,7 +49,7 @@ class Runs:
         self.started: list[str] = []
         self.stop, self.diverge = stop, diverge
 
-    def runners(self, watch: Watch | None) -> tuple[Start, GoOn]:
+    def runners(self, watch: Watch | None) -> tuple[Start, ResumeRun]:
         def start(compilation: Compilation, planned: TrainingPlan, folder: RunFolder) -> Result:
             folder.spec.write_text(compilation.standalone_text(), "utf-8")
             return self._train(planned, folder, watch)
@@ -88,8 +88,8 @@ class Runs:
         with pytest.MonkeyPatch.context() as patch:
             if not drawn:
                 patch.setattr(plots, "draw", lambda *_: None)
-            turns = SearchTurns(base.study, folder, None, partial(compile_trial, base), example)
-            outcome, died = run_study(turns, folder, InTurn(self.runners), lambda *_: None)
+            turns = SearchRuns(base.study, folder, None, partial(compile_trial, base), example)
+            outcome, died = run_study(turns, folder, SequentialPool(self.runners), lambda *_: None)
             assert not died
             return outcome
 

@@ -25,9 +25,9 @@ from sewdsl.train.study.outcome import (
     table_to_csv,
     table_to_markdown,
 )
-from sewdsl.train.study.pool import InTurn
+from sewdsl.train.study.pool import SequentialPool
 from sewdsl.train.study.repeats import Spread
-from sewdsl.train.study.run_study import EveryRun, plan_runs, run_study
+from sewdsl.train.study.run_study import AllRuns, plan_runs, run_study
 from sewdsl.train.training_plan import TrainingPlan
 from tests.words import check_words, raises
 
@@ -82,8 +82,8 @@ class Runs:
         with pytest.MonkeyPatch.context() as patch:
             if not drawn:
                 patch.setattr(plots, "draw", lambda *_: None)
-            turns = EveryRun(plan_runs(varied(text), folder, None))
-            outcome, died = run_study(turns, folder, InTurn(lambda _: (self.start, self.go_on)), self.announce)
+            turns = AllRuns(plan_runs(varied(text), folder, None))
+            outcome, died = run_study(turns, folder, SequentialPool(lambda _: (self.start, self.go_on)), self.announce)
             assert not died
             return outcome
 

@@ -127,13 +127,13 @@ class Augmentation:
         from torchvision import tv_tensors
         from torchvision.transforms import v2
 
-        from sewdsl.train.own_randomness import OwnGenerator
+        from sewdsl.train.separate_generators import SeparateGenerator
 
         transforms = self._chosen(BatchTransform)
         if draw is None or not transforms:
             return x, y
         sequences = x.ndim == len("TNCHW")
-        with OwnGenerator(draw.derive_seed(first, BATCH)):
+        with SeparateGenerator(draw.derive_seed(first, BATCH)):
             # Of several mixing transforms, most recipes draw one per batch.
             _stage, mix = transforms[int(torch.rand(()) * len(transforms))]
             # The loss expects class probabilities for every batch, mixed or not.
@@ -155,7 +155,7 @@ class Augmentation:
         """
         import numpy as np
 
-        from sewdsl.train.own_randomness import own_numpy
+        from sewdsl.train.separate_generators import seeded_numpy
 
         transforms = self._chosen(EventTransform)
         # tonic expects a structured array.
@@ -165,7 +165,7 @@ class Augmentation:
         for stage, transform in transforms:
             # tonic draws from numpy's global generator. A transform may drop all events, which the next one does not
             # accept.
-            with own_numpy(draw.derive_seed(index, stage)):
+            with seeded_numpy(draw.derive_seed(index, stage)):
                 table = transform.build(library, (size[1], size[0], 2))(table) if len(table) else table
         return type(events)(*(table[name].astype(np.int64) for name in "txyp"))
 
@@ -193,13 +193,13 @@ def _each(
     """Yield the samples, each transformed with its own random numbers."""
     from torchvision.transforms import v2
 
-    from sewdsl.train.own_randomness import OwnGenerator
+    from sewdsl.train.separate_generators import SeparateGenerator
 
     built = [(stage, transform.build(v2)) for stage, transform in transforms]
     for sample, index in zip(x, indices.tolist(), strict=True):
         transformed = sample
         for stage, apply in built:
-            with OwnGenerator(draw.derive_seed(index, stage)):
+            with SeparateGenerator(draw.derive_seed(index, stage)):
                 transformed = apply(transformed)
         yield transformed
 

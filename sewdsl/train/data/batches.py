@@ -33,7 +33,7 @@ class Batches:
         readers: Number of threads that prefetch batches, or 0 for none. None takes the number of the dataset. The
             batches are bit-identical for every number.
         device: Device of the model. Batches are moved to a CUDA device in advance, and to no other device.
-        given: Number of batches of the current epoch that were yielded.
+        yielded: Number of batches of the current epoch that were yielded.
         augmentation: Transforms of samples and of batches, for any dataset.
         classes: Number of classes (required to mix batches).
     """
@@ -47,7 +47,7 @@ class Batches:
     processes: int = 1
     readers: int | None = None
     device: torch.device | None = None
-    given: int = 0
+    yielded: int = 0
     augmentation: Augmentation = field(default_factory=Augmentation)
     classes: int = 0
 
@@ -72,13 +72,13 @@ class Batches:
         if self.device is not None and self.device.type == "cuda":
             batches = move_ahead(batches, self.device)
         # The count is set before the yield: a checkpoint after the training step includes this batch.
-        for self.given, batch in enumerate(batches, start=first + 1):
+        for self.yielded, batch in enumerate(batches, start=first + 1):
             yield batch
         self.epoch += 1
 
     def state_dict(self) -> dict[str, int]:
         """Return the position in the epoch."""
-        return {"epoch": self.epoch, "given": self.given}
+        return {"epoch": self.epoch, "given": self.yielded}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Restore a position in the epoch, without reading earlier batches again."""

@@ -220,11 +220,11 @@ class EsImageNet(RecordedDataSet, name="es-imagenet"):
         summary = super().find()
         parts = zip(CLASS_TABLES, ("training", "test"), (self.listing.train, self.listing.test), strict=True)
         for name, part, recordings in parts:
-            table = self.listing.place / name
+            table = self.listing.folder / name
             # Only the published tables define the number of files.
             expected = len(read_class_table(table)) if table.exists() and not self.setup.subset else 0
             if len(recordings) < expected:
-                folder = self.listing.place
+                folder = self.listing.folder
                 raise self.incomplete(
                     f"'{folder}' has {len(recordings):,} of {expected:,} {part} recordings in '{name}'"
                 )

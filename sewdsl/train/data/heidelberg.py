@@ -221,7 +221,7 @@ class Ssc(Heidelberg, name="ssc"):
             DataError: If data is missing.
         """
         summary = super().find()
-        path = self.listing.place / "ssc_valid.h5"
+        path = self.listing.folder / "ssc_valid.h5"
         validation = read_words(path)
         if len(validation) != self.held_out and not self.setup.subset:
             raise self.incomplete(f"'{path}' has {len(validation):,} of {self.held_out:,} validation recordings")

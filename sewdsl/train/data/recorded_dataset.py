@@ -147,7 +147,7 @@ class RecordedDataSet(DataSet):
         check_tonic(self.setup.augmentation.of_tonic)
         self._check(self.listing)
         train, test = map(len, self.part(self.listing))
-        return f"{train:,} recordings for training and {test:,} for testing in '{self.listing.place}'"
+        return f"{train:,} recordings for training and {test:,} for testing in '{self.listing.folder}'"
 
     def scaling(self) -> str:
         """Return the description of unscaled counts."""
@@ -196,7 +196,7 @@ class RecordedDataSet(DataSet):
             shares = " and ".join(
                 f"{len(recordings):,} of {total:,} {part}" for part, recordings, total in parts if recordings or total
             )
-            raise self.incomplete(f"'{listing.place}' has {shares} recordings", *self._near_misses())
+            raise self.incomplete(f"'{listing.folder}' has {shares} recordings", *self._near_misses())
         patterns = [(layout.pattern(self.setup.steps), layout.owner) for layout in self.layouts]
         missing = data_folders.missing_data_message(self.name, self.setup.folder, self.folders, patterns, self.source)
         raise DataError("\n".join([missing, *self._near_misses()]))
@@ -212,18 +212,18 @@ class RecordedDataSet(DataSet):
             parts = {"train": listing.train, "test": listing.test} if listing.test else {"the folder": listing.train}
             classes = {name: {recording.label for recording in part} for name, part in parts.items()}
             problem = data_folders.class_problem(
-                listing.place, classes, listing.label, self.setup.classes, subset=self.setup.subset
+                listing.folder, classes, listing.label, self.setup.classes, subset=self.setup.subset
             )
             if problem:
                 raise DataError(problem)
         self.check_classes([*listing.train, *listing.test])
         if not self.part(listing)[0]:
-            raise DataError(f"no training recordings in '{listing.place}'")
+            raise DataError(f"no training recordings in '{listing.folder}'")
         for part, recordings in (("training", listing.train), ("test", listing.test)):
             missing = sorted(set(range(self.classes or 0)) - {recording.label for recording in recordings})
             if missing and self.every_class and not self.setup.subset:
                 names = data_folders.first_words([self.called[n] if self.called else str(n) for n in missing])
-                raise self.incomplete(f"'{listing.place}' has no {part} recordings of class {names}")
+                raise self.incomplete(f"'{listing.folder}' has no {part} recordings of class {names}")
 
     def check_classes(self, recordings: Sequence[Recording]) -> None:
         """Check that all recordings belong to a class of the dataset.

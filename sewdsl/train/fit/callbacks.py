@@ -60,7 +60,7 @@ class EpochLines(Callback):
         console = rich.get_console()
         line = (
             f"epoch {trainer.current_epoch + 1:>{len(epochs)}}/{epochs}   loss {train.loss:.4f}   "
-            f"accuracy {train.accuracy:7.2%}   {module.judge} {test.accuracy:7.2%}   "
+            f"accuracy {train.accuracy:7.2%}   {module.evaluation_split} {test.accuracy:7.2%}   "
             f"{perf_counter() - self._start:5.1f} s"
         )
         # A narrow terminal would break the aligned line.
@@ -142,8 +142,8 @@ class Bar(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Show the progress of the evaluation."""
-        judge = cast("Classifier", pl_module).judge
-        self._show(trainer, f" {judge}", batch_idx + 1, int(sum(trainer.num_val_batches)))
+        split = cast("Classifier", pl_module).evaluation_split
+        self._show(trainer, f" {split}", batch_idx + 1, int(sum(trainer.num_val_batches)))
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Remove the bar."""

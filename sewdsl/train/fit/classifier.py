@@ -142,7 +142,7 @@ class Classifier(LightningModule):
 
     Attributes:
         model: Network from ``[N, C, H, W]`` or ``[T, N, C, H, W]`` to ``[N, classes]``.
-        judge: Evaluation samples of each epoch: ``validation`` if the recipe has a validation set, else ``test``.
+        evaluation_split: Split to evaluate each epoch on: ``validation``, or ``test`` without a validation set.
         train_tally: Results of the epoch's training batches, each before its optimizer step.
         test_tally: Results of the last evaluation.
         history: Metrics of each epoch so far, counted from 1.
@@ -157,7 +157,7 @@ class Classifier(LightningModule):
         super().__init__()
         self.model, self.recipe = model, recipe
         model.doubts_layout = False  # Samples have time first, and T_train may differ from the network's steps.
-        self.judge = "validation" if recipe.validation else "test"
+        self.evaluation_split = "validation" if recipe.validation else "test"
         self.train_tally, self.test_tally = AccuracyTally(), AccuracyTally()
         self.history: dict[int, dict[str, float]] = {}
         self.state: dict[str, Any] = {}
@@ -173,7 +173,7 @@ class Classifier(LightningModule):
     @property
     def monitor(self) -> str:
         """Metric that selects the best epoch."""
-        return f"{self.judge}_accuracy"
+        return f"{self.evaluation_split}_accuracy"
 
     @property
     def figures(self) -> dict[str, float]:
@@ -181,7 +181,7 @@ class Classifier(LightningModule):
         return {
             "train_loss": self.train_tally.loss,
             "train_accuracy": self.train_tally.accuracy,
-            f"{self.judge}_loss": self.test_tally.loss,
+            f"{self.evaluation_split}_loss": self.test_tally.loss,
             self.monitor: self.test_tally.accuracy,
         }
 
@@ -219,7 +219,7 @@ class Classifier(LightningModule):
                 cooldown=schedule.cooldown,
                 min_lr=schedule.min_lr,
             )
-            monitor = f"{self.judge}_{schedule.monitor}"
+            monitor = f"{self.evaluation_split}_{schedule.monitor}"
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": monitor}}
         if schedule is not None and schedule.each == "step":
             per_step = LambdaLR(optimizer, lambda step: schedule.factor(step, self.steps))
@@ -340,7 +340,7 @@ class Classifier(LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log the metrics of the evaluation, and update the plateau schedule."""
         self.test_tally = self.test_tally.of_all(self.trainer.strategy)
-        self.log_dict({f"{self.judge}_loss": self.test_tally.loss, self.monitor: self.test_tally.accuracy})
+        self.log_dict({f"{self.evaluation_split}_loss": self.test_tally.loss, self.monitor: self.test_tally.accuracy})
 
         scheduler = self.lr_schedulers() if self.trainer.state.fn == "fit" else None
         if isinstance(scheduler, ReduceLROnPlateau):

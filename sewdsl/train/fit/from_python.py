@@ -14,7 +14,7 @@ from sewdsl.train.data.dataset import DataSet, Reading
 from sewdsl.train.fit.callbacks import plugin_callbacks, progress_callbacks
 from sewdsl.train.fit.classifier import Classifier
 from sewdsl.train.fit.execution import tf32_allowed
-from sewdsl.train.fit.lightning_loop import Judging, RunOptions, evaluate_samples, quiet_lightning
+from sewdsl.train.fit.lightning_loop import EvaluationOptions, RunOptions, evaluate_samples, quiet_lightning
 from sewdsl.train.fit.load_run import load_model, load_spec
 from sewdsl.train.fit.loggers import check_loggers
 from sewdsl.train.fit.processes import Processes, device_type
@@ -186,7 +186,9 @@ def _evaluate(
     data.read_by(reading)
     samples = data.load().test
     with quiet_lightning(), tf32_allowed(recipe.tf32):
-        score = evaluate_samples(Classifier(model, recipe), samples, Judging(device, precision, reading.readers))
+        score = evaluate_samples(
+            Classifier(model, recipe), samples, EvaluationOptions(device, precision, reading.readers)
+        )
     return Evaluation(
         data.name, len(samples.y), score.accuracy, score.top5_accuracy, score.firing_rates, score.confusion
     )

@@ -29,7 +29,7 @@ from sewdsl.train.fit.checkpoints import AtomicCheckpointIO, RunCheckpointer, re
 from sewdsl.train.fit.classifier import Classifier
 from sewdsl.train.fit.loggers import open_loggers
 from sewdsl.train.fit.loss_and_accuracy import TOP5_CLASSES
-from sewdsl.train.fit.processes import DeviceType, Processes, device_type, judged_precision, precision
+from sewdsl.train.fit.processes import DeviceType, Processes, device_type, evaluation_precision, precision
 from sewdsl.train.store.result import Population, Precision
 from sewdsl.train.store.run_folder import RunError, RunFolder, RunInterrupted
 from sewdsl.train.store.run_notes import Accelerator, LoggerName
@@ -113,7 +113,7 @@ class WeightAverage(WeightAveraging):
         super().setup(trainer, pl_module, stage)
 
 
-class Judging(NamedTuple):
+class EvaluationOptions(NamedTuple):
     """Options of an evaluation.
 
     Attributes:
@@ -286,7 +286,7 @@ class Confusion(Callback):
         self._counts = counts if self._counts is None else self._counts + counts
 
 
-def evaluate_samples(module: Classifier, samples: SampleSet, how: Judging) -> Score:
+def evaluate_samples(module: Classifier, samples: SampleSet, how: EvaluationOptions) -> Score:
     """Evaluate a network on samples, in evaluation mode and in one process.
 
     Raises:
@@ -294,7 +294,7 @@ def evaluate_samples(module: Classifier, samples: SampleSet, how: Judging) -> Sc
     """
     confusion = Confusion()
     device = device_type(how.accelerator)
-    run_precision = judged_precision(module.recipe, device, how.trained_in)
+    run_precision = evaluation_precision(module.recipe, device, how.trained_in)
     trainer = Trainer(
         accelerator=how.accelerator,
         devices=1,

@@ -25,7 +25,7 @@ from sewdsl.terminal import echo
 from sewdsl.train.fit.classifier import Classifier
 from sewdsl.train.fit.processes import rank
 from sewdsl.train.store.run_folder import RunError, RunFolder
-from sewdsl.train.store.run_notes import LoggerName, LoggerRecord, read_loggers, remember_loggers
+from sewdsl.train.store.run_notes import LoggerName, LoggerRecord, read_loggers, record_loggers
 
 PROJECT = "sewdsl"
 """Default W&B project. The environment variable WANDB_PROJECT takes precedence."""
@@ -98,7 +98,7 @@ def open_loggers(
     }
     opened: list[Logger] = []
     if rank() == 0:
-        remember_loggers(folder, names, ids)  # Before opening: a failed start is repeated with the same loggers.
+        record_loggers(folder, names, ids)  # Before opening: a failed start is repeated with the same loggers.
     try:
         for name in names:
             try:
@@ -115,7 +115,7 @@ def open_loggers(
             if rank() == 0:
                 _print_location(logger, folder)
         if rank() == 0:
-            remember_loggers(folder, names, ids)
+            record_loggers(folder, names, ids)
         yield opened
     finally:
         if rank() == 0:

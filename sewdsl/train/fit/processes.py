@@ -77,7 +77,7 @@ class Processes:
         }
 
 
-def remember_processes(folder: RunFolder, processes: Processes) -> None:
+def record_processes(folder: RunFolder, processes: Processes) -> None:
     """Record the strategy and the device of a run, unless both are ``auto``.
 
     Raises:
@@ -88,7 +88,7 @@ def remember_processes(folder: RunFolder, processes: Processes) -> None:
         write_run_file(folder.processes, json.dumps(record.model_dump(exclude_defaults=True)) + "\n")
 
 
-def as_before(folder: RunFolder, processes: Processes) -> Processes:
+def restore_processes(folder: RunFolder, processes: Processes) -> Processes:
     """Fill in the strategy and the device of the run so far, unless others are requested.
 
     Raises:
@@ -156,7 +156,7 @@ def note_precision_change(recipe: Recipe, device: DeviceType, before: Precision 
         echo("note: float16 requires a GPU; the run continues in bfloat16", err=True)
 
 
-def judged_precision(recipe: Recipe, device: DeviceType, recorded: Precision | None) -> Precision:
+def evaluation_precision(recipe: Recipe, device: DeviceType, recorded: Precision | None) -> Precision:
     """Return the precision for evaluating the networks of a run: that of the training, on any device.
 
     Args:

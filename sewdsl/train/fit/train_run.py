@@ -28,8 +28,8 @@ from sewdsl.train.fit import resume_checks, run_weights
 from sewdsl.train.fit.classifier import Classifier
 from sewdsl.train.fit.execution import autocast, compile_network, tf32_allowed
 from sewdsl.train.fit.lightning_loop import (
+    EvaluationOptions,
     FitResult,
-    Judging,
     RunOptions,
     check_devices,
     evaluate_samples,
@@ -39,12 +39,12 @@ from sewdsl.train.fit.lightning_loop import (
 from sewdsl.train.fit.load_run import load_spec, random_batches
 from sewdsl.train.fit.processes import (
     Processes,
-    as_before,
     device_type,
-    judged_precision,
+    evaluation_precision,
     note_precision_change,
     rank,
-    remember_processes,
+    record_processes,
+    restore_processes,
 )
 from sewdsl.train.fit.run_weights import InitialWeights, load_weights, read_weights
 from sewdsl.train.report import pictures
@@ -61,7 +61,7 @@ from sewdsl.train.store.run_folder import (
     write_run_file,
 )
 from sewdsl.train.store.run_lookup import missing_run_message
-from sewdsl.train.store.run_notes import Accelerator, plan_resumed_run, remember_plugins, write_data_path
+from sewdsl.train.store.run_notes import Accelerator, plan_resumed_run, record_plugins, write_data_path
 from sewdsl.train.training_plan import TrainingPlan
 
 
@@ -116,7 +116,7 @@ def resume_run(
             # The number of threads determines the order of sums, and thereby their rounding.
             torch.set_num_threads(checkpoint["run"]["threads"])
         before = checkpoint["run"]["precision"] if checkpoint else None
-        options = options._replace(processes=as_before(folder, options.processes), before=before)
+        options = options._replace(processes=restore_processes(folder, options.processes), before=before)
         note_precision_change(planned.recipe, device_type(options.processes.accelerator), before)
         start = None if checkpoint else run_weights.read_initial_weights(folder)
         return _run(compilation, planned, folder, options, start)
@@ -172,7 +172,7 @@ def _run(
         # Only the first process evaluates and writes the results.
         if rank():
             raise SystemExit(0)
-        how = Judging(options.processes.accelerator, fitted.precision, options.reading.readers)
+        how = EvaluationOptions(options.processes.accelerator, fitted.precision, options.reading.readers)
         scores, confusion = _evaluate_both(module, folder, splits.test, how)
     measurements.write_confusion(folder.confusion, confusion, data.names)
     # If the run was killed while writing, the last row may be missing.
@@ -180,7 +180,9 @@ def _run(
     pictures.draw_png(module.history, network.name, folder.curves)
     result = _result(planned, fitted, module, scores)
     # Operations are counted on the CPU: the count is the same on every machine.
-    _count_operations(folder, module, planned, splits.test, Judging("cpu", fitted.precision, options.reading.readers))
+    _count_operations(
+        folder, module, planned, splits.test, EvaluationOptions("cpu", fitted.precision, options.reading.readers)
+    )
     write_record(folder.result, result)
     report.write(folder)
     hide_machine(folder)
@@ -200,7 +202,7 @@ def _module(compilation: Compilation, planned: TrainingPlan, start: InitialWeigh
 
 
 def _count_operations(
-    folder: RunFolder, module: Classifier, planned: TrainingPlan, samples: SampleSet, how: Judging
+    folder: RunFolder, module: Classifier, planned: TrainingPlan, samples: SampleSet, how: EvaluationOptions
 ) -> None:
     """Count the operations of the last weights on a few test samples, as ``sewdsl probe energy`` does."""
     folder.energy.unlink(missing_ok=True)
@@ -212,7 +214,7 @@ def _count_operations(
     model = compile(planned.network, optimize=recipe.optimize)
     model.load_state_dict(module.model.state_dict())
     model.eval()
-    with tf32_allowed(recipe.tf32), autocast(judged_precision(recipe, "cpu", how.trained_in), "cpu"):
+    with tf32_allowed(recipe.tf32), autocast(evaluation_precision(recipe, "cpu", how.trained_in), "cpu"):
         measured = measure_operations(model, few, activations)
     if not measured:
         return
@@ -252,11 +254,11 @@ class RunEvaluation(NamedTuple):
     """Repeated evaluation of the networks of a run.
 
     Attributes:
-        found: ``reported`` with the newly measured accuracies, firing rates and neurons.
+        measured: ``reported`` with the newly measured accuracies, firing rates and neurons.
     """
 
     reported: Result
-    found: Result
+    measured: Result
     samples: int
 
 
@@ -284,15 +286,15 @@ def evaluate_run(
     samples = data.load().test
     with quiet_lightning(), tf32_allowed(recipe.tf32):
         module = Classifier(compile(network, optimize=recipe.optimize), recipe)
-        how = Judging(accelerator, reported.precision, reading.readers)
+        how = EvaluationOptions(accelerator, reported.precision, reading.readers)
         scores, _ = _evaluate_both(module, folder, samples, how)
     return RunEvaluation(reported, reported.model_copy(update=scores), len(samples.y))
 
 
 def _describe(compilation: Compilation, planned: TrainingPlan, folder: RunFolder, processes: Processes) -> None:
     """Write the description of a run: network, recipe, diagram, plugins and location of the data."""
-    remember_processes(folder, processes)
-    remember_plugins(folder)
+    record_processes(folder, processes)
+    record_plugins(folder)
     write_run_file(folder.spec, compilation.standalone_text())
     recipe = {
         name: [*map(str, value)] if name == "augment" else str(value) if isinstance(value, Kind) else value
@@ -307,7 +309,7 @@ def _describe(compilation: Compilation, planned: TrainingPlan, folder: RunFolder
 
 
 def _evaluate_both(
-    module: Classifier, folder: RunFolder, samples: SampleSet, how: Judging
+    module: Classifier, folder: RunFolder, samples: SampleSet, how: EvaluationOptions
 ) -> tuple[dict[str, Any], list[list[int]]]:
     """Evaluate the best and the last weights.
 

@@ -131,7 +131,7 @@ class LoggerRecord(BaseModel):
     ids: dict[LoggerName, _Id] = {}
 
 
-def remember_loggers(folder: RunFolder, loggers: Sequence[LoggerName], ids: dict[LoggerName, str]) -> None:
+def record_loggers(folder: RunFolder, loggers: Sequence[LoggerName], ids: dict[LoggerName, str]) -> None:
     """Record the loggers of a run, unless they are the default.
 
     Raises:
@@ -175,7 +175,7 @@ class PluginRecord(BaseModel):
     files: Annotated[list[PluginNote], Field(max_length=1000)]
 
 
-def remember_plugins(folder: RunFolder) -> None:
+def record_plugins(folder: RunFolder) -> None:
     """Record and copy the imported plugin files, if there are any.
 
     Raises:

@@ -16,8 +16,8 @@ from sewdsl.compiler import Compilation
 from sewdsl.light_dataclass import dataclass
 from sewdsl.terminal import echo
 from sewdsl.train.store.run_folder import RunDiverged, RunError, RunFolder, RunInterrupted, RunPruned
-from sewdsl.train.study.repeats import GoOn, Start, finish_run
-from sewdsl.train.study.worker import Child, Job, RunMessage
+from sewdsl.train.study.repeats import ResumeRun, Start, finish_run
+from sewdsl.train.study.worker import Job, RunMessage, WorkerProcess
 from sewdsl.train.training_plan import TrainingPlan
 
 Watch = Callable[[Mapping[int, float]], bool]
@@ -30,17 +30,17 @@ class StudyRun:
 
     Attributes:
         title: Title for messages: ``join AND, seed 1``.
-        place: Run folder.
+        folder: Run folder.
         watch: Called after each epoch, or None if the run is never stopped early.
     """
 
     title: str
     compilation: Compilation
     planned: TrainingPlan
-    place: RunFolder
+    folder: RunFolder
     watch: Watch | None = None
 
-    def goes_on(self, epochs: Mapping[int, float]) -> bool:
+    def may_continue(self, epochs: Mapping[int, float]) -> bool:
         """Return whether the run may continue, given its accuracies by epoch from 1."""
         return self.watch is None or self.watch(epochs)
 
@@ -82,11 +82,11 @@ class RunPool(AbstractContextManager["RunPool"]):
         """Stop the unfinished runs."""
 
 
-Runners = Callable[[Watch | None], tuple[Start, GoOn]]
+Runners = Callable[[Watch | None], tuple[Start, ResumeRun]]
 """Return the functions that start and resume a watched run."""
 
 
-class InTurn(RunPool):
+class SequentialPool(RunPool):
     """Trains each run in this process when it is begun."""
 
     size = 1
@@ -98,7 +98,7 @@ class InTurn(RunPool):
     def begin(self, run: StudyRun) -> None:
         """Train a run to its end."""
         try:
-            finish_run(run.compilation, run.planned, run.place, *self._runners(run.watch))
+            finish_run(run.compilation, run.planned, run.folder, *self._runners(run.watch))
         except RunDiverged as error:
             self._ended.append(Ending(run, "diverged", str(error)))
         except RunPruned as error:
@@ -151,7 +151,7 @@ class StudyPool(RunPool):
     def job(self, run: StudyRun) -> Job:
         """Return the job of a run."""
         text = run.compilation.standalone_text()
-        return self._like.model_copy(update={"text": text, "folder": str(run.place.path)})
+        return self._like.model_copy(update={"text": text, "folder": str(run.folder.path)})
 
     @staticmethod
     def show(run: StudyRun, line: str) -> None:
@@ -186,7 +186,7 @@ class _Slot:
     """Capacity for one run: environment variables of its process, and the process while it runs."""
 
     environment: dict[str, str]
-    child: Child | None = None
+    child: WorkerProcess | None = None
 
 
 class ProcessPool(StudyPool):
@@ -203,7 +203,7 @@ class ProcessPool(StudyPool):
         self._slots = [
             _Slot({"CUDA_VISIBLE_DEVICES": gpus[index % len(gpus)]} if gpus else {}) for index in range(size)
         ]
-        self._events: queue.Queue[tuple[_Slot, Child, StudyRun, RunMessage | None, str]] = queue.Queue()
+        self._events: queue.Queue[tuple[_Slot, WorkerProcess, StudyRun, RunMessage | None, str]] = queue.Queue()
         self._stopping = False
 
     @property
@@ -214,13 +214,13 @@ class ProcessPool(StudyPool):
     def begin(self, run: StudyRun) -> None:
         """Start a process for a run."""
         slot = next(slot for slot in self._slots if slot.child is None)
-        run.place.path.mkdir(parents=True, exist_ok=True)
+        run.folder.path.mkdir(parents=True, exist_ok=True)
 
         def show(line: str) -> None:
             if not self._stopping:
                 self.show(run, line)
 
-        slot.child = Child(self.job(run), show, slot.environment)
+        slot.child = WorkerProcess(self.job(run), show, slot.environment)
         # Reading blocks, so each process has its own thread.
         threading.Thread(target=self._follow, args=(slot, run, slot.child), daemon=True).start()
 
@@ -239,9 +239,9 @@ class ProcessPool(StudyPool):
                 return self.ending(run, last, death)
             if last is not None:
                 # Decided in this thread, which owns the state of the study.
-                child.answer(go_on=run.goes_on(last.epochs))
+                child.answer(proceed=run.may_continue(last.epochs))
 
-    def _follow(self, slot: _Slot, run: StudyRun, child: Child) -> None:
+    def _follow(self, slot: _Slot, run: StudyRun, child: WorkerProcess) -> None:
         """Forward the messages of a process, in a separate thread."""
         last: RunMessage | None = None
         for last in child.messages():
@@ -264,7 +264,7 @@ class ProcessPool(StudyPool):
                 if death:
                     slot.child = None
                 else:
-                    child.answer(go_on=True)  # The run has saved, and stops because of the signal.
+                    child.answer(proceed=True)  # The run has saved, and stops because of the signal.
         except (KeyboardInterrupt, RunInterrupted):
             for slot in self._slots:
                 if slot.child is not None:

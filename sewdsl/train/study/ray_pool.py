@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from sewdsl.plugins import installed_version, plugin_files
 from sewdsl.train.store.run_folder import RUN_FILES, RunError, RunFolder, RunInterrupted, write_run_file
 from sewdsl.train.study.pool import PATIENCE, Ending, StudyPool, StudyRun
-from sewdsl.train.study.worker import Child, Job, RunMessage
+from sewdsl.train.study.worker import Job, RunMessage, WorkerProcess
 
 if TYPE_CHECKING:
     import asyncio
@@ -104,9 +104,9 @@ class Mailbox:
         """Return the next message."""
         return await self._sent.get()
 
-    async def answer(self, key: str, go_on: bool) -> None:  # noqa: FBT001 -- Ray hands it on
+    async def answer(self, key: str, proceed: bool) -> None:  # noqa: FBT001 -- Ray hands it on
         """Answer the question of a worker."""
-        await self._of(key).put(go_on)
+        await self._of(key).put(proceed)
 
     async def ask(self, key: str, epochs: dict[int, float]) -> bool:
         """Ask the study whether a run may continue, and wait for the answer."""
@@ -156,7 +156,7 @@ def train_on_node(
             file.parent.mkdir()
             file.write_bytes(content)
             plugin_paths.append(str(file))
-        child = Child(job.model_copy(update={"folder": str(folder.path), "plugins": tuple(plugin_paths)}), show)
+        child = WorkerProcess(job.model_copy(update={"folder": str(folder.path), "plugins": tuple(plugin_paths)}), show)
         last, sent = None, time.monotonic()
         try:
             for last in child.messages():
@@ -165,7 +165,7 @@ def train_on_node(
                 if time.monotonic() - sent >= 60 * job.save_every:
                     ray.get(mailbox.post.remote(key, "files", pack_run(folder)))
                     sent = time.monotonic()
-                child.answer(go_on=ray.get(mailbox.ask.remote(key, dict(last.epochs))))
+                child.answer(proceed=ray.get(mailbox.ask.remote(key, dict(last.epochs))))
         finally:
             if child.running:
                 child.kill()
@@ -255,10 +255,10 @@ class RayPool(StudyPool):
                     return ending
 
     def _submit(self, run: StudyRun, attempt: int) -> None:
-        run.place.path.mkdir(parents=True, exist_ok=True)
+        run.folder.path.mkdir(parents=True, exist_ok=True)
         # Late messages of an earlier attempt must not be taken for those of this one.
-        key = f"{run.place.path}#{attempt}"
-        begun = pack_run(run.place) if run.place.spec.is_file() else b""
+        key = f"{run.folder.path}#{attempt}"
+        begun = pack_run(run.folder) if run.folder.spec.is_file() else b""
         remote = self._ray.remote(train_on_node).options(
             # Retries by Ray would start without the files of the run so far.
             num_cpus=self._like.threads,
@@ -283,9 +283,9 @@ class RayPool(StudyPool):
         if kind == "line":
             self.show(run, content)
         elif kind == "files":
-            unpack_run(content, run.place)
+            unpack_run(content, run.folder)
         else:
-            self._mailbox.answer.remote(key, run.goes_on(content))
+            self._mailbox.answer.remote(key, run.may_continue(content))
 
     def _end(self, task: Any) -> Ending | None:
         """Return how a run ended, or None if it was resubmitted."""
@@ -298,7 +298,7 @@ class RayPool(StudyPool):
         except self._ray.exceptions.RayError as error:
             last, death, files = None, f"the worker died: {type(error).__name__}", b""
         if files:
-            unpack_run(files, run.place)
+            unpack_run(files, run.folder)
         if (last is None or last.kind == "epochs") and attempt < TRIES:
             self.show(run, f"{death}; another worker resumes the run")
             self._submit(run, attempt + 1)

@@ -15,7 +15,7 @@ from sewdsl.train.store.run_folder import RunError, RunFolder, open_group, write
 from sewdsl.train.training_plan import TrainingPlan
 
 Start = Callable[[Compilation, TrainingPlan, RunFolder], Result]
-GoOn = Callable[[RunFolder], Result]
+ResumeRun = Callable[[RunFolder], Result]
 
 
 class Spread(BaseModel):
@@ -84,7 +84,7 @@ def repeat(
     planned: Sequence[tuple[Compilation, TrainingPlan]],
     folder: Path,
     start: Start,
-    go_on: GoOn,
+    resume: ResumeRun,
     origin: WeightsOrigin | None = None,
 ) -> Summary:
     """Train each seed in a folder ``seed-N``, skipping finished runs and resuming unfinished ones.
@@ -93,7 +93,7 @@ def repeat(
         planned: Compilations and plans of the same spec with different seeds.
         folder: See :func:`open_folder`.
         start: Starts a new run.
-        go_on: Resumes an unfinished run.
+        resume: Resumes an unfinished run.
         origin: Origin of the initial weights of all runs, or None for random weights.
 
     Raises:
@@ -105,7 +105,7 @@ def repeat(
     # Check all folders before the first run starts.
     results: list[Result] = []
     for compilation, plan, run_folder in runs:
-        results.append(finish_run(compilation, plan, run_folder, start, go_on))
+        results.append(finish_run(compilation, plan, run_folder, start, resume))
         summary = Summary(
             network=results[0].network,
             data=results[0].data,
@@ -120,12 +120,14 @@ def repeat(
     return summary
 
 
-def finish_run(compilation: Compilation, planned: TrainingPlan, folder: RunFolder, start: Start, go_on: GoOn) -> Result:
+def finish_run(
+    compilation: Compilation, planned: TrainingPlan, folder: RunFolder, start: Start, resume: ResumeRun
+) -> Result:
     """Return the result of a finished run, after starting or resuming it if necessary."""
     if folder.result.is_file():
         return folder.read_result()
     if folder.spec.is_file():
-        return go_on(folder)
+        return resume(folder)
     folder.path.mkdir(parents=True, exist_ok=True)
     return start(compilation, planned, folder)
 

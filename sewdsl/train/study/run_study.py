@@ -46,7 +46,7 @@ class VariantRuns:
         """Seeds of the runs."""
         return [planned.recipe.seed for _, planned in self.plans]
 
-    def place(self, seed: int) -> RunFolder:
+    def run_folder(self, seed: int) -> RunFolder:
         """Return the run folder of a seed."""
         return RunFolder(self.folder / f"seed-{seed}")
 
@@ -57,11 +57,11 @@ class VariantRuns:
             RunError: If a folder has another spec.
         """
         for compilation, planned in self.plans:
-            check_same_run(compilation, self.place(planned.recipe.seed))
+            check_same_run(compilation, self.run_folder(planned.recipe.seed))
 
     def row(self) -> VariantResult:
         """Return the results so far."""
-        epochs = [measurements.read_metrics(self.place(result.seed).metrics) for result in self.results]
+        epochs = [measurements.read_metrics(self.run_folder(result.seed).metrics) for result in self.results]
         last = [
             row["train_accuracy"]
             for row in (run_epochs[max(run_epochs)] for run_epochs in epochs)
@@ -117,7 +117,7 @@ def plan_variant(varied: CompiledVariant, folder: StudyFolder, data: Path | None
     return VariantRuns(varied, folder.path / folder_name(varied.variant), plans)
 
 
-class Turns(Protocol):
+class RunQueue(Protocol):
     """Selection and order of the runs of a study."""
 
     @property
@@ -142,7 +142,7 @@ class Turns(Protocol):
         """Record the end of a run."""
 
 
-class EveryRun:
+class AllRuns:
     """All variants with all seeds. The seed changes slowest, to get a table of all variants early."""
 
     search = None
@@ -168,7 +168,7 @@ class EveryRun:
         """Do nothing: the variants record their own results."""
 
 
-def run_study(turns: Turns, folder: StudyFolder, pool: RunPool, announce: Announce) -> tuple[Outcome, list[Ending]]:
+def run_study(queue: RunQueue, folder: StudyFolder, pool: RunPool, announce: Announce) -> tuple[Outcome, list[Ending]]:
     """Train the unfinished runs, and write the tables after each run.
 
     Returns:
@@ -186,17 +186,17 @@ def run_study(turns: Turns, folder: StudyFolder, pool: RunPool, announce: Announ
         while True:
             ending = None
             # Fill the pool before waiting.
-            while ending is None and len(begun) < pool.size and (turn := turns.next()) is not None:
+            while ending is None and len(begun) < pool.size and (turn := queue.next()) is not None:
                 group, index = turn
                 compilation, planned = group.plans[index]
                 title = f"{group.varied.variant.title}, seed {planned.recipe.seed}"
-                run_folder = group.place(planned.recipe.seed)
-                run = StudyRun(title, compilation, planned, run_folder, turns.watch(group, index))
+                run_folder = group.run_folder(planned.recipe.seed)
+                run = StudyRun(title, compilation, planned, run_folder, queue.watch(group, index))
                 number += 1
-                announce(number, turns.total, group.varied, planned)
+                announce(number, queue.total, group.varied, planned)
                 begun[id(run)] = turn
-                if turns.search is not None:
-                    write_tables(make_outcome(turns), folder)  # Record the choice, even if the run is lost.
+                if queue.search is not None:
+                    write_tables(make_outcome(queue), folder)  # Record the choice, even if the run is lost.
                 # The run was finished in an earlier call.
                 if run_folder.result.is_file():
                     ending = Ending(run, "ended")
@@ -209,7 +209,7 @@ def run_study(turns: Turns, folder: StudyFolder, pool: RunPool, announce: Announ
             group, index = begun.pop(id(ending.run))
             seed = ending.run.planned.recipe.seed
             if ending.kind == "ended":
-                group.results.append(ending.run.place.read_result())
+                group.results.append(ending.run.folder.read_result())
                 # Parallel runs end in any order.
                 group.results.sort(key=lambda result: group.seeds.index(result.seed))
             elif ending.kind == "diverged":
@@ -218,28 +218,28 @@ def run_study(turns: Turns, folder: StudyFolder, pool: RunPool, announce: Announ
                 died.append(ending)
             else:
                 echo(f"{ending.run.title}: {ending.message}", err=True)
-            turns.take(group, index, ending)
-            outcome = make_outcome(turns)
+            queue.take(group, index, ending)
+            outcome = make_outcome(queue)
             write_tables(outcome, folder)
-    outcome = outcome or make_outcome(turns)
+    outcome = outcome or make_outcome(queue)
     write_tables(outcome, folder)
     plots.draw(outcome, folder)
     return outcome, died
 
 
-def make_outcome(turns: Turns) -> Outcome:
+def make_outcome(queue: RunQueue) -> Outcome:
     """Return the outcome of a study so far.
 
     Raises:
         RunError: If no trial of a search is a valid network.
     """
-    if not turns.groups:
+    if not queue.groups:
         raise RunError("no trial is a valid network; narrow the ranges")
-    network, _, data = turns.groups[0].plans[0][1]
+    network, _, data = queue.groups[0].plans[0][1]
     # All runs of a study use the same kind of device.
-    device = next((result.device for group in turns.groups for result in group.results), "cpu")
+    device = next((result.device for group in queue.groups for result in group.results), "cpu")
     machine = describe_machine(device)
-    rows = [group.row() for group in turns.groups]
+    rows = [group.row() for group in queue.groups]
     return Outcome(
-        network=network.name, data=data.name, runs=turns.total, machine=machine, rows=rows, search=turns.search
+        network=network.name, data=data.name, runs=queue.total, machine=machine, rows=rows, search=queue.search
     )

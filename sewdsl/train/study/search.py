@@ -137,7 +137,7 @@ CompileTrial = Callable[[int, Mapping[str, str]], CompiledVariant]
 """Compiles a trial by its number and its values by axis, once per seed."""
 
 
-class SearchTurns:
+class SearchRuns:
     """Trials of a search, including those of an earlier call.
 
     Args:
@@ -273,15 +273,15 @@ class SearchTurns:
             self._due.append((group, 0))
             return
         for seed in group.seeds:
-            if group.place(seed).result.is_file():
-                group.results.append(group.place(seed).read_result())
+            if group.run_folder(seed).result.is_file():
+                group.results.append(group.run_folder(seed).read_result())
         if trial.state == "diverged":
             seed = group.seeds[len(group.results)]
             group.diverged[seed] = "diverged in an earlier call"
 
     def _epochs(self, group: VariantRuns, index: int) -> dict[int, float]:
         """Return the accuracy of the search metric of a run, by epoch."""
-        epochs = measurements.read_metrics(group.place(group.seeds[index]).metrics)
+        epochs = measurements.read_metrics(group.run_folder(group.seeds[index]).metrics)
         return {epoch: row[f"{self._metric}_accuracy"] for epoch, row in epochs.items()}
 
     def _number(self, group: VariantRuns) -> int:

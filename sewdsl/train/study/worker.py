@@ -1,4 +1,4 @@
-"""Worker process for one run of a study: :func:`main` in the process, and :class:`Child` to start and control it.
+"""Process for one run of a study: :func:`main` runs in it, and :class:`WorkerProcess` starts and controls it.
 
 The process reads a :class:`Job` from standard input as one line of JSON, and writes each :class:`RunMessage` as a line
 to standard output. Output for the user goes to standard error. After a message with epochs, the process waits for a
@@ -164,7 +164,7 @@ def main() -> None:
     os._exit(0)  # A normal exit would wait for the thread that reads standard input.
 
 
-class Child:
+class WorkerProcess:
     """Worker process of a run, as seen by the parent.
 
     Ctrl-C in the terminal does not reach the process (see :meth:`interrupt`).
@@ -219,9 +219,9 @@ class Child:
         """Whether the process is running."""
         return self._process.poll() is None
 
-    def answer(self, *, go_on: bool) -> None:
+    def answer(self, *, proceed: bool) -> None:
         """Answer a message with epochs."""
-        self._send("on" if go_on else "stop")
+        self._send("on" if proceed else "stop")
 
     def interrupt(self) -> None:
         """Request that the process saves the run and stops."""

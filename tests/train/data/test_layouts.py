@@ -113,7 +113,7 @@ def test_complete_layout_is_taken_before_a_part(tmp_path: Path, monkeypatch: pyt
         monkeypatch.setitem(layout.__dict__, "counts", (11, 11))
     found = kind(DataOptions(tmp_path, 4))
     assert isinstance(found, RecordedDataSet)
-    assert found.listing.place == tmp_path / "DvsGesture"
+    assert found.listing.folder == tmp_path / "DvsGesture"
 
 
 def test_class_twice_in_a_recording(tmp_path: Path) -> None:

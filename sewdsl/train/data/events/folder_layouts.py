@@ -30,7 +30,7 @@ class Listing(NamedTuple):
         label: Class of each folder name, for layouts with class folders.
     """
 
-    place: Path
+    folder: Path
     train: Sequence[Recording]
     test: Sequence[Recording]
     label: Mapping[str, int] = MappingProxyType({})

@@ -32,7 +32,7 @@ DRAWING = {
 """Names of PyTorch functions that accept a generator."""
 
 
-class OwnGenerator(TorchFunctionMode):
+class SeparateGenerator(TorchFunctionMode):
     """Context in which PyTorch functions of this thread draw from a separate generator."""
 
     def __init__(self, seed: int) -> None:
@@ -53,7 +53,7 @@ _NUMPY = threading.Lock()
 
 
 @contextmanager
-def own_numpy(seed: int) -> Iterator[None]:
+def seeded_numpy(seed: int) -> Iterator[None]:
     """Seed numpy's global generator within a context, and restore its state afterwards."""
     # The state is global: only one thread at a time may replace it.
     with _NUMPY:
