@@ -181,7 +181,7 @@ class TestLicence:
         assert done.stdout.splitlines() == [str(folder.report), str(folder.card)]
         head, body = written(folder)
         assert head["license"] == "mit"
-        assert "`mit`, as its author says" in body
+        assert "`mit`, as declared by the author" in body
 
     def test_what_is_none(self, tmp_path: Path) -> None:
         folder = finished(tmp_path / "run")

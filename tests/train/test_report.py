@@ -377,7 +377,7 @@ class TestOfWhatEvalRefuses:
         assert refused.stderr.removeprefix("error: ").split("\n")[0] in done.stderr
         page, card = Page(folder.report.read_text("utf-8")), folder.card.read_text("utf-8")
         assert "sewdsl eval rejects this run: " in page.words
-        assert "**Not reproducible.** `sewdsl eval` refuses this run:" in card
+        assert "**Not reproducible.** `sewdsl eval` rejects this run:" in card
         assert str(folder.path) not in page.words + card
         assert "sewdsl eval ." not in card
         assert ("load_trained" in card) == ("sewdsl export . network.py" in card) == (name == BEST)
