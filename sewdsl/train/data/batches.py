@@ -29,7 +29,7 @@ class Batches:
         seed: Seed of the shuffling and of the augmentation. None keeps the order and disables the augmentation.
         epoch: Current epoch, or the next one between epochs, from 0.
         first: Batch to start the next iteration with, from 0.
-        process: Index of this process among those that share the samples, from 0.
+        process: Index of this process among the processes of the run, from 0.
         readers: Number of threads that prefetch batches, or 0 for none. None takes the number of the dataset. The
             batches are bit-identical for every number.
         device: Device of the model. Batches are moved to a CUDA device in advance, and to no other device.

@@ -129,7 +129,7 @@ def _lists(file: h5py.File, name: str) -> h5py.Dataset:
 
 
 def _row(file: h5py.File, name: str) -> h5py.Dataset | None:
-    """Return a one-dimensional array, or None if there is none of this name."""
+    """Return a one-dimensional array, or None if it is missing."""
     import h5py
 
     array = file.get(name)

@@ -68,6 +68,7 @@ def draw_share(labels: NDArray[np.int64], share: float, seed: int = SPLIT_SEED) 
     """
     import numpy as np
 
+    # PCG64 gives the same draw on every platform.
     generator = np.random.default_rng(seed)
     classes, sizes = np.unique(labels, return_counts=True)
     exact = share * sizes

@@ -201,7 +201,7 @@ class RunCheckpointer(Checkpoint):
         if trainer.is_last_batch or (batch_idx + 1) % trainer.accumulate_grad_batches:
             return
         is_due = monotonic() - self._saved >= self._every
-        # All processes must save together: a single one that is due or has a signal decides.
+        # All processes must save together, as soon as any of them is due or has received a signal.
         if trainer.strategy.reduce_boolean_decision(is_due or bool(self.signal), all=False):
             self._save(trainer)
             if trainer.strategy.reduce_boolean_decision(bool(self.signal), all=False):

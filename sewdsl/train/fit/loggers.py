@@ -51,7 +51,7 @@ def check_loggers(names: Sequence[LoggerName]) -> None:
     if "wandb" in names and os.environ.get("WANDB_MODE") not in OFFLINE and not _has_wandb_key():
         raise RunError(
             "--logger wandb requires an API key; run 'wandb login', set WANDB_API_KEY, or set WANDB_MODE=offline to "
-            "log to the run folder, for 'wandb sync'"
+            "log to the run folder (upload with 'wandb sync')"
         )
 
 

@@ -28,7 +28,7 @@ ON_THE_HUB = {
     "imagenet": "ILSVRC/imagenet-1k",
     "mnist": "ylecun/mnist",
 }
-"""Names of datasets on the Hugging Face hub, for those that it has."""
+"""Names of datasets on the Hugging Face hub, where they exist."""
 LONG_TABLE = 30
 """Minimum number of rows of a collapsed table."""
 OWN_PART = "<!-- What you write below this line stays when the card is made again. -->"  # Existing cards contain it.

@@ -80,7 +80,7 @@ class RunFile:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Files of a run, ordered so that those that mark a run folder come last, see :data:`RUN_FILES`."""
+    """Files of a run, with the markers of a run folder last (see :data:`RUN_FILES`)."""
 
     path: Path
 

@@ -173,6 +173,7 @@ def load_record(folder: RunFolder) -> RunRecord:
     return RunRecord(
         name=folder.path.resolve().name,
         spec=read_part(folder.spec, "", lambda data: (data.decode(), ())),
+        # Unknown settings of other versions are kept, since the report lists all settings.
         recipe=read_fields(folder.recipe, _Recipe),
         result=result,
         epochs=read_part(folder.metrics, {}, lambda data: (measurements.parse_metrics(data), ())),

@@ -92,6 +92,7 @@ def _looks(rows: Sequence[dict[str, str]]) -> list[Look]:
     has_two_axes = (
         bool(keys) and len(keys[0]) == len(("colour", "dash")) and len({key[1] for key in keys}) <= len(DASHES)
     )
+    # dict.fromkeys keeps the order of the study section.
     first = list(dict.fromkeys(key[0] if has_two_axes else label for key, label in zip(keys, labels, strict=True)))
     second = list(dict.fromkeys(key[1] for key in keys)) if has_two_axes else []
     colours = colormaps["tab10" if len(first) <= colormaps["tab10"].N else "tab20"]
