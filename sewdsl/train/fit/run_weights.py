@@ -117,7 +117,7 @@ def read_initial_weights(folder: RunFolder) -> InitialWeights | None:
     """
     try:
         tensors, metadata = decode_tensors(folder.start.read_bytes())
-        # Files without a digest are not from sewdsl.
+        # A copy without a digest cannot be verified.
         if DIGEST in metadata:
             origin = {"file": metadata["file"], "sha256": metadata["sha256"], **json.loads(metadata["parts"])}
             return InitialWeights(WeightsOrigin.model_validate_json(json.dumps(origin)), tensors)
