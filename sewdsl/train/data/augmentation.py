@@ -91,7 +91,7 @@ class Augmentation:
         """
         import torch
 
-        transforms = self._chosen(ImageTransform)
+        transforms = self._stages(ImageTransform)
         if draw is None or not transforms:
             return pixels.float() / white
         # The transforms of torchvision expect bytes.
@@ -104,7 +104,7 @@ class Augmentation:
         """Return network inputs ``[N, C, H, W]`` or ``[T, N, C, H, W]`` after the transforms of samples."""
         import torch
 
-        transforms = self._chosen(SampleTransform)
+        transforms = self._stages(SampleTransform)
         if draw is None or not transforms:
             return x
         # Transforms expect the samples on the first axis.
@@ -129,7 +129,7 @@ class Augmentation:
 
         from sewdsl.train.separate_generators import SeparateGenerator
 
-        transforms = self._chosen(BatchTransform)
+        transforms = self._stages(BatchTransform)
         if draw is None or not transforms:
             return x, y
         sequences = x.ndim == len("TNCHW")
@@ -157,7 +157,7 @@ class Augmentation:
 
         from sewdsl.train.separate_generators import seeded_numpy
 
-        transforms = self._chosen(EventTransform)
+        transforms = self._stages(EventTransform)
         # tonic expects a structured array.
         table = np.empty(len(events.t), [("t", np.int64), ("x", np.int64), ("y", np.int64), ("p", np.int64)])
         for name in "txyp":
