@@ -85,9 +85,9 @@ class Speed(NamedTuple):
 
 def installed_versions() -> dict[str, str]:
     """Return the versions of sewdsl, Python, the C library and the installed packages."""
-    library, number = platform.libc_ver()
+    library, library_version = platform.libc_ver()
     versions = {"sewdsl": installed_version("sewdsl") or "from its sources", "python": platform.python_version()}
-    versions |= {library: number} if library else {}
+    versions |= {library: library_version} if library else {}
     return versions | {name: version for name in PACKAGES if (version := installed_version(name))}
 
 

@@ -84,7 +84,7 @@ def class_problem(
         subset: Whether classes may have no samples.
     """
     total = max(label.values()) + 1
-    folder_names = {number: name for name, number in label.items()}
+    folder_names = {index: name for name, index in label.items()}
     if total > MAX_CLASSES:
         name = folder_names[total - 1][:SHOWN_DIGITS]
         return (

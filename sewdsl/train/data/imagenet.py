@@ -277,7 +277,7 @@ class ImageFolder(DataSet, name="image-folder"):
         files = data_folders.class_files(folder, SUFFIXES, label)
         if not files:
             return None
-        parts = hold_out(files, (number for number, _path in files), self.setup.holdout)
+        parts = hold_out(files, (index for index, _path in files), self.setup.holdout)
         return _Images(folder, ("the training part", "the held-out part"), label, parts)
 
 

@@ -264,7 +264,7 @@ def _loading(facts: RunRecord, network: Network | None, exported: ExportedFiles 
     if network is not None and network.recipe is not None and not facts.refused:
         parts.append(_JUDGING.format(options=data + options))
     names = facts.confusion.classes
-    if any(name != str(number) for number, name in enumerate(names)):
+    if any(name != str(index) for index, name in enumerate(names)):
         parts.append(
             f"Classes, from 0: {_plain(', '.join(names[:MOST_CLASSES]))}{', …' * (len(names) > MOST_CLASSES)}."
         )

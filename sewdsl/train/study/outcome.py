@@ -181,8 +181,8 @@ class StudyFolder:
             RunError: If the folder contains other files, or cannot be created.
         """
         files = (self.outcome, self.table, self.csv, self.curves, self.trend, self.search)
-        known = {path.name for path in files} | set(names)
-        open_group(self.path, known.__contains__, "part of this study")
+        allowed = {path.name for path in files} | set(names)
+        open_group(self.path, allowed.__contains__, "part of this study")
 
     def read_search(self) -> SearchOutcome | None:
         """Read the outcome of a search so far, or None without one.
