@@ -76,7 +76,7 @@ study {
 """
         result = run("check", "-", stdin=text)
         assert result.exit_code == 1
-        assert result.stderr.count("error[data-mismatch]: the samples of mnist5k do not change over time") == 1
+        assert result.stderr.count("error[data-mismatch]: dataset mnist5k has static samples") == 1
 
     def test_several_specs(self) -> None:
         result = run("check", "7b-net", "tiny", "blocks", "nonsense-net")

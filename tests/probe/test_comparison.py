@@ -194,7 +194,7 @@ def test_the_folder_of_another_study_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "o/join=ADD").mkdir(parents=True)
     done = CliRunner().invoke(app, ["study", str(write(tmp_path)), "--out", str(tmp_path / "o")])
     assert done.exit_code == 1
-    assert "holds 'join=ADD', which is no part of this study" in done.output
+    assert "contains 'join=ADD', which is not part of this study" in done.output
     assert [path.name for path in (tmp_path / "o").iterdir()] == ["join=ADD"]
     for probe in ("rates", "gradients"):  # which go together
         path = write(

@@ -318,11 +318,11 @@ class TestCommand:
         assert run(*command, "--weights", file).exit_code == 0
         refused = run(*command)
         assert refused.exit_code == 1
-        assert "began with other weights" in refused.stderr
+        assert "with other initial weights" in refused.stderr
         fewer = run(*command, "--weights", file, "--weights-only", "conv1")
-        assert "began with other weights" in fewer.stderr
+        assert "with other initial weights" in fewer.stderr
         shutil.copy(file, tmp_path / "same.safetensors")
         (out / "seed-1" / "result.json").unlink()
         assert run(*command, "--weights", tmp_path / "same.safetensors").exit_code == 0
         (out / "seed-1" / "result.json").unlink()
-        assert "began with other weights" in run(*command).stderr
+        assert "with other initial weights" in run(*command).stderr

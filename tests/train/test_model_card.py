@@ -175,7 +175,7 @@ class TestMadeUp:
 class TestLicence:
     def test_it_is_stated_and_kept(self, tmp_path: Path) -> None:
         folder = finished(tmp_path / "run")
-        assert "Not stated" in written(folder)[1]
+        assert "Not declared" in written(folder)[1]
         done = CliRunner().invoke(app, ["report", str(folder.path), "--license", "MIT"])
         assert done.exit_code == 0, done.output
         assert done.stdout.splitlines() == [str(folder.report), str(folder.card)]

@@ -57,7 +57,7 @@ def test_a_run_says_what_code_it_was_made_with(tmp_path: Path) -> None:
         refused = run(*words)
         assert refused.exit_code == 1, refused.output
         assert (
-            f"never imported unasked; if you trust it, add --plugin {copies[0]} --plugin {copies[1]}" in refused.stderr
+            f"not imported automatically; if you trust them, add --plugin {copies[0]} --plugin {copies[1]}" in refused.stderr
         )
         assert "imported\n" not in refused.output
 
@@ -71,7 +71,7 @@ def test_a_run_says_what_code_it_was_made_with(tmp_path: Path) -> None:
     card = (tmp_path / "alone" / "README.md").read_text("utf-8")
     assert 'sewdsl.load_plugin("plugins/forgets.py")' in card.replace("'", '"')
     assert "sewdsl eval . --plugin plugins/forgets.py --plugin plugins/counts.py" in card
-    assert "never imported unasked" in run("eval", tmp_path / "alone").stderr
+    assert "not imported automatically" in run("eval", tmp_path / "alone").stderr
     names = "forgets.py", "counts.py"
     copied = [each for name in names for each in ("--plugin", tmp_path / "alone" / "plugins" / name)]
     assert run("eval", tmp_path / "alone", *copied).stdout.startswith(judged.stdout[: len("accuracy 93.59%")])

@@ -134,11 +134,11 @@ class TestAdvice:
         page = said(tmp_path, {STEM: layer(95, slice(1)), INNER: layer(100, slice(2))})
         assert f"Saturated neurons in {INNER} (20.0%), {STEM} (10.0%): " in page.words
         assert "90% of the time-steps, 50 of them at every one" in page.words
-        assert "keeps their current above v_threshold. A higher v_threshold" in page.words
+        assert "keeps their current above v_threshold. Raise v_threshold" in page.words
 
     def test_silent_places(self, tmp_path: Path) -> None:
         page = said(tmp_path, {STEM: layer(0, slice(None), 0)})
-        assert f"Silent positions in {STEM} (5 of 25): no channel ever fires there" in page.words
+        assert f"Silent positions in {STEM} (5 of 25): no channel fires there" in page.words
         assert ("class", "warning") not in page.attributes
         assert "Silent neurons" not in page.words
 
@@ -155,7 +155,7 @@ class TestAdvice:
         spikes[0], spikes[:, 0, 0] = 0, 0  # a channel and a place, which share one neuron
         spikes[torch.arange(1, 10), :, torch.arange(9) % 4 + 1] = 0
         page = said(tmp_path, {STEM: count_population(spikes, 100)})
-        assert f"Silent neurons in {STEM} (18.0%): others do fire" in page.words
+        assert f"Silent neurons in {STEM} (18.0%): other neurons" in page.words
         assert "Silent channels in" in page.words
         assert "Silent positions" not in page.words
 

@@ -347,7 +347,7 @@ class TestDisk:
         else:
             file.write_bytes(data if damage == "one bit" else data[:1000])
         resume_run(copy)
-        assert "one save before" in capsys.readouterr().err
+        assert "resuming from the previous checkpoint" in capsys.readouterr().err
         assert_same(copy, run.folder)
 
     def test_all_is_damaged(self, copy: RunFolder) -> None:
@@ -499,7 +499,7 @@ class TestFolder:
             make_run_folder(copy.path)
 
     def test_a_name_that_is_not_utf_8(self, tmp_path: Path) -> None:
-        with pytest.raises(RunError, match="its name is not UTF-8, and TensorBoard takes no other"):
+        with pytest.raises(RunError, match="TensorBoard requires a name in UTF-8"):
             make_run_folder(tmp_path / os.fsdecode(b"caf\xe9"))
         assert not list(tmp_path.iterdir())
 

@@ -71,7 +71,7 @@ def test_nothing_is_left_of_a_write_that_fails(cache: Path, monkeypatch: pytest.
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("numpy.savez_compressed", full)
-    with pytest.warns(UserWarning, match="cannot keep frames in .*: No space left on device"):
+    with pytest.warns(UserWarning, match="cannot write frames to the cache .*: No space left on device"):
         assert load_or_make(("a",), SHAPE, Maker())[0, 0] == 7
     assert files(cache) == []
 

@@ -218,7 +218,7 @@ class TestImageFolder:
         photographs(tmp_path, ("one", "two", "zero"))
         (tmp_path / "val" / "one").rename(tmp_path / "val" / "uno")
         wanted = (
-            f"^in '{tmp_path}', class 'one' has no samples in val, class 'uno' has no samples in train\n  each class"
+            f"^in '{tmp_path}', class 'one' has no samples in val, class 'uno' has no samples in train\n  add a folder"
         )
         for count in (3, 4):
             with pytest.raises(DataError, match=wanted):

@@ -52,7 +52,7 @@ class TestGesture:
         with pytest.raises(DataError) as caught:
             data("dvs128-gesture", tmp_path, subset=False).find()
         train, test = ("1,077", "264") if make is trees.gesture_tonic else ("1,176", "288")
-        assert f"holds 11 of {train} training and 11 of {test} test recordings" in str(caught.value)
+        assert f"has 11 of {train} training and 11 of {test} test recordings" in str(caught.value)
         assert "--set train.subset=on" in str(caught.value)
 
 
@@ -100,7 +100,7 @@ def test_no_advice_to_load_unsafely(kind: type[EventFile | FrameFile], suffix: s
     no_arrays = "not an array of numbers in numpy's format"
     no_archive = "not a zip archive of arrays, or a truncated one" if suffix == ".npz" else no_arrays
     for path, said in ((garbage, no_archive), (objects, no_arrays)):
-        with pytest.raises(DataError, match=rf"says: {said}$"):
+        with pytest.raises(DataError, match=rf"^cannot read '.*': {said}$"):
             kind(0, path).frames(4, (2, 8, 8))
 
 
@@ -298,7 +298,7 @@ class TestMissing:
         with raises(DataError, "3") as caught:
             data(name, tmp_path, **setup).find()
         assert "<class>/*" in str(caught.value)
-        assert ("get it: https://" in str(caught.value)) == ("folder" not in name)
+        assert ("download: https://" in str(caught.value)) == ("folder" not in name)
 
     def test_all_layouts_are_named(self, tmp_path: Path) -> None:
         with pytest.raises(DataError) as caught:

@@ -95,7 +95,7 @@ def test_other_contents(tmp_path: Path) -> None:
     with raises(ValueError, "3"):
         read_events(tmp_path / "a.npy")
     (tmp_path / "a.aedat").write_bytes(b"#!AER-DAT3.1\r\n")
-    with pytest.raises(ValueError, match="no AEDAT"):
+    with pytest.raises(ValueError, match="not an AEDAT"):
         read_events(tmp_path / "a.aedat")
 
 

@@ -62,7 +62,7 @@ def test_it_has_the_samples_of_the_training(name: str, split: str) -> None:
     assert shape is not None
     assert found[0][0].shape == ((4, *shape) if found.varies else shape)
     assert torch.equal(found[-1][0], found[len(found) - 1][0])
-    with pytest.raises(IndexError, match=f"sample {len(found)} of"):
+    with pytest.raises(IndexError, match=f"sample index {len(found)} is out of range"):
         found[len(found)]
 
 
