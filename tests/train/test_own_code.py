@@ -57,7 +57,8 @@ def test_a_run_says_what_code_it_was_made_with(tmp_path: Path) -> None:
         refused = run(*words)
         assert refused.exit_code == 1, refused.output
         assert (
-            f"not imported automatically; if you trust them, add --plugin {copies[0]} --plugin {copies[1]}" in refused.stderr
+            f"not imported automatically; if you trust them, add --plugin {copies[0]} --plugin {copies[1]}"
+            in refused.stderr
         )
         assert "imported\n" not in refused.output
 
