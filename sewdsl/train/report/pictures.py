@@ -76,7 +76,7 @@ class CurveLine(NamedTuple):
     colour: str
 
 
-class Panel(NamedTuple):
+class CurvePanel(NamedTuple):
     """Plot of related metrics."""
 
     title: str
@@ -85,7 +85,7 @@ class Panel(NamedTuple):
 
 
 PANELS = (
-    Panel(
+    CurvePanel(
         "accuracy",
         (
             CurveLine("train_accuracy", "training", TRAIN),
@@ -94,7 +94,7 @@ PANELS = (
         ),
         percent=True,
     ),
-    Panel(
+    CurvePanel(
         "loss",
         (
             CurveLine("train_loss", "training", TRAIN),
@@ -102,8 +102,8 @@ PANELS = (
             CurveLine("test_loss", "test", TEST),
         ),
     ),
-    Panel("gradient norm, last batch", (CurveLine("gradient_norm/total", "all layers", TRAIN),)),
-    Panel("learning rate", (CurveLine("learning_rate", "learning rate", TRAIN),)),
+    CurvePanel("gradient norm, last batch", (CurveLine("gradient_norm/total", "all layers", TRAIN),)),
+    CurvePanel("learning rate", (CurveLine("learning_rate", "learning rate", TRAIN),)),
 )
 
 
@@ -121,7 +121,7 @@ def curve_svgs(epochs: Epochs) -> list[str]:
     return drawn
 
 
-def _draw(panel: Panel, lines: dict[CurveLine, dict[int, float]]) -> str:
+def _draw(panel: CurvePanel, lines: dict[CurveLine, dict[int, float]]) -> str:
     figure = Figure(figsize=(5.2, 2.9), layout="constrained")
     FigureCanvasSVG(figure)
     axes = figure.subplots()
@@ -138,7 +138,7 @@ def _draw(panel: Panel, lines: dict[CurveLine, dict[int, float]]) -> str:
     return re.sub("|".join(COLOURS), lambda match: f"var({COLOURS[match[0]]})", out.getvalue())
 
 
-def _style(axes: Axes, panel: Panel, values: list[float]) -> None:
+def _style(axes: Axes, panel: CurvePanel, values: list[float]) -> None:
     axes.set_title(panel.title, loc="left", color=INK, fontsize=11)
     axes.set_xlabel("epoch", color=INK)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, nbins=8))
