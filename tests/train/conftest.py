@@ -60,7 +60,7 @@ def curves(*, figures_matter: bool) -> Iterator[dict[str, str | bytes]]:
     """
     draw, draw_png = pictures._draw, pictures.draw_png
 
-    def draw_once(panel: pictures.Panel, lines: dict[pictures.CurveLine, dict[int, float]]) -> str:
+    def draw_once(panel: pictures.CurvePanel, lines: dict[pictures.CurveLine, dict[int, float]]) -> str:
         shown = repr((panel, lines if figures_matter else list(lines)))
         if shown not in DRAWN:
             DRAWN[shown] = draw(panel, lines)
