@@ -46,7 +46,8 @@ def test_valid(rule: str) -> None:
 
 
 def test_rules_are_found() -> None:
-    assert len(checks.rules()) == len(RULES) == len(CODES)
+    assert set(RULES) == set(CODES), "add the location of a new rule's diagnostic to CODES"
+    assert len(checks.rules()) == len(RULES)
 
 
 def test_what_is_wrong_in_a_block_of_ones_own_names_its_call() -> None:
