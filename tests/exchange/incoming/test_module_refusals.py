@@ -78,7 +78,7 @@ CALLS: dict[str, tuple[Callable[[Any, Tensor], Any], str]] = {
     "twice": (lambda m, x: m.a(m.a(x)), "a (torch.nn.modules.conv.Conv2d) is called twice, with shared weights"),
     "difference": (lambda m, x: m.a(x) - x, "subtracts; only 1 - x of spikes is supported"),
     "complement": (lambda m, x: m.a(1 - x), "reads 1 - x, which is supported in products of spikes only"),
-    "currents": (lambda m, x: m.a(x) * x, "is not a valid network: AND needs spikes"),
+    "currents": (lambda m, x: m.a(x) * x, "is not a valid network: AND requires spikes"),
     "several": (lambda m, x: (m.a(x), x), "the module returns tuple, expected one tensor computed from its input"),
     "shapes": (lambda m, x: m.a(x) + x.flatten(1), "does not fit: the branch has shape [2x8x8] but the shortcut"),
     "two inputs": (lambda m, x: m.a(x, x), "takes several arguments, or one that is not computed from the input"),
