@@ -176,7 +176,12 @@ def test_what_is_no_file(command: str, said: str, path: str, reason: str) -> Non
 @pytest.mark.parametrize("command", ["eval", "report", "runs"])
 @pytest.mark.parametrize(
     ("path", "reason"),
-    [("fifo", "not |expected a run folder"), ("loop", "broken link|not a folder"), ("nofolder/x", "no folder"), ("x" * 300, "no folder")],
+    [
+        ("fifo", "not |expected a run folder"),
+        ("loop", "broken link|not a folder"),
+        ("nofolder/x", "no folder"),
+        ("x" * 300, "no folder"),
+    ],
 )
 def test_what_is_no_folder(command: str, path: str, reason: str) -> None:
     result = run(command, path)
