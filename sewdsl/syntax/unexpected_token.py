@@ -349,12 +349,14 @@ def describe_accepted(situation: ParseFailure) -> str:
 
 def describe_unknown_statement(span: Span, close: str) -> Diagnostic:
     """Return the diagnostic for a statement whose first word is similar to a keyword."""
+    # The version is the first line, and a `data` section is only parsed to report that there is none.
+    keywords = [keyword for keyword in KEYWORDS if keyword not in {"sewdsl", "data"}]
     return Diagnostic(
         "unknown-statement",
         Severity.ERROR,
         f"unknown statement '{span.text}'",
         span,
         label=f"did you mean '{close}'?",
-        help=f"start the statement with {', '.join(KEYWORDS)} or the name of a setting",
+        help=f"start the statement with {', '.join(keywords)} or the name of a setting",
         fixes=(Fix(f"write '{close}'", (Edit(span, close),), safe=False),),
     )
