@@ -28,7 +28,7 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
             yield Diagnostic(
                 "and-in-a-row",
                 Severity.WARNING,
-                f"{len(chain)} consecutive AND blocks {effect} (Sec. 4.1)",
+                f"{len(chain)} consecutive AND blocks {effect} (Fang et al. 2021, Sec. 4.1)",
                 join.span,
                 label="passes a spike only if its branch also fires",
                 help="use ADD or IAND, which are identities for a silent branch",

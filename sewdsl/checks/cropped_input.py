@@ -24,7 +24,7 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
             yield Diagnostic(
                 "cropped-input",
                 Severity.WARNING,
-                f"pooling {node.op.short} ignores the last {' and '.join(parts)} of its {signal.size} input",
+                f"pooling {node.op.short} ignores {' and '.join(parts)} at the end of its {signal.size} input",
                 node.span,
                 label=f"input is [{', '.join(map(str, signal.shape))}]",
                 help=f"change the input size or the window{pad} or add 'allow cropped-input \"reason\"'",

@@ -28,7 +28,8 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
             yield Diagnostic(
                 "growing-output",
                 Severity.WARNING,
-                f"{len(chain)} consecutive blocks add non-negative values: the output grows with depth (Eq. 10)",
+                f"{len(chain)} consecutive blocks add non-negative values: the output grows with depth "
+                "(Fang et al. 2021, Eq. 10)",
                 join.span,
                 label="branch ends in ReLU",
                 help="move the ReLU after the addition, as in Basic Block",

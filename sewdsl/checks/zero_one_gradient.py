@@ -33,16 +33,16 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
             continue
         reported.add(surrogate)
         message = (
-            f"{surrogate} has the same gradient wherever it is not 0; Spiking blocks learn less with it"
+            f"the gradient of {surrogate} is constant where it is not 0; Spiking blocks learn less with it"
             if 0.0 in gradients
-            else f"{surrogate} has the same gradient for every membrane potential; networks do not learn with it"
+            else f"the gradient of {surrogate} is the same for every membrane potential; networks do not learn with it"
         )
         yield Diagnostic(
             "zero-one-gradient",
             Severity.WARNING,
-            f"{message} (Tab. 9)",
+            f"{message} (Fang et al. 2021, Tab. 9)",
             node.span,
-            label="see appendix A.5",
+            label="neuron with this surrogate",
             help="use a surrogate that decreases away from the threshold, e.g. ATan(alpha=2.0)",
             path=node.where,
         )

@@ -158,9 +158,9 @@ def _print_verdict(spec: str, result: Compilation) -> None:
         variants = f"; {count} variant{'s' if count > 1 else ''}" if count else ""
         echo(f"{network.name}: valid{tail}; {size}{variants}")
     elif result.valid and result.assembly is not None and result.spec_source is not None:
-        count = len(result.assembly.blocks)
-        blocks = f"{count} block{'' if count == 1 else 's'}"
-        echo(f"{result.spec_source.source.name}: valid{tail}; a library of {blocks}")
+        blocks, neurons = len(result.assembly.blocks), len(result.assembly.neurons)
+        contents = [f"{n} {name}{'' if n == 1 else 's'}" for n, name in ((blocks, "block"), (neurons, "neuron")) if n]
+        echo(f"{result.spec_source.source.name}: valid{tail}; a library of {' and '.join(contents) or '0 blocks'}")
     else:
         source = result.spec_source.source if result.spec_source else None
         # --fix only changes the text of the spec itself, never a file that it uses.

@@ -218,7 +218,7 @@ def _check_lines(
             hint_and_fixes = advice(code, sorted(allowable - lines), line.code.span, "remove the line")
             if code in errors:
                 hint_and_fixes = {"help": "errors cannot be allowed; fix the error", "fixes": ()}
-            message = f"'allow {code}' has no effect: there is no such warning"
+            message = f"'allow {code}' has no effect: no such warning is reported"
             yield Diagnostic("unused-allow", Severity.WARNING, message, line.span, **hint_and_fixes)
 
 

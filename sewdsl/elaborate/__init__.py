@@ -202,7 +202,7 @@ class _Elaborator:
         nodes = self.builder.nodes
         for index in graph_of(nodes).unread(outputs):
             message = f"the output of {nodes[index].name} is unused"
-            hint = "remove it, or use 'id' after it: an operand that starts with a name does not read it"
+            hint = "remove it, or start an operand or repeat after it with 'id'"
             self.reporter.report("unread-value", message, nodes[index].span, help=hint, path=nodes[index].where)
 
     def _check_loops(self, outputs: Sequence[int]) -> None:
@@ -216,7 +216,7 @@ class _Elaborator:
         for index in sorted(graph.looped):
             node = nodes[index]
             if node.op.reads == "sequence":
-                message = f"{node.op.kind} in a loop: it requires all time-steps at once"
+                message = f"{node.op.kind} cannot be used in a loop: it requires all time-steps at once"
                 hint = "move it out of the loop"
                 self.reporter.report("sequence-in-loop", message, node.span, help=hint, path=node.where)
 

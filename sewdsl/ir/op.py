@@ -461,7 +461,7 @@ def common_shape(kind: str, *inputs: Signal) -> tuple[int, ...]:
             raise ShapeMismatch(
                 "join-shape-mismatch",
                 f"operand 1 of {kind} has shape [{first.size}] but operand {position} has shape [{other.size}]",
-                "use equal channels and strides in all operands, or 'id or' with a projection",
+                "use equal channels and strides in all operands, or a projection, e.g. 'id or c64k1s2-BN'",
             )
     return first.shape
 
@@ -514,7 +514,7 @@ class Join(Merge):
             raise ShapeMismatch(
                 "join-shape-mismatch",
                 f"the branch has shape [{branch.size}] but the shortcut has shape [{identity.size}]",
-                "use equal channels and strides in both, or 'id or' with a projection as shortcut",
+                "use equal channels and strides in both, or a projection as shortcut, e.g. 'id or c64k1s2-BN'",
             )
         shape = common_shape(self.kind, *inputs)
         return Signal(shape, reduce(self.values, (signal.values for signal in inputs)), any(s.varies for s in inputs))

@@ -242,7 +242,8 @@ class _Reader:
         entry = self.expression(expression)
         if entry.number is None:
             hint = "use only numbers, parameters, v_threshold and v_reset"
-            raise _error("not-from-parameters", f"{what} must depend only on parameters", expression.span, hint)
+            message = f"{what} must depend only on numbers and parameters"
+            raise _error("not-from-parameters", message, expression.span, hint)
         return entry.number
 
     def _read(self, expression: RealExpression) -> TapeEntry:
@@ -323,7 +324,8 @@ class _Reader:
             _EquationError: If they are not.
         """
         if low is None or high is None:
-            message, hint = "the bounds of 'clip' must depend only on parameters", "use min and max"
+            message = "the bounds of 'clip' must depend only on numbers and parameters, not on learnables or states"
+            hint = "use min and max, which accept all operands"
             raise _error("not-from-parameters", message, call.span, hint)
         if low > high:
             message = f"'{call.span.text}' has a lower bound of {low:g}, above its upper bound of {high:g}"

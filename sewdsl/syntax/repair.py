@@ -190,7 +190,7 @@ class _Mistake:
         mistake = Diagnostic(
             "missing-count",
             Severity.ERROR,
-            "missing '*' before the count of a repeat" if has_number else "missing count of a repeat",
+            "missing '*' before the repeat count" if has_number else "missing repeat count",
             self.here if has_number else self.last,
             label="expected '*' before this" if has_number else "expected a count after this",
             help="add the number of copies, e.g. '*2'",

@@ -177,7 +177,7 @@ def test_when_gradients_are_spoken_of(blocks: int) -> None:
     (found,) = said(body, neuron=NEURONS["low threshold"])
     assert found.message == (
         f"with neutral branches, {blocks} consecutive Spiking blocks multiply the gradient by at most "
-        f"{(1 / (1 + (pi / 2) ** 2)) ** blocks:.2g} at T = 1 (Eq. 8)"
+        f"{(1 / (1 + (pi / 2) ** 2)) ** blocks:.2g} at T = 1 (Fang et al. 2021, Eq. 8)"
     )
     assert found.label == "derivative of IF at rest: 0.288 with a spike, 0.288 without"
     assert said(body.replace("Spiking", "SEW"), neuron=NEURONS["steep"]) == []
@@ -490,7 +490,9 @@ def test_a_loss_that_can_fall_is_none_of_rates() -> None:
 def test_what_and_leaves_is_not_known_after_pooling() -> None:
     body = "c4k3-BN-IF-{SEW Block-POOL}*3-GAP-FC3"
     (plain,), (pooled,) = (said(body.replace("POOL", pool), join="AND", neuron="IF") for pool in ("MPk1s1", "MPk2s2"))
-    assert plain.message == pooled.message == "3 consecutive AND blocks can only remove spikes (Sec. 4.1)"
+    assert {plain.message, pooled.message} == {
+        "3 consecutive AND blocks can only remove spikes (Fang et al. 2021, Sec. 4.1)"
+    }
     (bare,) = said(body.replace("-POOL", ""), join="AND", neuron="IF")
     check_words(bare.message)
 

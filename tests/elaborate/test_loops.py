@@ -191,7 +191,7 @@ def test_ranges_are_those_of_what_flows_around(body: str, values: str | None) ->
             "let a = ADD[id | b-DELAY]\nlet b = FC13\nbody ADD[a | id]",
             ["join-shape-mismatch: the branch has shape [12]"],
         ),
-        ("body LOOP[PSN | FC12]-FC2", ["sequence-in-loop: PSN in a loop: it requires all time-steps"]),
+        ("body LOOP[PSN | FC12]-FC2", ["sequence-in-loop: PSN cannot be used in a loop: it requires all time-steps"]),
         ("let LOOP = FC3\nbody LOOP", ["reserved-name: 'LOOP' is a reserved name"]),
         ("let d = h-DELAY-FC3\nlet h = ADD[FC12 | h-DELAY]-SN\nbody h-FC3", ["unused-name: unused value 'd'"]),
     ],

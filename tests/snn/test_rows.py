@@ -112,7 +112,7 @@ def test_what_has_no_form_is_said(text: str, code: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("text", "code", "said"),
     [
-        ("c4k3-MPk2-FC2", "cropped-input", "pooling k2 s2 ignores the last 1 position of its 4x11 input"),
+        ("c4k3-MPk2-FC2", "cropped-input", "pooling k2 s2 ignores 1 position at the end of its 4x11 input"),
         ("c4k13-FC2", "oversized-kernel", "the 13 kernel is larger than its input, a row of length 11"),
     ],
 )

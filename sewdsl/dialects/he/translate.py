@@ -170,8 +170,8 @@ def check_inputs(network: Network, expected: Inputs) -> Iterator[Diagnostic]:
                 f"'{node.span.text}' expects {slot.text} input values, got {signal.elements}",
                 slot.span,
                 label=f"input is {signal.size}",
-                help="try another padding, --dialect 'he(padding=none)', or another --input, or write "
-                f"{slot.text}FC-{node.span.text.rpartition('C')[2] or 'N'}",
+                help="use another padding, e.g. --dialect 'he(padding=none)', or another --input; if "
+                f"{slot.text} is the number of outputs, write {slot.text}FC-{node.span.text.rpartition('C')[2] or 'N'}",
                 path=node.where,
             )
 
