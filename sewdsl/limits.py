@@ -10,7 +10,7 @@ from sewdsl.light_dataclass import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    """Inclusive upper bounds. ``--limit NAME=NUMBER`` raises a bound.
+    """Inclusive upper bounds. ``--limit NAME=N`` raises a bound.
 
     Attributes:
         source_bytes: Length of a source in UTF-8 (option ``source``).
@@ -37,7 +37,7 @@ DEFAULT_LIMITS = Limits()
 
 def raise_limit_help(option: str) -> str:
     """Return the help text that explains how to raise a limit."""
-    return f"raise the limit with --limit {option}=NUMBER if this is intended"
+    return f"raise the limit with --limit {option}=N if this is intended"
 
 
 FOR_EACH_NODE = 4

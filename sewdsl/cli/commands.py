@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from functools import wraps
 from pathlib import Path
@@ -36,6 +36,8 @@ _CLICK_EXCEPTION: type[Exception] = next(
 """Base class of usage errors, in click or in typer's copy of click."""
 _TYPE_NAMES = {int: "an integer", float: "a number", Path: "a path"}
 _EXTRA = re.compile(r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)", re.DOTALL)
+FORM_OPTIONS = ("--as", "--to", "--emit", "--format")
+"""Names of the option that selects the form of the output, which differ between commands."""
 MAX_QUOTED = 40
 """Characters of a wrong argument in a usage error."""
 
@@ -57,6 +59,8 @@ class Command(TyperCommand):
             kind, parameter = type(error).__name__, getattr(error, "param", None)
             if kind == "NoSuchOption":
                 self._exit_with_unknown_option(str(getattr(error, "option_name", "")), ctx)
+            if kind == "BadOptionUsage":
+                self._exit_with_missing_value(str(getattr(error, "option_name", "")), ctx)
             if kind in {"BadParameter", "MissingParameter"} and parameter is not None:
                 # The error does not contain the value: parse again, which keeps values as text.
                 value = self.make_parser(ctx).parse_args(original_args)[0].get(parameter.name)
@@ -73,20 +77,37 @@ class Command(TyperCommand):
             exit_with_usage_error(f"unknown option {option}; use --set {key}=VALUE", context=ctx)
         _exit_with_unknown_option(self.params, option, ctx)
 
+    def _exit_with_missing_value(self, option: str, ctx: Any) -> None:
+        """Exit with the values that an option requires, unless the option is a flag."""
+        parameter: Any = next((each for each in self.params if option in each.opts), None)
+        if parameter is not None and not parameter.is_flag:
+            values = join_choices(self._declaration(parameter)[2]) or parameter.metavar
+            count = f"{parameter.nargs} values" if parameter.nargs > 1 else "a value"
+            exit_with_usage_error(f"{option} requires {count}{values and ': '}{values}", context=ctx)
+
+    def _declaration(self, parameter: Any) -> tuple[Any, Any, Sequence[str]]:
+        """Return the type, the typer information and the choices of a parameter.
+
+        The type is None for an option that typer adds to every command.
+        """
+        callback: Any = self.callback
+        hints = get_type_hints(callback, include_extras=True)
+        if parameter.name not in hints:
+            return None, None, ()
+        declared, info = get_args(hints[parameter.name])[:2]  # Annotated[type, typer.Option(...)]
+        kind = next((each for each in get_args(declared) if NoneType in get_args(declared)), declared)
+        return kind, info, list(kind) if isinstance(kind, type) and issubclass(kind, StrEnum) else ()
+
     def _exit_with_bad_value(self, parameter: Any, value: Any, ctx: Any) -> None:
         """Exit with the expected values of a parameter, if its declaration has them.
 
         Args:
             value: Wrong value, or None if a required parameter is missing.
         """
-        callback: Any = self.callback
-        hints = get_type_hints(callback, include_extras=True)
-        if parameter.name not in hints:
+        kind, info, choices = self._declaration(parameter)
+        if kind is None:
             return  # Options that typer adds to every command: its own message is clear.
-        declared, info = get_args(hints[parameter.name])[:2]  # Annotated[type, typer.Option(...)]
-        kind = next((each for each in get_args(declared) if NoneType in get_args(declared)), declared)
         name = parameter.metavar if isinstance(info, ArgumentInfo) else parameter.opts[0]
-        choices = list(kind) if isinstance(kind, type) and issubclass(kind, StrEnum) else ()
         if value is None:
             exit_with_usage_error(f"{name} is required{': ' if choices else ''}{join_choices(choices)}", context=ctx)
         text = " ".join(value) if isinstance(value, tuple | list) else str(value)
@@ -99,11 +120,17 @@ class Command(TyperCommand):
 
 def _exit_with_unknown_option(parameters: list[Any], option: str, ctx: Any) -> NoReturn:
     names = [name for parameter in parameters for name in parameter.opts if name.startswith("--")]
+    if option in FORM_OPTIONS and (same_role := [name for name in FORM_OPTIONS if name in names]):
+        exit_with_usage_error(f"unknown option {option}", f"did you mean '{same_role[0]}'?", ctx)
     exit_with_usage_error(f"unknown option {option}", did_you_mean(option, [*names, "--help"]), ctx)
 
 
 def _hide_python_type(parameter: Any) -> Any:
-    """Remove types such as ``<bool>`` and ``<str>`` from the help of a parameter."""
+    """Remove types such as ``<bool>`` and ``<str>`` from the help of a parameter, and print choices as declared."""
+    descriptor = parameter.type_descriptor
+    if descriptor.is_choice and not descriptor.case_sensitive:
+        # typer prints the choices of a case-insensitive option in lower case.
+        parameter.metavar = f"<{'|'.join(map(str, descriptor.choices))}>"
     if getattr(parameter, "is_flag", False):
         parameter.metavar = ""
     elif parameter.param_type_name == "argument" and not parameter.type_descriptor.is_choice:

@@ -43,12 +43,18 @@ def command(
     spec: Spec,
     spec_options: SpecOptions = AS_WRITTEN,
     emit: Annotated[
-        Stage, typer.Option("--emit", help="Stage to print.", rich_help_panel=HelpPanel.OUTPUT)
+        Stage,
+        typer.Option(
+            "--emit",
+            help="Output to print. tree: source with all used files. network: JSON of the network. module: PyTorch "
+            "module. passes: changes of each pass. plan: execution plan. dot: diagram.",
+            rich_help_panel=HelpPanel.OUTPUT,
+        ),
     ] = Stage.NETWORK,
     json_: Json = False,
     optimize: Optimize = 1,
 ) -> None:
-    """Compile a network and print one stage of the compiler."""
+    """Compile a network and print the output of one compiler stage."""
     has_json = emit in {Stage.NETWORK, Stage.PASSES, Stage.PLAN}
     require((json_, has_json, f"--json is not supported for --emit {emit}; use --emit network, passes or plan"))
     compilation = read(read_spec_text(spec), **spec_options.compile_options)

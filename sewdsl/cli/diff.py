@@ -37,7 +37,7 @@ def command(one: One, other: Other, spec_options: SpecOptions = AS_WRITTEN, json
     """Compare two networks: settings, layers, joins, blocks and recipe.
 
     Exits with code 0 if they are equal, 1 if they differ, and 2 if one of them cannot be read. Ignores network names
-    and `expect` and `claim` lines. Options apply to both networks, --dialect only to layer strings.
+    and `expect` and `claim` lines. Options apply to both networks. --dialect applies only to layer strings.
     """
     before, after = _network(one, spec_options), _network(other, spec_options)
     try:

@@ -105,7 +105,7 @@ def command(
         Direction,
         typer.Option(
             "--direction",
-            help="Direction of the signal: TB for top to bottom, LR for left to right.",
+            help="Direction of the diagram: TB for top to bottom, LR for left to right.",
             case_sensitive=False,
             rich_help_panel=HelpPanel.LAYOUT,
         ),

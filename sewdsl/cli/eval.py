@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def command(
     run: Run, data: Data = None, readers: Readers = None, in_memory: InMemory = None, device: RunsOn = Device.AUTO
 ) -> None:
-    """Evaluate a run on its test set and compare with the reported accuracy.
+    """Evaluate a run on its test set and compare with the recorded accuracy.
 
     RUN may also be an exported folder, or a shipped network with trained weights, e.g. mnist5k.
     """

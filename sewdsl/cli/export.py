@@ -85,8 +85,8 @@ Check = Annotated[
     bool,
     typer.Option(
         "--check",
-        help="Compare the outputs of the file with the network (exit code 1 beyond a tolerance), on test samples of a "
-        "RUN or on random input.",
+        help="Compare the outputs of OUT and the network, on test samples of a RUN or on random input (exit code 1 if "
+        "they differ by more than a tolerance).",
         rich_help_panel=HelpPanel.DATA,
     ),
 ]
@@ -95,7 +95,7 @@ Data = Annotated[
     typer.Option(
         "--data",
         metavar="DIR",
-        help="Dataset folder, or folder of several datasets (requires --check).",
+        help="Dataset folder, or folder of several datasets (requires --check and a RUN).",
         show_default="$SEWDSL_DATA",
         rich_help_panel=HelpPanel.DATA,
     ),
@@ -105,7 +105,7 @@ To = Annotated[
     typer.Option(
         "--to",
         metavar="FORMAT",
-        help=f"Format: {', '.join(FORMATS)}, or folder for all files and a model card.",
+        help=f"Format: {', '.join(FORMATS)}, or folder (network, weights and model card).",
         show_default="from the suffix of OUT",
         rich_help_panel=HelpPanel.OUTPUT,
         autocompletion=lambda: [*FORMATS, FOLDER],
@@ -116,7 +116,7 @@ Dt = Annotated[
     typer.Option(
         "--dt",
         metavar="SECONDS",
-        help="Length of a time-step in seconds (requires --to nir; 1 counts time in time-steps).",
+        help="Length of a time-step in seconds (NIR only; 1 gives time constants in time-steps).",
         show_default="0.0001",
         rich_help_panel=HelpPanel.OUTPUT,
     ),
@@ -168,7 +168,7 @@ def command(
         (best, is_run, "--best requires a RUN"),
         (data, is_run and check, "--data requires --check and a RUN"),
         (license is not None, to_folder, "--license requires --to folder"),
-        (dt is not None, name == "nir", "--dt requires --to nir"),
+        (dt is not None, name == "nir", "--dt requires a NIR file; use --to nir"),
         (overwrite, not to_folder, "--overwrite cannot replace a folder; choose another OUT"),
     )
     if dt is not None and not 0 < dt < inf:

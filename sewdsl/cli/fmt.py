@@ -39,7 +39,9 @@ def command(
     files: Annotated[
         list[str],
         typer.Argument(
-            metavar="FILE", help="Files to format in place, or - to read standard input and write standard output."
+            metavar="FILE",
+            help="Files to format in place, or - to read standard input and write standard output. With --dialect, a "
+            "layer string.",
         ),
     ],
     spec_options: Annotated[SpecOptions, "dialect", "input", "steps", "neuron", "settings", "limit"] = AS_WRITTEN,
@@ -65,7 +67,7 @@ def command(
     """Format .net files in place.
 
     Preserves comments and leaves files with syntax errors unchanged. With --dialect, converts a layer string to a .net
-    file.
+    file. The options --input, --steps, --neuron and --set require --dialect.
     """
     options, dialect = spec_options.compile_options, spec_options.dialect
     bounds = limits(options)

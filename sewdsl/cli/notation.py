@@ -16,7 +16,6 @@ from sewdsl.cli.options import (
     Spec,
     SpecOptions,
     exit_with_invalid_choice,
-    join_choices,
     load_network,
 )
 from sewdsl.ir.network import Network
@@ -42,7 +41,7 @@ As = Annotated[
     typer.Option(
         "--as",
         metavar="FORM",
-        help=f"Notation: {join_choices(list(FORMS))}.",
+        help="Notation: plain (layer string), net, latex, tikz (document) or tikz-fragment (for a document).",
         show_default="from the file suffix, else plain",
         rich_help_panel=HelpPanel.OUTPUT,
         autocompletion=lambda: [*FORMS],

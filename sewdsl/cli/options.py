@@ -81,15 +81,10 @@ RunsOn = Annotated[
         "--device", help="Device to run on (auto selects a GPU if available).", rich_help_panel=HelpPanel.DEVICE
     ),
 ]
-Spec = Annotated[
-    str,
-    typer.Argument(
-        metavar="SPEC",
-        help="Network: a .net file, a shipped network (see `sewdsl nets`), a layer string in quotes, or - for standard "
-        "input.",
-        autocompletion=complete_spec,
-    ),
-]
+SPEC_HELP = (
+    "Network: a .net file, a shipped network (see `sewdsl nets`), a layer string in quotes, or - for standard input."
+)
+Spec = Annotated[str, typer.Argument(metavar="SPEC", help=SPEC_HELP, autocompletion=complete_spec)]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder written by `sewdsl train`.")]
 Input = Annotated[
     str | None,
@@ -128,7 +123,7 @@ InMemory = Annotated[
     typer.Option(
         "--in-memory",
         metavar="SIZE",
-        help="Largest split of recordings to cache in memory, e.g. 4GB (0 disables the cache).",
+        help="Cache the frames of recordings in memory if a split fits in SIZE, e.g. 4GB (0 disables the cache).",
         show_default="512MiB",
         rich_help_panel=HelpPanel.DATA,
     ),
@@ -139,30 +134,6 @@ Best = Annotated[
         "--best",
         help="Use the weights of the best epoch instead of the last (RUN only).",
         rich_help_panel=HelpPanel.NETWORK,
-    ),
-]
-Prices = Annotated[
-    tuple[float, float] | None,
-    typer.Option(
-        "--costs",
-        metavar="MAC AC",
-        min=0,
-        max=1e9,
-        help="Energy per MAC and per AC in pJ.",
-        show_default="4.6 0.9",
-        rich_help_panel=HelpPanel.ENERGY,
-    ),
-]
-MemoryPrices = Annotated[
-    tuple[float, float] | None,
-    typer.Option(
-        "--memory-costs",
-        metavar="WEIGHT MEMBRANE",
-        min=0,
-        max=1e9,
-        help="Energy per 32-bit access to a weight and to a membrane potential, in pJ.",
-        show_default="5 5",
-        rich_help_panel=HelpPanel.ENERGY,
     ),
 ]
 Json = Annotated[
@@ -176,7 +147,7 @@ SaveEvery = Annotated[
     typer.Option(
         metavar="MINUTES",
         min=0,
-        help="Minutes between checkpoints within an epoch (0 saves after every step).",
+        help="Minutes between checkpoints within an epoch (0 writes one after every optimizer step).",
         rich_help_panel=HelpPanel.OUTPUT,
     ),
 ]
@@ -188,7 +159,7 @@ Logger = Annotated[
         "--logger",
         metavar="NAME",
         help="Logger in addition to metrics.csv: tensorboard, wandb, mlflow or none (repeatable).",
-        show_default="tensorboard, or the resumed run's",
+        show_default="tensorboard, or as in the resumed run",
         rich_help_panel=HelpPanel.OUTPUT,
         autocompletion=lambda: ["tensorboard", "wandb", "mlflow", NO_LOGGER],
     ),
@@ -233,6 +204,19 @@ Plugin = Annotated[
 ]
 
 
+def costs_option(requirement: str) -> Any:
+    """Return the option ``--costs``, with its requirement in the help."""
+    return typer.Option(
+        "--costs",
+        metavar="MAC AC",
+        min=0,
+        max=1e9,
+        help=f"Energy per MAC and per AC in pJ ({requirement}).",
+        show_default="4.6 0.9",
+        rich_help_panel=HelpPanel.ENERGY,
+    )
+
+
 def require(*rules: tuple[object, object, str]) -> None:
     """Exit with a usage error for the first option whose requirement is not met.
 
@@ -267,12 +251,12 @@ def join_choices(choices: Sequence[str]) -> str:
     return f"{', '.join(choices[:-1])} or {choices[-1]}" if len(choices) > 1 else "".join(choices)
 
 
-def _parse_pairs(items: list[str] | None, option: str, example: str) -> dict[str, str]:
+def _parse_pairs(items: list[str] | None, option: str, form: str, example: str) -> dict[str, str]:
     pairs: dict[str, str] = {}
     for item in items or ():
         key, equals, value = item.partition("=")
         if not (key.strip() and equals and value.strip()):
-            exit_with_usage_error(f"{option} must be NAME=VALUE, e.g. {option} {example}, got '{item}'")
+            exit_with_usage_error(f"{option} must be {form}, e.g. {option} {example}, got '{item}'")
         pairs[key.strip()] = value.strip()
     return pairs
 
@@ -335,7 +319,7 @@ class SpecOptions(NamedTuple):
         typer.Option(
             "--dialect",
             metavar="NAME",
-            help="Dialect of the layer string, e.g. he or 'he(norm=BN)'.",
+            help="Dialect of the layer string, e.g. he for 128C3-AP2-10FC, or 'he(norm=BN)'.",
             rich_help_panel=HelpPanel.NETWORK,
             autocompletion=lambda: ["he"],
         ),
@@ -345,7 +329,7 @@ class SpecOptions(NamedTuple):
     @property
     def compile_options(self) -> Options:
         """Options of the compilation. Exits with a usage error if a value is malformed."""
-        limits = _parse_pairs(self.limit, "--limit", "nodes=1000000")
+        limits = _parse_pairs(self.limit, "--limit", "NAME=N", "nodes=1000000")
         for name, value in limits.items():
             # 18 digits exceed every limit and keep int() cheap for hostile input.
             if not (value.isascii() and value.isdigit() and len(value) <= 18):  # noqa: PLR2004
@@ -354,7 +338,7 @@ class SpecOptions(NamedTuple):
             "input": self.input,
             "steps": self.steps,
             "neuron": self.neuron,
-            "set": _parse_pairs(self.settings, "--set", "steps=8"),
+            "set": _parse_pairs(self.settings, "--set", "KEY=VALUE", "steps=8"),
             "limit": {name: int(value) for name, value in limits.items()},
             "dialect": self.dialect,
         }

@@ -25,13 +25,12 @@ from sewdsl.cli.options import (
     Device,
     HelpPanel,
     Json,
-    MemoryPrices,
     Overwrite,
-    Prices,
     Readers,
     RunsOn,
     SpecOptions,
     complete_spec,
+    costs_option,
     read_spec_text,
     require,
     require_network,
@@ -101,7 +100,7 @@ Samples = Annotated[
         min=1,
         max=MAX_AMOUNT,
         help="Batch size.",
-        show_default="4 for noise, the recipe's for data",
+        show_default="4 for noise, from the recipe for data",
         rich_help_panel=HelpPanel.DATA,
     ),
 ]
@@ -128,18 +127,30 @@ Seed = Annotated[
         rich_help_panel=HelpPanel.DATA,
     ),
 ]
+MemoryCostsPerAccess = Annotated[
+    tuple[float, float] | None,
+    typer.Option(
+        "--memory-costs",
+        metavar="WEIGHT MEMBRANE",
+        min=0,
+        max=1e9,
+        help="Energy per 32-bit access to a weight and to a membrane potential, in pJ (energy only).",
+        show_default="5 5",
+        rich_help_panel=HelpPanel.ENERGY,
+    ),
+]
 Form = Annotated[
     EnergyForm | None,
     typer.Option(
         "--as",
-        help="Format of the full energy table, with sources (requires energy).",
+        help="Print the full energy table in this format, with the sources of the costs (energy only).",
         rich_help_panel=HelpPanel.ENERGY,
     ),
 ]
 Wide = Annotated[
     bool,
     typer.Option(
-        "--wide", help="Print all columns of the energy table (requires energy).", rich_help_panel=HelpPanel.ENERGY
+        "--wide", help="Print all columns of the energy table (energy only).", rich_help_panel=HelpPanel.ENERGY
     ),
 ]
 Out = Annotated[
@@ -147,7 +158,7 @@ Out = Annotated[
     typer.Option(
         "--out",
         metavar="DIR",
-        help="Folder for QUANTITY.csv and QUANTITY.json, and QUANTITY.png for residual blocks.",
+        help="Folder for QUANTITY.csv, QUANTITY.json and a plot, QUANTITY.png (rates and gradients only).",
         rich_help_panel=HelpPanel.OUTPUT,
     ),
 ]
@@ -173,8 +184,8 @@ def command(
     seed: Seed = 0,
     data: Data = None,
     readers: Readers = None,
-    costs: Prices = None,
-    memory_costs: MemoryPrices = None,
+    costs: Annotated[tuple[float, float] | None, costs_option("energy only")] = None,
+    memory_costs: MemoryCostsPerAccess = None,
     form: Form = None,
     wide: Wide = False,
     device: RunsOn = Device.AUTO,
@@ -197,10 +208,10 @@ def command(
             not noise and (run or on or data),
             "--readers requires samples of a dataset; use --on data",
         ),
-        (costs, energy, "--costs requires energy"),
-        (memory_costs, energy, "--memory-costs requires energy"),
-        (form, energy, "--as requires energy"),
-        (wide, energy, "--wide requires energy"),
+        (costs, energy, "--costs requires 'probe energy'"),
+        (memory_costs, energy, "--memory-costs requires 'probe energy'"),
+        (form, energy, "--as requires 'probe energy'"),
+        (wide, energy, "--wide requires 'probe energy'"),
         (form, not json_, "--as and --json cannot be combined"),
     )
     if out is not None:

@@ -11,7 +11,7 @@ from sewdsl.analysis.energy import EnergyCosts, LayerCounts, operation_bounds
 from sewdsl.analysis.listing import ListingRow, layer_rows
 from sewdsl.checks.expectation import agrees_with_figure, compute_quantity, is_measured
 from sewdsl.cli.network_tables import memory_to_json, print_energy, print_memory, print_network
-from sewdsl.cli.options import AS_WRITTEN, HelpPanel, Prices, Spec, SpecOptions, load_network, require
+from sewdsl.cli.options import AS_WRITTEN, HelpPanel, Spec, SpecOptions, costs_option, load_network, require
 from sewdsl.cli.output import echo_json
 from sewdsl.ir.network import Network
 from sewdsl.ir.settings import Expectation
@@ -42,21 +42,22 @@ def command(
             metavar="N",
             min=1,
             help="Batch size (requires --memory).",
-            show_default="the recipe's",
+            show_default="from the recipe",
             rich_help_panel=HelpPanel.MEMORY,
         ),
     ] = None,
     device: Annotated[
         PredictedDevice,
         typer.Option(
-            help="Device to predict for, present or not (requires --memory).", rich_help_panel=HelpPanel.MEMORY
+            help="Device to predict for, which need not be available (requires --memory).",
+            rich_help_panel=HelpPanel.MEMORY,
         ),
     ] = PredictedDevice.CPU,
     energy: Annotated[
         bool,
         typer.Option("--energy", help="Show upper bounds on operations and energy.", rich_help_panel=HelpPanel.ENERGY),
     ] = False,
-    costs: Prices = None,
+    costs: Annotated[tuple[float, float] | None, costs_option("requires --energy")] = None,
     expand: Annotated[
         bool,
         typer.Option(

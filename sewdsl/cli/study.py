@@ -109,7 +109,8 @@ RunThreads = Annotated[
         min=1,
         max=4096,
         metavar="N",
-        help="Threads per run (results are identical for equal N).",
+        help="Number of threads per run (the same N gives bit-identical results).",
+        show_default="cores divided by --jobs, 1 with --on",
         rich_help_panel=HelpPanel.DEVICE,
     ),
 ]

@@ -17,6 +17,7 @@ from rich.table import Table
 from sewdsl.cli.console import console, make_table
 from sewdsl.cli.options import (
     AS_WRITTEN,
+    SPEC_HELP,
     Data,
     Device,
     HelpPanel,
@@ -26,10 +27,10 @@ from sewdsl.cli.options import (
     Readers,
     RunsOn,
     SaveEvery,
-    Spec,
     SpecOptions,
     Weights,
     WeightsOnly,
+    complete_spec,
     exit_with_invalid_choice,
     load_initial_weights,
     reading_options,
@@ -188,7 +189,7 @@ Strategy = Annotated[
     typer.Option(
         metavar="NAME",
         help="Distributed strategy: auto, ddp or fsdp.",
-        show_default="auto, or the resumed run's",
+        show_default="auto, or as in the resumed run",
         rich_help_panel=HelpPanel.DEVICE,
         autocompletion=lambda: ["auto", "ddp", "fsdp"],
     ),
@@ -208,7 +209,10 @@ SHOWN = ("on", "epochs", "batch", "optimizer", "schedule", "seed")
 
 
 def command(
-    spec: Annotated[str | None, Spec.__metadata__[0]] = None,
+    spec: Annotated[
+        str | None,
+        typer.Argument(metavar="SPEC", help=f"{SPEC_HELP} Omit it with --resume.", autocompletion=complete_spec),
+    ] = None,
     spec_options: SpecOptions = AS_WRITTEN,
     resume: Resume = None,
     repeat: Repeat = 1,
@@ -232,13 +236,15 @@ def command(
     Writes checkpoints, metrics and a report to a run folder.
     """
     # resume_run checks --set itself, because one setting can change.
-    other_options = any((out, overwrite, weights, weights_only, *spec_options._replace(settings=None)))
+    overrides = {f"--{name}": value for name, value in spec_options._replace(settings=None)._asdict().items()}
+    settings = {"--out": out, "--overwrite": overwrite, "--weights": weights, "--weights-only": weights_only}
+    other_option = next((option for option, value in {**settings, **overrides}.items() if value), None)
     require(
         ((spec is None) == (resume is None), False, "expected either SPEC or --resume RUN"),
         (
-            other_options,
+            other_option,
             not resume,
-            "--resume keeps the settings of the run; only --set train.epochs=N can be changed",
+            f"--resume cannot be combined with {other_option}; only --set train.epochs=N can change the run",
         ),
         (weights_only, weights, "--weights-only requires --weights"),
         (overwrite, out, "--overwrite requires --out"),

@@ -38,4 +38,16 @@ def test_what_takes_no_settings_does_not_speak_of_them() -> None:
 
 def test_other_usage_errors_stay() -> None:
     assert said("check", "tiny", "--inputs", "3").endswith("error: unknown option --inputs; did you mean '--input'?")
-    assert said("check", "tiny", "--input").endswith("error: option '--input' requires an argument")
+    assert said("check", "tiny", "--input").endswith("error: --input requires a value: CxHxW")
+    assert said("show", "tiny", "--costs", "1").endswith("error: --costs requires 2 values: MAC AC")
+    assert said("draw", "tiny", "--direction").endswith("error: --direction requires a value: TB or LR")
+    assert said("notation", "tiny", "--to", "latex").endswith("error: unknown option --to; did you mean '--as'?")
+    assert said("export", "tiny", "a", "--format", "nir").endswith(
+        "error: unknown option --format; did you mean '--to'?"
+    )
+    assert said("train", "--resume", "run", "--out", "new").endswith(
+        "error: --resume cannot be combined with --out; only --set train.epochs=N can change the run"
+    )
+    assert said("show", "tiny", "--set", "steps").endswith(
+        "error: --set must be KEY=VALUE, e.g. --set steps=8, got 'steps'"
+    )

@@ -111,4 +111,4 @@ def test_energy_has_four_columns_or_as_many_as_fit(width: int) -> None:
     assert any(line.split()[:3] == ["layer", "path", "input"] for line in wide)
     refused = CliRunner().invoke(app, ["probe", "rates", "tiny", "--wide"])
     assert refused.exit_code == 2
-    assert "--wide requires energy" in refused.stderr
+    assert "--wide requires 'probe energy'" in refused.stderr

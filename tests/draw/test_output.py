@@ -139,7 +139,7 @@ def test_more_boxes_than_can_be_looked_at(draw: Callable[..., Result], tmp_path:
     """No layout, no renderer: it is said how many there would be, and how they become fewer or may be more."""
     message = (
         "error: cannot draw network: the picture would have {} boxes, but the limit is {}; write repeats as {{…}}*n, "
-        "which is drawn once unless expanded, or raise the limit with --limit boxes=NUMBER if this is intended\n"
+        "which is drawn once unless expanded, or raise the limit with --limit boxes=N if this is intended\n"
     )
     result = draw("{BN}*10000", "--input", "3", "--expand", "--format", "svg")
     assert (result.exit_code, result.stdout, result.stderr) == (1, "", message.format("10,001", "10,000"))

@@ -328,8 +328,8 @@ def test_constants_can_be_set(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["rates", "7b-net", "--as", "csv"], "--as requires energy"),
-        (["rates", "7b-net", "--memory-costs", "1", "1"], "--memory-costs requires energy"),
+        (["rates", "7b-net", "--as", "csv"], "--as requires 'probe energy'"),
+        (["rates", "7b-net", "--memory-costs", "1", "1"], "--memory-costs requires 'probe energy'"),
         (["energy", "7b-net", "--as", "csv", "--json"], "--as and --json cannot be combined"),
     ],
 )

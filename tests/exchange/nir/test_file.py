@@ -60,7 +60,7 @@ def test_the_check_sees_a_difference(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         (("net.nir", "--dt", "0"), "--dt must be above 0 and finite, got 0"),
         (("net.nir", "--dt", "nan"), "--dt must be above 0 and finite, got nan"),
         (("net.nir", "--dt", "inf"), "--dt must be above 0 and finite, got inf"),
-        (("net.onnx", "--dt", "1"), "--dt requires --to nir"),
+        (("net.onnx", "--dt", "1"), "--dt requires a NIR file; use --to nir"),
     ],
 )
 def test_a_wrong_dt(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:
