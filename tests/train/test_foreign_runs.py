@@ -351,7 +351,7 @@ class TestCommands:
     ) -> None:
         path = tmp_path_factory.mktemp("x") / "run"
         shutil.copytree(run.folder.path, path, ignore=shutil.ignore_patterns("tensorboard"))
-        for name in ("local.json", "processes.json"):
+        for name in ("local.json", "processes.json", "terms.json"):
             shutil.copy(made / name, path)
         name, contents = data.draw(foreign(path))
         (path / name).write_bytes(contents)
