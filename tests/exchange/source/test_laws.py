@@ -20,7 +20,6 @@ from tests.effort import examples
 from tests.exchange.source.files import SOURCES
 from tests.laws.drawn import Drawn, nets
 from tests.laws.outcomes import DOUBLE, build, differences, expected, run
-from tests.words import raises
 
 
 class Sequence:
@@ -52,7 +51,7 @@ def test_same_outputs_gradients_and_statistics(dialect: str, drawn: Drawn, *, tr
     model.train(training)
     wanted, margin = expected(drawn, DOUBLE, training=training)
     if wanted.error:
-        with raises(ValueError):
+        with pytest.raises(ValueError, match="Expected more than 1 value per channel"):
             model(drawn.x)
         return
     found = run(Sequence(model, drawn), drawn, DOUBLE)  # type: ignore[arg-type]

@@ -109,8 +109,9 @@ def test_the_name_of_a_block(dialect: str, label: str, key: str) -> None:
     with torch.device("meta"):
         found, wanted = module_from_source(written), sewdsl.compile(network, optimize=0)
     assert list(found.state_dict()) == list(wanted.state_dict())
-    if is_identifier(key):
-        assert code(written).replace(f"'{key}", "'sew_block") == code(SOURCES[dialect](BASE))
+    plain = code(SOURCES[dialect](BASE))
+    if is_identifier(key) and f"'{key}" not in plain:  # else the replacement would change other names too
+        assert code(written).replace(f"'{key}", "'sew_block") == plain
 
 
 def test_a_block_whose_name_is_no_identifier_computes_the_same() -> None:
