@@ -4,7 +4,8 @@ import pytest
 
 from sewdsl.probe import examine_machine
 
-FEW = {name: examine_machine.CASES[name] for name in ("IF, LIF and PLIF",)}
+FEW = {"IF, LIF and PLIF": "c8k3-BN-PLIF"}
+"""One network. Its neuron is one that other tests compile kernels for too."""
 
 
 def make_quick(monkeypatch: pytest.MonkeyPatch) -> None:
