@@ -74,10 +74,7 @@ def to_diagnostic(document: OpenDocument, item: Diagnostic) -> types.Diagnostic:
             name = str(Path(name).relative_to(file.parent))
         message = f"{name}:{span.line}:{span.column}: {message}"
         span = _use(document.view, span.source)
-    lines = [
-        message,
-        *(f"{word}: {text}" for word, text in (("", item.label), ("help", item.help)) if text and word),
-    ]
+    lines = [message, *([f"help: {item.help}"] if item.help else [])]
     if len(item.path) > 2:  # noqa: PLR2004 -- deeper than the body's own layers
         lines.append(" > ".join(item.path))
     return types.Diagnostic(

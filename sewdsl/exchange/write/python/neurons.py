@@ -297,9 +297,7 @@ class Neurons:
             return self._equations.call(op, source, slope)
         if isinstance(op, ParallelNeuron) and type(op) in PARALLEL:
             return self._parallel_call(node, op)
-        if not isinstance(op, Neuron):
-            raise UnsupportedLayer(node, "is a neuron that Python export does not support")
-        if type(op) not in KINDS:
+        if not isinstance(op, Neuron) or type(op) not in KINDS:
             raise UnsupportedLayer(node, "is a neuron that Python export does not support")
         values: dict[str, object] = {**dict(op), "surrogate": self._surrogates.name(node, op.surrogate)}
         # The most common value is the default, so that most calls are short.

@@ -69,7 +69,6 @@ class KernelVariant(NamedTuple):
         norm: Whether batch norm precedes the neurons.
         join: Tape of the join, empty without a join.
         states: Whether the kernel reads initial states, writes final states, or has a gradient of either.
-        wanted: Gradients to compute, None for a forward kernel.
     """
 
     stored: str
@@ -79,7 +78,6 @@ class KernelVariant(NamedTuple):
     norm: bool
     join: str
     states: bool
-    wanted: LayerNeedsGrad | None = None
 
 
 class KernelLayer(NamedTuple):
