@@ -461,3 +461,10 @@ def test_an_unclosed_bracket_hides_no_statement_behind_it() -> None:
         ("unclosed-bracket", 5),
     ]
     assert [type(statement).__name__ for statement in document.statements] == ["Version", "Setting", "Expect"]
+
+
+def test_the_help_of_an_unknown_statement_names_statements_that_exist() -> None:
+    """Not `sewdsl`, which only the first line begins with, nor `data`, which is parsed to be rejected."""
+    (diagnostic,) = parse(Source("t", "sewdsl 1\nblok A = a\n")).diagnostics
+    words = diagnostic.help.removeprefix("start the statement with ").removesuffix(" or the name of a setting")
+    assert words.split(", ") == ["let", "body", "block", "use", "expect", "claim", "allow", "train", "study"]
