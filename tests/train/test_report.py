@@ -261,7 +261,8 @@ class TestMissing:
             path.unlink()
         assert written(folder).headings == ["Network", "Recipe", "Layers", "Specification"]
 
-    def test_no_run(self, tmp_path: Path) -> None:
+    def test_no_run(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)  # the message names the runs of the current folder
         with raises(RunError):
             report.write(RunFolder(tmp_path / "nowhere"))
         with raises(RunError, "2"):

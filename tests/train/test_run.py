@@ -221,7 +221,8 @@ class TestDamage:
         shutil.copytree(run.folder.path, tmp_path / "run")
         return RunFolder(tmp_path / "run")
 
-    def test_no_folder(self, tmp_path: Path) -> None:
+    def test_no_folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)  # the message names the runs of the current folder
         with raises(RunError):
             evaluate_run(RunFolder(tmp_path / "nowhere"))
 
