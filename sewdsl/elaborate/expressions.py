@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from itertools import count
 
-from sewdsl.diagnostics import Diagnostic
+from sewdsl.diagnostics import Diagnostic, Edit, Fix
 from sewdsl.elaborate.block_calls import BlockCalls, block_key, block_title
 from sewdsl.elaborate.call_frame import CallFrame
 from sewdsl.elaborate.named_values import NamedValue, early_names, live_names, value_keys, value_name
@@ -24,7 +25,7 @@ from sewdsl.ops.joins import Add
 from sewdsl.ops.layers.delay import Delay
 from sewdsl.reporter import InvalidText
 from sewdsl.source import Span
-from sewdsl.syntax.lexicon import IDENTITY, OWN_JOIN, OWN_NEURON
+from sewdsl.syntax.lexicon import IDENTITY, LETTERED, OWN_JOIN, OWN_NEURON
 from sewdsl.syntax.tree import Alternative, BlockDefinition, Call, Item, Let, MergeOf, Number, Repeat, Sequence
 
 Place = int | None
@@ -395,11 +396,16 @@ class Walker:
         if plain in self._vocabulary.unread:
             self._unsure = True
             return None
+        if self._arguments_in_brackets(item, frame):
+            return None
         if plain is not None and plain in self._vocabulary.blocks:
             return self._block_of_operands(item, plain, at, frame)
         op = self._merge_op(item, frame)
         if isinstance(op, FeedbackSum):
             return self._loop(item, op, at, frame)
+        if op is None and len(item.operands) == 1:
+            self._unsure = True  # The operand may contain an activation, or may not be meant as an operand.
+            return None
         # Walk the operands of an unknown merge too, to report their errors.
         steps = frame.operands((op or Merge).names(len(item.operands)))
         places = self._operands(item, steps, op.fits if op is not None else None, at, frame)
@@ -519,17 +525,46 @@ class Walker:
                 path=path,
                 **advice(text, [*merges, OWN_JOIN], name.span, f"expected one of: {', '.join([*merges, OWN_JOIN])}"),
             )
-        needed = op.operand_count() if op is not None else None
-        if op is not None and needed is not None and len(item.operands) != needed:
-            self._reporter.report(
-                "operand-count",
-                f"'{name.span.text}' requires {needed} operands, got {len(item.operands)}",
-                item.span,
-                help=f"write {name.span.text}[ {' | '.join(op.names(needed))} ]",
-                path=path,
-            )
-            return None
-        return op
+        if op is None or op.accepts(len(item.operands)):
+            return op
+        needed, hint = op.operand_count() or "at least two", ""
+        operands = op.names(len(JOIN_OPERANDS))
+        if needed == "at least two":
+            hint = "a merge requires at least two operands: "
+            operands = operands if operands == JOIN_OPERANDS else ("first", "second")
+        self._reporter.report(
+            "operand-count",
+            f"'{name.span.text}' requires {needed} operands, got {len(item.operands)}",
+            item.span,
+            help=f"{hint}write {name.span.text}[ {' | '.join(operands)} ]",
+            path=path,
+        )
+        return None
+
+    def _arguments_in_brackets(self, item: MergeOf, frame: CallFrame) -> bool:
+        """Report compact arguments of a block in brackets, ``My Block [c32]``, and return whether there are any."""
+        operand, *others = item.operands
+        calls = operand.items if isinstance(operand, Sequence) else ()
+        inside = calls[0].span.text if len(calls) == 1 and isinstance(calls[0], Call) else ""
+        name, key = item.name.span.text, item.name.plain or ""
+        block = self._vocabulary.blocks.get(key)
+        # Merges have upper-case names. Other names with compact arguments in brackets are probably those of blocks.
+        is_block = len(block.operands) != 1 if block else name != OWN_JOIN and not name.isupper()
+        if others or item.called or not is_block or not re.fullmatch(LETTERED, inside):
+            return False
+        edits = (
+            Edit(Span(item.span.source, item.name.span.end, operand.span.start), " ("),
+            Edit(Span(item.span.source, operand.span.end, item.span.end), ")"),
+        )
+        self._reporter.report(
+            "operand-count",
+            f"the arguments of '{name}' are in brackets",
+            item.span,
+            help=f"use parentheses for the arguments of a block: {name} ({inside})",
+            path=frame.where(name),
+            fixes=(Fix("use parentheses", edits, safe=False),),
+        )
+        return True
 
     def _alternative(
         self,
@@ -616,13 +651,14 @@ class Walker:
 
     def _block(self, call: Call, key: str, at: Place, frame: CallFrame) -> Place:
         definition = self._vocabulary.blocks[key]
-        if definition.operands:
+        if len(definition.operands) > 1:
             self._refuse_operands(call, definition, frame)
             return None
-        return self._expand(call, key, definition, at, frame, frame.name(block_key(definition)), {})
+        values = {word.text: NamedValue(word.span, at, computed=True) for word in definition.operands}
+        return self._expand(call, key, definition, at, frame, frame.name(block_key(definition)), values)
 
     def _block_of_operands(self, item: MergeOf, key: str, at: Place, frame: CallFrame) -> Place:
-        """Create the nodes of a block with several operands, which are named values in the block."""
+        """Create the nodes of a block with operands in brackets, which are named values in the block."""
         definition = self._vocabulary.blocks[key]
         if len(item.operands) != len(definition.operands):
             self._refuse_operands(item, definition, frame)
@@ -640,7 +676,8 @@ class Walker:
         arguments = f"({PLACEHOLDER})" if definition.parameters else ""
         blank = " " if arguments and " " in title else ""
         hint = f"write {title}{blank}{arguments}" + (f"[ {' | '.join(names)} ]" if names else "")
-        message = f"'{title}' requires {len(names)} operands, got {count}" if names else f"'{title}' takes no operands"
+        needed = f"requires {len(names)} operand{'s' * (len(names) > 1)}, got {count}" if names else "takes no operands"
+        message = f"'{title}' {needed}"
         path = frame.where(item.name.span.text)
         self._reporter.report("operand-count", message, item.span, help=hint, path=path)
 

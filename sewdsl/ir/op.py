@@ -430,6 +430,11 @@ class Merge(Op):
         return len(cls.operand_names) or None
 
     @classmethod
+    def accepts(cls, count: int) -> bool:
+        """Return whether the merge can have a number of operands."""
+        return count == cls.operand_count() if cls.operand_count() is not None else count > 1
+
+    @classmethod
     def names(cls, count: int) -> tuple[str, ...]:
         """Return the names of the operands, as used in messages and node names."""
         # Numbers start at 1, as in the source and in messages.

@@ -156,7 +156,7 @@ class Alternative(SyntaxNode):
 
 @dataclass(frozen=True)
 class MergeOf(SyntaxNode):
-    """Merge of at least two operands: ``ADD[ branch | shortcut ]``, ``ATTN(heads=8)[ q | k | v ]``.
+    """Item with operands: ``ADD[ branch | shortcut ]``, ``ATTN(heads=8)[ q | k | v ]``, ``Narrow[ x ]``.
 
     Attributes:
         called: Whether there are parentheses, as in ``CAT()[ a | b ]``. Not compared.

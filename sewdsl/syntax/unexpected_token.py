@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from difflib import get_close_matches
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
 from sewdsl.light_dataclass import dataclass
 from sewdsl.source import Source, Span
-from sewdsl.syntax.lexicon import CLOSERS, KEYWORDS, LETTERED, OPENERS, OWN_JOIN
+from sewdsl.syntax.lexicon import CLOSERS, KEYWORDS, OPENERS
 from sewdsl.syntax.scanner import token_end, token_span, token_start
 
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ def mistake_help(situation: ParseFailure) -> MistakeHelp:
     elif situation.tokens[0].type in {"KEY", "SECTION", "_USE"}:
         tries = (_shape, _commas, _change, _on, _entries, _hyphenated, _network, _dashed, _path)
     else:
-        tries = (_group, _brackets, _spaced_number, _count)
+        tries = (_group, _spaced_number, _count)
     return next((advice for find in tries if (advice := find(situation))), MistakeHelp())
 
 
@@ -108,31 +107,6 @@ def _group(at: ParseFailure) -> MistakeHelp | None:
         return MistakeHelp(hint)
     edits = Edit(at.span(rest[0]), "{"), Edit(at.span(rest[close]), "}")
     return MistakeHelp(hint, (Fix("use braces", edits, safe=False),))
-
-
-def _brackets(at: ParseFailure) -> MistakeHelp | None:
-    """``My Block[c32]``, and a merge or block with a single operand."""
-    if at.token.type != "_RSQB" or "_BAR" not in at.accepted:
-        return None
-    before = at.tokens[: at.index]
-    outside = (token for token, depth in zip(before, _depths(before), strict=True) if depth == 0)
-    if before[0].type == "_BLOCK" and not any(token.type == "_EQUAL" for token in outside):
-        operand = before[-1]
-        return MistakeHelp(f"a single input of a block has no name: remove '[{operand}]', and use 'id' for {operand}")
-    opened = max(i for i, token in enumerate(before) if token.type == "_LSQB")
-    first = opened
-    while first and before[first - 1].type == "WORD":
-        first -= 1
-    name = at.span(before[first]).to(at.span(before[opened - 1])).text
-    inside = "".join(before[opened + 1 :])
-    # Merges have upper-case names. Otherwise compact arguments in brackets are probably meant for a block.
-    if name == OWN_JOIN or name.isupper() or not re.fullmatch(LETTERED, inside):
-        operands = "branch | shortcut" if name in {OWN_JOIN, "ADD", "AND", "IAND"} else "first | second"
-        return MistakeHelp(f"a merge requires at least two operands: write {name}[ {operands} ]")
-    gap = Span(at.source, token_end(before[opened - 1]), token_end(before[opened]))
-    edits = Edit(gap, " ("), Edit(at.span(at.token), ")")
-    hint = f"use parentheses for the arguments of a block: {name} ({inside})"
-    return MistakeHelp(hint, (Fix("use parentheses", edits, safe=False),))
 
 
 def _spaced_number(at: ParseFailure) -> MistakeHelp | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import sewdsl
+from tests.syntax.fixing import apply_fix
 from tests.words import check_words
 
 WRITTEN = {
@@ -74,6 +75,41 @@ def test_a_call_in_another_form(call: str, meant: str) -> None:
     assert [edit.text for edit in said.fixes[0].edits] == [meant]
 
 
+@pytest.mark.parametrize(
+    ("call", "fixed"),
+    [
+        ("My Block [c4]", "My Block (c4)"),
+        ("My Block[ c4s2 ]", "My Block (c4s2)"),
+        ("Up[c4]", "Up (c4)"),
+        ("Nothing[c4]", "Nothing (c4)"),  # the next error names what is unknown
+    ],
+)
+def test_arguments_of_a_block_in_brackets(call: str, fixed: str) -> None:
+    blocks = "block My Block(c) = c$(c)k3\nblock Up(c)[a | b] = ADD[a | b]\n"
+    text = f"sewdsl 1\ninput 4x8x8\n{blocks}body IF-{call}-WRONG\n"
+    (said, _) = sewdsl.read(text).diagnostics
+    assert (said.code, said.help) == ("operand-count", f"use parentheses for the arguments of a block: {fixed}")
+    assert apply_fix(text, said.fixes[0]) == text.replace(call, fixed)
+
+
+@pytest.mark.parametrize(
+    ("body", "help_"),
+    [
+        ("ADD[WRONG]", "a merge requires at least two operands: write ADD[ branch | shortcut ]"),
+        ("c4k3-g[c4]", "a merge requires at least two operands: write g[ branch | shortcut ]"),
+        ("CAT[c4k3]", "a merge requires at least two operands: write CAT[ first | second ]"),
+        ("IAND[SN]", "write IAND[ branch | shortcut ]"),
+        ("ATTN(heads=2)[WRONG]", "write ATTN[ q | k | v ]"),
+        ("LOOP[SN]", "write LOOP[ body | feedback ]"),
+    ],
+)
+def test_one_operand_is_too_few(body: str, help_: str) -> None:
+    """The count is checked before the operand: it may be anything else. `SN` after it may be a neuron in it."""
+    (said,) = sewdsl.read(f"{body}-SN", input="4x8x8").diagnostics
+    assert (said.code, said.help) == ("operand-count", help_)
+    check_words(said.message)
+
+
 @pytest.mark.parametrize("name", ["ResBlock(128)", "ResidualBlock", "res_block"])
 def test_a_block_with_a_shortcut_is_one_of_several(name: str) -> None:
     said, written = help_of(name)
@@ -93,10 +129,6 @@ MISTAKES = {
     "body FC8-tc4k2s2": ("keep the feature map: use c64k1 instead of FC64, and MEAN(over=places) instead of GAP"),
     "body FC8-c4k3": "move it before the layer that flattens the input (FC, Flatten or GAP)",
     "block B(t=2) = c$(t*in)k3\nbody B": ("use 'in' as a default: write 'block NAME(i=in)', and i in the formula"),
-    "block B(c=in)[x] = x-BN\nbody B": "a single input of a block has no name: remove '[x]', and use 'id' for x",
-    "block B(c=in)[x] {\ngive x\n}\nbody B": (
-        "a single input of a block has no name: remove '[x]', and use 'id' for x"
-    ),
     "body FC2\ntrain on digits {\noptimizer Adam\nlabel-smoothing 0.1\n}": (
         "use '_' in names of settings: label_smoothing"
     ),

@@ -253,18 +253,24 @@ def test_an_unused_value_is_removed_by_its_fix_and_leaves_no_nodes(line: str) ->
 
 
 @pytest.mark.parametrize(
-    ("text", "hint"),
-    [
-        (
-            "block A[ a ] = a-BN\nbody A-FC3",
-            "a single input of a block has no name: remove '[a]', and use 'id' for a",
-        ),
-        ("body CAT[c4k3]-FC3", "a merge requires at least two operands: write CAT[ first | second ]"),
-    ],
+    "definition", [" = ADD[ x | x-c$(c)k3-BN ]", " {\n let y = x-c$(c)k3-BN\n give ADD[ x | y ]\n}"]
 )
-def test_one_operand_is_too_few(text: str, hint: str) -> None:
-    (found, *_) = sewdsl.read(Source("t", f"{HEAD}{text}\n")).diagnostics
-    assert (found.code, found.help) == ("unexpected-token", hint)
+def test_a_block_may_name_the_value_that_flows_in(definition: str) -> None:
+    """It is called with and without brackets; in these, a sequence flows in, and `c=in` is its channels."""
+    named = f"block A(c=in)[x]{definition}\n"
+    without = "block A(c=in) = ADD[ id | c$(c)k3-BN ]\n"
+    for body in ("c4k3-A-FC3", "c4k3-A[ c6k1 ]-FC3", "{A}*2-FC3"):
+        expected = body.replace("A[ c6k1 ]", "c6k1-A")
+        text, plain = f"{HEAD}{named}body {body}\n", f"{HEAD}{without}body {expected}\n"
+        assert structure(text) == structure(plain)
+    assert said(f"{named}body A[ id | BN ]-FC3") == [
+        ("operand-count", 2 + named.count("\n") - 1, "'A' requires 1 operand, got 2")
+    ]
+
+
+def structure(text: str) -> list[tuple[str, tuple[int, ...]]]:
+    """The ops of a network with their inputs, without names."""
+    return [(str(node.op), node.inputs) for node in sewdsl.read(Source("t", text)).result()]
 
 
 def test_names_of_a_file_are_not_seen_in_its_blocks() -> None:

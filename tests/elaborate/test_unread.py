@@ -12,7 +12,7 @@ CALLS = "input 2x8x8\nneuron IF\nbody c4k3-{My Block (c4)}*2-MyBlock (g=IAND)-SN
 DEFINITIONS = {
     "block My Block(c=in) = g[$ck3-BN-SN | id]": "unexpected-character",
     "block My Block(c=in) = g[c$(c)k3-BN-SN | id": "unclosed-bracket",
-    "block My Block(c=in) = g[c$(c)k3-BN-SN id]": "unexpected-token",
+    "block My Block(c=in) = g[c$(c)k3-BN-SN id]": "operand-count",
     "block My  Block(c=in = BN": "unclosed-bracket",
 }
 

@@ -96,6 +96,7 @@ def test_a_merge_has_operands() -> None:
     assert item("ADD[a-b | id]") == tree.MergeOf(name, (sequence("a", "b"), sequence("id")))
     alternative = tree.Alternative(sequence("id"), sequence("c1", "BN"))
     assert item("ADD[a | id or c1-BN]") == tree.MergeOf(name, (sequence("a"), alternative))
+    assert item("ADD[a-b]") == tree.MergeOf(name, (sequence("a", "b"),))
     assert item("ADD[a | id or c1-BN | b]") == tree.MergeOf(name, (sequence("a"), alternative, sequence("b")))
 
 
@@ -107,7 +108,7 @@ def test_a_merge_may_have_arguments() -> None:
     assert item("CAT()[a | b]") == item("CAT[a | b]")
 
 
-@pytest.mark.parametrize("text", ["ADD[a]", "ADD[a | ]", "X[a | b][c | d]", "{a}*2[b | c]", "ADD[a | b](c)"])
+@pytest.mark.parametrize("text", ["ADD[]", "ADD[a | ]", "X[a | b][c | d]", "{a}*2[b | c]", "ADD[a | b](c)"])
 def test_what_is_no_merge(text: str) -> None:
     reporter = Reporter()
     reporter.take(parse_compact(Source("t", text)))
