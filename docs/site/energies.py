@@ -326,13 +326,15 @@ implies:
 _REMARK = """\
 The operations in the first table imply mean rates from {least:.1%} to {most:.1%}. The energy of QKFormer-10-384 implies
 {repeated:.1%} to {once:.1%}, which is {fewest:.1f} to {times:.1f} times the largest of these rates. The joins of
-QKFormer add spikes, so its layers read counts. If a count k is k accumulations, the mean is a mean of counts and can
-exceed a fraction of spikes. The paper does not specify this. Max-Former's Tab. 3 prints {energy} mJ for
-QKFormer-10-384 with membrane shortcuts, which keep spikes binary. This implies a rate of {rate:.1%}.
+QKFormer add spikes, so its layers read counts. If a layer adds a weight k times for a count k, the implied rate is the
+mean of the counts, which can be larger than a firing rate. The paper does not specify how it treats counts.
+Max-Former's Tab. 3 prints {energy} mJ for QKFormer-10-384 with membrane shortcuts, which keep spikes binary. This
+energy implies a rate of {rate:.1%}.
 """
 _THEN = """\
 ## Energy efficiencies
 
-An efficiency is the energy of the network without spikes divided by the energy with spikes. NASAR is the paper's mean
-rate over neurons, for T = 1. The first layer is counted once, as in the paper's Eq. 17:
+An efficiency is the energy of the network without spikes divided by the energy with spikes. NASAR is the firing rate
+that the paper prints: the mean over all neurons, for one time-step. The first layer is counted once, as in the paper's
+Eq. 17:
 """
