@@ -40,7 +40,8 @@ WEIGHTS_PAGE = """\
 
 | column | contents |
 |---|---|
-| published accuracy | accuracy in the paper, on the dataset of the paper |
+| published accuracy | accuracy on the dataset of the paper, and its source. \
+A table without an author is in the paper of the network |
 | accuracy | accuracy of the [shipped weights](weights.md#shipped-weights) |
 | weights | address of the weights published by the authors |
 | source | page that states the address |
