@@ -12,7 +12,7 @@ from sewdsl.ir.signal import Signal
 from sewdsl.ops.input import Input
 from sewdsl.ops.layers.conv import Conv, TransposedConv
 from sewdsl.ops.layers.linear import Linear
-from sewdsl.ops.layers.norms import GroupNorm, LayerNorm, Norm
+from sewdsl.ops.layers.norms import GroupNorm, LayerNorm, Norm, RootMeanSquareNorm
 from sewdsl.ops.layers.pool import GlobalAvgPool, Pool
 from sewdsl.ops.layers.shapes import Upsample
 
@@ -45,7 +45,7 @@ NEURON = FamilyStyle("neuron", "#FDE3C4", "#D47F1E")
 FAMILIES: tuple[tuple[tuple[type[Op], ...], FamilyStyle], ...] = (
     ((Input,), TERMINAL),
     ((Conv, TransposedConv), FamilyStyle("convolution", "#D6E6F8", "#3F77B5")),
-    ((Norm, GroupNorm, LayerNorm), FamilyStyle("norm", "#E9E6F5", "#8578B5")),
+    ((Norm, GroupNorm, LayerNorm, RootMeanSquareNorm), FamilyStyle("norm", "#E9E6F5", "#8578B5")),
     ((Activation,), NEURON),
     ((Pool, GlobalAvgPool, Upsample), POOLING),
     ((Linear,), FamilyStyle("linear", "#D3ECEC", "#2F8C8C")),

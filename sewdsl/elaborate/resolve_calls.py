@@ -67,7 +67,7 @@ class CallResolver:
             return None
         symbol, kind = entry
         arguments = self._compact(kind, name, len(symbol), path)
-        named = self.reader(path, frame).read_arguments(call)
+        named = self.reader(path, frame).read_arguments(call, kind.unnamed())
         if arguments is None:
             return None
         duplicate = next((name for name in named if name in arguments), None)

@@ -89,7 +89,7 @@ class ValueReader:
         """
         kind = self.kinds.find(call.name.plain or "")
         assert kind is not None  # noqa: S101 -- checked by the caller
-        return self._make(kind, self.read_arguments(call), call)
+        return self._make(kind, self.read_arguments(call, kind.unnamed()), call)
 
     def _make(self, kind: type[Made], arguments: Mapping[str, GivenArgument], call: Call) -> Made:
         instance = self.reporter.take(validate_arguments(kind, f"'{kind.kind}'", arguments, call.span, self.path))
@@ -108,22 +108,26 @@ class ValueReader:
         arguments = {name: GivenArgument(value, call.span) for name, value in neuron} | self.read_arguments(call)
         return self._make(type(neuron), arguments, call)
 
-    def read_arguments(self, call: Call) -> dict[str, GivenArgument]:
+    def read_arguments(self, call: Call, unnamed: str | None = None) -> dict[str, GivenArgument]:
         """Return the ``name=value`` arguments of a call. The first of duplicate arguments is returned.
+
+        Args:
+            unnamed: Name of the argument that the call may contain without its name.
 
         Raises:
             InvalidText: If an argument has no name or an invalid value.
         """
         arguments: dict[str, GivenArgument] = {}
         for argument in call.arguments:
-            if argument.name is None:
+            name = argument.name or unnamed
+            if name is None:
                 message, hint = f"argument '{argument.span.text}' has no name", _how_to_name(call)
                 raise self.reporter.refuse("invalid-argument", message, argument.span, help=hint, path=self.path)
-            if argument.name in arguments:
-                message, hint = f"duplicate argument '{argument.name}'", "remove one of them"
+            if name in arguments:
+                message, hint = f"duplicate argument '{name}'", "remove one of them"
                 self.reporter.report("duplicate-argument", message, argument.span, path=self.path, help=hint)
                 continue
-            arguments[argument.name] = GivenArgument(self.read(argument.value), argument.span)
+            arguments[name] = GivenArgument(self.read(argument.value), argument.span)
         return arguments
 
     def evaluate(self, formula: Formula, *, signed: bool = False) -> float:

@@ -25,6 +25,11 @@ class Letter:
     letter: str
 
 
+@dataclass(frozen=True)
+class Unnamed:
+    """Mark of the argument that parentheses may contain without its name: ``Reshape(512x4x4)``."""
+
+
 def _repeat_length(value: object) -> object:
     """Return a single length as height and width."""
     # type() instead of isinstance: a bool is an int too, but not a length.
@@ -110,6 +115,12 @@ class Kind(BaseModel):
             for mark in info.metadata
             if isinstance(mark, Letter)
         }
+
+    @classmethod
+    def unnamed(cls) -> str | None:
+        """Return the name of the argument that may be written without its name, if any."""
+        marked = (name for name, info in cls.model_fields.items() if Unnamed() in info.metadata)
+        return next(marked, None)
 
     @property
     def label(self) -> str:

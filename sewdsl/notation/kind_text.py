@@ -66,7 +66,7 @@ def _text_and_kind(kind: Any, names: tuple[str, ...], default: Kind | None) -> t
     arguments: dict[str, Any] = {}
     values = dict(kind)
     family: type[Kind] = type(kind)
-    letters, compact, named = _letters(family), kind.kind, []
+    letters, unnamed, compact, named = _letters(family), family.unnamed(), kind.kind, []
     for name in names:
         value, letter = values[name], letters.get(name)
         digits = "" if letter is None else _compact_value(value)
@@ -76,7 +76,7 @@ def _text_and_kind(kind: Any, names: tuple[str, ...], default: Kind | None) -> t
             compact += f"{letter}{digits}"
         else:
             arguments[name] = value
-            named.append(f"{name}={value_text(value)}")
+            named.append(value_text(value) if name == unnamed else f"{name}={value_text(value)}")
     return with_arguments(family, arguments, default), compact + (f"({', '.join(named)})" if named else "")
 
 
@@ -99,7 +99,7 @@ def value_text(value: object) -> str:
             return kind_text(value)
         case None | bool() | int() | float():
             return format_value(value)
-        case tuple() if len(value) > 1 and all(type(item) is int and item >= 0 for item in value):
+        case tuple() if value and all(type(item) is int and item >= 0 for item in value):
             return format_value(value)
         case tuple() if value and all(isinstance(item, str | tuple | float) for item in value):
             texts = (item if isinstance(item, str) and _PART.fullmatch(item) else value_text(item) for item in value)

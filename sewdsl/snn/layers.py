@@ -160,6 +160,16 @@ class LayerNorm(nn.LayerNorm):
         return super().forward(x_TN.movedim(2, -1)).movedim(-1, 2)
 
 
+class RMSNorm(nn.RMSNorm):
+    """Root mean square norm over the channels of each position of ``[T, N, C, H, W]`` or ``[T, N, F]``.
+
+    The constructor takes PyTorch's arguments. The normalised shape is C or F.
+    """
+
+    def forward(self, x_TN: Tensor) -> Tensor:
+        return super().forward(x_TN.movedim(2, -1)).movedim(-1, 2)
+
+
 class GroupNorm(nn.GroupNorm):
     """Group norm of every time-step of ``[T, N, C, H, W]`` or ``[T, N, F]``."""
 
@@ -209,6 +219,20 @@ class Flatten(nn.Module):
 
     def forward(self, x_TN: Tensor) -> Tensor:
         return x_TN.flatten(2)
+
+
+class Reshaping(nn.Module):
+    """Same values in another shape, ``[T, N, *]`` to ``[T, N, *shape]``."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, x_TN: Tensor) -> Tensor:
+        return x_TN.reshape(*x_TN.shape[:2], *self.shape)
+
+    def extra_repr(self) -> str:
+        return "x".join(map(str, self.shape))
 
 
 class Dropout(nn.Module):

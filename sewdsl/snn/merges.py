@@ -146,3 +146,27 @@ class Mean(Sum):
         y = _at_least_float32(x)
         y = y.mean(tuple(range(3, x.ndim)), keepdim=True) if self.groups is None else _grouped(y, self.groups).mean(3)
         return _result(y, x)
+
+
+class TimeSum(nn.Module):
+    """Sum over the time-steps, as the value of every time-step.
+
+    It is computed in float32 or wider.
+
+    Shape: ``[T, N, *]``, unchanged.
+    """
+
+    def forward(self, x_TN: Tensor) -> Tensor:
+        return _result(_at_least_float32(x_TN).sum(0), x_TN).expand_as(x_TN)
+
+
+class TimeMean(nn.Module):
+    """Mean over the time-steps, as the value of every time-step.
+
+    It is computed in float32 or wider.
+
+    Shape: ``[T, N, *]``, unchanged.
+    """
+
+    def forward(self, x_TN: Tensor) -> Tensor:
+        return _result(_at_least_float32(x_TN).mean(0), x_TN).expand_as(x_TN)

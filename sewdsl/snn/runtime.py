@@ -15,6 +15,7 @@ from sewdsl.snn import (
     pooling,
     sequence_attention,
     streamed_past,
+    tokens,
 )
 
 
@@ -31,12 +32,14 @@ class Runtime:
     Upsample = layers.Upsample
     Linear = layers.Linear
     Flatten = layers.Flatten
+    Reshape = layers.Reshaping
     Dropout = layers.Dropout
     DropPath = layers.DropPath
     Scale = layers.Scale
     BatchNorm = batch_norm.BatchNorm
     LayerNorm = layers.LayerNorm
     GroupNorm = layers.GroupNorm
+    RMSNorm = layers.RMSNorm
     MaxPool2d = pooling.MaxPool2d
     AvgPool2d = pooling.AvgPool2d
     MaxPool1d = pooling.MaxPool1d
@@ -56,6 +59,8 @@ class Runtime:
     Equations = equations.Equations
     SpikingEquations = equations.SpikingEquations
     Join = join.Join
+    Position = tokens.Position
+    StepPosition = tokens.StepPosition
     JoinOfMany = merges.JoinOfMany
     Concatenation = merges.Concatenation
     Maximum = merges.Maximum
@@ -63,6 +68,8 @@ class Runtime:
     Attention = merges.Attention
     Sum = merges.Sum
     Mean = merges.Mean
+    TimeSum = merges.TimeSum
+    TimeMean = merges.TimeMean
     StepScaledBatchNorm = batch_norm.StepScaledBatchNorm
     TemporalAttention = sequence_attention.TemporalAttention
     ChannelAttention = sequence_attention.ChannelAttention

@@ -53,7 +53,8 @@ LAYERS = (
         "GN1(eps=0.1)",
     ),
     *("GELU", "SiLU", "Tanh", "Logistic", "PReLU", "PReLU(slope=-0.5, shared=off)", "DropPath0.25"),
-    *("SCALE(value=0.5)", "SCALE(learn=on)", "DELAY", "LOOP[SN | c4k3-BN]"),
+    *("RMS(eps=0.1)", "POS", "POS(per=step)", "FC8-Reshape(2x2x2)", "FC16-SN-Reshape(4x4)", "MEAN(over=time)"),
+    *("SUM(over=time)", "SCALE(value=0.5)", "SCALE(learn=on)", "DELAY", "LOOP[SN | c4k3-BN]"),
 )
 BLOCKS = (
     *("SEW Block", "SEW Block (c6s2)", "SEW Block (c4, g=IAND)", "SEW Bottleneck (c1)", "SEW Bottleneck (c2s2)"),

@@ -31,6 +31,7 @@ LATER = {
     *("CA", "MaskedPSN", "PSN", "SA", "SlidingPSN", "TA", "TCJA", "TEBN"),
     *("DropPath", "GELU", "GN", "LN", "Logistic", "PReLU", "SCALE", "SiLU", "Tanh", "UP", "tc"),
     *("DELAY", "LOOP"),
+    *("POS", "RMS", "Reshape"),
 }
 """Kinds that are younger than the generated networks, which stay as they are so that old commits can be compared."""
 

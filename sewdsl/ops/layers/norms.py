@@ -1,4 +1,4 @@
-"""Batch norms ``BN``, ``tdBN`` and ``TEBN``, and norms of single samples, ``GN`` and ``LN``."""
+"""Batch norms ``BN``, ``tdBN`` and ``TEBN``, and norms of single samples, ``GN``, ``LN`` and ``RMS``."""
 
 from __future__ import annotations
 
@@ -183,3 +183,36 @@ class LayerNorm(_ScaledPerChannel, kind="LN", key="layer_norm"):
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         return runtime.LayerNorm(inputs[0].channels, self.eps)
+
+
+class RootMeanSquareNorm(Layer, kind="RMS", key="rms_norm"):
+    """Root mean square norm over the channels, per position, time-step and sample (Zhang and Sennrich, NeurIPS 2019).
+
+    In a network: ``RMS`` or ``RMS(eps=1e-6)``::
+
+        y = weight · x / sqrt(mean(x²) + eps)
+
+    The mean over the channels is not subtracted, and there is no bias. As for ``LN``, positions are tokens. Training
+    and evaluation do not differ.
+
+    Attributes:
+        eps: Constant added to the mean of the squares, > 0.
+
+    Shape: ``[C, H, W]``, ``[C, L]`` or ``[F]``, unchanged. C parameters.
+    """
+
+    eps: float = Field(default=1e-5, gt=0)
+
+    def infer(self, *inputs: Signal) -> Signal:
+        return Signal(inputs[0].shape, varies=inputs[0].varies)
+
+    def parameters(self, *inputs: Signal) -> int:
+        return inputs[0].channels
+
+    def keeps(self, *inputs: Signal) -> SavedForBackward:
+        """Return the input, the values before the weight, and two numbers of each position."""
+        elements = inputs[0].elements
+        return SavedForBackward((0,), bytes_per_step=4 * elements + 8 * (elements // inputs[0].channels))
+
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
+        return runtime.RMSNorm(inputs[0].channels, self.eps)

@@ -1,4 +1,4 @@
-"""Sums and means over channels or positions, ``SUM`` and ``MEAN``."""
+"""Sums and means over channels, positions or time-steps, ``SUM`` and ``MEAN``."""
 
 from __future__ import annotations
 
@@ -18,15 +18,22 @@ if TYPE_CHECKING:
 class Reduction(Layer):
     """Base class of sums and means. Reduced axes keep the length 1, so that the result can gate the input.
 
+    Over time, the shape is kept, and every time-step has the same value.
+
     Attributes:
-        over: ``channels``, or ``places``: the positions, i.e. height and width or the length.
+        over: ``channels``, ``places``: the positions, i.e. height and width or the length, or ``time``.
         groups: Number of groups of consecutive channels, reduced separately, with ``over=channels``, >= 1.
     """
 
     saves = "nothing"  # the gradient is constant within each reduced group
 
-    over: Literal["channels", "places"]
+    over: Literal["channels", "places", "time"]
     groups: Positive = 1
+
+    @property
+    def reads(self) -> Literal["step", "sequence"]:  # type: ignore[override]
+        """``sequence`` over time, otherwise ``step``."""
+        return "sequence" if self.over == "time" else "step"
 
     def reduce_shape(self, signal: Signal) -> tuple[tuple[int, ...], int]:
         """Return the shape of the result, and the number of values per element.
@@ -34,6 +41,15 @@ class Reduction(Layer):
         Raises:
             ShapeMismatch: If the signal has no positions, or if the groups do not divide the channels.
         """
+        # Silently ignoring groups would hide a mistake.
+        if self.over != "channels" and self.groups != 1:
+            raise ShapeMismatch(
+                "groups-mismatch",
+                f"{self.kind} over {self.over} has no groups",
+                "remove groups, or use over=channels",
+            )
+        if self.over == "time":
+            return signal.shape, 1
         if self.over == "places":
             if len(signal.shape) == 1:
                 raise ShapeMismatch(
@@ -41,13 +57,6 @@ class Reduction(Layer):
                     f"{self.kind} over places requires a [C, H, W] or [C, L] input, got the vector [{signal.size}]",
                     f"move it before the layer that flattens the input (FC, Flatten or GAP), or use "
                     f"{self.kind}(over=channels)",
-                )
-            # Silently ignoring groups would hide a mistake.
-            if self.groups != 1:
-                raise ShapeMismatch(
-                    "groups-mismatch",
-                    f"{self.kind} over places has no groups",
-                    "remove groups, or use over=channels",
                 )
             positions = signal.shape[1:]
             return (signal.channels, *[1] * len(positions)), prod(positions)
@@ -61,16 +70,17 @@ class Reduction(Layer):
 
 
 class Mean(Reduction, kind="MEAN"):
-    """Mean over channels, optionally in groups, or over positions. Reduced axes keep the length 1.
+    """Mean over channels, optionally in groups, over positions, or over time.
 
-    In a network: ``MUL[ MEAN(over=places)-c8k1-ReLU-c32k1 | id ]``.
+    In a network: ``MUL[ MEAN(over=places)-c8k1-ReLU-c32k1 | id ]``, ``MEAN(over=time)``. Reduced channels
+    and positions keep the length 1. Over time, every time-step has the same value.
 
     Attributes:
-        over: ``channels``, or ``places``: the positions, i.e. height and width or the length.
+        over: ``channels``, ``places``: the positions, i.e. height and width or the length, or ``time``.
         groups: Number of groups of consecutive channels, reduced separately, with ``over=channels``, >= 1.
 
     Shape: over places ``[C, H, W]`` to ``[C, 1, 1]`` and ``[C, L]`` to ``[C, 1]``. Over channels ``[C, H, W]`` to
-    ``[G, H, W]``, ``[C, L]`` to ``[G, L]`` and ``[F]`` to ``[G]``.
+    ``[G, H, W]``, ``[C, L]`` to ``[G, L]`` and ``[F]`` to ``[G]``. Over time unchanged.
     """
 
     def infer(self, *inputs: Signal) -> Signal:
@@ -78,29 +88,38 @@ class Mean(Reduction, kind="MEAN"):
         return Signal(shape, varies=inputs[0].varies)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
+        if self.over == "time":
+            return runtime.TimeMean()
         return runtime.Mean(self.groups if self.over == "channels" else None)
 
 
 class Sum(Reduction, kind="SUM"):
-    """Sum over channels, optionally in groups, or over positions. Reduced axes keep the length 1.
+    """Sum over channels, optionally in groups, over positions, or over time.
 
-    In a network: ``SUM(over=channels, groups=8)``, ``SUM(over=places)``. The sum of n spikes is a count from 0 to n.
+    In a network: ``SUM(over=channels, groups=8)``, ``SUM(over=places)``, ``SUM(over=time)``. Reduced channels
+    and positions keep the length 1. The sum of n spikes is a count from 0 to n. Over time, every time-step has the same
+    value. Its range is real, because inputs can have another number of time-steps than ``steps``.
 
     Attributes:
-        over: ``channels``, or ``places``: the positions, i.e. height and width or the length.
+        over: ``channels``, ``places``: the positions, i.e. height and width or the length, or ``time``.
         groups: Number of groups of consecutive channels, reduced separately, with ``over=channels``, >= 1.
 
     Shape: over places ``[C, H, W]`` to ``[C, 1, 1]`` and ``[C, L]`` to ``[C, 1]``. Over channels ``[C, H, W]`` to
-    ``[G, H, W]``, ``[C, L]`` to ``[G, L]`` and ``[F]`` to ``[G]``.
+    ``[G, H, W]``, ``[C, L]`` to ``[G, L]`` and ``[F]`` to ``[G]``. Over time unchanged.
     """
 
     def infer(self, *inputs: Signal) -> Signal:
         """Return the reduced shape, with the range multiplied by the number of terms."""
         (source,) = inputs
         shape, terms = self.reduce_shape(source)
+        if self.over == "time":
+            # A module has one time-step of a static input, but the sum needs the number of time-steps.
+            return Signal(shape, varies=True)
         values = source.values
         total = REAL if values.upper is None else counts_up_to(values.upper * terms, values.unit, values.lower * terms)
         return Signal(shape, total, source.varies)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
+        if self.over == "time":
+            return runtime.TimeSum()
         return runtime.Sum(self.groups if self.over == "channels" else None)

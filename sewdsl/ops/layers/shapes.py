@@ -1,11 +1,13 @@
-"""Changes of shape: ``Flatten`` to a vector, ``UP2`` to a larger feature map."""
+"""Changes of shape: ``Flatten`` to a vector, ``Reshape`` to any shape, ``UP2`` to a larger feature map."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from sewdsl.ir.kind import Letter, Positive
-from sewdsl.ir.op import Layer
+from pydantic import BeforeValidator
+
+from sewdsl.ir.kind import Letter, Positive, Unnamed
+from sewdsl.ir.op import Layer, ShapeMismatch
 from sewdsl.ir.signal import REAL, Signal
 from sewdsl.ops.windows import row_or_map_shape
 
@@ -31,6 +33,53 @@ class Flatten(Layer, kind="Flatten"):
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         return runtime.Flatten()
+
+
+MAX_AXES = 3
+"""Number of axes of a feature map."""
+
+
+def _lengths(value: object) -> object:
+    """Return a single number as the shape of a vector."""
+    shape = (value,) if type(value) is int else value
+    if not isinstance(shape, tuple | list) or not 1 <= len(shape) <= MAX_AXES:
+        raise ValueError("must be a shape: CxHxW, CxL or a length")
+    return shape
+
+
+Shape = Annotated[tuple[Positive, ...], BeforeValidator(_lengths)]
+"""``CxHxW``, ``CxL`` or a length."""
+
+
+class Reshape(Layer, kind="Reshape"):
+    """Same values in another shape, in the order of ``Flatten``: channel by channel and row by row.
+
+    In a network: ``FC8192-Reshape(512x4x4)``, ``Reshape(6x4)``, ``Reshape(24)``.
+
+    Attributes:
+        shape: ``CxHxW``, ``CxL`` or a length, with as many elements as the input.
+
+    Shape: any to ``shape``.
+    """
+
+    saves = "nothing"  # not a view: feature maps in channels-last format are copied
+
+    shape: Annotated[Shape, Unnamed()]
+
+    def infer(self, *inputs: Signal) -> Signal:
+        (source,) = inputs
+        result = Signal(self.shape, source.values, source.varies)
+        if result.elements != source.elements:
+            raise ShapeMismatch(
+                "invalid-argument",
+                f"Reshape to [{result.size}] requires {result.elements:,} elements, got {source.elements:,} of "
+                f"[{source.size}]",
+                "use a shape with as many elements as the input",
+            )
+        return result
+
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
+        return runtime.Reshape(self.shape)
 
 
 class Upsample(Layer, kind="UP", key="upsample"):

@@ -41,6 +41,7 @@ SPECS = {
     "maxima of spikes": "c4k3-BN-IF-MPk3s2p1-DP-MPk3x1s1x2p0-FC5",
     "maxima of counts": "c4k3-BN-IF-{SEW Block}*3-MPk3s2p1-MPk2s1-Spiking Block-FC5",
     "means": "c4k3-BN-IF-APk3s2p1-APk2s1-LIF-GAP-FC6-LIF-APk3",
+    "reshaping to a vector": "c4k3-BN-IF-Reshape(288)-FC6-IF-Reshape(6)-FC5",
     "what does nothing": "c4k3-BN-IF-DP-ReLU-{ADD[c4k3-IF|id]-ReLU}*2-MPk2-GAP-DP-FC6-IF-DP-FC3-DP",
 }
 
@@ -254,6 +255,11 @@ class Square(Layer):
         (exchanged("c4k3-IF-FC5", 2, Quadratic), r"^if1 \(QIF\) does not charge like IF or LIF"),
         (exchanged("c4k3-IF-AND[c4k3-IF|id]-FC5", 5, Xor), r"^and1 \(XOR\) is not a threshold of a sum of spikes"),
         (exchanged("c4k3-IF-ADD[c4k3|id]-FC5", 4, Or), r"^add1 \(OR\) is not a threshold of a sum of spikes"),
+        (network("FC8-Reshape(2x4)-IF"), r"^reshape1 \(Reshape\) makes a feature map of other axes"),
+        (network("c4k3-POS-IF"), r"^pos1 \(POS\) has no equivalent in NIR"),
+        (network("c4k3-POS(per=step)-IF"), r"^pos1 \(POS\) has weights for each time-step"),
+        (network("c4k3-RMS-IF"), r"^rms_norm1 \(RMS\) has no equivalent in NIR"),
+        (network("c4k3-IF-MEAN(over=time)"), r"^mean1 \(MEAN\) needs all time-steps at once"),
         (exchanged("c4k3-IF-FC5", 2, Square), r"^if1 \(Square\) has no equivalent in NIR"),
     ],
 )

@@ -19,6 +19,8 @@ T, N = 5, 3
 BODIES = (
     *("TA(r=2)", "CA(r=2)", "SA(k=3)", "SA(k=5)", "TCJA(kernel_t=4, kernel_c=3)", "TCJA(kernel_t=1, kernel_c=2)"),
     *("PSN", "MaskedPSN(order=3)", "SlidingPSN(order=3)", "SlidingPSN(order=9)", "TEBN", "c3k3-TEBN-PSN"),
+    *("POS(per=step)", "FC6-POS(per=step)", "MEAN(over=time)", "c3k3-SUM(over=time)-IF", "MEAN(over=time)-POS"),
+    *("RMS", "FC6-RMS(eps=0.1)", "FC24-Reshape(2x3x4)-Reshape(6x4)-Reshape(24)"),
     *("FC6-TA(r=2)", "FC6-CA(r=3)", "FC6-TEBN-SlidingPSN", "FC6-PSN-FC4-MaskedPSN", "c4k3-CA(r=2)-SA(k=3)-TA(r=5)-IF"),
 )
 
@@ -42,7 +44,8 @@ def test_the_same_outputs(body: str, encode: str, axis: type[TimeAxis]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "any_length"), [("CA(r=2)-SA(k=3)-SlidingPSN", True), ("PSN", False), ("TEBN", False)]
+    ("body", "any_length"),
+    [("CA(r=2)-SA(k=3)-SlidingPSN", True), ("PSN", False), ("TEBN", False), ("POS-MEAN(over=time)", True)],
 )
 def test_weights_of_one_number_of_time_steps_fix_it(body: str, *, any_length: bool) -> None:
     model = sewdsl.compile(body, input="4x5x6", steps=T, seed=1).eval()

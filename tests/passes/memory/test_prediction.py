@@ -69,7 +69,7 @@ NARROW: dict[str, dict[str, Any]] = {
         "options": {"input": "2x96x96", "steps": 4, "neuron": "LIF"},
     },
     "norms of each time-step": {
-        "spec": "c16k3-GN4-SiLU-{ADD[c16k3-LN-GELU-DropPath0.5 | id]}*6-PReLU(shared=off)-GAP-FC10",
+        "spec": "c16k3-GN4-SiLU-{ADD[c16k3-LN-GELU-DropPath0.5 | id]}*6-{ADD[RMS-POS-c16k3 | id]}*4-PReLU-GAP-FC10",
         "samples": 2,
         "options": {"input": "2x64x64", "steps": 4},
     },

@@ -26,7 +26,7 @@ from sewdsl.ops.layers.linear import Linear
 from sewdsl.ops.layers.norms import BatchNorm
 from sewdsl.ops.layers.pool import AvgPool, GlobalAvgPool, MaxPool
 from sewdsl.ops.layers.scaling import Dropout, DropPath, Scale
-from sewdsl.ops.layers.shapes import Flatten
+from sewdsl.ops.layers.shapes import Flatten, Reshape
 from sewdsl.ops.neurons.activations import PReLU, ReLU
 
 if TYPE_CHECKING:
@@ -83,6 +83,13 @@ def _avg_pool(kernel: Pair, stride: Pair, padding: Pair) -> nir.AvgPool2d:
 def _flatten(shape: Shape) -> nir.Flatten:
     """Return a flattening of a feature map."""
     return nir.Flatten({"input": np.array(shape)}, 0, -1)
+
+
+def _reshaped(op: Reshape, site: EvaluatedLayer) -> list[NirNode]:
+    """Return a flattening, the only change of shape that NIR has."""
+    if len(op.shape) > 1 and op.shape != site.inputs[0].shape:
+        raise UnsupportedLayer(site.node, "makes a feature map of other axes; NIR can only flatten")
+    return [] if op.shape == site.inputs[0].shape else [NirNode("", _flatten(site.inputs[0].shape))]
 
 
 def _scale(factor: float, shape: Shape, dtype: np.dtype[np.float64]) -> nir.Scale:
@@ -354,6 +361,7 @@ NODES: dict[type, Callable[..., list[NirNode]]] = {
     ReLU: _rectified,
     PReLU: _rectified,
     Flatten: lambda _, site: [NirNode("", _flatten(site.inputs[0].shape))] if len(site.inputs[0].shape) > 1 else [],
+    Reshape: _reshaped,
     AvgPool: _average,
     GlobalAvgPool: _global_average,
     MaxPool: _maximum,

@@ -12,7 +12,7 @@ from torch import nn
 from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.exchange.write.onnx.graph_builder import NodeScope
 from sewdsl.exchange.write.onnx.neuron_steps import EquationSteps, write_join
-from sewdsl.snn import batch_norm, layers, merges, pooling
+from sewdsl.snn import batch_norm, layers, merges, pooling, tokens
 from sewdsl.snn.equations import Equations, SpikingEquations
 from sewdsl.snn.join import Join
 
@@ -167,6 +167,13 @@ def _centred(
     return scope.add_output("Add", weighted, _weight_of_channels(scope, "bias", layer.bias))
 
 
+def _root_mean_square(scope: NodeScope, layer: layers.RMSNorm, x: str) -> str:
+    """Append x / root of the mean square · weight."""
+    squares = scope.add("ReduceMean", scope.add("Mul", x, x), axes=[1])
+    root = scope.add("Sqrt", scope.add("Add", squares, scope.constant("eps", layer.eps)))
+    return scope.add_output("Mul", scope.add("Div", x, root), _weight_of_channels(scope, "weight", layer.weight))
+
+
 def _gelu(scope: NodeScope, _: nn.GELU, x: str) -> str:
     """Append x (1 + erf(x / sqrt(2))) / 2."""
     # The operator Gelu needs opset 20.
@@ -241,12 +248,17 @@ TRANSLATIONS: dict[type[nn.Module], Translate] = {
     layers.Conv2d: _with_own_weights,
     layers.Linear: _with_own_weights,
     layers.Flatten: lambda scope, _, x: scope.add_output("Flatten", x, axis=1),
+    layers.Reshaping: lambda scope, layer, x: scope.add_output("Reshape", x, scope.graph.sizes(-1, *layer.shape)),
+    tokens.Position: lambda scope, layer, x: scope.add_output(
+        "Add", x, scope.constant("weight", tensor_to_array(layer.weight))
+    ),
     layers.Conv1d: _with_own_weights,
     layers.ConvTranspose2d: _with_own_weights,
     layers.ConvTranspose1d: _with_own_weights,
     layers.Upsample: _upsample,
     layers.LayerNorm: lambda scope, layer, x: _centred(scope, layer, x, [1]),
     layers.GroupNorm: _group_norm,
+    layers.RMSNorm: _root_mean_square,
     layers.Scale: lambda scope, layer, x: scope.add_output(
         "Mul", x, scope.constant("factor", layer.value if layer.weight is None else tensor_to_array(layer.weight))
     ),

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sewdsl.exchange.write.onnx.graph_builder import NodeScope
 from sewdsl.exchange.write.onnx.translate_layers import Translate, normalise, tensor_to_array
-from sewdsl.snn import batch_norm, parallel_neuron, sequence_attention, streamed_past
+from sewdsl.snn import batch_norm, merges, parallel_neuron, sequence_attention, streamed_past, tokens
 
 
 def _numbers(scope: NodeScope, name: str, tensor: Tensor) -> str:
@@ -123,6 +123,26 @@ def _norm(scope: NodeScope, module: batch_norm.StepScaledBatchNorm, x: str) -> s
     )
 
 
+def _over_time(scope: NodeScope, module: merges.TimeSum | merges.TimeMean, x: str) -> str:
+    """Append a sum or mean over time, repeated at every time-step."""
+    sequence = scope.add("Reshape", x, scope.sizes(-1, *scope.shape))
+    if isinstance(module, merges.TimeMean):
+        total = scope.add("ReduceMean", sequence, axes=[0])
+    else:
+        total = scope.add("ReduceSum", sequence, scope.graph.sizes(0))
+    repeated = scope.add("Expand", total, scope.add("Shape", sequence))
+    return scope.add_output("Reshape", repeated, scope.graph.sizes(-1, *scope.shape))
+
+
+def _step_position(scope: NodeScope, module: tokens.StepPosition, x: str) -> str:
+    """Append the addition of a number per time-step and channel."""
+    sequence = scope.add("Reshape", x, scope.sizes(-1, *scope.shape))
+    steps, channels = module.weight.shape
+    weight = tensor_to_array(module.weight).reshape(steps, 1, channels, *[1] * (len(scope.shape) - 1))
+    total = scope.add("Add", sequence, scope.constant("weight", weight))
+    return scope.add_output("Reshape", total, scope.graph.sizes(-1, *scope.shape))
+
+
 def _delay(scope: NodeScope, _: streamed_past.Delay, x: str) -> str:
     """Append a delay: zeros, then all time-steps except the last."""
     sequence = scope.add("Reshape", x, scope.sizes(-1, *scope.shape))
@@ -145,6 +165,9 @@ TRANSLATIONS: dict[type[nn.Module], Translate] = {
     ),
     parallel_neuron.SlidingNeuron: _sliding,
     batch_norm.StepScaledBatchNorm: _norm,
+    merges.TimeSum: _over_time,
+    merges.TimeMean: _over_time,
+    tokens.StepPosition: _step_position,
     streamed_past.Delay: _delay,
 }
 """Translations by module class. Each reads a sequence ``[T·N, *]``."""

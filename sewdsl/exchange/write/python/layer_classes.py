@@ -207,6 +207,17 @@ REDUCTIONS = {
     for name in ("Sum", "Mean")
     for axes, places in (("", "(3, 4)"), ("1d", "3"))
 }
+OVER_TIME = {
+    f"Time{name}": f'''\
+class Time{name}(nn.Module):
+    """{name} over the time-steps, as the value of every time-step."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Process all time-steps."""
+        return x.{name.lower()}(0).expand_as(x)
+'''
+    for name in ("Sum", "Mean")
+}
 DROPPING = '''\
 class {name}(nn.Module):
     """{what}"""
@@ -229,6 +240,30 @@ class {name}(nn.Module):
         """Process all time-steps."""
         return x.mean({places})
 '''
+STEP_POSITION = '''\
+class StepPosition(nn.Module):
+    """Addition of a learned number for each channel and time-step: [T, N, C, *], unchanged."""
+
+    def __init__(self, channels: int, steps: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(nn.init.normal_(torch.empty(steps, channels), std=0.02))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Process all time-steps."""
+        weight = self.weight
+        return x + weight.reshape(len(weight), 1, -1, *[1] * (x.ndim - 3))
+'''
+LOOPED_STEP_POSITION = (
+    ("(nn.Module):", "(Memory):"),
+    (
+        "        weight = self.weight\n",
+        """\
+        weight = self.weight[self.loop_time :][: len(x)]
+        self.keep_state()
+""",
+    ),
+)
+"""Replacements in a file with loops, where every call processes one time-step with its own numbers."""
 LOOPED_DROPPING = (
     ("(nn.Module):", "(Memory):"),
     ("        return x * nn.functional.dropout(", "        ones = "),
@@ -247,11 +282,15 @@ LOOPED = {
     "Dropout": LOOPED_DROPPING,
     "DropPath": LOOPED_DROPPING,
     "StepScaledBatchNorm": LOOPED_STEP_SCALED_NORM,
+    "StepPosition": LOOPED_STEP_POSITION,
 }
 """Replacements in a file with loops by class, e.g. to use one dropout mask for all time-steps."""
 LAYER_TEXTS = {
     **REDUCTIONS,
+    **OVER_TIME,
     "LayerNorm": runtime_class("layers", "LayerNorm"),
+    "RMSNorm": runtime_class("layers", "RMSNorm"),
+    "Reshaping": runtime_class("layers", "Reshaping"),
     "PReLU": '''\
 class PReLU(nn.PReLU):
     """max(x, 0) + weight * min(x, 0), with a weight per channel: [T, N, C, *], unchanged."""
@@ -260,6 +299,8 @@ class PReLU(nn.PReLU):
         """Process all time-steps."""
         return super().forward(x.flatten(0, 1)).unflatten(0, x.shape[:2])
 ''',
+    "Position": runtime_class("tokens", "Position"),
+    "StepPosition": STEP_POSITION,
     "Scale": runtime_class("layers", "Scale"),
     "DropPath": DROPPING.format(
         name="DropPath",

@@ -18,11 +18,19 @@ from sewdsl.ops.layers.attention import ChannelAttention, SpatialAttention, Temp
 from sewdsl.ops.layers.conv import Conv, TransposedConv
 from sewdsl.ops.layers.delay import Delay
 from sewdsl.ops.layers.linear import Linear
-from sewdsl.ops.layers.norms import BatchNorm, GroupNorm, LayerNorm, TdBatchNorm, TemporalEffectiveBatchNorm
+from sewdsl.ops.layers.norms import (
+    BatchNorm,
+    GroupNorm,
+    LayerNorm,
+    RootMeanSquareNorm,
+    TdBatchNorm,
+    TemporalEffectiveBatchNorm,
+)
 from sewdsl.ops.layers.pool import AvgPool, GlobalAvgPool, MaxPool
 from sewdsl.ops.layers.reduction import Mean, Sum
 from sewdsl.ops.layers.scaling import Dropout, DropPath, Scale
-from sewdsl.ops.layers.shapes import Flatten, Upsample
+from sewdsl.ops.layers.shapes import Flatten, Reshape, Upsample
+from sewdsl.ops.layers.tokens import LearnedPosition
 from sewdsl.ops.neurons.activations import GELU, Logistic, PReLU, ReLU, SiLU, Tanh
 
 
@@ -32,6 +40,11 @@ def _positional(name: str, value: object, channels: str = "") -> Arg:
 
 def _named(name: str, value: object, default: object = Unset.UNSET) -> Arg:
     return Arg(name, Literal(_side(value)), default)
+
+
+def _shape(shape: tuple[int, ...]) -> Arg:
+    """Return an argument with all lengths, also of a square."""
+    return Arg("shape", Literal(shape), positional=True)
 
 
 def _side(value: object) -> object:
@@ -120,8 +133,16 @@ def _linear(op: Linear, x: Signal) -> PyCall:
 
 
 def _reduction(op: Sum | Mean, x: Signal) -> PyCall:
+    if op.over == "time":
+        return PyCall(f"Time{type(op).__name__}")
     groups = op.groups if op.over == "channels" else None
     return PyCall(f"{type(op).__name__}{_rows(x)}", (_positional("groups", groups),))
+
+
+def _position(op: LearnedPosition, x: Signal) -> PyCall:
+    if op.per == "step":
+        return PyCall("StepPosition", (_channels(x), _positional("steps", op.T)))
+    return PyCall("Position", (_shape(x.shape),))
 
 
 LAYER_CALLS: dict[type[Op], Callable[..., PyCall]] = {
@@ -135,6 +156,7 @@ LAYER_CALLS: dict[type[Op], Callable[..., PyCall]] = {
         "StepScaledBatchNorm", (_channels(x), _positional("steps", op.T), *_statistics(op))
     ),
     LayerNorm: lambda op, x: PyCall("LayerNorm", (_channels(x), _named("eps", op.eps, 1e-5))),
+    RootMeanSquareNorm: lambda op, x: PyCall("RMSNorm", (_channels(x), _named("eps", op.eps))),
     GroupNorm: lambda op, x: PyCall(
         "GroupNorm",
         (_positional("num_groups", op.groups), _channels(x, "num_channels"), _named("eps", op.eps, 1e-5)),
@@ -151,6 +173,8 @@ LAYER_CALLS: dict[type[Op], Callable[..., PyCall]] = {
     ),
     Linear: _linear,
     Flatten: lambda *_: PyCall("nn.Flatten", (_positional("start_dim", 2),)),
+    Reshape: lambda op, _: PyCall("Reshaping", (_shape(op.shape),)),
+    LearnedPosition: _position,
     Dropout: lambda op, _: PyCall("Dropout", (_positional("p", op.p),)),
     DropPath: lambda op, _: PyCall("DropPath", (_positional("p", op.p),)),
     ReLU: lambda *_: PyCall("nn.ReLU"),

@@ -230,5 +230,5 @@ def _parameter(spec: ClassSpec, name: str) -> str:
 
 def _annotation(value: object) -> str:
     if isinstance(value, tuple):
-        return "tuple[int, int]"
+        return f"tuple[{', '.join(['int'] * len(value))}]"
     return "None" if value is None else type(value).__name__

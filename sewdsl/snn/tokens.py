@@ -1,0 +1,46 @@
+"""Modules of tokens: learned positions."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from sewdsl.snn.streamed_past import ReadsPast, StreamedPast
+
+
+class Position(nn.Module):
+    """Addition of a learned number to each element, ``[T, N, *shape]``, unchanged.
+
+    Attributes:
+        weight: Numbers, ``[*shape]``.
+    """
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(nn.init.normal_(torch.empty(shape), std=0.02))
+
+    def forward(self, x_TN: Tensor) -> Tensor:
+        return x_TN + self.weight
+
+    def extra_repr(self) -> str:
+        return "x".join(map(str, self.weight.shape))
+
+
+class StepPosition(ReadsPast):
+    """Addition of a learned number for each channel and time-step, ``[T, N, C, *]``, unchanged.
+
+    Attributes:
+        weight: Numbers, ``[T, C]``.
+    """
+
+    def __init__(self, channels: int, steps: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(nn.init.normal_(torch.empty(steps, channels), std=0.02))
+
+    def forward(self, x_TN: Tensor, past: StreamedPast | None = None) -> Tensor:
+        """Add the numbers of a sequence, or of one time-step of a stream."""
+        weight = self.weight if past is None else self.weight[past.t : past.t + 1]
+        return x_TN + weight.reshape(len(weight), 1, -1, *[1] * (x_TN.ndim - 3))
+
+    def extra_repr(self) -> str:
+        return f"channels={self.weight.shape[1]}, steps={len(self.weight)}"

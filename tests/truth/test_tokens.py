@@ -1,0 +1,93 @@
+"""Layers of tokens against plain PyTorch with an explicit axis of tokens, in float64: outputs and gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+import sewdsl
+
+T, N = 3, 2
+Reference = Callable[[Tensor, Sequence[Tensor]], Tensor]
+
+
+def rms(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
+    """As transformers have it: the channels are the last axis."""
+    (weight,) = weights
+    tokens = x.movedim(2, -1)
+    return functional.rms_norm(tokens, weight.shape, weight, 0.01).movedim(-1, 2)
+
+
+def positions(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
+    (weight,) = weights
+    return torch.stack([torch.stack([sample + weight for sample in step]) for step in x])
+
+
+def step_positions(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
+    (weight,) = weights
+    return torch.stack([(step.movedim(1, -1) + weight[t]).movedim(-1, 1) for t, step in enumerate(x)])
+
+
+LAYERS: dict[str, tuple[str, Reference]] = {
+    "RMS(eps=0.01)": ("4x5x3", rms),
+    "POS": ("4x5x3", positions),
+    "POS(per=step)": ("4x5x3", step_positions),
+    "MEAN(over=time)": ("4x5", lambda x, _: torch.stack([(x[0] + x[1] + x[2]) / T] * T)),
+    "SUM(over=time)": ("7", lambda x, _: torch.stack([x[0] + x[1] + x[2]] * T)),
+    "Reshape(2x3x4)": ("24", lambda x, _: x.view(T, N, 2, 3, 4)),
+    "Reshape(6x4)": ("2x3x4", lambda x, _: x.flatten(2, 3)),
+    "Reshape(24)": ("2x3x4", lambda x, _: x.flatten(2)),
+}
+
+
+def results(y: Tensor, *leaves: Tensor) -> list[Tensor]:
+    """The output, and the gradients of an uneven sum of it."""
+    factors = torch.linspace(-1, 2, y.numel(), dtype=y.dtype).reshape(y.shape)
+    return [y.detach(), *torch.autograd.grad((y * factors).sum(), leaves)]
+
+
+@pytest.mark.parametrize("level", [0, 1, 2])
+@pytest.mark.parametrize("static", [False, True])
+@pytest.mark.parametrize("text", LAYERS)
+def test_the_same(text: str, level: int, *, static: bool) -> None:
+    size, reference = LAYERS[text]
+    model = sewdsl.compile(text, input=size, steps=T, seed=0, optimize=level).double()
+    weights = list(model.parameters())
+    with torch.no_grad():
+        for weight in weights:
+            weight.add_(torch.linspace(0, 1, weight.numel()).reshape(weight.shape))
+    shape = map(int, size.split("x"))
+    x = torch.randn(N, *shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    x = (x if static else torch.stack([x, x.flip(0), 2 * x])).requires_grad_()
+    y = model(x, return_sequence=True)
+    expected = reference(x.expand(T, *x.shape) if static else x, weights)
+    for one, other in zip(results(y, x, *weights), results(expected, x, *weights), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("text", ["RMS", "POS", "POS(per=step)", "Reshape(6x2)"])
+def test_streams(text: str) -> None:
+    model = sewdsl.compile(f"{text}-LIF", input="3x4", steps=T, seed=0).double().eval()
+    x = 3 * torch.randn(T, N, 3, 4, dtype=torch.float64)
+    stream, state = model.stream(), None
+    for x_N, expected in zip(x, model(x, return_sequence=True), strict=True):
+        y_N, state = stream(x_N, state)
+        assert torch.equal(y_N, expected)
+
+
+def test_positions_start_small() -> None:
+    model = sewdsl.compile("POS-POS(per=step)", input="64x16x16", steps=400, seed=0)
+    for weight in model.parameters():
+        assert float(weight.detach().std()) == pytest.approx(0.02, rel=0.03)
+        assert float(weight.detach().mean()) == pytest.approx(0, abs=0.001)
+
+
+def test_a_mean_over_time_takes_any_number_of_time_steps() -> None:
+    model = sewdsl.compile("MEAN(over=time)-FC3", input="5", steps=T)
+    assert model(torch.randn(T + 2, N, 5)).shape == (N, 3)
+    with pytest.raises(ValueError, match="needs all time-steps at once"):
+        model.stream()
