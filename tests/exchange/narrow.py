@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.linear import Linear
+from sewdsl.ops.layers.shapes import Reshape
 
 WIDE = 1000
 """A layer of more features than this is no classifier."""
@@ -32,5 +34,8 @@ def narrow(network: Network, by: int = 8) -> Network:
             op = op.replace(channels=widths[op.channels])
         elif isinstance(op, Linear) and op.features > WIDE:
             op = op.replace(features=-(-op.features // by))
+        elif isinstance(op, Reshape):
+            _, *places = op.shape
+            op = op.replace(shape=(nodes[node.inputs[0]].output.elements // prod(places), *places))
         nodes.append(replace(node, op=op, output=op.infer(*(nodes[i].output for i in node.inputs))))
     return network.with_nodes(tuple(nodes)).validate()
