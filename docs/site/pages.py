@@ -19,6 +19,7 @@ from sewdsl.checks.expectation import agrees_with_figure, compute_quantity, is_m
 from sewdsl.compiler import shipped_networks
 from sewdsl.editing import kind_docs
 from sewdsl.editing.kind_docs import read_code_pages
+from sewdsl.ir.init_rules import InitRule
 from sewdsl.ir.kind import Kind, argument_fields
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Activation, Layer, Merge, Surrogate
@@ -32,6 +33,7 @@ FAMILIES: dict[str, type[Kind]] = {
     "Neurons and other activations": Activation,
     "Joins and other merges": Merge,
     "Surrogates": Surrogate,
+    "Initial weights": InitRule,
     "Optimizers": Optimizer,
     "Schedules": Schedule,
     "Losses": Loss,

@@ -108,7 +108,7 @@ def operation_bounds(network: Network) -> Iterator[LayerOperations]:
         steps = T if any(source.varies for source in sources) else 1
         real = any(source.values.largest is None for source in sources)
         upper = 1 if real else max(source.values.largest or 1 for _, source in weighted_inputs)
-        meetings = sum(fan.total * source.channels for fan, source in weighted_inputs)
+        meetings = round(sum(fan.total * source.channels for fan, source in weighted_inputs))
         first, membranes = node.name not in after_neurons, traffic.get(node.name, 0)
         yield LayerOperations(node, real, steps, network.macs(node) * steps, meetings, upper, T, first, membranes)
 
@@ -122,7 +122,11 @@ def uncounted_kinds(network: Network) -> tuple[str, ...]:
 def _weighted_inputs(network: Network, node: Node) -> list[tuple[FanOut, Signal]]:
     """Return the inputs of a node with a fan-out, each after its fan-out."""
     inputs = network.inputs(node)
-    return [(fan, signal) for fan, signal in zip(node.op.fan_outs(*inputs), inputs, strict=True) if fan is not None]
+    return [
+        (fan, signal)
+        for fan, signal in zip(network.op_with_init(node).fan_outs(*inputs), inputs, strict=True)
+        if fan is not None
+    ]
 
 
 def _nodes_after_neurons(network: Network) -> set[str]:

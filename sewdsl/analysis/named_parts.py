@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from fnmatch import fnmatchcase
 
 from sewdsl.ir.network import Network
+from sewdsl.ir.node import enclosing_parts
 
 
 def part_names(network: Network) -> Iterator[str]:
@@ -13,26 +13,10 @@ def part_names(network: Network) -> Iterator[str]:
     yield from dict.fromkeys(name for node in network.nodes[1:] for name in enclosing_parts(node.name))
 
 
-def enclosing_parts(name: str) -> Iterator[str]:
-    """Yield the parts around a layer, the outermost first, and the layer itself: ``a``, ``a.b``, ``a.b.conv1``."""
-    steps = name.split(".")
-    for depth in range(1, len(steps) + 1):
-        yield ".".join(steps[:depth])
-
-
 def match_nodes(network: Network, pattern: str) -> frozenset[int]:
-    """Return the indices of the nodes whose name, or the name of a part around them, matches a pattern.
-
-    Args:
-        pattern: A name, in which ``*`` matches any characters including dots, ``?`` one character, and ``[…]`` one of
-            several.
-    """
+    """Return the indices of the nodes whose name, or the name of a part around them, matches a pattern."""
     # The input node has no parts and cannot be named.
-    return frozenset(
-        index
-        for index, node in enumerate(network.nodes)
-        if index and any(fnmatchcase(name, pattern) for name in enclosing_parts(node.name))
-    )
+    return frozenset(index for index, node in enumerate(network.nodes) if index and node.is_in(pattern))
 
 
 def fold_parts(network: Network, nodes: Iterable[int], among: Iterable[int]) -> list[str]:

@@ -12,6 +12,7 @@ from sewdsl.analysis.energy import EnergyCosts, LayerCounts, total_energies, unc
 from sewdsl.analysis.listing import ListingRow, block_rows, layer_rows
 from sewdsl.checks.expectation import agrees_with_figure, compute_quantity, is_measured
 from sewdsl.cli.console import console, make_table, print_fitting
+from sewdsl.ir.kind import stated_fields
 from sewdsl.ir.network import Network
 from sewdsl.ir.printed_values import format_bytes, format_joules, format_value
 from sewdsl.passes.memory import PeakMemory, training_load
@@ -191,7 +192,7 @@ def plan_to_json(program: Program) -> dict[str, Any]:
 
 def print_network(network: Network, *, expand: bool) -> None:
     """Print the settings, layers, arguments, recipe and figures of a network."""
-    settings = [(key, "-" if value is None else format_value(value)) for key, value in network.settings]
+    settings = [(key, "-" if value is None else format_value(value)) for key, value in stated_fields(network.settings)]
     outputs = [(f"output {name}", str(network.nodes[index].output)) for name, index in network.outputs]
     out = console()
     out.print(_pairs(network.name, [*settings, *outputs], title_style="bold"))

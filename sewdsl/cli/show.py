@@ -13,7 +13,9 @@ from sewdsl.checks.expectation import agrees_with_figure, compute_quantity, is_m
 from sewdsl.cli.network_tables import memory_to_json, print_energy, print_memory, print_network
 from sewdsl.cli.options import AS_WRITTEN, HelpPanel, Spec, SpecOptions, costs_option, load_network, require
 from sewdsl.cli.output import echo_json
+from sewdsl.ir.kind import stated_fields
 from sewdsl.ir.network import Network
+from sewdsl.ir.printed_values import format_value
 from sewdsl.ir.settings import Expectation
 from sewdsl.notation.energy_forms import energy_to_json
 from sewdsl.passes.step_report import predict_memory
@@ -107,7 +109,7 @@ def network_to_json(network: Network) -> ShownNetwork:
     """Return a network as plain data. Operations are per time-step and sample."""
     return {
         "name": network.name,
-        "settings": {key: _plain(value) for key, value in network.settings},
+        "settings": {key: _plain(value) for key, value in stated_fields(network.settings)},
         "recipe": network.recipe.model_dump(mode="json") if network.recipe else None,
         "parameters": network.total_parameters,
         "macs": network.total_macs,
@@ -146,5 +148,5 @@ def _figure(network: Network, item: Expectation) -> Figure:
 
 def _plain(value: object) -> str | int | bool | None:
     if isinstance(value, tuple):
-        return "x".join(map(str, value))
+        return format_value(value)
     return value if isinstance(value, str | int | bool) or value is None else str(value)

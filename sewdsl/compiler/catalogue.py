@@ -22,7 +22,12 @@ _USE = re.compile(r'^use\s+"([^"/]+)\.net"', re.MULTILINE)
 _STUDY = re.compile(r"^study\b", re.MULTILINE)
 _BLOCK = re.compile(r"^block\s+([^(=]+)", re.MULTILINE)
 
-NEURON_FAMILIES = {"LinearNeuron": "neuron", "ParallelNeuron": "neuron"}
+FAMILIES = {
+    "LinearNeuron": "neuron",
+    "ParallelNeuron": "neuron",
+    "WeightedLayer": "layer",
+    "InitRule": "initial weights",
+}
 """Base classes that are listed as one family."""
 RESERVED_NAMES = {
     "SN": "The neuron of the file, or the nearest preceding neuron.",
@@ -99,7 +104,7 @@ def list_names() -> list[ListedName]:
         if name != "input":
             # The family is the nearest base class in sewdsl.ir. Classes in between share code of variants.
             base = next(base.__name__ for base in kind.__mro__[1:] if base.__module__.startswith("sewdsl.ir."))
-            family = "transform" if issubclass(kind, Transform) else NEURON_FAMILIES.get(base, base.lower())
+            family = "transform" if issubclass(kind, Transform) else FAMILIES.get(base, base.lower())
             kinds.append(ListedName(name, family, (kind.__doc__ or "").strip().partition("\n")[0]))
     blocks = _BLOCK.findall(shipped_networks()["blocks"].read_text(encoding="utf-8"))
     return [

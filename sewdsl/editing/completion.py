@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from itertools import pairwise, takewhile
+from itertools import chain, pairwise, takewhile
 from os.path import relpath
 from pathlib import Path
 from types import NoneType
@@ -16,9 +16,11 @@ from sewdsl.editing.cursor import CursorContext, cursor_context, statements_befo
 from sewdsl.elaborate.assembly import HEADER, OUTPUTS
 from sewdsl.elaborate.block_calls import block_title
 from sewdsl.elaborate.imports import project_folder
+from sewdsl.elaborate.init_lines import INIT
 from sewdsl.elaborate.study_section import METHODS, SCALES
 from sewdsl.elaborate.text_files import net_files
 from sewdsl.elaborate.train_section import PARTS
+from sewdsl.ir.init_rules import InitRule
 from sewdsl.ir.kind import Kind, argument_fields
 from sewdsl.ir.op import Activation, Join, Merge
 from sewdsl.ir.recipe import Recipe
@@ -106,8 +108,10 @@ def _proposals(view: EditorView, context: CursorContext, datasets: Collection[st
             return _arguments(view, context)
         case "KEY" if context.key == OUTPUTS:
             return _named_values(context)
-        case "KEY" if len(context.statement) == 1 or context.key == "init":
-            return _of_type(view, _HEADER.get(context.key))
+        case "KEY" if len(context.statement) == 1 or context.key == INIT:
+            network = view.compilation.network if context.key == INIT and len(context.statement) == 1 else None
+            parts = () if network is None else (Completion(name, "value") for name in part_names(network))
+            return chain(_of_type(view, _HEADER.get(context.key)), parts)
         case _:
             return iter(())
 
@@ -307,7 +311,7 @@ _HEADER: dict[str, Any] = {
     "encode": Literal["none", "direct"],
     "neuron": Activation,
     "join": Join,
-    "init": Literal["default", "kaiming", "normal", "zero"],
+    "init": InitRule | Literal["zero"],
     "readout": Literal["mean", "sum", "last"],
 }
 """Types of the header keys with a finite list of values."""

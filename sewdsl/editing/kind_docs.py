@@ -34,9 +34,9 @@ HEADER = {
     "network": "Name of the network, in double quotes.",
     "input": "Shape of one time-step of one sample: `2x128x128` (channels, height, width), or a single length.",
     "outputs": "Names of the values that the network returns, instead of `body`: `outputs low high`.",
-    "init": "Initial weights. `default`: those of PyTorch. `kaiming`: normal with fan_out for convolutions (He et al. "
-    "2015). `normal(std=0.02)`: normal for convolutions and fully connected layers, biases 0. With "
-    "`zero`, every residual block starts as an identity (Sec. 3.3).",
+    "init": "Rule of the initial weights, e.g. `kaiming` or `normal(std=0.02)`. `default`: those of PyTorch. With "
+    "`zero`, every residual block starts as an identity (Sec. 3.3). `init res.* orthogonal`: rule of a layer or part, "
+    "by name or pattern. The rule of a call, as in `FC64(init=orthogonal)`, takes precedence.",
 }
 """Documentation of header keys whose text differs from the fields of :class:`Settings`."""
 

@@ -17,7 +17,7 @@ from sewdsl.elaborate.name_table import Meaning, NameUse, scope_members, scope_v
 from sewdsl.elaborate.named_values import is_free_name
 from sewdsl.elaborate.neuron_kinds import LIBRARY
 from sewdsl.elaborate.vocabulary import Vocabulary
-from sewdsl.ops import find
+from sewdsl.ops import is_reserved
 from sewdsl.ops.read_equations import RESERVED_VARIABLES
 from sewdsl.resources import resource_folder
 from sewdsl.source import Source, Span
@@ -176,7 +176,7 @@ def _block_problems(views: list[EditorView], meaning: Meaning, name: str) -> Ite
     scopes = (scope for view in views for scope in (view.document, *view.vocabulary.own.values()))
     if any(key in scope_values(scope) for scope in scopes):
         yield f"a value '{name}' already exists"
-    if key in RESERVED_NAMES or find(key) or Vocabulary().complete(key):
+    if key in RESERVED_NAMES or is_reserved(key) or Vocabulary().complete(key):
         yield f"'{name}' is a name of the language"
     if key != meaning.key and any(key in view.vocabulary.blocks for view in views):
         yield f"a block '{name}' already exists"
@@ -204,7 +204,7 @@ def _neuron_problems(views: list[EditorView], meaning: Meaning, neuron: NeuronDe
     if meaning.family == "variable":
         yield from _variable_problems(views, meaning, neuron, name)
         return
-    if find(name) is not None or Vocabulary().complete(name):
+    if is_reserved(name) or Vocabulary().complete(name):
         yield f"'{name}' is a name of the language"
     taken: set[str] = set()
     for view in views:

@@ -11,6 +11,7 @@ from sewdsl.elaborate.call_frame import CallFrame
 from sewdsl.elaborate.definitions import check_shadowed_blocks, default_number
 from sewdsl.elaborate.expressions import ExpansionLimitExceeded, NodeCounter, Walker
 from sewdsl.elaborate.header import HeaderReader
+from sewdsl.elaborate.init_lines import check_init
 from sewdsl.elaborate.named_values import NamedValue, check_block_names, check_names
 from sewdsl.elaborate.neuron_kinds import check_blocks_and_neurons, read_neurons
 from sewdsl.elaborate.node_builder import Expansion, NodeBuilder
@@ -129,6 +130,8 @@ class _Elaborator:
         calls = assembly.outputs if outputs and assembly.body is None else ()
         named = tuple((call.name.plain or "", index) for call, index in zip(calls, outputs or (), strict=False))
         network = Network(name, nodes, output, settings, recipe, figures, named)
+        if whole:
+            self.reporter.extend(check_init(network, assembly.settings))
         if whole and train is not None:
             self.reporter.extend(check_parts(network, train))
         return Elaboration(network, whole, tuple(builder.visits), tuple(builder.named))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -151,7 +152,8 @@ def _letter(model: type[BaseModel], name: str) -> str | None:
 def _must(problem: ErrorDetails) -> str:
     """Convert the message of pydantic, "Input should be …", to a predicate, "must be …"."""
     if family := _family(problem):
-        return f"must be {'an' if family.__name__[0] in 'AEIOU' else 'a'} {family.__name__.lower()}"
+        name = re.sub("(?<=[a-z])(?=[A-Z])", " ", family.__name__).lower()
+        return f"must be {'an' if name[0] in 'aeiou' else 'a'} {name}"
     message = problem["msg"].removeprefix("Value error, ")
     for original, replacement in _ERROR_SENTENCES.items():
         message = message.replace(original, replacement)

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from sewdsl.elaborate.block_calls import block_title
 from sewdsl.elaborate.definitions import check_definitions
+from sewdsl.elaborate.init_lines import INIT, init_part
 from sewdsl.elaborate.suggestions import advice
 from sewdsl.light_dataclass import dataclass
 from sewdsl.reporter import Reported, Reporter
@@ -40,7 +41,7 @@ class Assembly:
     """Statements of a file, merged with those of used files. Statements of the file take precedence.
 
     Attributes:
-        settings: Header by key.
+        settings: Header by key. Rules of initial weights of parts have keys such as ``init res.*``.
         blocks: Block definitions by name without white space.
         allowed: ``allow`` lines of the file. After compilation, only those that suppressed something.
         own: Names of the blocks of the file, without those of used files.
@@ -78,6 +79,12 @@ class Assembly:
         operands = tuple(tree.Sequence((call,), span=call.span) for call in self.outputs)
         name = tree.Name.of(OUTPUTS, setting.key.span)
         return tree.Sequence((tree.MergeOf(name, operands, span=setting.span),), span=setting.span)
+
+
+def setting_key(setting: tree.Setting) -> str:
+    """Return the key of a setting in :class:`Assembly`: its first word, with the name of the part for ``init``."""
+    part = init_part(setting.values) if setting.key.text == INIT else None
+    return setting.key.text if part is None else f"{INIT} {part}"
 
 
 def assemble(document: tree.Document, use: Callable[[tree.Use], Assembly | None]) -> Reported[Assembly]:
@@ -143,8 +150,9 @@ class _Statements:
         match statement:
             case tree.Setting(key=key) if key.text not in HEADER:
                 self._report_unknown("setting", key, HEADER)
-            case tree.Setting(key=key):
-                self._put(self.settings, key.text, statement, f"setting '{key.text}'")
+            case tree.Setting():
+                full_key = setting_key(statement)
+                self._put(self.settings, full_key, statement, f"setting '{full_key}'")
             case tree.Section(name=name) if name.text not in (*SECTIONS, STUDY):
                 self._report_unknown("section", name, (*SECTIONS, STUDY))
             case tree.Section(name=name):

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 from sewdsl.diagnostics import Diagnostic, Severity, SewdslError
 from sewdsl.limits import DEFAULT_LIMITS
-from sewdsl.ops import catalogue
+from sewdsl.ops import is_reserved
 from sewdsl.reporter import Reporter
 from sewdsl.resources import resource_folder
 from sewdsl.source import Source, Span
@@ -26,7 +26,7 @@ def check_definitions(blocks: Iterable[BlockDefinition]) -> Iterator[Diagnostic]
     """Report blocks and parameters with reserved or duplicate names, and invalid defaults."""
     for block in blocks:
         name = block.name.plain or ""
-        if name in RESERVED_NAMES or name in catalogue():
+        if name in RESERVED_NAMES or is_reserved(name):
             hint = "rename the block, e.g. to two words"
             message = f"'{name}' is a reserved name"
             yield Diagnostic("duplicate-block", Severity.ERROR, message, block.name.span, help=hint)

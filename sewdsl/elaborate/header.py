@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, TypeVar
 
 from sewdsl.diagnostics import Diagnostic, Severity
-from sewdsl.elaborate.arguments import validate_arguments
 from sewdsl.elaborate.assembly import Assembly
+from sewdsl.elaborate.init_lines import INIT, ZERO, read_part_init, read_rule, rule_names
 from sewdsl.elaborate.neuron_kinds import NeuronKinds
 from sewdsl.elaborate.suggestions import NO_ADVICE, Advice, advice
 from sewdsl.elaborate.values import ValueReader
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Activation, Join, ShapeMismatch
-from sewdsl.ir.printed_values import format_value
-from sewdsl.ir.settings import NormalWeights, Settings
+from sewdsl.ir.settings import Settings
 from sewdsl.ops.joins import Add
 from sewdsl.ops.neurons.integrate_and_fire import IF
 from sewdsl.reporter import InvalidText, Reporter
@@ -27,7 +26,6 @@ Family = TypeVar("Family", bound=Kind)
 HEADER_CHOICES: dict[str, tuple[str, ...]] = {
     "encode": ("none", "direct"),
     "readout": ("mean", "sum", "last"),
-    "init": ("default", "kaiming", "normal", "zero"),
 }
 RANKS = (1, 2, 3)
 _SEPARATED = re.compile(r"[0-9\s,;x×X*()\[\]]+")
@@ -60,7 +58,7 @@ class HeaderReader:
     def settings(self) -> Settings | None:
         """Return the settings of the header with defaults, or None if the input is missing or invalid."""
         shape = self._input()
-        init = self._choices("init")
+        init = self._choices(INIT)
         steps = self._steps()
         rest: dict[str, Any] = {
             "steps": steps,
@@ -68,28 +66,20 @@ class HeaderReader:
             "readout": (self._choices("readout") or ["mean"])[0],
             "neuron": self._over_steps(self.neuron(), steps),
             "join": self.join(),
-            "init": self._scheme(init),
-            "zero_init": "zero" in init,
+            "init": self._rule(init),
+            "part_init": self._reporter.take(read_part_init(self._settings)),
+            "zero_init": ZERO in init,
         }
         return None if shape is None else Settings(input=shape, **rest)
 
-    def _scheme(self, words: list[str]) -> str:
-        """Return the initialisation of weights: the word of ``init`` other than ``zero``, with its arguments."""
-        setting = self._settings.get("init")
-        if setting is None or "normal" not in words:
-            return "kaiming" if "kaiming" in words else "default"
-        value = setting.values[words.index("normal")]
-        arguments = {}
-        if isinstance(value, Call) and value.arguments:
-            if any(argument.name is None for argument in value.arguments):
-                self._wrong(setting, "normal with a named deviation, e.g. normal(std=0.02)")
-                return "default"
-            try:
-                arguments = ValueReader(self._reporter).read_arguments(value)
-            except InvalidText:
-                return "default"
-        weights = self._reporter.take(validate_arguments(NormalWeights, "'normal'", arguments, value.span))
-        return "default" if weights is None else f"normal(std={format_value(weights.std)})"
+    def _rule(self, words: list[str]) -> str:
+        """Return the canonical text of the rule of initial weights: the word of ``init`` other than ``zero``."""
+        setting = self._settings.get(INIT)
+        name = next((word for word in words if word != ZERO), None)
+        if setting is None or name is None:
+            return "default"
+        rule = self._reporter.take(read_rule([setting.values[words.index(name)]]))
+        return "default" if rule is None else str(rule)
 
     def neuron(self) -> Activation | None:
         """Return the meaning of ``SN``, or None if no neuron is set."""
@@ -138,25 +128,27 @@ class HeaderReader:
         setting = self._settings.get(key)
         if setting is None:
             return []
-        words = [self._word(value) for value in setting.values]
-        # 'init' accepts one scheme together with zero. All other settings accept one word.
-        several = len({*words} - {"default", "zero"}) > 1 if key == "init" else len(words) > 1
-        bad = [word for word in words if word not in HEADER_CHOICES[key]]
+        rules = rule_names() if key == INIT else []
+        known = (*rules, ZERO) if key == INIT else HEADER_CHOICES[key]
+        words = [self._word(value, rules) for value in setting.values]
+        # 'init' accepts one rule together with zero. All other settings accept one word.
+        several = len({*words} - {"default", ZERO}) > 1 if key == INIT else len(words) > 1
+        bad = [word for word in words if word not in known]
         if bad or several or not words or len(set(words)) < len(words):
-            together = " (zero can be combined with each of the others)" if key == "init" else ""
+            together = " (zero can be combined with each of the others)" if key == INIT else ""
             self._wrong(
                 setting,
-                f"{', '.join(HEADER_CHOICES[key][:-1])} or {HEADER_CHOICES[key][-1]}{together}",
-                unknown=(bad[0], HEADER_CHOICES[key]) if bad else None,
+                f"{', '.join(known[:-1])} or {known[-1]}{together}",
+                unknown=(bad[0], known) if bad else None,
             )
             return []
         return words
 
-    def _word(self, value: Value) -> str:
-        if not isinstance(value, Call):
-            return value.span.text
-        alone = value.name.plain == "normal" or not (value.called or value.arguments)
-        return (value.name.plain if alone else None) or value.span.text
+    def _word(self, value: Value, rules: Collection[str]) -> str:
+        """Return a word, or the name of a rule, which can have arguments."""
+        name = value.name.plain if isinstance(value, Call) else None
+        takes_arguments = name in rules or (isinstance(value, Call) and not (value.called or value.arguments))
+        return (name if takes_arguments else None) or value.span.text
 
     def _kind(self, key: str, family: type[Family], expected: str) -> Family | None:
         setting = self._settings.get(key)

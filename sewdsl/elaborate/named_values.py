@@ -13,7 +13,7 @@ from sewdsl.elaborate.vocabulary import Vocabulary
 from sewdsl.ir.node import MODULE_ATTRIBUTES
 from sewdsl.ir.signal import Signal
 from sewdsl.light_dataclass import dataclass
-from sewdsl.ops import find
+from sewdsl.ops import is_reserved
 from sewdsl.ops.layers.delay import Delay
 from sewdsl.source import Span
 from sewdsl.syntax import tree
@@ -83,7 +83,7 @@ def _delayed(part: tree.Sequence) -> Iterator[str]:
 
 def is_free_name(name: str, vocabulary: Vocabulary) -> bool:
     """Return whether a name is valid for a value: letters, digits and underscores without another meaning."""
-    is_taken = name in {*RESERVED_NAMES, ALTERNATIVE} or find(name) or vocabulary.complete(name)
+    is_taken = name in {*RESERVED_NAMES, ALTERNATIVE} or is_reserved(name) or vocabulary.complete(name)
     return bool(_NAME.fullmatch(name)) and not is_taken
 
 

@@ -13,7 +13,7 @@ from sewdsl.elaborate.definitions import RESERVED_NAMES, ShippedDefinitions
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Activation, Layer
 from sewdsl.light_dataclass import dataclass
-from sewdsl.ops import catalogue, find
+from sewdsl.ops import catalogue, find, is_reserved
 from sewdsl.ops.equation_neurons import EquationKind, equation_kind, read_kind
 from sewdsl.reporter import Reported
 from sewdsl.syntax.tree import NeuronDefinition
@@ -84,7 +84,7 @@ def read_neurons(definitions: Mapping[str, NeuronDefinition]) -> Reported[Neuron
 def _check_name(definition: NeuronDefinition) -> Iterator[Diagnostic]:
     """Report an invalid or reserved name of a neuron, or one that shadows a shipped neuron."""
     name, span = definition.name.text, definition.name.span
-    kind = find(name)
+    kind = find(name) if is_reserved(name) else None
     layers = {symbol: kind for symbol, kind in catalogue().items() if issubclass(kind, Layer)}
     # A name such as 'c3k3' would be read as a layer with compact arguments.
     head = compact_arguments.longest_symbol(name, layers)

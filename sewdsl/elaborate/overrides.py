@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from sewdsl.diagnostics import Diagnostic, Severity, errors_in
-from sewdsl.elaborate.assembly import HEADER, OUTPUTS, SECTIONS, Assembly
+from sewdsl.elaborate.assembly import HEADER, OUTPUTS, SECTIONS, Assembly, setting_key
 from sewdsl.elaborate.header import EXPECTED, describe_wrong
 from sewdsl.elaborate.named_values import live_names
 from sewdsl.elaborate.neuron_kinds import NeuronKinds, read_neurons
@@ -146,7 +146,9 @@ class _Replacement:
         if head not in HEADER:
             return self._unknown()
         changed = self._setting(assembly.settings.get(head), head, rest, values)
-        return replace(assembly, settings={**assembly.settings, head: changed}) if changed else assembly
+        if changed is None:
+            return assembly
+        return replace(assembly, settings={**assembly.settings, setting_key(changed): changed})
 
     def _unknown(self) -> Assembly:
         self.reporter.add(describe_unknown_key(self.item.key, self.item.place))

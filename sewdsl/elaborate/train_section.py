@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import field
 
@@ -16,6 +16,7 @@ from sewdsl.ir.recipe import LISTS, Recipe, Transform
 from sewdsl.light_dataclass import dataclass
 from sewdsl.ops import catalogue
 from sewdsl.reporter import InvalidText, Reported, Reporter
+from sewdsl.source import Span
 from sewdsl.syntax.lexicon import SETTINGS
 from sewdsl.syntax.tree import Call, Number, Quantity, Section, Setting, Text, Word
 
@@ -159,10 +160,7 @@ def check_parts(network: Network, section: Section) -> Iterator[Diagnostic]:
     for key, pattern in [*(("freeze", name) for name in recipe.freeze), *(("lr", name) for name, _ in recipe.lr)]:
         nodes, span = match_nodes(network, pattern), spans.get(pattern, section.name.span)
         if not nodes:
-            known = sorted({*part_names(network)})
-            near = advice(pattern, known, span, f"layers and parts: {listed(fold_parts(network, learning, learning))}")
-            message = f"no layer or part of the network matches '{pattern}'"
-            yield Diagnostic("unknown-name", Severity.ERROR, message, span, **near)
+            yield unknown_part(network, pattern, span, learning)
         elif not nodes & learning:
             parts = listed(fold_parts(network, nodes, nodes))
             message = f"'{key} {pattern}' has no effect: no learnable parameters in {parts}"
@@ -175,6 +173,22 @@ def check_parts(network: Network, section: Section) -> Iterator[Diagnostic]:
         message = "'freeze' covers all learnable parameters; nothing is left to train"
         hint = "remove a layer from 'freeze'"
         yield Diagnostic("invalid-argument", Severity.ERROR, message, section.name.span, help=hint)
+
+
+def unknown_part(network: Network, pattern: str, span: Span, layers: Collection[int]) -> Diagnostic:
+    """Return the diagnostic for a pattern that matches nothing.
+
+    Args:
+        layers: Indices of the layers to list.
+    """
+    near = advice(
+        pattern,
+        sorted({*part_names(network)}),
+        span,
+        f"layers and parts: {listed(fold_parts(network, layers, layers))}",
+    )
+    message = f"no layer or part of the network matches '{pattern}'"
+    return Diagnostic("unknown-name", Severity.ERROR, message, span, **near)
 
 
 def _describe_unknown(key: Word) -> Diagnostic:

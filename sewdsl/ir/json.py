@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
-from sewdsl.ir.kind import Kind
+from sewdsl.ir.kind import Kind, stated_fields
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node, PathStep
 from sewdsl.ir.op import Op
@@ -113,7 +113,7 @@ def _read_node(item: Mapping[str, Any], span: Span, kinds: _Kinds) -> Node:
 
 
 def _fields(model: Any) -> dict[str, Any]:
-    return {name: _value(value) for name, value in model}
+    return {name: _value(value) for name, value in stated_fields(model)}
 
 
 def _value(value: Any) -> Any:

@@ -6,6 +6,8 @@ written in compact notation. Defining the class registers it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -28,6 +30,11 @@ class Letter:
 @dataclass(frozen=True)
 class Unnamed:
     """Mark of the argument that parentheses may contain without its name: ``Reshape(512x4x4)``."""
+
+
+@dataclass(frozen=True)
+class OmittedDefault:
+    """Mark of an argument that canonical texts and JSON contain only if it differs from its default."""
 
 
 def _repeat_length(value: object) -> object:
@@ -61,6 +68,7 @@ class Kind(BaseModel):
         key: Name in ``state_dict`` keys, lower case: ``conv``, ``bn``, ``plif``.
         defined_by_text: Whether the kind is defined by source text of the language (:meth:`definition_text`) instead of
             a Python class.
+        reserves_name: Whether blocks, neurons and values cannot have the name of the kind.
     """
 
     # frozen: kinds are shared between networks and are keys of caches. defer_build: a network uses few of the kinds,
@@ -70,6 +78,7 @@ class Kind(BaseModel):
     kind: ClassVar[str]
     key: ClassVar[str]
     defined_by_text: ClassVar[bool] = False
+    reserves_name: ClassVar[bool] = True
 
     def __init_subclass__(cls, kind: str = "", key: str = "", **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -131,13 +140,29 @@ class Kind(BaseModel):
     def __str__(self) -> str:
         """Return the canonical text with all arguments: ``c32k3s1p1b0``, ``LIF(tau=2.0, …)``."""
         lettered = self.letters().values()
-        named = [f"{name}={format_value(value)}" for name, value in self if name not in lettered]
+        named = [f"{name}={format_value(value)}" for name, value in stated_fields(self) if name not in lettered]
         return self.label + (f"({', '.join(named)})" if named else "")
 
     def replace(self, /, **changes: object) -> Self:
         """Return a validated copy with some arguments replaced."""
         # model_copy would skip the validators.
         return self.model_validate({**dict(self), **changes})
+
+
+def stated_fields(model: BaseModel) -> Iterator[tuple[str, Any]]:
+    """Yield the fields and their values, without defaults that are marked :class:`OmittedDefault`."""
+    omitted = _omitted_defaults(type(model))
+    return ((name, value) for name, value in model if name not in omitted or value != omitted[name])
+
+
+@cache
+def _omitted_defaults(model: type[BaseModel]) -> dict[str, Any]:
+    """Return the defaults that are not written, by field."""
+    return {
+        name: info.default
+        for name, info in model.model_fields.items()
+        if any(isinstance(mark, OmittedDefault) for mark in info.metadata)
+    }
 
 
 def argument_fields(model: type[BaseModel]) -> dict[str, FieldInfo]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING, TypeVar
 
 from sewdsl.ir.graph import Graph
+from sewdsl.ir.init_rules import InitRule
 from sewdsl.ir.node import Node, graph_of
-from sewdsl.ir.op import JOIN_OPERANDS, KnowsSteps
+from sewdsl.ir.op import JOIN_OPERANDS, KnowsSteps, Op, WeightedLayer
 from sewdsl.ir.recipe import Recipe
 from sewdsl.ir.settings import Expectation, Settings
 from sewdsl.ir.signal import Signal, widest_range
@@ -66,11 +67,43 @@ class Network:
 
     def parameters(self, node: Node) -> int:
         """Return the number of learnable parameters of a node."""
-        return node.op.parameters(*self.inputs(node))
+        return self.op_with_init(node).parameters(*self.inputs(node))
 
     def macs(self, node: Node) -> int:
         """Return the multiply-accumulate operations of a node, per time-step and sample."""
-        return node.op.macs(*self.inputs(node))
+        return self.op_with_init(node).macs(*self.inputs(node))
+
+    def op_with_init(self, node: Node) -> Op:
+        """Return the op of a node with its rule of initial weights: that of its call, of its part, or of the file.
+
+        Parameters and operations are counted with it, because a rule can leave out weights.
+        """
+        return self._ops_with_init.get(node.name, node.op)
+
+    def with_init_in_calls(self) -> Network:
+        """Return the network with the rules of parts as arguments of layers, independent of names."""
+        if not self.settings.part_init:
+            return self
+        plain = replace(self, settings=self.settings.model_copy(update={"part_init": ()}))
+        nodes = ((node, self.op_with_init(node)) for node in self.nodes)
+        return plain.with_nodes(
+            tuple(node if op == plain.op_with_init(node) else replace(node, op=op) for node, op in nodes)
+        )
+
+    @cached_property
+    def _ops_with_init(self) -> Mapping[str, Op]:
+        """Ops whose rule of initial weights follows from the settings, by name of the node."""
+        rules = (("*", self.settings.rule), *self.settings.part_init)
+        if self.settings.init == "default" and len(rules) == 1:
+            return {}
+        ops: dict[str, Op] = {}
+        for node in self.nodes:
+            if isinstance(node.op, WeightedLayer) and node.op.init is None:
+                suitable = (rule for pattern, rule in reversed(rules) if rule.suits(node.op) and node.is_in(pattern))
+                rule = next(suitable, None)
+                if rule is not None:
+                    ops[node.name] = _with_rule(node.op, rule)
+        return ops
 
     @cached_property
     def total_parameters(self) -> int:
@@ -213,3 +246,10 @@ class Network:
             for operand, source in enumerate(node.sources):
                 graph.add_edge(self.nodes[source].name, node.name, operand=operand)
         return graph
+
+
+@lru_cache(maxsize=4096)
+def _with_rule(op: WeightedLayer, rule: InitRule) -> Op:
+    """Return an op with a rule of initial weights."""
+    # Cached, because many layers of a network are equal and validation is slow.
+    return op.replace(init=rule)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field, replace
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Literal, Self
 
 from sewdsl.ir.graph import Graph
@@ -60,6 +61,13 @@ class PathStep:
     def where(self) -> str:
         """Text of the step in diagnostics: ``My Block (line 9)`` for a user-defined block."""
         return f"{self} (line {self.line})" if self.line else str(self)
+
+
+def enclosing_parts(name: str) -> Iterator[str]:
+    """Yield the parts around a layer, the outermost first, and the layer itself: ``a``, ``a.b``, ``a.b.conv1``."""
+    steps = name.split(".")
+    for depth in range(1, len(steps) + 1):
+        yield ".".join(steps[:depth])
 
 
 # Shared with drafts of imported networks, which have edges before they have ops.
@@ -125,6 +133,15 @@ class Node(Wired):
     def stores_nothing(self) -> bool:
         """True if the value of one time-step shares the memory of the source."""
         return self.op.view or self.feeds_back
+
+    def is_in(self, pattern: str) -> bool:
+        """Return whether the name of the node, or the name of a part around it, matches a pattern.
+
+        Args:
+            pattern: A name, in which ``*`` matches any characters including dots, ``?`` one character, and ``[…]`` one
+                of several.
+        """
+        return any(fnmatchcase(name, pattern) for name in enclosing_parts(self.name))
 
     @property
     def where(self) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from functools import reduce
-from math import exp
+from math import exp, prod
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, Self, final
 
 from pydantic import Field, SerializeAsAny
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from sewdsl.equations.step import NeuronStep
+    from sewdsl.ir.init_rules import InitRule
     from sewdsl.snn.runtime import Runtime
 
 
@@ -68,15 +69,15 @@ class FanOut(NamedTuple):
     Attributes:
         rows: For each row of the input, the number of output rows that depend on it, or a single row for ``[C, L]`` and
             vectors.
-        outputs: Output channels or features per input channel.
+        outputs: Output channels or features per input channel, or their mean for sparse weights.
     """
 
     rows: tuple[int, ...]
     columns: tuple[int, ...]
-    outputs: int
+    outputs: float
 
     @classmethod
-    def of_axes(cls, counts: Sequence[tuple[int, ...]], outputs: int) -> FanOut:
+    def of_axes(cls, counts: Sequence[tuple[int, ...]], outputs: float) -> FanOut:
         """Return the fan-out from the counts along each axis of a feature map.
 
         Args:
@@ -87,12 +88,12 @@ class FanOut(NamedTuple):
         return cls(rows, columns, outputs)
 
     @classmethod
-    def everywhere(cls, shape: Sequence[int], outputs: int) -> FanOut:
+    def everywhere(cls, shape: Sequence[int], outputs: float) -> FanOut:
         """Return a fan-out without dependence on the position."""
         return cls.of_axes([(1,) * length for length in shape[1:]], outputs)
 
     @property
-    def total(self) -> int:
+    def total(self) -> float:
         """Fan-out of one channel, summed over all positions."""
         return sum(self.rows) * sum(self.columns) * self.outputs
 
@@ -106,7 +107,7 @@ class Op(Kind):
         reads: Time-steps that the module needs for one time-step of output, in evaluation: ``step`` (this
             one), ``past`` (earlier ones too, or only their number), or ``sequence`` (all, which cannot be streamed).
         fixed_steps: Whether its weights are for a single number of time-steps.
-        scales_samples: Whether the output is the input times one factor per sample, in training too.
+        scales_samples: Whether the output is the input times one factor per sample or channel, in training too.
         adds: Whether the output is the sum of the inputs.
         saves: Values that the module saves for its gradient.
     """
@@ -212,6 +213,56 @@ class KnowsSteps(Op):
 
 class Layer(Op):
     """Op with one input, which works on single time-steps unless ``reads`` is overridden."""
+
+
+class WeightedLayer(Layer):
+    """Layer with initial weights that rules set, with ``init`` as its last argument.
+
+    Attributes:
+        init: Rule of the initial weights, ``FC64(init=orthogonal)``. None: the rule of the part or the file.
+    """
+
+    if TYPE_CHECKING:
+        init: InitRule | None
+
+    @abstractmethod
+    def weight_shape(self, *inputs: Signal) -> tuple[int, ...]:
+        """Return the shape of the weight with the outputs as first axis, and the inputs of an output as others."""
+
+    @abstractmethod
+    def build_layer(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
+        """Build the PyTorch module, with the parameter ``weight``, without regard to the rule."""
+
+    @final
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
+        """Build the PyTorch module, with the buffer ``weight_mask`` if some weights remain 0."""
+        layer = self.build_layer(runtime, *inputs)
+        if self.init is not None and self.init.keeps_zeros:
+            layer.register_buffer("weight_mask", layer.get_parameter("weight").detach().clone().fill_(1))
+        return layer
+
+    @final
+    def kept_weights(self, *inputs: Signal) -> int:
+        """Return the number of weights of each output, without those that remain 0."""
+        fan_in = prod(self.weight_shape(*inputs)[1:])
+        return fan_in if self.init is None else self.init.kept(fan_in)
+
+    @final
+    def kept_fraction(self, *inputs: Signal) -> float:
+        """Return the fraction of the weights that do not remain 0, as an integer if all are kept."""
+        fan_in, kept = prod(self.weight_shape(*inputs)[1:]), self.kept_weights(*inputs)
+        return 1 if kept == fan_in else kept / fan_in
+
+    @final
+    def check_init(self, *inputs: Signal) -> None:
+        """Check that the rule of the initial weights suits their shape.
+
+        Raises:
+            ShapeMismatch: If it does not.
+        """
+        misfit = self.init.misfit(self.weight_shape(*inputs)) if self.init is not None else ""
+        if misfit:
+            raise ShapeMismatch("invalid-argument", f"{self.label}: {misfit}", "use another rule of initial weights")
 
 
 class Activation(Op):

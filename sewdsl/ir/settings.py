@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import field
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny
 
+from sewdsl.ir.init_rules import InitRule, rule_of
+from sewdsl.ir.kind import OmittedDefault
 from sewdsl.ir.op import Activation, Join
 from sewdsl.light_dataclass import dataclass
 from sewdsl.source import BUILTIN, Span
@@ -21,8 +23,9 @@ class Settings(BaseModel):
         encode: ``direct``: a static input is repeated T times. ``none``: the input is a sequence.
         neuron: Neuron that ``SN`` refers to, if the header sets one.
         join: Join that ``g`` refers to.
-        init: ``default``: initialisation of PyTorch. ``kaiming``: convolutions normal, fan_out (He et al. 2015).
-            ``normal(std=0.02)``: convolutions and fully connected layers normal with this standard deviation, biases 0.
+        init: Canonical text of the rule of initial weights, e.g. ``default``, ``kaiming`` or ``normal(std=0.02)``.
+        part_init: Rules of single layers and parts, by name or pattern, which take precedence over ``init``. If several
+            entries match a layer, the last one applies.
         zero_init: Whether every residual block is initialised as an identity.
         readout: Reduction of the outputs over time: ``mean``, ``sum`` or ``last``.
     """
@@ -34,29 +37,15 @@ class Settings(BaseModel):
     encode: Literal["none", "direct"] = "none"
     neuron: SerializeAsAny[Activation] | None = None
     join: SerializeAsAny[Join]
-    init: str = Field(default="default", pattern=r"^(default|kaiming|normal\(std=[^()]+\))$")
+    init: str = Field(default="default", pattern=r"^\w+(\([^()]+\))?$")
+    part_init: Annotated[tuple[tuple[str, SerializeAsAny[InitRule]], ...], OmittedDefault()] = ()
     zero_init: bool = False
     readout: Literal["mean", "sum", "last"] = "mean"
 
     @property
-    def init_std(self) -> float | None:
-        """Standard deviation of ``init normal(std=0.02)``, or None for another ``init``."""
-        # The pattern of the field guarantees the format.
-        return (
-            float(self.init.removeprefix("normal(std=").removesuffix(")")) if self.init.startswith("normal") else None
-        )
-
-
-class NormalWeights(BaseModel):
-    """Argument of ``init normal(std=0.02)``.
-
-    Attributes:
-        std: Standard deviation, > 0.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True, defer_build=True)
-
-    std: float = Field(default=0.02, gt=0)
+    def rule(self) -> InitRule:
+        """Rule of the initial weights of the file."""
+        return rule_of(self.init)
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,14 @@ import torch
 from torch import nn
 
 from sewdsl.analysis.residual_blocks import branch_end, is_residual
+from sewdsl.ir.init_rules import InitRule
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
-from sewdsl.ir.op import Activation, Join, KnowsSteps, Neuron, ParallelNeuron
+from sewdsl.ir.op import Activation, Join, KnowsSteps, Neuron, ParallelNeuron, WeightedLayer
 from sewdsl.ir.signal import Signal
 from sewdsl.lower.spiking_network import SpikingNetwork
 from sewdsl.passes import Program
 from sewdsl.snn.batch_norm import BatchNorm
-from sewdsl.snn.layers import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d, Linear
 from sewdsl.snn.runtime import Runtime
 
 MAX_CURRENT = 2.0**64
@@ -103,22 +103,40 @@ def initialise(network: Network, model: nn.Module) -> None:
     Raises:
         ValueError: If ``zero_init`` is set and a branch does not end in a batch norm that can make it neutral.
     """
-    if network.settings.init == "kaiming":
-        for module in model.modules():
-            if isinstance(module, Conv2d | Conv1d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-    std = network.settings.init_std
-    if std is not None:
-        for module in model.modules():
-            if isinstance(module, Conv2d | Conv1d | ConvTranspose2d | ConvTranspose1d | Linear):
-                nn.init.normal_(module.weight, std=std)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+    ops = {node.name: op for node in network if isinstance(op := network.op_with_init(node), WeightedLayer)}
+    with torch.no_grad():
+        # Modules in the order of the state_dict, whose random numbers do not depend on the order of merges.
+        for name, module in model.named_modules():
+            if name in ops and (rule := ops[name].init) is not None:
+                draw_weights(rule, module)
     if network.settings.zero_init:
         # Other merges, and joins in loops, have no identity.
         for index, node in enumerate(network.nodes):
             if isinstance(node.op, Join) and is_residual(network, index):
                 _make_identity(network, model, node, node.op)
+
+
+def draw_weights(rule: InitRule, layer: nn.Module) -> None:
+    """Set the weight of a new layer to the values of a rule, and its bias to 0 if the rule requires it.
+
+    Args:
+        layer: Layer with the parameters ``weight`` and optionally ``bias``.
+    """
+    weight, bias = layer.get_parameter("weight").detach(), getattr(layer, "bias", None)
+    if rule.by_output:
+        # A transposed convolution has the shape [inputs, outputs of a group, *].
+        groups = layer.groups if isinstance(layer, nn.ConvTranspose2d | nn.ConvTranspose1d) else 0
+        parts = weight.chunk(groups) if groups else (weight,)
+        by_output = [part.transpose(0, 1) if groups else part for part in parts]
+        drawn = rule.draw(torch, torch.cat(by_output))
+        for part, values in zip(by_output, drawn.chunk(len(parts)), strict=True):
+            part.copy_(values)
+    else:
+        rule.draw(torch, weight)
+    if rule.resets_bias and bias is not None:
+        nn.init.zeros_(bias)
+    if rule.keeps_zeros:
+        layer.get_buffer("weight_mask").copy_(weight != 0)
 
 
 def _make_identity(network: Network, model: nn.Module, node: Node, join: Join) -> None:
@@ -158,7 +176,9 @@ def lower(spec: Network | Program, *, seed: int | None = None) -> SpikingNetwork
     with torch.random.fork_rng(devices=[], enabled=seed is not None):
         if seed is not None:
             torch.manual_seed(seed)
-        modules = {node.name: node.op.build(Runtime, *network.inputs(node)) for node in network.nodes[1:]}
+        modules = {
+            node.name: network.op_with_init(node).build(Runtime, *network.inputs(node)) for node in network.nodes[1:]
+        }
         model = SpikingNetwork(program, modules)
         initialise(network, model)
     if program.channels_last:

@@ -101,6 +101,7 @@ def write_net(network: Network, name: str | None = None) -> str:
     Raises:
         UnwritableNetwork: If no text of the language compiles to this network. The message names a node.
     """
+    network = network.with_init_in_calls()  # The names of parts can change.
     definitions, _, items = body_with_own_blocks(network)
     neurons = "".join(f"{text}\n\n" for text in neuron_definitions(network))
     try:

@@ -239,7 +239,8 @@ def _settings(network: Network) -> dict[str, str]:
     settings = network.settings
     options = {settings.init: settings.init != "default", "zero": settings.zero_init}
     init = " ".join(word for word, is_set in options.items() if is_set) or "default"
-    rest = {name: _value_text(value) for name, value in settings if name != "zero_init"}
+    rest = {name: _value_text(value) for name, value in settings if name not in {"zero_init", "part_init"}}
+    rest |= {f"init {part}": str(rule) for part, rule in settings.part_init}
     if settings.neuron is not None:
         rest["neuron"] = kind_text(settings.neuron, lambda left: left.over_steps(settings.steps))
     outputs = {"outputs": " ".join(name for name, _ in network.outputs)} if network.outputs else {}

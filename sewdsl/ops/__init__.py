@@ -61,3 +61,9 @@ def find(name: str) -> type[Kind] | None:
     if name not in catalogue():
         plugins()
     return CATALOGUE.get(name)
+
+
+def is_reserved(name: str) -> bool:
+    """Return whether the name is that of a kind, and cannot be given to blocks, neurons or values."""
+    kind = find(name)
+    return kind is not None and kind.reserves_name

@@ -132,7 +132,7 @@ def _fan_outs(network: Network, most: LayerOperations) -> list[Tensor | None]:
     """Return the number of weights that a value meets by row and column (one each for a vector), for each input."""
     return [
         None if fan is None else torch.tensor(fan.rows)[:, None] * torch.tensor(fan.columns) * fan.outputs
-        for fan in most.node.op.fan_outs(*network.inputs(most.node))
+        for fan in network.op_with_init(most.node).fan_outs(*network.inputs(most.node))
     ]
 
 
@@ -148,11 +148,12 @@ def _add(measured: MeasuredOperations, inputs: Sequence[Tensor], fan_outs: Seque
         measured.values += x_TN.numel()
         measured.nonzero += int(torch.count_nonzero(x_TN))
         measured.largest = max(measured.largest, float(x_TN.abs().amax()))
-        events = int((torch.count_nonzero(x_TN, summed).cpu() * fan_out).sum())
+        events = round(float((torch.count_nonzero(x_TN, summed).cpu() * fan_out).sum()))
         measured.events += events
         # A count of at most 1 is one spike, so both numbers are equal.
         if measured.most.upper == 1:
             measured.accumulations += events
         else:
             # Sums in float64 are exact up to 2^53.
-            measured.accumulations += int((x_TN.abs().sum(summed, dtype=torch.float64).cpu().long() * fan_out).sum())
+            sums = x_TN.abs().sum(summed, dtype=torch.float64).cpu().long()
+            measured.accumulations += round(float((sums * fan_out).sum()))

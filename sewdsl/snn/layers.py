@@ -5,6 +5,7 @@ Parameters have the names of PyTorch (``weight``, ``bias``), which makes checkpo
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -22,6 +23,13 @@ AVX2_FLOATS = 8
 """Number of float32 elements in an AVX2 vector."""
 
 
+def masked_weight(layer: nn.Module) -> Tensor:
+    """Return the weight of a layer, with zeros where its buffer ``weight_mask``, if any, is 0."""
+    weight, mask = layer.get_parameter("weight"), layer._buffers.get("weight_mask")  # noqa: SLF001 -- optional buffer
+    # The product also makes the gradient of the other weights 0, so that optimizers leave them at 0.
+    return weight if mask is None else weight * mask
+
+
 class Conv2d(nn.Conv2d):
     """2-D convolution of every time-step, ``[T, N, C, H, W]`` to ``[T, N, C', H', W']``.
 
@@ -29,7 +37,7 @@ class Conv2d(nn.Conv2d):
     """
 
     def forward(self, x_TN: Tensor, *, run: ConvRun = DENSE) -> Tensor:
-        return self._slide(x_TN, self.weight, self.bias, run)
+        return self._slide(x_TN, masked_weight(self), self.bias, run)
 
     def normalised(self, x_TN: Tensor, norm: BatchNorm, *, run: ConvRun = DENSE) -> Tensor:
         """Return the output after a batch norm in evaluation mode, computed with folded weights."""
@@ -50,7 +58,7 @@ class Conv1d(nn.Conv1d):
     """
 
     def forward(self, x_TN: Tensor, *, run: ConvRun = DENSE) -> Tensor:
-        return self._slide(x_TN, self.weight, self.bias, run)
+        return self._slide(x_TN, masked_weight(self), self.bias, run)
 
     def normalised(self, x_TN: Tensor, norm: BatchNorm, *, run: ConvRun = DENSE) -> Tensor:
         """Return the output after a batch norm in evaluation mode, computed with folded weights."""
@@ -94,7 +102,7 @@ class Linear(nn.Linear):
     """
 
     def forward(self, x_TN: Tensor) -> Tensor:
-        return super().forward(x_TN.flatten(2))
+        return functional.linear(x_TN.flatten(2), masked_weight(self), self.bias)
 
     def normalised(self, x_TN: Tensor, norm: BatchNorm) -> Tensor:
         """Return the output after a batch norm in evaluation mode, computed with folded weights."""
@@ -111,21 +119,28 @@ def _folded(layer: Conv2d | Conv1d | Linear, norm: BatchNorm, shape: tuple[int, 
     """Return weight and bias with the batch norm folded in."""
     scale, shift = norm.scale_and_shift
     bias = shift if layer.bias is None else layer.bias * scale + shift
-    return layer.weight * scale.reshape(shape), bias
+    return masked_weight(layer) * scale.reshape(shape), bias
 
 
 class ConvTranspose2d(nn.ConvTranspose2d):
     """Transposed convolution of every time-step, ``[T, N, C, H, W]`` to ``[T, N, C', H', W']``."""
 
     def forward(self, x_TN: Tensor) -> Tensor:  # type: ignore[override]
-        return over_steps(super().forward, x_TN)
+        return over_steps(partial(_slide_transposed, functional.conv_transpose2d, self, masked_weight(self)), x_TN)
 
 
 class ConvTranspose1d(nn.ConvTranspose1d):
     """Transposed convolution of every time-step, ``[T, N, C, L]`` to ``[T, N, C', L']``."""
 
     def forward(self, x_TN: Tensor) -> Tensor:  # type: ignore[override]
-        return over_steps(super().forward, x_TN)
+        return over_steps(partial(_slide_transposed, functional.conv_transpose1d, self, masked_weight(self)), x_TN)
+
+
+def _slide_transposed(
+    function: Callable[..., Tensor], layer: ConvTranspose2d | ConvTranspose1d, weight: Tensor, x: Tensor
+) -> Tensor:
+    window = layer.stride, layer.padding, layer.output_padding, layer.groups, layer.dilation
+    return function(x, weight, layer.bias, *window)
 
 
 class Upsample(nn.Module):
@@ -212,6 +227,26 @@ class Scale(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.value}, learn={self.weight is not None}"
+
+
+class ChannelScale(nn.Module):
+    """Product with a learnable factor of each channel.
+
+    Args:
+        value: Initial value of the factors.
+
+    Shape: ``[T, N, C, *]``, unchanged.
+    """
+
+    def __init__(self, channels: int, value: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((channels,), value))
+
+    def forward(self, x_TN: Tensor) -> Tensor:
+        return x_TN * self.weight.reshape(-1, *[1] * (x_TN.ndim - 3))
+
+    def extra_repr(self) -> str:
+        return f"{len(self.weight)}"
 
 
 class Flatten(nn.Module):

@@ -36,6 +36,7 @@ class Runtime:
     Dropout = layers.Dropout
     DropPath = layers.DropPath
     Scale = layers.Scale
+    ChannelScale = layers.ChannelScale
     BatchNorm = batch_norm.BatchNorm
     LayerNorm = layers.LayerNorm
     GroupNorm = layers.GroupNorm

@@ -155,7 +155,7 @@ def test_normal_weights(init: str, std: float) -> None:
     """Of convolutions, transposed ones and linear layers; biases are 0, and norms start as ever."""
     body = "c32k3b1-BN-SN-tc32k2s2-SN-FC40"
     network = sewdsl.load(body, input="8x8x8", neuron="IF", set={"init": init})
-    assert network.settings.init_std == std
+    assert network.settings.init == f"normal(std={std})"
     state = sewdsl.compile(network, seed=0).state_dict()
     for name in ("conv1", "transposed_conv1", "fc1"):
         assert state[f"{name}.weight"].std().item() == pytest.approx(std, rel=0.05)
@@ -177,11 +177,11 @@ def test_normal_weights_in_text_and_files() -> None:
 @pytest.mark.parametrize(
     ("init", "says"),
     [
-        ("kaiming normal", "'init' must be default, kaiming, normal or zero"),
+        ("kaiming normal", "'init' must be constant, default, kaiming, normal, orthogonal, sparse, uniform or zero"),
         ("normal(sd=1)", "'normal' has no argument 'sd'"),
         ("normal(std=0)", "'std' of 'normal' must be greater than 0"),
-        ("normal(0.1)", "'init' must be normal with a named deviation, e.g. normal(std=0.02)"),
-        ("kaiming(std=1)", "'init' must be default, kaiming, normal or zero"),
+        ("normal(0.1)", "argument '0.1' has no name"),
+        ("kaiming(std=1)", "'kaiming' has no argument 'std'"),
     ],
 )
 def test_wrong_schemes(init: str, says: str) -> None:

@@ -83,7 +83,7 @@ def keys(network: Network, scheme: Scheme) -> dict[str, tuple[TensorKey, ...]]:
         for node in network.nodes[1:]:
             # The meta device: only names, shapes and dtypes are needed.
             with torch.device("meta"):
-                state = node.op.build(Runtime, *network.inputs(node)).state_dict()
+                state = network.op_with_init(node).build(Runtime, *network.inputs(node)).state_dict()
             if state and node.name not in layer_keys:
                 raise MissingKeyError(node, "has no key")
             tensor_keys += [_tensor_key(layer_keys[node.name], suffix, like) for suffix, like in state.items()]

@@ -52,7 +52,7 @@ class EvaluatedLayer:
 
         The bias may be None.
         """
-        weight, bias = self.learned["weight"], self.learned.get("bias")
+        weight, bias = self.learned["weight"] * self.learned.get("weight_mask", 1), self.learned.get("bias")
         for norm, learned in self.norms:
             factor, shift = factor_and_shift(norm, learned)
             weight = weight * factor.reshape(-1, *[1] * (weight.ndim - 1))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from functools import lru_cache
 from math import prod
 from typing import TYPE_CHECKING, Annotated
 
+from sewdsl.ir.init_rules import RuleArgument
 from sewdsl.ir.kind import Letter, NaturalPair, Positive, PositivePair, Switch
-from sewdsl.ir.op import Downstream, FanOut, Layer, ShapeMismatch
+from sewdsl.ir.op import Downstream, FanOut, Layer, ShapeMismatch, WeightedLayer
 from sewdsl.ir.signal import Signal
 from sewdsl.ops.layers.norms import BatchNorm, Norm
 from sewdsl.ops.windows import Lengths, Pair, along_axes, output_size, row_or_map_shape, window_counts
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from sewdsl.snn.runtime import Runtime
 
 
-class _Convolution(Layer):
+class _Convolution(WeightedLayer):
     """Base class of convolutions, with groups and an optional bias."""
 
     channels: Annotated[Positive, Letter("")]
@@ -52,6 +54,16 @@ class _Convolution(Layer):
         # The norm subtracts the mean, which cancels a constant.
         return not (downstream.next and all(isinstance(op, norm) for op in downstream.next))
 
+    def weight_shape(self, *inputs: Signal) -> tuple[int, ...]:
+        return self.channels, inputs[0].channels // self.groups, *self._kernel(inputs[0])
+
+    def parameters(self, *inputs: Signal) -> int:
+        return self.kept_weights(*inputs) * self.channels + (self.channels if self.bias else 0)
+
+    @abstractmethod
+    def _kernel(self, signal: Signal) -> tuple[int, ...]:
+        """Return the length of the kernel along each axis of the input."""
+
     def _module(self, module_class: Callable[..., nn.Module], signal: Signal, **window: Lengths) -> nn.Module:
         return module_class(signal.channels, self.channels, **window, groups=self.groups, bias=bool(self.bias))
 
@@ -78,6 +90,7 @@ class Conv(_Convolution, kind="c", key="conv"):
     dilation: Annotated[PositivePair, Letter("d")] = (1, 1)
     groups: Annotated[Positive, Letter("g")] = 1
     bias: Annotated[Switch | None, Letter("b")] = None
+    init: RuleArgument = None
 
     @property
     def pads(self) -> tuple[int, int]:
@@ -119,21 +132,19 @@ class Conv(_Convolution, kind="c", key="conv"):
         """Return kernel, stride, padding and dilation along each axis."""
         return along_axes("a convolution", signal, self.kernel, self.stride, self.pads, self.dilation)
 
-    def parameters(self, *inputs: Signal) -> int:
-        return self._taps(inputs[0]) * self.channels + (self.channels if self.bias else 0)
-
     def macs(self, *inputs: Signal) -> int:
         """Return one operation per kernel tap and output element, padding included."""
-        return self._taps(inputs[0]) * self.infer(*inputs).elements
+        return self.kept_weights(*inputs) * self.infer(*inputs).elements
 
     def fan_out(self, *inputs: Signal) -> FanOut:
         """Return the windows that contain a position, times the output channels of a group, without padding."""
         # At the edges, fewer windows contain a position.
         windows = zip(inputs[0].shape[1:], *self._window(inputs[0]), strict=True)
-        return FanOut.of_axes([window_counts(*window) for window in windows], self.channels // self.groups)
+        outputs = self.channels // self.groups * self.kept_fraction(*inputs)
+        return FanOut.of_axes([window_counts(*window) for window in windows], outputs)
 
-    def _taps(self, signal: Signal) -> int:
-        return signal.channels // self.groups * prod(self._window(signal)[0])
+    def _kernel(self, signal: Signal) -> tuple[int, ...]:
+        return tuple(self._window(signal)[0])
 
     @property
     def strided(self) -> bool:
@@ -142,7 +153,7 @@ class Conv(_Convolution, kind="c", key="conv"):
     def settle(self, downstream: Downstream) -> Conv:
         return _with_arguments(self, bias=self._needs_bias(downstream, Norm))
 
-    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
+    def build_layer(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         kernel, stride, padding, dilation = self._window(inputs[0])
         module_class: Callable[..., nn.Module] = runtime.Conv2d if len(kernel) > 1 else runtime.Conv1d
         return self._module(
@@ -183,6 +194,7 @@ class TransposedConv(_Convolution, kind="tc", key="transposed_conv"):
     output_padding: Annotated[NaturalPair | None, Letter("o")] = None
     groups: Annotated[Positive, Letter("g")] = 1
     bias: Annotated[Switch | None, Letter("b")] = None
+    init: RuleArgument = None
 
     @property
     def pads(self) -> tuple[Pair, Pair]:
@@ -245,12 +257,9 @@ class TransposedConv(_Convolution, kind="tc", key="transposed_conv"):
         """Return kernel, stride, padding and output padding along each axis."""
         return along_axes("a transposed convolution", signal, self.kernel, self.stride, *self.pads)
 
-    def parameters(self, *inputs: Signal) -> int:
-        return self._taps(inputs[0]) * inputs[0].channels + (self.channels if self.bias else 0)
-
     def macs(self, *inputs: Signal) -> int:
         """Return one operation per kernel tap and input element, including products outside the cropped output."""
-        return self._taps(inputs[0]) * inputs[0].elements
+        return self.kept_weights(*inputs) * self.channels * prod(inputs[0].shape[1:])
 
     def fan_out(self, *inputs: Signal) -> FanOut:
         """Return the positions of a value's window inside the cropped output, times the output channels of a group."""
@@ -259,17 +268,17 @@ class TransposedConv(_Convolution, kind="tc", key="transposed_conv"):
         for length, output_length, k, s, p in zip(*sizes, *self._window(inputs[0])[:3], strict=True):
             starts = (position * s - p for position in range(length))
             axes.append(tuple(max(0, min(start + k, output_length) - max(start, 0)) for start in starts))
-        return FanOut.of_axes(axes, self.channels // self.groups)
+        return FanOut.of_axes(axes, self.channels // self.groups * self.kept_fraction(*inputs))
 
-    def _taps(self, signal: Signal) -> int:
-        return self.channels // self.groups * prod(self._window(signal)[0])
+    def _kernel(self, signal: Signal) -> tuple[int, ...]:
+        return tuple(self._window(signal)[0])
 
     def settle(self, downstream: Downstream) -> TransposedConv:
         bias = self._needs_bias(downstream, BatchNorm)
         padding, output_padding = self.pads
         return self.replace(padding=padding, output_padding=output_padding, bias=bias)
 
-    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
+    def build_layer(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         kernel, stride, padding, output_padding = self._window(inputs[0])
         module_class: Callable[..., nn.Module] = runtime.ConvTranspose2d if len(kernel) > 1 else runtime.ConvTranspose1d
         window = {"kernel_size": kernel, "stride": stride, "padding": padding, "output_padding": output_padding}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
+from sewdsl.ir.init_rules import RuleArgument
 from sewdsl.ir.kind import Letter, Positive, Switch
-from sewdsl.ir.op import FanOut, Layer
+from sewdsl.ir.op import FanOut, WeightedLayer
 from sewdsl.ir.signal import Signal
 
 if TYPE_CHECKING:
@@ -14,10 +15,10 @@ if TYPE_CHECKING:
     from sewdsl.snn.runtime import Runtime
 
 
-class Linear(Layer, kind="FC"):
+class Linear(WeightedLayer, kind="FC"):
     """Fully connected layer on a vector or a flattened feature map.
 
-    In a network: ``FC11``, ``FC110b0``.
+    In a network: ``FC11``, ``FC110b0``, ``FC512b0(init=orthogonal)``.
 
     Attributes:
         features: Number of outputs.
@@ -28,6 +29,7 @@ class Linear(Layer, kind="FC"):
 
     features: Annotated[Positive, Letter("")]
     bias: Annotated[Switch, Letter("b")] = True
+    init: RuleArgument = None
 
     def infer(self, *inputs: Signal) -> Signal:
         return Signal((self.features,), varies=inputs[0].varies)
@@ -35,11 +37,14 @@ class Linear(Layer, kind="FC"):
     def parameters(self, *inputs: Signal) -> int:
         return self.macs(*inputs) + (self.features if self.bias else 0)
 
+    def weight_shape(self, *inputs: Signal) -> tuple[int, ...]:
+        return self.features, inputs[0].elements
+
     def macs(self, *inputs: Signal) -> int:
-        return inputs[0].elements * self.features
+        return self.kept_weights(*inputs) * self.features
 
     def fan_out(self, *inputs: Signal) -> FanOut:
-        return FanOut.everywhere(inputs[0].shape, self.features)
+        return FanOut.everywhere(inputs[0].shape, self.features * self.kept_fraction(*inputs))
 
-    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
+    def build_layer(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         return runtime.Linear(inputs[0].elements, self.features, bias=self.bias)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from sewdsl.ir.kind import Letter, Switch
+from sewdsl.ir.kind import Letter, OmittedDefault, Switch
 from sewdsl.ir.op import Layer, SavedForBackward
 from sewdsl.ir.signal import REAL, Signal, counts_up_to
 
@@ -20,11 +20,13 @@ class Scale(Layer, kind="SCALE"):
     """Multiplication by a scalar, which may be learnable.
 
     In a network: ``SCALE(value=0.5)``, or at the end of an operand, to weight it:
-    ``ADD[ c32k3-BN-SN-SCALE(learn=on) | id ]``.
+    ``ADD[ c32k3-BN-SN-SCALE(learn=on) | id ]``. Layer scale (Touvron et al. 2021) is
+    ``SCALE(value=1e-6, learn=on, per=channel)``.
 
     Attributes:
-        value: Factor, > 0. The initial value if it is learnable.
+        value: Factor. The initial value if it is learnable, otherwise not 0.
         learn: Whether the factor is learnable, one per layer.
+        per: ``channel``: one learnable factor per channel. None: one per layer.
 
     Shape: any, unchanged. Without ``learn``, spikes and counts become multiples of the factor. With ``learn``, they
     become real values.
@@ -32,8 +34,17 @@ class Scale(Layer, kind="SCALE"):
 
     scales_samples = True
 
-    value: float = Field(default=1.0, gt=0)
+    value: float = 1.0
     learn: Switch = False
+    per: Annotated[Literal["channel"] | None, OmittedDefault()] = None
+
+    @model_validator(mode="after")
+    def _check_factor(self) -> Self:
+        if not self.value and not self.learn:
+            raise ValueError("'value' must not be 0 without learn=on")
+        if self.per is not None and not self.learn:
+            raise ValueError(f"per={self.per} requires learn=on")
+        return self
 
     def infer(self, *inputs: Signal) -> Signal:
         """Return a range of multiples of the factor, or real if the factor is learnable."""
@@ -42,17 +53,22 @@ class Scale(Layer, kind="SCALE"):
         if self.learn or source.values.upper is None:
             values = REAL
         else:
-            values = counts_up_to(source.values.upper, source.values.unit * self.value, source.values.lower)
+            # A negative factor exchanges the bounds, because the unit is positive.
+            ends = source.values.upper, source.values.lower
+            upper, lower = ends if self.value > 0 else (-ends[1], -ends[0])
+            values = counts_up_to(upper, source.values.unit * abs(self.value), lower)
         return Signal(source.shape, values, source.varies)
 
     def parameters(self, *inputs: Signal) -> int:
-        return int(self.learn)
+        return inputs[0].channels if self.per else int(self.learn)
 
     def keeps(self, *inputs: Signal) -> SavedForBackward:
         """Return the input if the factor is learnable, otherwise nothing."""
         return SavedForBackward((0,) if self.learn else ())
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
+        if self.per:
+            return runtime.ChannelScale(inputs[0].channels, self.value)
         return runtime.Scale(self.value, learn=self.learn)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sewdsl.ir.kind import stated_fields
 from sewdsl.ir.printed_values import format_value
 from sewdsl.train.store.run_record import RunRecord
 
@@ -91,7 +92,7 @@ SHOWN_ELSEWHERE = {
 
 def recipe(facts: RunRecord) -> dict[str, str]:
     """Return all settings of the header and the recipe."""
-    header = dict(facts.network.settings) if facts.network else {}
+    header = dict(stated_fields(facts.network.settings)) if facts.network else {}
     return _texts({**header, **facts.recipe})
 
 

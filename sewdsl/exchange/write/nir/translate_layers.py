@@ -349,15 +349,22 @@ def _of_channels(constants: list[Array], site: EvaluatedLayer) -> nir.NIRNode | 
     return nir.LIF(dt / rate, gain / rate, drift / rate, threshold, reset)
 
 
+def _scaled(op: Scale, site: EvaluatedLayer) -> list[NirNode]:
+    """Translate a factor of the layer, or one of each channel."""
+    shape = site.inputs[0].shape
+    if op.per is None:
+        return [NirNode("", _scale(float(site.learned["weight"]) if op.learn else op.value, shape, site.dtype))]
+    factors = site.array(site.learned["weight"]).reshape(-1, *[1] * (len(shape) - 1))
+    return [NirNode("", nir.Scale(np.broadcast_to(factors, shape).copy()))]
+
+
 NODES: dict[type, Callable[..., list[NirNode]]] = {
     Conv: _convolution,
     Linear: _linear,
     BatchNorm: _batch_norm,
     Dropout: lambda _op, _site: [],
     DropPath: lambda _op, _site: [],
-    Scale: lambda op, site: [
-        NirNode("", _scale(float(site.learned["weight"]) if op.learn else op.value, site.inputs[0].shape, site.dtype))
-    ],
+    Scale: _scaled,
     ReLU: _rectified,
     PReLU: _rectified,
     Flatten: lambda _, site: [NirNode("", _flatten(site.inputs[0].shape))] if len(site.inputs[0].shape) > 1 else [],

@@ -223,7 +223,7 @@ def _synapses(network: Network) -> Iterator[tuple[int, _Synapse]]:
         scale = next(iter(readers[delay]), 0)
         op = nodes[scale].op
         # A factor of 1 or more would not decay, and a learnable one is a parameter of its own.
-        if len(readers[delay]) != 1 or not isinstance(op, Scale) or op.learn or not op.value < 1:
+        if len(readers[delay]) != 1 or not isinstance(op, Scale) or op.learn or not 0 < op.value < 1:
             continue
         outside_readers = [reader for reader in readers[total] if reader != delay]
         if (

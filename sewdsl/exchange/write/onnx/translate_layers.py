@@ -44,7 +44,7 @@ def translate_with_norm(scope: NodeScope, layer: Weighted, after: batch_norm.Bat
     """Append a layer with its batch norm folded into the weights."""
     # float64, so that the weights are rounded once, at the end.
     scale, shift = deepcopy(after).double().scale_and_shift
-    weight = layer.weight * scale.reshape(-1, *[1] * (layer.weight.ndim - 1))
+    weight = layers.masked_weight(layer) * scale.reshape(-1, *[1] * (layer.weight.ndim - 1))
     bias = shift if layer.bias is None else layer.bias * scale + shift
     return _weighted(scope, layer, weight, bias, x)
 
@@ -57,7 +57,7 @@ def tensor_to_array(tensor: Tensor) -> Array:
 
 def _with_own_weights(scope: NodeScope, layer: Weighted, x: str) -> str:
     """Append a layer with its own weights."""
-    return _weighted(scope, layer, layer.weight, layer.bias, x)
+    return _weighted(scope, layer, layers.masked_weight(layer), layer.bias, x)
 
 
 def _weighted(scope: NodeScope, layer: Weighted, weight: Tensor, bias: Tensor | None, x: str) -> str:
@@ -261,6 +261,9 @@ TRANSLATIONS: dict[type[nn.Module], Translate] = {
     layers.RMSNorm: _root_mean_square,
     layers.Scale: lambda scope, layer, x: scope.add_output(
         "Mul", x, scope.constant("factor", layer.value if layer.weight is None else tensor_to_array(layer.weight))
+    ),
+    layers.ChannelScale: lambda scope, layer, x: scope.add_output(
+        "Mul", x, _weight_of_channels(scope, "factor", layer.weight)
     ),
     layers.Dropout: _identity,
     layers.DropPath: _identity,

@@ -302,6 +302,7 @@ class PReLU(nn.PReLU):
     "Position": runtime_class("tokens", "Position"),
     "StepPosition": STEP_POSITION,
     "Scale": runtime_class("layers", "Scale"),
+    "ChannelScale": runtime_class("layers", "ChannelScale"),
     "DropPath": DROPPING.format(
         name="DropPath",
         what="Drop path: zeroes whole samples in training, at all time-steps: [T, N, *].",
@@ -362,7 +363,14 @@ class VotingPool(nn.Module):
         """Process all time-steps."""
         return x.unflatten(-1, (-1, self.voters)).mean(-1)
 ''',
-    "Linear": runtime_class("layers", "Linear"),
+    "Linear": '''\
+class Linear(nn.Linear):
+    """Linear layer on flattened feature maps, [T, N, *] to [T, N, F]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Process all time-steps."""
+        return super().forward(x.flatten(2))
+''',
     "Dropout": DROPPING.format(
         name="Dropout", what="Dropout with one mask for all time-steps of a sample.", mask="torch.ones_like(x[0])"
     ),

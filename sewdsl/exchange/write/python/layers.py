@@ -132,6 +132,13 @@ def _linear(op: Linear, x: Signal) -> PyCall:
     )
 
 
+def _scale(op: Scale, x: Signal) -> PyCall:
+    """Return the call of a factor, or of factors of channels."""
+    if op.per is not None:
+        return PyCall("ChannelScale", (_channels(x), _positional("value", op.value)))
+    return PyCall("Scale", (_positional("value", op.value), _named("learn", op.learn)))
+
+
 def _reduction(op: Sum | Mean, x: Signal) -> PyCall:
     if op.over == "time":
         return PyCall(f"Time{type(op).__name__}")
@@ -183,7 +190,7 @@ LAYER_CALLS: dict[type[Op], Callable[..., PyCall]] = {
     Logistic: lambda *_: PyCall("nn.Sigmoid"),
     Tanh: lambda *_: PyCall("nn.Tanh"),
     PReLU: _prelu,
-    Scale: lambda op, _: PyCall("Scale", (_positional("value", op.value), _named("learn", op.learn))),
+    Scale: _scale,
     Sum: _reduction,
     Mean: _reduction,
     TemporalAttention: lambda op, _: PyCall("TemporalAttention", (_positional("steps", op.T), _positional("r", op.r))),

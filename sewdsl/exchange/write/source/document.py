@@ -12,6 +12,7 @@ from sewdsl.exchange.write.source import class_text, loops
 from sewdsl.exchange.write.source.comments import Notation
 from sewdsl.exchange.write.source.expressions import WIDTH, one_line_prose
 from sewdsl.exchange.write.source.find_classes import ClassFinder, ClassSpec, Layers
+from sewdsl.exchange.write.source.init_statements import init_lines
 from sewdsl.exchange.write.source.value_flow import tree
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Merge
@@ -183,7 +184,6 @@ def _title(network: Network) -> str:
 def _root(spec: ClassSpec, network: Network, dialect: Dialect) -> str:
     """Return the class of the network."""
     settings = network.settings
-    axes = 1 if len(settings.input) == len("CL") else 2
     input_shape, output_shape = spec.shapes
     static_shape = input_shape.replace("[T, N", "[N")
     description, readout = READOUTS[settings.readout]
@@ -207,8 +207,7 @@ def _root(spec: ClassSpec, network: Network, dialect: Dialect) -> str:
         "        super().__init__()",
         "        self.steps = steps",
         *class_text.init_statements(spec, network),
-        *(line.format(axes=axes) for line in KAIMING if settings.init == "kaiming"),
-        *(line.format(axes=axes, std=settings.init_std) for line in NORMAL if settings.init_std is not None),
+        *init_lines(network),
         *(f"        {line}" for line in dialect.ready),
         "",
         f"    def forward(self, x: Tensor) -> {annotation}:",
@@ -224,27 +223,6 @@ def _root(spec: ClassSpec, network: Network, dialect: Dialect) -> str:
         "",
     ]
     return "\n".join(lines)
-
-
-KAIMING = (
-    "        for module in self.modules():",
-    "            if isinstance(module, nn.Conv{axes}d):",
-    "                nn.init.kaiming_normal_(",
-    "                    module.weight,",
-    '                    mode="fan_out",',
-    '                    nonlinearity="relu",',
-    "                )",
-)
-"""Initialisation of convolutions (He et al. 2015)."""
-
-NORMAL = (
-    "        for module in self.modules():",
-    "            if isinstance(module, nn.Conv{axes}d | nn.ConvTranspose{axes}d | nn.Linear):",
-    "                nn.init.normal_(module.weight, std={std})",
-    "                if module.bias is not None:",
-    "                    nn.init.zeros_(module.bias)",
-)
-"""Initialisation of all layers with weights."""
 
 
 def module_from_source(text: str) -> nn.Module:

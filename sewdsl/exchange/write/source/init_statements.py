@@ -1,0 +1,70 @@
+"""Statements of exported Python files that draw the initial weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sewdsl.exchange.errors import UnsupportedLayer
+from sewdsl.ir.init_rules import InitRule
+from sewdsl.ir.network import Network
+from sewdsl.ir.op import WeightedLayer
+from sewdsl.ops.init_rules import Default, Kaiming, Normal
+from sewdsl.ops.layers.conv import TransposedConv
+
+KAIMING = (
+    "        for module in self.modules():",
+    "            if isinstance(module, nn.Conv{axes}d):",
+    "                nn.init.kaiming_normal_(",
+    "                    module.weight,",
+    '                    mode="fan_out",',
+    '                    nonlinearity="relu",',
+    "                )",
+)
+"""Initialisation of convolutions (He et al. 2015)."""
+
+NORMAL = (
+    "        for module in self.modules():",
+    "            if isinstance(module, nn.Conv{axes}d | nn.ConvTranspose{axes}d | nn.Linear):",
+    "                nn.init.normal_(module.weight, std={std})",
+    "                if module.bias is not None:",
+    "                    nn.init.zeros_(module.bias)",
+)
+"""Initialisation of all layers with weights."""
+
+
+def init_lines(network: Network) -> Iterator[str]:
+    """Yield the statements of the network's constructor that draw its weights.
+
+    Raises:
+        UnsupportedLayer: If a file cannot contain the rule of a layer.
+    """
+    settings, rule = network.settings, network.settings.rule
+    layers = [(node, op) for node in network if isinstance(op := network.op_with_init(node), WeightedLayer)]
+    axes = 1 if len(settings.input) == len("CL") else 2
+    if not settings.part_init and all(op.init in {None, rule} for _, op in layers) and not _by_layer(rule):
+        if isinstance(rule, Kaiming):
+            yield from (line.format(axes=axes) for line in KAIMING)
+        elif isinstance(rule, Normal):
+            yield from (line.format(axes=axes, std=rule.std) for line in NORMAL)
+        return
+    names: dict[InitRule, list[str]] = {}
+    for node, op in layers:
+        if op.init is not None and not isinstance(op.init, Default):
+            # The methods of PyTorch take the first axis as outputs.
+            if not op.init.statement or (op.init.by_output and isinstance(op, TransposedConv)):
+                raise UnsupportedLayer(node, f"has initial weights by {op.init}, which Python files do not support")
+            names.setdefault(op.init, []).append(node.name)
+    for each, layers_of_rule in names.items():
+        yield "        for name in ("
+        yield from (f'            "{name}",' for name in layers_of_rule)
+        yield "        ):"
+        yield "            layer = self.get_submodule(name)"
+        yield f"            {each.statement}"
+        if each.resets_bias:
+            yield "            if layer.bias is not None:"
+            yield "                nn.init.zeros_(layer.bias)"
+
+
+def _by_layer(rule: InitRule) -> bool:
+    """Return whether a rule of the file is written for each layer."""
+    return not isinstance(rule, Default | Kaiming | Normal)
