@@ -235,7 +235,7 @@ def _statements() -> dict[str, Rule]:
     ]
     section = _bracket("LBRACE", "RBRACE", [_include("comment"), entry, other])
     equations = _bracket("LBRACE", "RBRACE", [_include("equations")])
-    parameters = rf"(?:{GAP}\([^{{}}\r\n]*\))?"
+    parameters = rf"(?:{GAP}\([^{{}}\r\n]*\))?(?:{GAP}\[[^{{}}\r\n]*\])?"
     neuron = f"({NEURON}){WORD_END}(?={BLANKS}{WORD}{parameters}{GAP}{_terminal('LBRACE')})"
     on = f"(?:{BLANKS}(on){WORD_END})?"
     quantity = f"(?:{BLANKS}({WORD}))?"

@@ -32,7 +32,7 @@ from typing import Any, NamedTuple
 
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
-from sewdsl.ir.op import Activation, FanOut, Merge, Neuron
+from sewdsl.ir.op import FanOut, Merge, Neuron
 from sewdsl.ir.signal import Signal
 
 
@@ -131,7 +131,7 @@ def _weighted_inputs(network: Network, node: Node) -> list[tuple[FanOut, Signal]
 
 def _nodes_after_neurons(network: Network) -> set[str]:
     """Return the names of the nodes after a neuron or another activation, including paths through delays in loops."""
-    todo = [index for index, node in enumerate(network) if isinstance(node.op, Activation)]
+    todo = [index for index, node in enumerate(network) if node.op.is_activation]
     after: set[int] = set()
     while todo:
         readers = set(network.graph.consumers[todo.pop()]) - after
@@ -149,7 +149,7 @@ def _membrane_traffic(network: Network, layers: Sequence[str]) -> dict[str, int]
         preceding = [last_layers[i] for i in node.inputs if i < len(last_layers) and last_layers[i]]
         layer = node.name if node.name in layers else max(preceding, key=order.__getitem__, default="")
         last_layers.append(layer)
-        equations = getattr(node.op, "equations", None)  # equations define their own states
+        equations = node.op.equations  # equations define their own states
         states = int(isinstance(node.op, Neuron)) if equations is None else len(equations.after)
         # Each state is read and written.
         words = 2 * states * node.output.elements * network.settings.steps

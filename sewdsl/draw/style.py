@@ -55,7 +55,8 @@ FAMILIES: tuple[tuple[tuple[type[Op], ...], FamilyStyle], ...] = (
 
 def layer_style(op: Op) -> FamilyStyle:
     """Return the style of a layer's family, or ``other``."""
-    return next((look for classes, look in FAMILIES if isinstance(op, classes)), OTHER)
+    # Neurons with several inputs are merges.
+    return NEURON if op.is_activation else next((look for classes, look in FAMILIES if isinstance(op, classes)), OTHER)
 
 
 BLOCK = FamilyStyle("block", "#F5F6F8", "#C4CAD4")

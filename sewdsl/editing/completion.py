@@ -24,9 +24,8 @@ from sewdsl.ir.init_rules import InitRule
 from sewdsl.ir.kind import Kind, argument_fields
 from sewdsl.ir.op import Activation, Join, Merge
 from sewdsl.ir.recipe import Recipe
-from sewdsl.ops import catalogue
 from sewdsl.source import Span
-from sewdsl.syntax.lexicon import AXES, CLOSERS, EQUATION_KEYWORDS, NEURON, OPENERS, PER
+from sewdsl.syntax.lexicon import AXES, CLOSERS, EQUATION_KEYWORDS, INPUT, NEURON, OPENERS, PER
 from sewdsl.syntax.tree import Section
 
 if TYPE_CHECKING:
@@ -134,8 +133,10 @@ def _equation(context: CursorContext) -> Iterator[Completion]:
         # Names of parameters are in the head, names of equations in the preceding entries.
         head = [token for entry in (lines[-1].tokens[2:], *lines[-1].entries) for token in entry] if lines else []
         words = dict.fromkeys(str(token) for token in (*head, *tokens) if token.type == "WORD")
+        # With names in brackets, x has no meaning of its own.
+        named = bool(lines) and any(token.type == "_LSQB" for token in lines[-1].tokens)
         names = {
-            **kind_docs.EQUATION_NAMES,
+            **{name: about for name, about in kind_docs.EQUATION_NAMES.items() if name != INPUT or not named},
             **{word: "" for word in words if word not in {*kind_docs.FUNCTIONS, *AXES}},
         }
         yield from (Completion(name, "value", about=kind_docs.EQUATION_NAMES.get(name, "")) for name in names)
@@ -221,9 +222,10 @@ def _layers(view: EditorView) -> Iterator[Completion]:
             yield _of_kind(name, kind, "layer")
     yield Completion("SN", "layer", about=kind_docs.NAMES["SN"])
     yield Completion("g[", "join", about=kind_docs.NAMES["g"])
-    for name, kind in sorted(catalogue().items()):
-        if issubclass(kind, Merge):
-            yield Completion(f"{name}[", "join", about=kind_docs.kind_description(kind))
+    for name in sorted(view.vocabulary.neurons.names(Merge)):
+        merge = view.vocabulary.neurons.find(name)
+        if merge is not None:
+            yield Completion(f"{name}[", "join", about=kind_docs.kind_description(merge))
 
 
 def _of_kind(name: str, kind: type[Kind], what: Literal["layer", "value", "join"]) -> Completion:

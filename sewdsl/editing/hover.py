@@ -149,6 +149,8 @@ def _of_equation_name(view: EditorView, neuron: NeuronDefinition, name: str) -> 
     if name == neuron.name.text:
         kind = view.vocabulary.neurons.own.get(name)
         return kind_docs.kind_description(kind) if kind is not None else f"```sewdsl\n{neuron.span.text}\n```"
+    if any(word.text == name for word in neuron.inputs):
+        return f"An input of {neuron.name.text}."
     for parameter in neuron.parameters:
         if parameter.name.text == name:
             return f"A parameter of {neuron.name.text}, default {parameter.default.span.text}."

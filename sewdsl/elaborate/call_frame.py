@@ -85,7 +85,8 @@ class CallFrame:
             self.ordinals[names[0]] += 1
             ordinal = self.ordinals[names[0]]
             # The first merge has no number, so that the usual keys are ``branch`` and ``shortcut``.
-            keys = [f"{name}{'_' * name[-1].isdigit()}{ordinal}" if ordinal > 1 else name for name in names]
+            free = value_keys(names)
+            keys = [f"{name}{'_' * name[-1].isdigit()}{ordinal}" if ordinal > 1 else free[name] for name in names]
             if not self.taken.intersection(keys):
                 self.taken.update(keys)
                 return [

@@ -15,7 +15,6 @@ from sewdsl.elaborate.named_values import NamedValue, early_names, live_names, v
 from sewdsl.elaborate.node_builder import BuilderMark, Expansion, NodeBuilder
 from sewdsl.elaborate.resolve_calls import CallResolver
 from sewdsl.elaborate.suggestions import advice
-from sewdsl.ir.kind import CATALOGUE
 from sewdsl.ir.node import PathStep
 from sewdsl.ir.op import JOIN_OPERANDS, Activation, FeedbackSum, Join, Merge, Op, ShapeMismatch
 from sewdsl.ir.signal import REAL, Signal
@@ -516,8 +515,8 @@ class Walker:
         elif text in frame.names:
             message, hint = f"'{text}' is a value and takes no operands", f"merge it, e.g. CAT[ {text} | id ]"
             self._reporter.report("unknown-argument", message, name.span, help=hint, path=path)
-        else:
-            merges = [name_ for name_, other in CATALOGUE.items() if issubclass(other, Merge)]
+        elif text not in self._vocabulary.neurons.broken:
+            merges = self._vocabulary.neurons.names(Merge)
             self._reporter.report(
                 "wrong-kind" if kind is not None else "unknown-name",
                 f"'{name.span.text}' is not a merge",

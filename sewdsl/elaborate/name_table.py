@@ -20,7 +20,7 @@ from sewdsl.elaborate.vocabulary import Vocabulary
 from sewdsl.light_dataclass import dataclass
 from sewdsl.ops import find
 from sewdsl.source import Span
-from sewdsl.syntax.lexicon import GIVEN_NAMES
+from sewdsl.syntax.lexicon import GIVEN_NAMES, INPUT
 from sewdsl.syntax.tree import (
     Argument,
     BlockDefinition,
@@ -193,7 +193,7 @@ class NameTable:
             for argument in call.arguments:
                 yield from _parameters_given(argument, parameters)
         # A kind in Python takes precedence over a shipped neuron of the same name.
-        elif isinstance(call, Call) and (name in self._neurons or (name in shipped_neurons() and find(name) is None)):
+        elif name in self._neurons or (name in shipped_neurons() and find(name) is None):
             neuron = self._neurons[name] if name in self._neurons else shipped_neurons()[name]
             meaning, variables = self._entry(neuron)
             yield NameUse(call.name.span, meaning)
@@ -242,15 +242,18 @@ def scope_members(scope: SyntaxNode) -> dict[str, Meaning]:
             span = each.span.part(0, len(each.name))
             members.setdefault(each.name, Meaning("parameter", each, scope, each.name, span))
     elif isinstance(scope, NeuronDefinition):
+        # With names in brackets, x has no meaning of its own.
+        given = GIVEN_NAMES - {INPUT} if scope.inputs else GIVEN_NAMES
         for word in neuron_words(scope):
-            if word.text not in GIVEN_NAMES:
+            if word.text not in given:
                 members.setdefault(word.text, Meaning("variable", word, scope, word.text, word.span))
     return members
 
 
 def neuron_words(neuron: NeuronDefinition) -> Iterator[Word]:
-    """Yield the parameters and variables of a neuron, in the order of the source."""
+    """Yield the parameters, inputs and variables of a neuron, in the order of the source."""
     yield from (parameter.name for parameter in neuron.parameters)
+    yield from neuron.inputs
     yield from names_in(neuron.equations)
 
 

@@ -14,7 +14,7 @@ from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Activation, Layer
 from sewdsl.light_dataclass import dataclass
 from sewdsl.ops import catalogue, find, is_reserved
-from sewdsl.ops.equation_neurons import EquationKind, equation_kind, read_kind
+from sewdsl.ops.equation_neurons import EquationActivation, EquationKind, EquationMerge, equation_kind, read_kind
 from sewdsl.reporter import Reported
 from sewdsl.syntax.tree import NeuronDefinition
 
@@ -59,9 +59,10 @@ class NeuronKinds:
 
     def names(self, family: type[Kind]) -> list[str]:
         """Return the names of the kinds of a family, those of the library last."""
-        names = [name for name, kind in catalogue().items() if issubclass(kind, family)]
-        if issubclass(Activation, family):
-            names = [*self.own, *names, *(name for name in shipped_neurons() if self.shipped(name))]
+        names = [name for kinds in (self.own, catalogue()) for name, kind in kinds.items() if issubclass(kind, family)]
+        # Neurons of the library are read only for families that can contain them.
+        if issubclass(EquationActivation, family) or issubclass(EquationMerge, family):
+            names += [name for name in shipped_neurons() if (kind := self.shipped(name)) and issubclass(kind, family)]
         return [*dict.fromkeys(names)]
 
     def __hash__(self) -> int:

@@ -61,11 +61,13 @@ class Vocabulary:
     def layers(self) -> dict[str, type[Kind]]:
         """Kinds that a sequence can contain, without the neurons of the library."""
         layers = _layers(len(catalogue()), plugin_changes())
-        return {**layers, **self.neurons.own} if self.neurons.own else layers
+        # Neurons with several inputs are merges.
+        own = {name: kind for name, kind in self.neurons.own.items() if issubclass(kind, Activation)}
+        return {**layers, **own} if own else layers
 
     def symbol(self, text: str) -> str | None:
         """Return the symbol of a kind at the start of a word, or None."""
-        if text in self.neurons.own:
+        if issubclass(self.neurons.own.get(text, Kind), Activation):
             return text
         symbol = compact_arguments.longest_symbol(text, self.layers)
         # plugins() imports the packages that announce kinds, which can extend the layers.
@@ -291,7 +293,7 @@ def check_unknown(
     if len(splits) == 1:
         yield _lost_hyphen(name, splits[0], path)
         return
-    other = catalogue().get(name.text)
+    other = catalogue().get(name.text) or vocabulary.neurons.own.get(name.text)
     if other is not None:
         families = [base.__name__.lower() for base in other.__mro__[1:] if base.__module__.startswith("sewdsl.ir")]
         family = "merge" if issubclass(other, FeedbackSum) else families[0]

@@ -50,6 +50,7 @@ class NeuronStep:
         start: Values of the states before the first time-step, by name.
         learned: Learnables by name.
         signed: For each reset in source order, whether its spike can be negative.
+        inputs: Number of inputs.
     """
 
     tape: Tape
@@ -58,11 +59,17 @@ class NeuronStep:
     start: Mapping[str, float]
     learned: Mapping[str, Learned]
     signed: tuple[bool, ...] = ()
+    inputs: int = 1
 
     @property
     def x(self) -> TapeEntry:
-        """Input."""
+        """Input, the first of several."""
         return self.tape.leaf("x")
+
+    @property
+    def more_inputs(self) -> tuple[TapeEntry, ...]:
+        """Inputs after the first one."""
+        return more_inputs(self.tape, self.inputs)
 
     @property
     def states(self) -> tuple[TapeEntry, ...]:
@@ -82,7 +89,7 @@ class NeuronStep:
     @property
     def law(self) -> StepLaw:
         """Time-step in the form for kernels."""
-        return StepLaw(self.given, self.after, tuple(self.start.values()), self.factors)
+        return StepLaw(self.given, self.after, tuple(self.start.values()), self.factors, self.more_inputs)
 
     @property
     def entries(self) -> int:
@@ -104,6 +111,7 @@ class NeuronStep:
         """Return the output and the new states of one time-step with initial learnables.
 
         Args:
+            x: Value of every input.
             states: States before the time-step.
             margin: Smallest distance to a discontinuity of ``fire`` or ``round``, unless it is 0.
 
@@ -111,7 +119,7 @@ class NeuronStep:
             None if a result has no value or is within the margin.
         """
         known = {self.tape.leaf("learned", name, LEARNED).index: item.initial for name, item in self.learned.items()}
-        known[self.x.index] = x
+        known |= {leaf.index: x for leaf in (self.x, *self.more_inputs)}
         known |= {state.index: value for state, value in zip(self.states, states, strict=True)}
         entries = needed([self.given, *self.after])
         try:
@@ -166,6 +174,18 @@ def pull_back(
 # --- serialized time-steps
 
 
+def more_inputs(tape: Tape, count: int) -> tuple[TapeEntry, ...]:
+    """Return the leaves of the inputs of a time-step after the first one, of ``count`` inputs in all."""
+    return tuple(tape.leaf("x", index) for index in range(1, count))
+
+
+@lru_cache(maxsize=1024)
+def input_count(text: str) -> int:
+    """Return the number of inputs of a time-step, from the text of :func:`step_text` or of :class:`LinearConstants`."""
+    counts = [] if text.startswith(LINEAR) else text.rpartition("factors ")[2].partition(";")[0].split()
+    return int(counts[1]) if len(counts) > 1 else 1
+
+
 class StepLaw(NamedTuple):
     """Time-step in the form for kernels. It contains constants, and factors are arguments of each call.
 
@@ -174,12 +194,14 @@ class StepLaw(NamedTuple):
         after: States after the time-step.
         start: Values of the states before the first time-step.
         factors: Leaves of the factors, in the order of the arguments.
+        more_inputs: Leaves of the inputs after the first one.
     """
 
     given: TapeEntry
     after: tuple[TapeEntry, ...]
     start: tuple[float, ...]
     factors: tuple[TapeEntry, ...]
+    more_inputs: tuple[TapeEntry, ...] = ()
 
 
 class ResetSettings(NamedTuple):
@@ -229,13 +251,16 @@ class ResetSettings(NamedTuple):
 def step_text(step: NeuronStep) -> str:
     """Return a time-step as one line, for :func:`parse_step`. PyTorch operators accept it as a string argument.
 
-    Instructions are separated by ``; `` and refer to ``factor0``, …, ``state0``, … The last four entries are the number
-    of factors, the output, the states after the time-step and the initial states.
+    Instructions are separated by ``; `` and refer to ``factor0``, …, ``state0``, … and ``x``, ``x1``, … The last four
+    entries are the numbers of factors and of inputs (if there are several), the output, the states after the time-step
+    and the initial states.
     """
     names = {factor: f"factor{index}" for index, factor in enumerate(step.factors)}
     names |= {state: f"state{index}" for index, state in enumerate(step.states)} | {step.x: "x"}
+    names |= {leaf: f"x{leaf.leaf}" for leaf in step.more_inputs}
     lines = write_instructions(needed([step.given, *step.after], STEP), names)
-    lines += [f"factors {len(step.factors)}", f"give {names[step.given]}"]
+    inputs = f" {step.inputs}" if step.inputs > 1 else ""
+    lines += [f"factors {len(step.factors)}{inputs}", f"give {names[step.given]}"]
     lines.append(" ".join(["after", *(names[entry] for entry in step.after)]))
     lines.append(" ".join(["start", *map(repr, step.start.values())]))
     return "; ".join(lines)
@@ -245,7 +270,7 @@ def parse_step(text: str, tape: Tape, x: TapeEntry | None = None) -> StepLaw:
     """Put a time-step on a tape, from the text of :func:`step_text` or of :class:`LinearConstants`.
 
     Args:
-        x: Input of the time-step. None means a new leaf.
+        x: First input of the time-step. None means a new leaf.
     """
     x = tape.leaf("x") if x is None else x
     linear = read_linear(text)
@@ -256,11 +281,13 @@ def parse_step(text: str, tape: Tape, x: TapeEntry | None = None) -> StepLaw:
     initial_states = tuple(map(float, start.split()[1:]))
     entries = {f"factor{index}": factor for index, factor in enumerate(factors)}
     entries |= {"x": x} | {f"state{index}": tape.leaf("state", index) for index in range(len(initial_states))}
+    others = more_inputs(tape, input_count(text))
+    entries |= {f"x{leaf.leaf}": leaf for leaf in others}
     read_instructions(tape, lines, entries)
     # A result can be a literal, which has no name.
     names = [*give.split()[1:], *after.split()[1:]]
     output, *states = (entries[name] if name in entries else tape.number(float(name)) for name in names)
-    return StepLaw(output, tuple(states), initial_states, factors)
+    return StepLaw(output, tuple(states), initial_states, factors, others)
 
 
 class LinearConstants(NamedTuple):

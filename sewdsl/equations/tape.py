@@ -88,7 +88,7 @@ class TapeEntry(TapeOperators):
         operation: Name in :data:`sewdsl.equations.operations.OPERATIONS`. For a leaf ``number``, ``learned``, ``x``,
             ``state``, ``g_given`` or ``g_state``.
         operands: Operands, empty for a leaf.
-        leaf: Value, name or index of a leaf.
+        leaf: Value, name or index of a leaf. Inputs after the first one have indices from 1.
         level: Level from 0 to 2, see the module.
         index: Index on the tape.
         literal: Whether the result is a number in the source, independent of arguments.

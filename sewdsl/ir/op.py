@@ -109,6 +109,7 @@ class Op(Kind):
         fixed_steps: Whether its weights are for a single number of time-steps.
         scales_samples: Whether the output is the input times one factor per sample or channel, in training too.
         adds: Whether the output is the sum of the inputs.
+        is_activation: Whether the op is a neuron or another nonlinearity between layers.
         saves: Values that the module saves for its gradient.
     """
 
@@ -118,6 +119,7 @@ class Op(Kind):
     fixed_steps: ClassVar[bool] = False
     scales_samples: ClassVar[bool] = False
     adds: ClassVar[bool] = False
+    is_activation: ClassVar[bool] = False
     saves: ClassVar[Literal["inputs", "output", "nothing"]] = "inputs"
 
     @abstractmethod
@@ -172,6 +174,16 @@ class Op(Kind):
     def settle(self, downstream: Downstream) -> Self:
         """Return the op with the arguments resolved that depend on the following nodes."""
         return self
+
+    @property
+    def equations(self) -> NeuronStep | None:
+        """Equations of a time-step, for a neuron defined by source text, or None for a Python class."""
+        return None
+
+    @property
+    def has_kernel(self) -> bool:
+        """True if a kernel computes the neuron instead of plain PyTorch."""
+        return False
 
     @abstractmethod
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
@@ -273,15 +285,11 @@ class Activation(Op):
     """
 
     elsewhere: ClassVar[str] = ""
+    is_activation = True
 
     @property
     def step_surrogate(self) -> Surrogate | None:
         """Surrogate derivative of the step function, or None without a step function."""
-        return None
-
-    @property
-    def equations(self) -> NeuronStep | None:
-        """Equations of a time-step, for a neuron defined by source text, or None for a Python class."""
         return None
 
     def hard_reset_numbers(self, learned: Mapping[str, Any]) -> tuple[Any, ...] | None:
@@ -291,11 +299,6 @@ class Activation(Op):
             learned: Learned numbers or tensors, by name.
         """
         return None
-
-    @property
-    def has_kernel(self) -> bool:
-        """True if a kernel computes the activation instead of plain PyTorch."""
-        return False
 
     @property
     def takes_norm(self) -> bool:
@@ -505,18 +508,22 @@ class FeedbackSum(Merge):
     """Sum at the start of a loop, which adds the feedback to the input. As a node, it is a join."""
 
 
-def common_shape(kind: str, *inputs: Signal) -> tuple[int, ...]:
+def common_shape(kind: str, *inputs: Signal, names: Sequence[str] = ()) -> tuple[int, ...]:
     """Return the common shape of all operands of a merge.
+
+    Args:
+        names: Names of the operands in messages. The default is their numbers.
 
     Raises:
         ShapeMismatch: If an operand has another shape.
     """
     first = inputs[0]
-    for position, other in enumerate(inputs[1:], start=2):
+    labels = names or [f"operand {position}" for position in range(1, len(inputs) + 1)]
+    for label, other in zip(labels, inputs, strict=True):
         if other.shape != first.shape:
             raise ShapeMismatch(
                 "join-shape-mismatch",
-                f"operand 1 of {kind} has shape [{first.size}] but operand {position} has shape [{other.size}]",
+                f"{labels[0]} of {kind} has shape [{first.size}] but {label} has shape [{other.size}]",
                 "use equal channels and strides in all operands, or a projection, e.g. 'id or c64k1s2-BN'",
             )
     return first.shape

@@ -28,13 +28,14 @@ class StepState:
         self._before, self._t, self._masks = before, t, {} if masks is None else masks
         self.after: dict[str, Tensor] = {}
 
-    def advance(self, name: str, module: nn.Module, x_TN: Tensor) -> Tensor:
-        """Return the output of a stateful module, such as a neuron, for a time-step ``[1, N, *]``.
+    def advance(self, name: str, module: nn.Module, *inputs: Tensor) -> Tensor:
+        """Return the output of a stateful module, such as a neuron, for a time-step ``[1, N, *]`` of its inputs.
 
         Raises:
             ValueError: If the state belongs to another network or batch.
             TypeError: If the module is not a stateful module of sewdsl.
         """
+        x_TN = inputs[0]
         # All time-steps of a loop share one mask, as in a sequence.
         if isinstance(module, Dropout):
             if name not in self._masks:
@@ -45,7 +46,7 @@ class StepState:
             past = StreamedPast(self._t)
             if self._before is not None and module.keeps_inputs:
                 past.before = self._stored(name, x_TN.shape[1:], 1)
-            y_TN: Tensor = module(x_TN, past=past)
+            y_TN: Tensor = module(*inputs, past=past)
             if past.after is not None:
                 self.after[name] = past.after
             return y_TN

@@ -12,7 +12,7 @@ from sewdsl.elaborate.arguments import CACHE_SIZE, after_settling, redundant_arg
 from sewdsl.elaborate.node_builder import FollowerIndex, Followers
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.network import Network
-from sewdsl.ir.op import Activation, Merge, Op
+from sewdsl.ir.op import Merge, Op
 from sewdsl.ir.printed_values import format_value
 from sewdsl.notation.item_text import UnwritableNetwork
 from sewdsl.ops import find
@@ -189,12 +189,12 @@ def _neurons_by_text(network: Network) -> dict[str, list[str]]:
     """Return the names of all activations, by the text of their kind."""
     names_by_text: dict[str, list[str]] = {}
     for node in network:
-        if isinstance(node.op, Activation):
+        if node.op.is_activation:
             names_by_text.setdefault(_neuron_text(node.op), []).append(node.name)
     return names_by_text
 
 
-def _neuron_text(op: Activation) -> str:
+def _neuron_text(op: Op) -> str:
     try:
         return kind_text(op)
     except ValueError:  # E.g. a kind that is defined in a script.

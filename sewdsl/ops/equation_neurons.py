@@ -25,13 +25,16 @@ from sewdsl.ir.op import (
     KnowsSteps,
     LinearDynamics,
     LinearNeuron,
+    Merge,
+    Op,
     SavedForBackward,
     Spiking,
     Surrogate,
+    common_shape,
     default_surrogate,
 )
 from sewdsl.ir.signal import BINARY, MAX_COUNT, REAL, Signal, ValueRange
-from sewdsl.ops.read_equations import parameter_defaults, read_equations
+from sewdsl.ops.read_equations import input_names, parameter_defaults, read_equations
 from sewdsl.reporter import Reported
 from sewdsl.snn.limits import MAX_KERNEL_ENTRIES
 from sewdsl.source import Source
@@ -54,7 +57,7 @@ def _in_range(value: object) -> object:
     return value
 
 
-class EquationKind(Activation):
+class EquationKind(Op):
     """Base class of neurons defined by equations.
 
     Attributes:
@@ -68,6 +71,7 @@ class EquationKind(Activation):
     """
 
     defined_by_text: ClassVar[bool] = True
+    is_activation = True
 
     definition: ClassVar[NeuronDefinition]
     defaults: ClassVar[Mapping[str, float]]
@@ -92,7 +96,7 @@ class EquationKind(Activation):
     @classmethod
     def named(cls) -> type[EquationKind]:
         """Return the class for any arguments, in the family without restrictions on the equations."""
-        return _of_family(cls, EquationActivation)
+        return _of_family(cls, _widest_family(cls.definition))
 
     @property
     def arguments(self) -> Mapping[str, float]:
@@ -171,6 +175,8 @@ def _resolve(kind: type[EquationKind], arguments: tuple[float, ...], settings: R
     # A ValueError would not be cached.
     if step is None:
         return result.diagnostics[0].message
+    if step.inputs > 1:
+        return ResolvedNeuron(step, EquationMerge)
     if _is_linear(step, settings):
         return ResolvedNeuron(step, EquationNeuron)
     return ResolvedNeuron(step, EquationSpiking if _values(step) == BINARY else EquationActivation)
@@ -215,13 +221,20 @@ class _AnyEquations(EquationKind):
         """Return the input, from which states are recomputed."""
         return SavedForBackward((0,))
 
+    def output(self, *inputs: Signal) -> Signal:
+        """Return a signal in the shape of the first input, with the range that follows from the equations."""
+        step = self.equations
+        # A state changes over time even if the inputs do not.
+        changes = bool(step.after) or any(learned.per_step for learned in step.learned.values())
+        return Signal(inputs[0].shape, _values(step), varies=changes or any(signal.varies for signal in inputs))
+
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         """Build the runtime's module for equations."""
-        module_class = runtime.SpikingEquations if isinstance(self, Spiking) else runtime.Equations
+        module_class = runtime.SpikingEquations if _values(self.equations) == BINARY else runtime.Equations
         return module_class(self, inputs[0].channels, self.time_steps)
 
 
-class EquationActivation(_AnyEquations):
+class EquationActivation(_AnyEquations, Activation):
     """Neuron defined by equations whose output is not binary: counts, signed spikes or real numbers.
 
     Shape: any, unchanged.
@@ -229,10 +242,7 @@ class EquationActivation(_AnyEquations):
 
     def infer(self, *inputs: Signal) -> Signal:
         """Return a signal with the range that follows from the equations."""
-        step = self.equations
-        # A state changes over time even if the input does not.
-        varies = inputs[0].varies or bool(step.after) or any(learned.per_step for learned in step.learned.values())
-        return Signal(inputs[0].shape, _values(step), varies=varies)
+        return self.output(*inputs)
 
 
 class EquationSpiking(_AnyEquations, Spiking):
@@ -240,6 +250,26 @@ class EquationSpiking(_AnyEquations, Spiking):
 
     Shape: ``[T, N, *]`` input to ``[T, N, *]`` spikes.
     """
+
+
+class EquationMerge(_AnyEquations, Merge):
+    """Neuron defined by equations with several inputs, which is called like a merge and cannot be ``SN``.
+
+    Shape: operands of one shape, unchanged.
+    """
+
+    def infer(self, *inputs: Signal) -> Signal:
+        """Return a signal with the common shape and the range that follows from the equations.
+
+        Raises:
+            ShapeMismatch: If the shapes differ.
+        """
+        common_shape(self.kind, *inputs, names=self.operand_names)
+        return self.output(*inputs)
+
+    def keeps(self, *inputs: Signal) -> SavedForBackward:
+        """Return the size of a copy of all inputs in float32, from which states are recomputed."""
+        return SavedForBackward(bytes_per_step=4 * sum(signal.elements for signal in inputs))
 
 
 class EquationNeuron(EquationKind, LinearNeuron):
@@ -376,6 +406,11 @@ def _is_linear(step: NeuronStep, settings: ResetSettings) -> bool:
     return _are_factors(terms.values())
 
 
+def _widest_family(definition: NeuronDefinition) -> type[EquationKind]:
+    """Return the family of a definition without restrictions on its equations."""
+    return EquationMerge if len(definition.inputs) > 1 else EquationActivation
+
+
 def read_kind(definition: NeuronDefinition) -> Reported[type[EquationKind] | None]:
     """Return the class of a definition, or None with diagnostics."""
     defaults = parameter_defaults(definition)
@@ -386,7 +421,8 @@ def read_kind(definition: NeuronDefinition) -> Reported[type[EquationKind] | Non
         return Reported(None, result.diagnostics)
     # Equal definitions share a class, so that equal networks compare equal.
     existing = _KINDS.get(definition)
-    return Reported(existing or _KINDS.setdefault(definition, _create_class(definition, EquationActivation, {})), ())
+    family = _widest_family(definition)
+    return Reported(existing or _KINDS.setdefault(definition, _create_class(definition, family, {})), ())
 
 
 def equation_kind(definition: NeuronDefinition) -> type[EquationKind]:
@@ -453,6 +489,8 @@ def _create_class(
     reads: Literal["step", "past"] = "past" if step.after or stepwise else "step"
     kind.reads = reads
     kind.fixed_steps = stepwise
+    if issubclass(kind, Merge):
+        kind.operand_names = input_names(definition)
     # Editors and the catalogue read the docstring.
     kind.__doc__ = _doc(kind, step)
     kind.families = families
@@ -481,5 +519,6 @@ def _doc(kind: type[EquationKind], step: NeuronStep) -> str:
     lines = "\n".join(f"    {line.strip()}" for line in kind.definition_text().splitlines()[1:-1])
     arguments = "\n".join(f"    {name}: Parameter of the equations." for name in kind.defaults)
     shape = f"Shape: any, unchanged. With the default arguments, the output is {output_text}."
-    parts = [f"Neuron defined by equations, ``{kind.kind}``::", lines, shape]
+    operands = f"[ {' | '.join(input_names(kind.definition))} ]" if issubclass(kind, Merge) else ""
+    parts = [f"Neuron defined by equations, ``{kind.kind}{operands}``::", lines, shape]
     return "\n\n".join([*parts, f"Attributes:\n{arguments}"] if arguments else parts)

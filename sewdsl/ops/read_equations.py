@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field
 from difflib import get_close_matches
 from keyword import iskeyword
@@ -137,7 +137,8 @@ def parameter_defaults(definition: NeuronDefinition) -> Reported[Mapping[str, fl
     An invalid default is reported and omitted.
     """
     defaults: dict[str, float] = {}
-    diagnostics: list[Diagnostic] = []
+    diagnostics: list[Diagnostic] = [*_check_inputs(definition)]
+    reserved = {*_reserved_names(definition), POTENTIAL}
     learned = (each for each in definition.equations if isinstance(each, Learn))
     # Only neurons that learn per time-step have an argument 'steps'.
     stepwise = any(axis.text == AXES[1] for each in learned for axis in each.axes)
@@ -149,8 +150,9 @@ def parameter_defaults(definition: NeuronDefinition) -> Reported[Mapping[str, fl
             message = "'steps' cannot be a parameter of a neuron that learns per step"
             hint = "choose another name"
             diagnostics.append(Diagnostic("reserved-name", Severity.ERROR, message, span, help=hint))
-        elif name in {*RESERVED_VARIABLES, POTENTIAL} or "." in name:
+        elif name in reserved or "." in name:
             reason = "it is a setting of every neuron" if name in NEURON_SETTINGS else "the name is reserved"
+            reason = "it is an input" if name in input_names(definition) else reason
             message, hint = f"'{name}' cannot be a parameter: {reason}", "choose another name"
             diagnostics.append(Diagnostic("reserved-name", Severity.ERROR, message, span, help=hint))
         else:
@@ -159,6 +161,27 @@ def parameter_defaults(definition: NeuronDefinition) -> Reported[Mapping[str, fl
             except _EquationError as wrong:
                 diagnostics += [wrong.diagnostic] if wrong.diagnostic is not None else []
     return Reported(defaults, tuple(diagnostics))
+
+
+def input_names(definition: NeuronDefinition) -> tuple[str, ...]:
+    """Return the names of the inputs of a neuron in its equations."""
+    return tuple(word.text for word in definition.inputs) or (INPUT,)
+
+
+def _reserved_names(definition: NeuronDefinition) -> frozenset[str]:
+    """Return the names that neither parameters nor equations of a neuron can define."""
+    return RESERVED_VARIABLES - {INPUT} | {*input_names(definition)}
+
+
+def _check_inputs(definition: NeuronDefinition) -> Iterator[Diagnostic]:
+    """Report inputs with a reserved name, or with equal names."""
+    first: dict[str, Word] = {}
+    for word in definition.inputs:
+        if word.text in RESERVED_VARIABLES - {INPUT} or "." in word.text:
+            message, hint = f"'{word.text}' cannot be an input: the name is reserved", "choose another name"
+            yield Diagnostic("reserved-name", Severity.ERROR, message, word.span, help=hint)
+        elif first.setdefault(word.text, word) is not word:
+            yield _duplicate(word, first[word.text])
 
 
 def _default(expression: RealExpression) -> float:
@@ -291,7 +314,7 @@ class _Reader:
             message, hint = f"'{name}' is a function", f"call it: {name}(…)"
             raise _error("unknown-name", message, span, hint)
         hint, fixes = _suggest(name, [*self.meanings, *self.names], span)
-        available = "available: parameters, states, x, v_threshold, v_reset and names assigned before"
+        available = "available: parameters, states, inputs, v_threshold, v_reset and names assigned before"
         raise _error("unknown-name", f"unknown name '{name}'", span, hint or available, fixes)
 
     def _function(self, call: FunctionCall) -> TapeEntry:
@@ -353,6 +376,8 @@ class _Translation:
         self.assigned: dict[str, Word] = {}  # first assignment of each name
         self.output: TapeEntry | None = None
         self.gives: Gives | None = None
+        self.inputs = input_names(definition)
+        self.reserved = _reserved_names(definition)
 
     def step(self, arguments: Mapping[str, float]) -> NeuronStep | None:
         """Return the time-step, or None if there are errors."""
@@ -363,7 +388,7 @@ class _Translation:
             # Known in advance, to distinguish names that are assigned later from unknown names.
             if isinstance(equation, Assignment):
                 self.assigned.setdefault(equation.name.text, equation.name)
-        meanings[INPUT] = self.tape.leaf("x")
+        meanings |= {name: self.tape.leaf("x", index) for index, name in enumerate(self.inputs)}
         self._declare_states()
         for index, name in enumerate(self.start):
             meanings[name] = self.tape.leaf("state", index)
@@ -380,7 +405,8 @@ class _Translation:
         if self.diagnostics or self.output is None:
             return None
         after = tuple(entry for name in self.start if (entry := meanings[name]) is not None)
-        step = NeuronStep(self.tape, self.output, after, self.start, self.learned, tuple(self.reader.signed))
+        signed, inputs = tuple(self.reader.signed), len(self.inputs)
+        step = NeuronStep(self.tape, self.output, after, self.start, self.learned, signed, inputs)
         self._check_effects(step)
         return None if self.diagnostics else step
 
@@ -393,8 +419,9 @@ class _Translation:
         names = {state.name.text for state in declared}
         read = list(names_in(self.definition.equations))
         potential = next((word for word in read if word.text == POTENTIAL), None)
-        # The membrane potential needs no declaration.
-        if POTENTIAL not in names and potential is not None:
+        # The membrane potential needs no declaration. An input, or a learnable, with its name hides it.
+        learned = {each.name.text for each in self.definition.equations if isinstance(each, Learn)}
+        if POTENTIAL not in {*names, *learned, *self.inputs} and potential is not None:
             self.start[POTENTIAL] = self.reader.settings.v_reset or 0.0
             self._check_assigned(potential)
         for state in declared:
@@ -421,10 +448,12 @@ class _Translation:
         """Return whether a name can be defined, and report it if not."""
         name = word.text
         parameters = {parameter.name.text for parameter in self.definition.parameters}
-        if name not in {*RESERVED_VARIABLES, *parameters, *self.learned} and "." not in name:
+        if name not in {*self.reserved, *parameters, *self.learned} and "." not in name:
             return True
         description = "a parameter" if name in parameters else "learned" if name in self.learned else "predefined"
-        if name in FUNCTIONS:
+        if name in self.inputs and name != INPUT:
+            description = "an input"
+        elif name in FUNCTIONS:
             description = "a function"
         elif name in {*EQUATION_KEYWORDS, PER}:
             description = "a keyword"
@@ -510,8 +539,8 @@ class _Translation:
         for name, word in self.assigned.items():
             if name not in self.start and name not in self.reader.read:
                 self._report("without-effect", f"'{name}' is never read", word.span, "use it, or remove the equation")
-        if step.x.index not in reached:
-            message = f"the output of {neuron} does not depend on its input x"
-            self._report(
-                "without-effect", message, self.definition.name.span, "use x in an equation, as in 'h = v + x'"
-            )
+        for leaf, name in zip((step.x, *step.more_inputs), self.inputs, strict=True):
+            if leaf.index not in reached:
+                message = f"the output of {neuron} does not depend on its input {name}"
+                hint = f"use {name} in an equation, as in 'h = v + {name}'"
+                self._report("without-effect", message, self.definition.name.span, hint)

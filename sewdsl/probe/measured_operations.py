@@ -10,7 +10,6 @@ from torch import Tensor
 
 from sewdsl.analysis.energy import LayerCounts, LayerOperations, operation_bounds
 from sewdsl.ir.network import Network
-from sewdsl.ir.op import Activation
 from sewdsl.lower import SpikingNetwork
 from sewdsl.probe.capture_outputs import capture_inputs, capture_outputs
 from sewdsl.probe.untrained import active_dropouts
@@ -114,7 +113,7 @@ def measure_operations(
         _add(measured, [x_TN[:1] if once else x_TN for x_TN in inputs], fan_outs[name])
 
     outputs = activations if activations is not None else MeasuredActivations()
-    neurons = [node.name for node in network if isinstance(node.op, Activation)] if activations is not None else []
+    neurons = [node.name for node in network if node.op.is_activation] if activations is not None else []
     with (
         torch.no_grad(),
         capture_inputs(model, operations_by_layer, count),

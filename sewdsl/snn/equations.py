@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -14,7 +16,7 @@ from sewdsl.snn.streamed_past import ReadsPast, StreamedPast
 
 
 class Equations(ReadsPast):
-    """Neurons of one kind, one per input element, whose time-step is defined by equations.
+    """Neurons of one kind, one per element of an input, whose time-step is defined by equations.
 
     The module holds learnable parameters but no state. States exist during one forward pass, or belong to the caller.
 
@@ -22,7 +24,7 @@ class Equations(ReadsPast):
         channels: C, for parameters per channel.
         steps: T, for parameters per time-step.
 
-    Shape: ``[T, N, C, *]``, unchanged.
+    Shape: inputs of one shape, ``[T, N, C, *]``, unchanged. An input that does not change over time may have T = 1.
     """
 
     def __init__(self, spec: EquationSpec, channels: int, steps: int) -> None:
@@ -43,11 +45,11 @@ class Equations(ReadsPast):
         """Whether the neurons have states ``[S, N, *]`` to keep between the time-steps of a stream."""
         return bool(self.spec.equations.after)
 
-    def forward(self, x_TN: Tensor, past: StreamedPast | None = None) -> Tensor:
+    def forward(self, *inputs: Tensor, past: StreamedPast | None = None) -> Tensor:
         """Return the output for a sequence from the initial states, or for one time-step of a stream."""
         if past is None:
-            return kernels.run_equations(self.spec, x_TN, None, self.learned, final=False)[0]
-        y_TN, after = self.run(x_TN, past.before, past.t)
+            return kernels.run_equations(self.spec, pack_inputs(inputs), None, self.learned, final=False)[0]
+        y_TN, after = self.run(pack_inputs(inputs), past.before, past.t)
         past.after = after if self.keeps_inputs else None
         return y_TN
 
@@ -66,6 +68,7 @@ class Equations(ReadsPast):
         """Return the output and the states after the last time-step.
 
         Args:
+            x_TN: Input, or the result of :func:`pack_inputs`.
             start: States before the first time-step, ``[S, N, *]``, or None for initial states of the equations.
             first: Number of time-steps before x_TN, which selects parameters per time-step.
 
@@ -75,11 +78,24 @@ class Equations(ReadsPast):
         learned = self.learned
         for name, item in self.spec.equations.learned.items():
             if item.per_step:
-                learned[name] = learned[name][first : first + len(x_TN)]
+                learned[name] = learned[name][first : first + len(x_TN) // self.spec.equations.inputs]
         return kernels.run_equations(self.spec, x_TN, start, learned, final=True)
 
     def extra_repr(self) -> str:
         return str(self.spec)
+
+
+def pack_inputs(inputs: Sequence[Tensor]) -> Tensor:
+    """Return the inputs of a layer of neurons, one after the other along time, ``[I·T, N, C, *]``.
+
+    A single input is returned as it is. All others are copied, so that kernels and operators have one input.
+    """
+    if len(inputs) == 1:
+        return inputs[0]
+    T = max(map(len, inputs))
+    rows = [x_TN.expand(T, *x_TN.shape[1:]).flatten(0, 1) for x_TN in inputs]
+    # Concatenated as [I·T·N, C, *], maps keep a channels-last layout.
+    return torch.cat(rows).reshape(len(inputs) * T, *inputs[0].shape[1:])
 
 
 class SpikingEquations(Equations, SpikingModule):

@@ -77,7 +77,7 @@ class Spacing:
 
     def take(self, token: Token) -> str:
         """Return the text of any other token."""
-        in_parameters = self.open and self.head is not None and self.head.type == "_NEURON"
+        in_parameters = self.open[-1:] == ["_LPAR"] and self.head is not None and self.head.type == "_NEURON"
         gap = self._equation_gap(token) if self.equation or in_parameters else self._gap(token)
         if token.type in OPENERS:
             self.open.append(token.type)

@@ -100,6 +100,7 @@ def print_neuron(definition: tree.NeuronDefinition) -> str:
     """Print a neuron definition with one equation per line, without a newline at the end."""
     parameters = ", ".join(f"{each.name.text}={_print_sum(each.default, 0)}" for each in definition.parameters)
     head = f"neuron {definition.name.text}" + (f"({parameters})" if parameters else "")
+    head += f"[{' | '.join(word.text for word in definition.inputs)}]" if definition.inputs else ""
     return "\n    ".join([f"{head} {{", *map(_print_equation, definition.equations)]) + "\n}"
 
 

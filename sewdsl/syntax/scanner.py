@@ -17,7 +17,7 @@ from sewdsl.light_dataclass import dataclass
 from sewdsl.paths import write_atomically
 from sewdsl.resources import code_cache_folder, resource_folder
 from sewdsl.source import Source, Span
-from sewdsl.syntax.lexicon import ARROWS, COMPARISON_TOKENS, NEURON
+from sewdsl.syntax.lexicon import ARROWS, COMPARISON_TOKENS, NEURON, OPENERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -161,17 +161,19 @@ def _body_of_neuron(tokens: list[Token], index: int) -> int | None:
     if first.type != "WORD" or first != NEURON or (index and tokens[index - 1].type != "NEWLINE"):
         return None
     index += 1
-    if [token.type for token in tokens[index : index + 2]] == ["WORD", "_LPAR"]:
-        depth, index = 1, index + 1
-        while depth and index < len(tokens) - 1:
-            index += 1
-            depth += {"_LPAR": 1, "_RPAR": -1}.get(tokens[index].type, 0)
-            # Parameters contain no braces: the parenthesis is unclosed.
-            if tokens[index].type in {"LBRACE", "RBRACE"}:
-                return None
-    elif index >= len(tokens) or tokens[index].type != "WORD":
+    if index >= len(tokens) or tokens[index].type != "WORD":
         return None
     index += 1
+    # Parameters are in parentheses, and the names of inputs in brackets.
+    for opener in ("_LPAR", "_LSQB"):
+        depth = int(index < len(tokens) and tokens[index].type == opener)
+        index += depth
+        while depth and index < len(tokens):
+            # Neither contains braces: the bracket is unclosed.
+            if tokens[index].type in {"LBRACE", "RBRACE"}:
+                return None
+            depth += {opener: 1, OPENERS[opener]: -1}.get(tokens[index].type, 0)
+            index += 1
     return index if index < len(tokens) and tokens[index].type == "LBRACE" else None
 
 

@@ -330,11 +330,16 @@ class NeuronParameter(SyntaxNode):
 
 @dataclass(frozen=True)
 class NeuronDefinition(SyntaxNode):
-    """Neuron definition ``neuron LIF(tau=2.0) { … }`` with the equations of a time-step, in order."""
+    """Neuron definition ``neuron LIF(tau=2.0) { … }`` with the equations of a time-step, in order.
+
+    Attributes:
+        inputs: Names in brackets, as in ``neuron Two[basal | apical] { … }``. Empty for a neuron that reads ``x``.
+    """
 
     name: Word
     parameters: tuple[NeuronParameter, ...]
     equations: tuple[Equation, ...]
+    inputs: tuple[Word, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -130,7 +130,10 @@ class TreeBuilder:
     def _neuron(self, children: Children, span: Span) -> tree.NeuronDefinition:
         # The equations between the braces are parsed separately.
         name, *parameters = children[:-2]
-        return tree.NeuronDefinition(self.build(name), self._all(parameters), (), span=span)
+        inputs: tuple[Any, ...] = ()
+        if parameters and parameters[-1].data == "neuron_inputs":
+            inputs = self._all(parameters.pop().children)
+        return tree.NeuronDefinition(self.build(name), self._all(parameters), (), inputs, span=span)
 
     def _learn(self, children: Children, span: Span) -> tree.Learn:
         name, *axes, initial = self._all(children)

@@ -20,7 +20,8 @@ neuron Half(keep=0.5) {
     s = fire(h - v_threshold)
     v = reset(h, s)   give s
 }
-body c8k3-SN-c8k3-Half(keep=0.75)-FC2-ILIF
+neuron Two[top | bottom] { give top*relu(bottom) }
+body c8k3-SN-c8k3-Half(keep=0.75)-FC2-ILIF-Two[ id | FC2 ]
 """
 
 
@@ -55,6 +56,9 @@ def renamed(before: str, word: str, name: str) -> str:
         ("learn", "learn", "its initial value"),
         ("learn", "channel", "A learnable value per channel"),
         ("body", "keep", "Parameter of the equations"),
+        ("body", "Two", "give top*relu(bottom)"),
+        ("neuron Two", "bottom", "An input of Two."),
+        ("relu(", "bottom", "An input of Two."),
     ],
 )  # fmt: skip
 def test_hover(before: str, word: str, said: str) -> None:
@@ -78,7 +82,11 @@ def test_definition_in_the_library() -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "word"), [("body", "Half"), ("neuron Half(keep=0.5)", "Half"), ("fire(", "h"), ("body", "keep")]
+    ("before", "word"),
+    [
+        *(("body", "Half"), ("neuron Half(keep=0.5)", "Half"), ("fire(", "h"), ("body", "keep")),
+        *(("body", "Two"), ("neuron Two", "bottom"), ("relu(", "bottom")),
+    ],
 )
 def test_rename(before: str, word: str) -> None:
     """The text means the same under another name, and the name is gone."""
@@ -116,6 +124,9 @@ def test_refused_names(before: str, word: str, name: str) -> None:
         ("neuron A { give relu(x) }\nbody c8-‸", {"A", "ILIF", "KLIF", "SN"}, set()),
         ("neuron A { give relu(x) }\nneuron ‸", {"A", "ILIF", "LIF"}, {"c"}),
         ("neuron A(tau=2) { give tau*relu(x) }\nneuron A(‸", {"tau=", "v_reset="}, set()),
+        ("neuron A[top | z] { give top*z }\nbody c8-‸", {"A[", "ADD["}, {"A"}),
+        ("neuron A[top | z] { give top*z }\nneuron ‸", {"LIF"}, {"A"}),
+        ("neuron A(tau=2)[top | z] {\n    h = v + ‸", {"top", "z", "tau", "v"}, {"x"}),
     ],
 )
 def test_completion(text: str, proposed: set[str], not_proposed: set[str]) -> None:

@@ -5,6 +5,7 @@ import pickle
 from pathlib import Path
 
 import pytest
+import torch
 
 import sewdsl
 from sewdsl.elaborate.neuron_kinds import NeuronKinds, shipped_neurons
@@ -123,6 +124,60 @@ def test_ranges_are_those_of_the_call(tmp_path: Path) -> None:
     assert [isinstance(network.nodes[i].op, Spiking) for i in (1, 3)] == [False, True]
     (said,) = sewdsl.read(write(tmp_path / "a.net", f"{counts}body N-IAND[N(D=8) | id]\n")).diagnostics
     assert said.code == "join-needs-spikes"
+
+
+TWO = "neuron Two(tau=2.0)[basal | apical] { h = v + basal*apical/tau  s = fire(h - 1)  v = h - s  give s }\n"
+AT_ONCE = {
+    "body Two-FC3": ("wrong-kind", "Two"),
+    "body Two(tau=3)-FC3": ("wrong-kind", "Two"),
+    "neuron Two(tau=3)\nbody SN": ("invalid-argument", "Two(tau=3)"),
+    "block B(c=in) = c$(c)k3-SN\nbody B (c4, SN=Two)": ("wrong-kind", "SN=Two"),
+    "body Two[id | id | id]": ("operand-count", "Two[id | id | id]"),
+    "body Two[id | c8k3]": ("join-shape-mismatch", "Two[id | c8k3]"),
+    "body Two[id | c4k3s2]": ("join-shape-mismatch", "Two[id | c4k3s2]"),
+    "body Tow[id | id]": ("unknown-name", "Tow"),
+    "body LIF[id | id]": ("wrong-kind", "LIF"),
+    "neuron A[a | a] { give a }\nbody A[id | id]": ("duplicate-name", "a"),
+    "neuron A[a | exp] { give a + exp }\nbody A[id | id]": ("reserved-name", "exp"),
+    "neuron A(b=1)[a | b] { give a*b }\nbody A[id | id]": ("reserved-name", "b=1"),
+    "neuron A[a | b] { give a }\nbody A[id | id]": ("without-effect", "A"),
+    "neuron A[a | b] { give a*b*x }\nbody A[id | id]": ("unknown-name", "x"),
+    "neuron A[a | b] { b = a  give b }\nbody A[id | id]": ("reserved-name", "b"),
+}
+
+
+@pytest.mark.parametrize("text", AT_ONCE)
+def test_what_is_wrong_with_several_inputs(text: str, tmp_path: Path) -> None:
+    said = sewdsl.read(write(tmp_path / "a.net", f"{TWO}input 4x8x8\nsteps 2\n{text}\n")).diagnostics
+    code, where = AT_ONCE[text]
+    assert [(each.code, each.span.text) for each in said] == [(code, where.removesuffix("=1"))]
+    check_words("\n".join(f"{each.message}: {each.help}" for each in said))
+
+
+def test_several_inputs_by_hand(tmp_path: Path) -> None:
+    """Keys follow the names of the inputs, x is a free name, and an input hides the membrane potential."""
+    body = "Two(tau=3.0)[FC3b0 | DELAY-FC3b0]"
+    model = sewdsl.compile(write(tmp_path / "a.net", f"{TWO}input 2\nsteps 5\nbody {body}\n"), seed=1)
+    assert [*model.state_dict()] == ["basal.fc1.weight", "apical.fc1.weight"]
+    x = 3 * torch.randn(5, 4, 2)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(2)
+    basal, apical = model.state_dict().values()
+    v, expected = torch.zeros(4, 3), []
+    for t in range(5):
+        h = v + (x[t] @ basal.T) * ((x[t - 1] if t else 0 * x[0]) @ apical.T) / 3
+        expected.append((h >= 1).float())
+        v = h - expected[-1]
+    assert 0 < torch.stack(expected).mean() < 1
+    assert torch.equal(model(x, return_sequence=True), torch.stack(expected))
+    hidden = "neuron A[forward | v] { state s = 1  x = forward - v  s = s + x  give s*x }\n"
+    network = sewdsl.load(write(tmp_path / "b.net", f"{hidden}input 2\nbody A[FC2 | id]-A[FC2 | id]\n"))
+    assert network.nodes[2].op.equations is not None
+    assert [*network.nodes[2].op.equations.start] == ["s"]
+    # Modules have an attribute of the name 'forward'.
+    assert [node.name for node in network] == ["input", "forward1.fc1", "a1", "forward2.fc1", "a2"]
+    assert from_json(to_json(network), catalogue(), defined_kind) == network
 
 
 def test_bounds_the_wrong_way_round(tmp_path: Path) -> None:

@@ -43,6 +43,16 @@ neuron Odd(tau=2.0, most=3) {
     give s
 }
 neuron Half(keep=0.5) { h = keep*v + x   s = fire(h - v_threshold)   v = reset(h, s)   give s }
+neuron Two(tau=2.0)[basal | x] {
+    learn w per channel = 0.5   learn t per step = 1
+    state a = 0
+    a = 0.5*a + w*x*t
+    h = v + (basal + a - v)/tau
+    s = fire(h - v_threshold)
+    v = reset(h, s)
+    give s
+}
+neuron Gate[u | past] { give u*sigmoid(past) }
 """
 
 
@@ -55,7 +65,14 @@ def network(body: str, folder: Path, size: str = "6") -> Network:
 @pytest.mark.parametrize("dialect", SOURCES)
 @pytest.mark.parametrize(
     "neuron",
-    [*shipped_neurons(), "Odd", "Odd(v_reset=none, tau=3)", "Half(surrogate=Sigmoid)-FC5-KLIF(detach_reset=off)"],
+    [
+        *shipped_neurons(),
+        "Odd",
+        "Odd(v_reset=none, tau=3)",
+        "Half(surrogate=Sigmoid)-FC5-KLIF(detach_reset=off)",
+        "Two(tau=3.0, v_threshold=0.5)[ FC7 | DELAY-FC7 ]",
+        "Gate[ id | Two[ id | id ] ]",
+    ],
 )
 def test_source(neuron: str, dialect: str, tmp_path: Path) -> None:
     """A file of PyTorch, or of SpikingJelly's layers, has the same outputs, gradients and keys."""
@@ -77,7 +94,13 @@ def written(model: SpikingNetwork, axis: type[TimeAxis]) -> ModelProto:
 
 
 @pytest.mark.parametrize("axis", [ScannedTime, UnrolledTime])
-@pytest.mark.parametrize("neuron", ["Odd", "ALIF", "GLIF", "ILIF", "RF(v_threshold=0.1)", "Rate", "Ternary", "EIF"])
+@pytest.mark.parametrize(
+    "neuron",
+    [
+        *("Odd", "ALIF", "GLIF", "ILIF", "RF(v_threshold=0.1)", "Rate", "Ternary", "EIF"),
+        *("Two(v_threshold=0.2)[ id | DELAY-Rate ]", "Gate[ Two[ id | id ] | id ]"),
+    ],
+)
 def test_onnx(neuron: str, axis: type[TimeAxis], tmp_path: Path) -> None:
     known = network(f"c4k3-{neuron}-c3k3-{neuron}-FC3", tmp_path, "2x5x5")
     model = sewdsl.compile(known, seed=0).eval()
@@ -127,13 +150,14 @@ REFUSED = {
     "PLIFC(v_reset=none)": "has equations that no NIR neuron can express",
     "Half(v_reset=none)": "has a soft reset",
     "GLIF": "has parameters for each time-step",
+    "Two[ id | id ]": "is a neuron with several inputs",
 }
 
 
 @pytest.mark.parametrize("neuron", REFUSED)
 def test_refused_by_nir(neuron: str, tmp_path: Path) -> None:
     model = sewdsl.compile(network(f"c4k3-{neuron}-FC3", tmp_path, "2x6x5"), seed=0)
-    name = neuron.partition("(")[0]
+    name = re.split(r"[([]", neuron)[0]
     with pytest.raises(UnsupportedLayer, match=rf"^{name.lower()}1 \({name}\) {REFUSED[neuron]}"):
         to_graph(model)
 

@@ -76,6 +76,20 @@ ENDS = (
 )
 
 
+TWO = """\
+neuron Two(tau=2.0)[basal | apical] {
+    learn w per channel = 0.5
+    state a = 0.25
+    a = 0.8*a + apical
+    h = v + (w*a*basal + basal - v)/tau
+    s = fire(h - v_threshold)
+    v = reset(h, s)
+    give s
+}
+"""
+"""A neuron of two inputs, which networks with a call of it define."""
+
+
 class Drawn(NamedTuple):
     """A network and what it is shown.
 
@@ -125,7 +139,7 @@ def _valid(body: str, settings: tuple[tuple[str, str | int], ...]) -> bool:
 def _file(body: str, settings: tuple[tuple[str, str | int], ...]) -> Source:
     """The text of a network with its header, which is read in half the time that overrides take."""
     header = "".join(f"{key} {value}\n" for key, value in settings)
-    return Source("network", f"sewdsl 1\n{header}body {body}\n")
+    return Source("network", f"sewdsl 1\n{header}{TWO if 'Two(' in body else ''}body {body}\n")
 
 
 def neurons(style: Style) -> Texts:
@@ -175,6 +189,7 @@ def items(neuron: Texts, depth: int = 2) -> Texts:
             st.builds("{}[{} | {} | {}]".format, st.sampled_from(("ADD", "MAX", "CAT")), *[same(neuron)] * 3),
             st.builds("LOOP[{} | {}]".format, same(neuron), same(neuron)),
             st.builds("MUL[{} | {}]-BN-SN".format, same(neuron), GATES),
+            st.builds("Two(tau={}, v_threshold=0.6)[{} | {}]".format, st.just(3.0), same(neuron), same(neuron)),
             st.builds("{}[c4k1-BN-SN | {} | {}]-SN".format, ATTENTIONS, same(neuron), same(neuron)),
         ]
     return st.one_of(found)

@@ -41,6 +41,10 @@ NAMES = (
 )
 
 
+OPERANDS_BEHIND = {"z": "DELAY", "y": "SCALE(value=0.5)"}
+"""Operands of a call for the inputs after x: what they are of the value that flows in."""
+
+
 class Line(NamedTuple):
     """A statement: ``learn``, ``state``, ``give`` or nothing, a name, the axes that are learned, and the sum."""
 
@@ -64,6 +68,7 @@ class RandomNeuron(NamedTuple):
         settings: What the call says of ``v_threshold``, ``v_reset`` and ``detach_reset``.
         signed: Whether a spike can be negative, so that a hard reset is one after it too.
         seed: Of input, gradient and what is learned.
+        inputs: Names of the inputs; x alone needs no brackets.
     """
 
     lines: tuple[Line, ...]
@@ -72,6 +77,7 @@ class RandomNeuron(NamedTuple):
     settings: Mapping[str, Any]
     signed: bool
     seed: int
+    inputs: tuple[str, ...] = ("x",)
 
     @property
     def numbers(self) -> dict[str, float]:
@@ -90,8 +96,11 @@ class RandomNeuron(NamedTuple):
         given = {**(self.called if called else {}), **self.settings}
         call = ", ".join(f"{name}={_word(value)}" for name, value in given.items())
         lines = "".join(f"    {line}\n" for line in self.lines)
-        definition = f"neuron N({head}) {{\n{lines}}}".replace("N()", "N", 1)
-        body = body.replace("N", f"N({call})").replace("N()", "N")
+        several = len(self.inputs) > 1
+        named = f"[{' | '.join(self.inputs)}]" if several else ""
+        operands = f"[{' | '.join(['id', *(OPERANDS_BEHIND[name] for name in self.inputs[1:])])}]" if several else ""
+        definition = f"neuron N({head}){named} {{\n{lines}}}".replace("N()", "N", 1)
+        body = body.replace("N", f"N({call}){operands}").replace("N()", "N")
         return f"sewdsl 1\n{definition}\ninput {C}\nsteps {T}\nbody {body}\n"
 
     def compiled(self, body: str = "N", *, called: bool) -> Compilation:
@@ -123,7 +132,8 @@ class _Draw:
         self.random, self.pick = random, random.choice
         self.names = random.sample(NAMES, random.randint(0, 5))
         self.lines: list[Line] = []
-        self.known = ["x"]
+        self.inputs = self.pick((("x",), ("x",), ("x", "z"), ("x", "y", "z")))
+        self.known = [*self.inputs]
         self.signed = False
         self.more = self.pick((0.1, 0.3, 0.5))
 
@@ -141,7 +151,8 @@ class _Draw:
         }
         settings = {name: value for name, value in settings.items() if random.random() < 0.7}
         defaults = {name: self.pick(_NUMBERS) for name in self.names}
-        return RandomNeuron(tuple(self.lines), defaults, called, settings, self.signed, random.randrange(10**6))
+        seed = random.randrange(10**6)
+        return RandomNeuron(tuple(self.lines), defaults, called, settings, self.signed, seed, self.inputs)
 
     def line(self, word: str, name: str, text: str, axes: str = "") -> None:
         self.lines.append(Line(word, name, axes, text))
@@ -160,11 +171,14 @@ class _Draw:
 
     def almost_linear(self) -> None:
         """A neuron that charges, fires and resets, and a number in each place where it may be another one."""
-        p = self.number
+        p, x = self.number, "x"
+        if len(self.inputs) > 1:
+            self.line("", "sum", " + ".join(["x", *(f"{p()}*{name}*x + {name}" for name in self.inputs[1:])]))
+            x = "sum"
         if self.random.random() < 0.3:
             self.line("state", "i", p())
-            self.line("", "i", f"{p()}*i + x")
-        drive = "i" if "i" in self.known else "x"
+            self.line("", "i", f"{p()}*i + {x}")
+        drive = "i" if "i" in self.known else x
         w = self.pick([f"sigmoid({name})" for name in self.known if name[0] == "w"] or [p()])
         charges = (
             f"v + {drive}",
@@ -200,7 +214,8 @@ class _Draw:
             self.line("", f"a{number}", self.sum(3))
         for name in states:
             self.line("", name, f"0.5*tanh({self.sum(2)})" if self.random.random() < 0.5 else self.sum(2))
-        self.line("give", "", " + ".join(["0.5*x", self.sum(2), *(n for n in self.known if n[0] in "aw")]))
+        given = ["0.5*x", *(f"0.25*{name}" for name in self.inputs[1:]), self.sum(2)]
+        self.line("give", "", " + ".join([*given, *(n for n in self.known if n[0] in "aw")]))
 
     def sum(self, depth: int) -> str:
         """A sum of operations nested so deeply."""
@@ -373,8 +388,9 @@ class _Run:
         states = {"v": fixed["v_reset"]}
         states |= {line.name: self.value(line, fixed) for line in self.neuron.lines if line.word == "state"}
         given = []
+        inputs = {"x": x_TN, "z": torch.cat([torch.zeros_like(x_TN[:1]), x_TN[:-1]]), "y": 0.5 * x_TN}
         for t, x in enumerate(x_TN):
-            names = {**fixed, **states, "x": x}
+            names = {**fixed, **states, **{name: inputs[name][t] for name in self.neuron.inputs}}
             for line in self.neuron.lines:
                 if line.word == "learn":
                     names[line.name] = weights[line.name][t] if "step" in line.axes else weights[line.name]

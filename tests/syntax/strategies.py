@@ -121,6 +121,7 @@ neurons = st.builds(
     _simple_words,
     st.lists(st.builds(tree.NeuronParameter, _simple_words, reals), max_size=2).map(tuple),
     st.lists(equations, max_size=4).map(tuple),
+    st.one_of(st.just(()), st.lists(_simple_words, min_size=1, max_size=3).map(tuple)),
 )
 _place_words = st.text(ascii_lowercase, min_size=1, max_size=4)
 places = st.tuples(

@@ -72,6 +72,22 @@ def test_kinds_of_tokens() -> None:
     assert {"exp": "name", "x": "argument", "<": "operator", "give": "keyword"}.items() <= found.items()
 
 
+INPUTS = "neuron Two ( tau=2.0 )[ basal|apical ]{h=v<1\n give basal*apical}\nneuron One[u] { give u }\n"
+
+
+def test_names_of_inputs_are_printed_and_formatted_like_operands() -> None:
+    source = Source("a.net", f"sewdsl 1\n{INPUTS.replace('h=v<1', 'h = where(basal < 1, 0, 1)')}")
+    text = format_source(source)
+    assert "neuron Two(tau=2.0)[basal | apical] {" in text
+    assert "neuron One[u] {" in text
+    assert format_source(Source("a.net", text)) == text
+    two, one = read(text.removeprefix("sewdsl 1\n"))
+    assert [[word.text for word in each.inputs] for each in (two, one)] == [["basal", "apical"], ["u"]]
+    assert read(f"{print_neuron(two)}\n{print_neuron(one)}\n") == (two, one)
+    found = {span.text: kind for kind, span in tokens(Source("a.net", text))}
+    assert {"Two": "block", "basal": "argument", "<": "operator"}.items() <= found.items()
+
+
 STATEMENTS = "".join(f"h{i} = x\n" for i in range(MAX_EQUATIONS)) + "give x"
 SUMS = [f"h{i} = {'x*(' * 30}{f'h{i - 1}' if i else 'x + x'}{')' * 30}" for i in range(80)]
 TOO_LARGE = {

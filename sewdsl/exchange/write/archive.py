@@ -67,18 +67,18 @@ class PlainSequence(StepState):
         super().__init__(None, 0)
 
     @override
-    def advance(self, name: str, module: nn.Module, x_TN: Tensor) -> Tensor:
+    def advance(self, name: str, module: nn.Module, *inputs: Tensor) -> Tensor:
         """Return the output of a module that reads the past, for a sequence ``[T, N, *]``.
 
         Raises:
             ExportError: If the module is not a sewdsl neuron.
         """
         if isinstance(module, ReadsPast):
-            y_TN: Tensor = module(x_TN)
+            y_TN: Tensor = module(*inputs)
             return y_TN
         if not isinstance(module, Neuron):
             raise ExportError(f"{name} is a {type(module).__name__}, expected a sewdsl neuron")
-        return _spikes(module, x_TN, None)[0]
+        return _spikes(module, inputs[0], None)[0]
 
     @override
     def first_step(self, masks: dict[str, Tensor]) -> StepState:

@@ -24,7 +24,8 @@ from sewdsl.exchange.write.source.document import run_source
 from sewdsl.exchange.write.source.expressions import Arg, Code, Literal, PyCall
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
-from sewdsl.ir.op import Activation, Neuron, ParallelNeuron, Spiking, Surrogate
+from sewdsl.ir.op import Neuron, ParallelNeuron, Spiking, Surrogate
+from sewdsl.ops.equation_neurons import EquationKind
 from sewdsl.ops.neurons.integrate_and_fire import DLIF, LIF, PLIF
 from sewdsl.ops.neurons.parallel import MaskedParallelSpikingNeuron, ParallelSpikingNeuron, SlidingParallelSpikingNeuron
 from sewdsl.ops.surrogates import ATan
@@ -165,10 +166,10 @@ class SpikingJellyLayers:
 
     def module_call(self, node: Node) -> PyCall:
         """Return the constructor call of a node's module."""
-        if isinstance(node.op, Activation) and node.op.defined_by_text:
+        if isinstance(node.op, EquationKind):
             surrogate = node.op.step_surrogate
             slope = "" if surrogate is None else _surrogate(node, surrogate)
-            (source,) = self._network.inputs(node)
+            source = self._network.inputs(node)[0]
             return self._equations.call(node.op, source, slope)
         # A loop runs step by step, but PSN needs the whole sequence.
         if isinstance(node.op, ParallelNeuron) and self._network.nodes.index(node) in self._network.graph.looped:

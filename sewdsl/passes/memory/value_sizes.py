@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Literal, NamedTuple
 
 from sewdsl.ir.network import Network
-from sewdsl.ir.op import Activation, Neuron
+from sewdsl.ir.op import Neuron
 from sewdsl.ir.recipe import Recipe
 from sewdsl.light_dataclass import dataclass
 from sewdsl.ops.layers.conv import Conv
@@ -98,7 +98,7 @@ class ValueSizes:
     def not_predicted(self) -> tuple[str, ...]:
         """Names of neurons without a kernel, which save an unknown number of intermediate values."""
         ops = ((node.name, node.op) for node in self.network)
-        return tuple(name for name, op in ops if isinstance(op, Activation) and op.equations and not op.has_kernel)
+        return tuple(name for name, op in ops if op.equations and not op.has_kernel)
 
     @cached_property
     def once(self) -> frozenset[int]:

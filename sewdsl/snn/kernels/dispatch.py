@@ -222,7 +222,7 @@ def run_equations(
 
     Args:
         spec: Definition of the neurons.
-        x_TN: Input, ``[T, N, C, *]``, T >= 1.
+        x_TN: Input, ``[T, N, C, *]``, T >= 1. Several inputs follow each other along time, ``[I·T, N, C, *]``.
         start: States before the first time-step, ``[S, N, C, *]``, or None for initial states of the equations.
         learned: Learnable values by name: ``[]``, ``[C]``, ``[T]`` or ``[T, C]``.
         final: Whether the states after the last time-step are needed. Otherwise, they are undefined.
@@ -253,7 +253,7 @@ def _equation_kernel(
     if slope is None or x_TN.ndim <= CHANNEL_AXIS or not _suits(x_TN, first):
         return None
     alike = all(
-        factor.shape[0] in {1, x_TN.shape[0]}
+        factor.shape[0] in {1, len(x_TN) // step.inputs}
         and factor.shape[1] in {1, x_TN.shape[CHANNEL_AXIS]}
         and factor.device == x_TN.device
         for factor in factors

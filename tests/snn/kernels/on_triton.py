@@ -45,7 +45,7 @@ from tests.snn.kernels.cases import (
     make,
     run,
 )
-from tests.snn.kernels.test_equations import NAMES
+from tests.snn.kernels.test_equations import INPUTS, NAMES, T
 from tests.snn.kernels.test_equations import current as equation_input
 from tests.snn.kernels.test_equations import make as equation
 from tests.snn.kernels.test_equations import module as equation_module
@@ -359,6 +359,24 @@ def test_every_operation() -> None:
         results.append([y_TN, states, *torch.autograd.grad([y_TN.sum(), states.sum()], x)])
     for one, other in zip(*results, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("place", ["registers", "memory"])
+def test_several_inputs(place: str) -> None:
+    """Output, and the gradients of each input and of what is learned, are those of the loop."""
+    spec = defined_kind(INPUTS).model_validate({"tau": 3.0, "steps": T})
+    device = "cpu" if INTERPRETED else "cuda"
+    inputs = [LAYOUTS["channels last"](equation_input(torch.float32, seed=seed)).to(device) for seed in range(3)]
+    neuron, g_TN = equation_module(spec, torch.float32).to(device), equation_input(torch.float32, seed=5).to(device)
+    results = []
+    for choice in ("fastest", "reference"):
+        leaves = [x.detach().requires_grad_() for x in inputs]
+        with kernels.use_kernels(choice), rows_in(place):
+            y_TN = neuron(*leaves)
+            results.append([y_TN, *torch.autograd.grad(y_TN, [*leaves, *neuron.parameters()], g_TN)])
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+        assert bool(one.any())
 
 
 # --- what is kept ------------------------------------------------------------------------------------------

@@ -111,6 +111,54 @@ def test_every_operation_has_a_kernel() -> None:
     assert all(map(close, gradients, wanted_gradients))
 
 
+INPUTS = """
+neuron Three(tau=2.0)[u | v | x] {
+    learn w per channel, step = 0.5   learn b = 0.25
+    state a = 0.3   state c = -0.1
+    a = 0.5*a + v*w
+    c = tanh(c + x - b)
+    s = fire(a + u/tau - v_threshold)
+    give s + 0.5*relu(c*u)
+}
+"""
+"""A neuron of three inputs, one of which hides the membrane potential."""
+
+
+def packed(layout: str) -> tuple[Equations, list[Tensor]]:
+    made = module(defined_kind(INPUTS).model_validate({"tau": 3.0, "steps": T}))
+    return made, [LAYOUTS[layout](current(seed=seed)).requires_grad_() for seed in range(3)]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_kernel_of_several_inputs_is_the_loop(layout: str) -> None:
+    """As of one input: what is given is equal, and gradients of each input differ by no more than 1e-10."""
+    made, inputs = packed(layout)
+    assert [*made.spec.equations.start] == ["a", "c"]
+    found = []
+    for choice in ("fastest", "reference"):
+        made.zero_grad()
+        with kernels.use_kernels(choice):
+            y_TN = made(*inputs)
+            gradients = torch.autograd.grad(y_TN, [*inputs, *made.parameters()], current(seed=5))
+        found.append((y_TN, *gradients))
+    close_pairs = [*zip(*found, strict=True)]
+    torch.testing.assert_close(*close_pairs[0], rtol=1e-12, atol=1e-12)  # the hyperbolic tangent rounds otherwise
+    assert all(close(*pair) for pair in close_pairs)
+    assert all(bool(gradient.any()) for gradient in found[0][1:])
+
+
+def test_several_inputs_stream_and_repeat_static_ones() -> None:
+    """A stream gives every bit of the sequence, and one time-step of an input stands for all."""
+    made, (u, v, x) = packed(next(iter(LAYOUTS)))
+    with torch.no_grad():
+        whole, past = made(u, v, x), None
+        for t in range(T):
+            here = StreamedPast(t, past.after if past is not None else None)
+            assert torch.equal(made(u[t : t + 1], v[t : t + 1], x[t : t + 1], past=here), whole[t : t + 1])
+            past = here
+        assert torch.equal(made(u, v[:1], x), made(u, v[:1].expand_as(u), x))
+
+
 KINDS: list[tuple[str, dict[str, float]]] = [("PLIF", {}), ("LIF", {"tau": 3.7}), ("IF", {}), ("PLIF", {"tau": 3.7})]
 FORMATS = [(2, torch.float32), (1, torch.float64)]
 OF_A_KIND = [(*kind, *FORMATS[place % 2]) for place, kind in enumerate(KINDS[:2])]

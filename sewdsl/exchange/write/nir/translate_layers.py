@@ -151,6 +151,8 @@ def layer_nodes(op: Op, site: EvaluatedLayer) -> list[NirNode]:
             return NODES[kind](op, site)
     if isinstance(op, Activation) and op.equations is not None:
         return _equations(op, site)
+    if op.equations is not None:
+        raise UnsupportedLayer(site.node, "is a neuron with several inputs; NIR neurons have one")
     if op.reads == "sequence":
         raise UnsupportedLayer(site.node, "needs all time-steps at once; NIR nodes process one at a time")
     if op.fixed_steps:

@@ -61,11 +61,12 @@ class LinearSteps(NamedTuple):
     def write(
         self,
         scope: NodeScope,
-        x: str,
+        inputs: Sequence[str],
         states: Sequence[str],
         factors: Mapping[int, str],  # noqa: ARG002 -- interface of EquationSteps
     ) -> tuple[str, list[str]]:
         """Append a time-step, see :meth:`EquationSteps.write`."""
+        (x,) = inputs
         h = self.charge(scope, self.drive(scope, x), *states)
         fired, spikes = self.fire(scope, h)
         return spikes, [self.reset(scope, h, fired, spikes)]
@@ -139,17 +140,18 @@ class EquationSteps(NamedTuple):
         return self.step.start
 
     def write(
-        self, scope: NodeScope, x: str, states: Sequence[str], factors: Mapping[int, str]
+        self, scope: NodeScope, inputs: Sequence[str], states: Sequence[str], factors: Mapping[int, str]
     ) -> tuple[str, list[str]]:
         """Append a time-step, and return the names of the output and of the new states.
 
         Args:
-            x: Input, ``[N, *]``.
+            inputs: Inputs, ``[N, *]``.
             states: States before the time-step.
             factors: Factors of this time-step, by index.
         """
         step = self.step
-        names = {step.x.index: x, **factors}
+        names = {leaf.index: name for leaf, name in zip((step.x, *step.more_inputs), inputs, strict=True)}
+        names |= factors
         names |= {leaf.index: state for leaf, state in zip(step.states, states, strict=True)}
         for entry in needed([step.given, *step.after], STEP):
             if entry.index not in names:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import ClassVar, final
@@ -35,17 +36,17 @@ class TimeAxis(ABC):
         self._size_vectors: dict[tuple[int, ...], str] = {}
 
     @final
-    def neurons(self, scope: NodeScope, module: Neuron | Equations, x: str, *, once: bool) -> str:
+    def neurons(self, scope: NodeScope, module: Neuron | Equations, inputs: Sequence[str], *, once: bool) -> str:
         """Append a layer of neurons, and return the name of its output, ``[T·N, *]``.
 
         Args:
-            x: Input current, ``[T·N, *]``.
-            once: Whether the input is constant over time, ``[N, *]``.
+            inputs: Input currents, ``[T·N, *]``.
+            once: Whether the inputs are constant over time, ``[N, *]``.
         """
         steps = neuron_steps(scope.node, module, scope.shape)
         if isinstance(steps, LinearSteps):
-            return self.spikes(scope, steps, steps.drive(scope, x), once=once)
-        return self.computed(scope, steps, x, once=once)
+            return self.spikes(scope, steps, steps.drive(scope, *inputs), once=once)
+        return self.computed(scope, steps, inputs, once=once)
 
     @abstractmethod
     def spikes(self, scope: NodeScope, law: LinearSteps, drive: str, *, once: bool) -> str:
@@ -55,7 +56,7 @@ class TimeAxis(ABC):
         """
 
     @abstractmethod
-    def computed(self, scope: NodeScope, steps: EquationSteps, x: str, *, once: bool) -> str:
+    def computed(self, scope: NodeScope, steps: EquationSteps, inputs: Sequence[str], *, once: bool) -> str:
         """Append neurons with equations, as :meth:`neurons`."""
 
     @final
@@ -89,14 +90,13 @@ class ScannedTime(TimeAxis):
         scope.add("Scan", initial, currents, outputs=outputs, body=self._step(scope, law), num_scan_inputs=1)
         return scope.add_output("Reshape", outputs[1], self._graph.sizes(-1, *scope.shape))
 
-    def computed(self, scope: NodeScope, steps: EquationSteps, x: str, *, once: bool) -> str:
+    def computed(self, scope: NodeScope, steps: EquationSteps, inputs: Sequence[str], *, once: bool) -> str:
         """Append a ``Scan`` over ``[T, N, *]`` that carries the states."""
-        sequence = scope.add(
-            "Reshape", x, self._graph.sizes(1, -1, *scope.shape) if once else self.sizes(-1, *scope.shape)
-        )
+        sizes = self._graph.sizes(1, -1, *scope.shape) if once else self.sizes(-1, *scope.shape)
+        sequences = [scope.add("Reshape", x, sizes) for x in inputs]
         if once:
-            sequence = scope.add("Expand", sequence, self.sizes(1, *[1] * len(scope.shape)))
-        state_shape = scope.add("Shape", sequence, start=1)
+            sequences = [scope.add("Expand", each, self.sizes(1, *[1] * len(scope.shape))) for each in sequences]
+        state_shape = scope.add("Shape", sequences[0], start=1)
         initial_states = []
         for name, value in steps.start.items():
             start_tensor = numpy_helper.from_array(np.array([value], self._graph.dtype))
@@ -104,12 +104,13 @@ class ScannedTime(TimeAxis):
                 self._graph.add("ConstantOfShape", [state_shape], f"{scope.name}/{name}_first", value=start_tensor)
             )
         scanned = [
-            sequence,
+            *sequences,
             *(scope.constant(f"factor_{index}", values) for index, values in steps.over_steps.items()),
         ]
         inner = replace(scope, graph=OnnxGraph(self._graph.dtype), name=f"{scope.name}/step")
         state_names = [f"{inner.name}/{name}" for name in steps.start]
-        x_t, *factor_names = [f"{inner.name}/{name}" for name in ("x", *(f"factor_{n}" for n in steps.over_steps))]
+        x_t = [f"{inner.name}/x{index or ''}" for index in range(len(inputs))]
+        factor_names = [f"{inner.name}/factor_{index}" for index in steps.over_steps]
         output, new_states = steps.write(
             inner, x_t, state_names, dict(zip(steps.over_steps, factor_names, strict=True))
         )
@@ -118,7 +119,7 @@ class ScannedTime(TimeAxis):
         # The outputs of a Scan body must be distinct, and must not be its inputs.
         new_states = [inner.add("Identity", each) for each in new_states]
         output = inner.add("Identity", output)
-        declared = [*map(value_info, (*state_names, x_t)), *map(factor_info, factor_names)]
+        declared = [*map(value_info, (*state_names, *x_t)), *map(factor_info, factor_names)]
         body = inner.graph.proto(inner.name, declared, [*map(value_info, (*new_states, output))])
         outputs = [*(f"{scope.name}/{name}_last" for name in steps.start), f"{scope.name}/given"]
         scope.add("Scan", *initial_states, *scanned, outputs=outputs, body=body, num_scan_inputs=len(scanned))
@@ -161,22 +162,25 @@ class UnrolledTime(TimeAxis):
             return scope.add_output("Concat", *spikes, axis=0)
         return scope.add_output("Reshape", scope.add("Concat", *spikes, axis=0), self._graph.sizes(-1, *scope.shape))
 
-    def computed(self, scope: NodeScope, steps: EquationSteps, x: str, *, once: bool) -> str:
+    def computed(self, scope: NodeScope, steps: EquationSteps, inputs: Sequence[str], *, once: bool) -> str:
         """Append the operations of each time-step, ``[N, *]``."""
-        steps_x = [x] * self.T
-        if not once and self.T > 1:
-            steps_x = [f"{scope.name}/x_{t}" for t in range(1, self.T + 1)]
-            split = [f"{name}_of_all" for name in steps_x]
-            # Split keeps the time axis with length 1.
-            scope.add("Split", scope.add("Reshape", x, self.sizes(-1, *scope.shape)), outputs=split, axis=0)
-            for name, part in zip(steps_x, split, strict=True):
-                scope.graph.add("Squeeze", [part, self._graph.sizes(0)], name, [name])
-        state_shape = scope.add("Shape", steps_x[0])
+        rows = []
+        for index, x in enumerate(inputs):
+            steps_x = [x] * self.T
+            if not once and self.T > 1:
+                steps_x = [f"{scope.name}/x{index or ''}_{t}" for t in range(1, self.T + 1)]
+                split = [f"{name}_of_all" for name in steps_x]
+                # Split keeps the time axis with length 1.
+                scope.add("Split", scope.add("Reshape", x, self.sizes(-1, *scope.shape)), outputs=split, axis=0)
+                for name, part in zip(steps_x, split, strict=True):
+                    scope.graph.add("Squeeze", [part, self._graph.sizes(0)], name, [name])
+            rows.append(steps_x)
+        state_shape = scope.add("Shape", rows[0][0])
         states = [
             scope.add("Expand", scope.constant(f"{n}_first", value), state_shape) for n, value in steps.start.items()
         ]
         outputs = []
-        for t, row in enumerate(steps_x):
+        for t, row in enumerate(zip(*rows, strict=True)):
             factors = {index: scope.constant(f"factor_{index}_{t}", v[t]) for index, v in steps.over_steps.items()}
             output, states = steps.write(scope, row, states, factors)
             outputs.append(output)

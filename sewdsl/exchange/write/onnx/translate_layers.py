@@ -239,9 +239,9 @@ def _attention(scope: NodeScope, module: merges.Attention, *operands: str) -> st
     return scope.add_output("Reshape", scaled, scope.graph.sizes(0, scope.shapes[2][0], *scope.shape[1:]))
 
 
-def _stateless(scope: NodeScope, module: Equations, x: str) -> str:
+def _stateless(scope: NodeScope, module: Equations, *inputs: str) -> str:
     """Append neurons with equations and no state."""
-    return scope.add_output("Identity", EquationSteps.of(module, scope.shape).write(scope, x, [], {})[0])
+    return scope.add_output("Identity", EquationSteps.of(module, scope.shape).write(scope, inputs, [], {})[0])
 
 
 TRANSLATIONS: dict[type[nn.Module], Translate] = {

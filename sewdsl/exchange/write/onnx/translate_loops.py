@@ -133,7 +133,7 @@ class LoopWriter(ABC):
             operands = [values[i] for i in node.inputs]
             if index in self._neurons:
                 state_names, factors = [before.states[state.key] for state in states], before.factors.get(index, {})
-                values[index], new_names = self._neurons[index].write(scope, operands[0], state_names, factors)
+                values[index], new_names = self._neurons[index].write(scope, operands, state_names, factors)
                 after |= {state.key: name for state, name in zip(states, new_names, strict=True)}
             else:
                 values[index] = translate_layer(scope, self._modules(node.name), *operands)

@@ -101,10 +101,11 @@ class OnnxModelWriter:
         module = self._modules(first.name)
         if step.once:
             self._constant_values.add(step.gives)
-        # Neurons take a constant input as it is, and repeat it over time themselves.
+        # Neurons take constant inputs as they are, and repeat them over time themselves.
         if keeps_state(module):
-            x, once = self._values[step.operands[0]], step.operands[0] in self._constant_values
-            self._values[step.gives] = self._axis.neurons(scope, module, x, once=once)
+            once = self._constant_values.issuperset(step.operands)
+            neuron_inputs = [self._values[i] if once else self._at_all_steps(i) for i in step.operands]
+            self._values[step.gives] = self._axis.neurons(scope, module, neuron_inputs, once=once)
             return
         operands = [self._values[i] if step.once else self._at_all_steps(i) for i in step.operands]
         if norms:

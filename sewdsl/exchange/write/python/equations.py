@@ -13,10 +13,11 @@ from sewdsl.equations.tape import LEARNED, NUMBER, STEP
 from sewdsl.exchange.write.source import loops
 from sewdsl.exchange.write.source.expressions import Arg, Literal, PyCall, class_name
 from sewdsl.ir.node import MODULE_ATTRIBUTES
-from sewdsl.ir.op import Activation, KnowsSteps
+from sewdsl.ir.op import KnowsSteps
 from sewdsl.ir.signal import Signal
 from sewdsl.ops.equation_neurons import EquationKind
-from sewdsl.syntax.lexicon import GIVEN_NAMES, INPUT, RESET, RESET_POTENTIAL, THRESHOLD
+from sewdsl.ops.read_equations import input_names
+from sewdsl.syntax.lexicon import GIVEN_NAMES, RESET, RESET_POTENTIAL, THRESHOLD
 from sewdsl.syntax.tree import (
     Assignment,
     FunctionCall,
@@ -109,7 +110,10 @@ class EquationClass:
         self.definition, self.step = op.definition, op.equations
         self.soft = op.v_reset is None
         self.used: set[str] = set()
-        words = [word.text for word in names_in(self.definition.equations) if word.text not in GIVEN_NAMES]
+        first, *others = input_names(self.definition)
+        self.first_input, self.other_inputs = first, tuple(others)
+        given = GIVEN_NAMES - {*others}
+        words = [word.text for word in names_in(self.definition.equations) if word.text not in given]
         # Learned parameters come first: their names are keys of the state_dict and must not change.
         learned = [word for word in words if word in self.step.learned]
         self.names = python_names(dict.fromkeys([*learned, THRESHOLD, RESET_POTENTIAL, *op.defaults, *words]))
@@ -270,7 +274,9 @@ class EquationClass:
         """Yield the ``forward`` method."""
         variables = dict(parameters)
         yield ""
-        yield "    def forward(self, inputs: Tensor) -> Tensor:"
+        others = [self.names[name] for name in self.other_inputs]
+        names = "".join(f", {name}_inputs: Tensor" for name in others)
+        yield f"    def forward(self, inputs: Tensor{names}) -> Tensor:"
         yield '        """Return the outputs of all time-steps."""'
         yield "        wide = torch.promote_types(inputs.dtype, torch.float32)  # also under autocast"
         starts = {
@@ -291,8 +297,13 @@ class EquationClass:
         yield "        outputs = []"
         per_step = any(item.per_step for item in self.step.learned.values())
         t_start = ", self.loop_time" if looped else ""
-        yield f"        for {f't, x in enumerate(inputs.to(wide){t_start})' if per_step else 'x in inputs.to(wide)'}:"
-        variables[INPUT] = _Text("x", STEP)
+        steps, x = "inputs.to(wide)", "x"
+        if others:
+            sequences = ", ".join([steps, *(f"{name}_inputs.to(wide)" for name in others)])
+            steps, x = f"zip({sequences}, strict=True)", f"{'(' * per_step}{', '.join(['x', *others])}{')' * per_step}"
+        yield f"        for {f't, {x} in enumerate({steps}{t_start})' if per_step else f'{x} in {steps}'}:"
+        variables[self.first_input] = _Text("x", STEP)
+        variables |= {word: _Text(self.names[word], STEP) for word in self.other_inputs}
         for equation in self.definition.equations:
             match equation:
                 case Learn(name=word, initial=value):
@@ -339,13 +350,13 @@ class EquationClasses:
         """Whether one of the requested neurons fires."""
         return any(neuron_class.op.step_surrogate for neuron_class in self._classes.values())
 
-    def call(self, op: Activation, source: Signal, surrogate: str) -> PyCall:
+    def call(self, op: EquationKind, source: Signal, surrogate: str) -> PyCall:
         """Return the constructor call of a neuron with equations.
 
         Args:
+            source: Signal of an input.
             surrogate: Additional argument of ``fire``.
         """
-        assert isinstance(op, EquationKind)  # noqa: S101 -- the caller has checked defined_by_text
         # Neurons that differ in numbers only share a class.
         key = op.definition, op.v_reset is None, op.detach_reset, op.equations.signed, surrogate
         if key not in self._classes:

@@ -233,7 +233,7 @@ class TorchLayers:
     def module_call(self, node: Node) -> PyCall:
         """Return the constructor call of a node's module."""
         if isinstance(node.op, Spiking) or node.op.defined_by_text:
-            return self._neurons.module_call(node, *self._network.inputs(node))
+            return self._neurons.module_call(node, self._network.inputs(node)[0])
         call = layer_call(node, self._network, "is a layer that Python export does not support")
         self._used.add(call.callee)
         return call

@@ -15,6 +15,7 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.op import Activation, Neuron, ParallelNeuron, Surrogate
 from sewdsl.ir.signal import Signal
+from sewdsl.ops.equation_neurons import EquationKind
 from sewdsl.ops.neurons.integrate_and_fire import DLIF, IF, LIF, PLIF
 from sewdsl.ops.neurons.parallel import MaskedParallelSpikingNeuron, ParallelSpikingNeuron, SlidingParallelSpikingNeuron
 from sewdsl.ops.surrogates import ATan, Constant, Rectangular, Sigmoid, Triangle
@@ -276,7 +277,7 @@ class Neurons:
     """
 
     def __init__(self, network: Network, taken: set[str]) -> None:
-        activations = [node.op for node in network if isinstance(node.op, Activation)]
+        activations = [node.op for node in network if isinstance(node.op, Activation | EquationKind)]
         ops = [op for op in activations if isinstance(op, Neuron) and not op.defined_by_text]
         surrogates = [surrogate for op in activations if (surrogate := op.step_surrogate) is not None]
         self._surrogates = Surrogates(surrogates)
@@ -291,7 +292,7 @@ class Neurons:
     def module_call(self, node: Node, source: Signal) -> PyCall:
         """Return the constructor call of a neuron with an input signal."""
         op = node.op
-        if isinstance(op, Activation) and op.defined_by_text:
+        if isinstance(op, EquationKind):
             surrogate = op.step_surrogate if self._varies("surrogate") else None
             slope = "" if surrogate is None else str(self._surrogates.name(node, surrogate))
             return self._equations.call(op, source, slope)

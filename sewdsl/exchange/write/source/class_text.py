@@ -126,6 +126,8 @@ def _step_value(step: FlowStep, network: Network) -> str:
     operands = [reads[0] if key is None else f"{_module(key)}({', '.join(reads)})" for key, reads in operand_reads]
     if step.merge is None:
         return operands[0]
+    if step.module:
+        return f"{_module(step.module)}({', '.join(operands)})"
     node = network.nodes[step.merge]
     return merge_formula(node.op, operands, network.inputs(node))
 

@@ -99,6 +99,7 @@ class _Instance:
                 *(None if key in omitted else key for key in step.keys),
                 step.reads,
                 step.gives,
+                step.module,
             )
             for step in self.section.flow
         )

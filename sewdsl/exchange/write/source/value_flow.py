@@ -47,12 +47,14 @@ class FlowStep:
         reads: Variables that the item, or each operand, reads.
         gives: Variable of the result.
         merge: Index of the merge. None for a step of one item.
+        module: Key of the module that computes the merge. Empty for a formula.
     """
 
     keys: tuple[str | None, ...]
     reads: tuple[tuple[str, ...], ...] = ((INPUT,),)
     gives: str = INPUT
     merge: int | None = None
+    module: str = ""
 
 
 Kind = Literal["network", "block", "repeat", "copy", "branch", "shortcut", "operand", "loop", "value"]
@@ -162,6 +164,7 @@ class _Step:
     inside: frozenset[int]
     merge: int | None = None
     name: str = ""
+    module: str = ""
 
     @property
     def all_reads(self) -> set[int]:
@@ -312,6 +315,7 @@ class _Reader:
                 tuple(tuple(map(variable_of, each)) for each in step.reads),
                 variable_of(step.gives),
                 step.merge,
+                step.module,
             )
             for step in steps
         )
@@ -476,6 +480,7 @@ class _Reader:
                 replace(
                     each,
                     keys=tuple(key and f"{step.key}.{key}" for key in each.keys),
+                    module=each.module and f"{step.key}.{each.module}",
                     name=name if each.gives == inner.output else "",
                 )
                 for each in self._inlined_steps.pop(prefix)
@@ -505,7 +510,12 @@ class _Reader:
             reads.append((inner.source, *inner.others))
             keys.append(inner.key)
         inside = frozenset({item.node} if looped else nodes((item,)))
-        builder.steps.append(_Step(tuple(reads), item.node, tuple(keys), inside, item.node))
+        node, module = self._nodes[item.node], ""
+        # Merges of Python kinds are formulas. Neurons with several inputs are modules.
+        if node.op.defined_by_text:
+            module = node.name.rpartition(".")[2]
+            builder.items.append(Leaf(module, item.node))
+        builder.steps.append(_Step(tuple(reads), item.node, tuple(keys), inside, item.node, module=module))
         builder.current = item.node
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sewdsl.equations.step import read_linear
+from sewdsl.equations.step import input_count, read_linear
 from sewdsl.snn.kernels import memory_layout
 from sewdsl.snn.kernels.neuron.plan_kernel import FactorAxes, KernelVariant, LayerNeedsGrad
 
@@ -86,7 +86,8 @@ class LayerCall(NamedTuple):
     """Arguments of a layer of batch norm, neurons and join, as passed to the operators.
 
     Attributes:
-        x_TN: Input, ``[T, N, C, *]``, or ``[T, N]`` without batch norm.
+        x_TN: Input, ``[T, N, C, *]``, or ``[T, N]`` without batch norm. Several inputs follow each other along time,
+            ``[I·T, N, C, *]``.
         start: States before the first time-step, ``[S, N, *]``, or the potential ``[N, *]`` of linear neurons, in
             float32 or wider, or None for initial states of the program.
         other_TN: Other operand of the join, in the shape and dtype of the input, or None if no join reads it.
@@ -121,6 +122,11 @@ class LayerCall(NamedTuple):
         return KernelChannels(self.weight, self.bias, self.mean, self.rstd)
 
     @property
+    def first_input(self) -> Tensor:
+        """First input, ``[T, N, C, *]``."""
+        return self.x_TN[: len(self.x_TN) // input_count(self.program.law)]
+
+    @property
     def states(self) -> int:
         """Number of states of neurons with equations."""
         return len(self.program.law.rpartition("; start")[2].split())
@@ -131,8 +137,8 @@ class LayerCall(NamedTuple):
         return torch.promote_types(self.x_TN.dtype, torch.float32)
 
     def empty_output(self) -> Tensor:
-        """Return uninitialised memory for the output or the input gradient, laid out like the input."""
-        return memory_layout.empty(self.x_TN)
+        """Return uninitialised memory for the output, laid out like an input."""
+        return memory_layout.empty(self.first_input)
 
     def states_after(self) -> Tensor:
         """Return uninitialised memory for states, each laid out like a time-step of the input."""
@@ -179,10 +185,8 @@ class LayerGradients(NamedTuple):
     @classmethod
     def empty(cls, call: LayerCall, needs_grad: LayerNeedsGrad) -> LayerGradients:
         """Return uninitialised memory for the gradients of a call."""
-        g_x_TN, g_other_TN = (
-            call.empty_output() if needed else call.nothing(call.x_TN.dtype)
-            for needed in (needs_grad.x, needs_grad.other)
-        )
+        g_x_TN = memory_layout.empty(call.x_TN) if needs_grad.x else call.nothing(call.x_TN.dtype)
+        g_other_TN = call.empty_output() if needs_grad.other else call.nothing(call.x_TN.dtype)
         g_start = call.states_after() if needs_grad.start else call.nothing()
         g_weight = g_bias = g_start
         if call.weight is not None and call.bias is not None:

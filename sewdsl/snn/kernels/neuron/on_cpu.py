@@ -49,7 +49,7 @@ def forward(call: LayerCall, *, final: bool) -> tuple[Tensor, Tensor]:
     arrays = _rows(strides, rows, prepared.kernel.arguments)
     if variant.states:
         arrays |= _states(call, strides, start=call.start, final=after)
-    _run(prepared, "forward", call, arrays, lines, Partition.of(call.x_TN, strides, MAX_GROUPS if lines else 0))
+    _run(prepared, "forward", call, arrays, lines, Partition.of(call.first_input, strides, MAX_GROUPS if lines else 0))
     return y_TN, after
 
 
@@ -74,8 +74,8 @@ def backward(
     prepared = _prepare(variant, sums_needed, call.program.axes)
     kernel, C = prepared.kernel, call.x_TN.shape[2] if call.x_TN.ndim > 2 else 1  # noqa: PLR2004 -- [T, N, C, *]
     each_channel = [each for each in kernel.sums if each.channels]
-    share = Partition.of(call.x_TN, strides, MAX_GROUPS if channels is not None or each_channel else 0)
-    columns = sum(len(call.x_TN) if each.steps else 1 for each in each_channel)
+    share = Partition.of(call.first_input, strides, MAX_GROUPS if channels is not None or each_channel else 0)
+    columns = sum(share.T if each.steps else 1 for each in each_channel)
     sums = np.zeros((share.groups, C, columns))
     # Without batch norm, kernels write a total per block instead of per group.
     one_each = share.groups if channels is not None else -(-share.neurons // share.block)

@@ -91,7 +91,7 @@ def forward(call: LayerCall, *, final: bool) -> tuple[Tensor, Tensor]:
     if not y_TN.numel():
         return y_TN, after
     kernel = render_forward(call.variant(states=final or call.start is not None, backward=False))
-    tiles = Tiles.of(call.x_TN, FORWARD_LANES, channels=kernel.tiled)
+    tiles = Tiles.of(call.first_input, FORWARD_LANES, channels=kernel.tiled)
     values = _values(call, kernel, tiles) | {"y": y_TN, "final": after, "ENDS": final}
     with launching_on(y_TN.device):
         _launch(kernel, "forward", tiles.grid, values)
@@ -105,7 +105,7 @@ def backward(
 
     The arguments are those of :func:`sewdsl.snn.kernels.neuron.on_cpu.backward`.
     """
-    x_TN, channels = call.x_TN, call.channels
+    x_TN, channels = call.first_input, call.channels
     batch = batch and needs_grad.x and channels is not None
     grads = LayerGradients.empty(call, needs_grad)
     if not x_TN.numel():
@@ -165,7 +165,7 @@ def _values(call: LayerCall, kernel: CudaKernel, tiles: Tiles) -> dict[str, Any]
     """Return the common arguments of all kernels of a call, by name."""
     strides = memory_layout.step_strides(call.x_TN)
     x_TN = memory_layout.with_strides(call.x_TN, strides)
-    values: dict[str, Any] = {"x": x_TN, "x_step": x_TN.stride(0), "T": len(x_TN), "factors": call.factors}
+    values: dict[str, Any] = {"x": x_TN, "x_step": x_TN.stride(0), "T": len(call.first_input), "factors": call.factors}
     if call.other_TN is not None:
         other_TN = memory_layout.with_strides(call.other_TN, strides)
         values |= {"others": other_TN, "other_step": other_TN.stride(0)}
@@ -183,7 +183,7 @@ def _saved(call: LayerCall, kernel: CudaKernel, g_x_TN: Tensor) -> dict[str, Ten
     for name in rows:
         # The input gradient is written after the row at the same position is read, so both can share memory.
         first = name == "saved0" and g_x_TN.numel() and g_x_TN.dtype == call.wide
-        rows[name] = g_x_TN if first else call.x_TN.new_empty(call.x_TN.numel(), dtype=call.wide)
+        rows[name] = g_x_TN if first else call.x_TN.new_empty(call.first_input.numel(), dtype=call.wide)
     return rows
 
 

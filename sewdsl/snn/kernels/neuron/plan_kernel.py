@@ -84,7 +84,8 @@ class KernelLayer(NamedTuple):
     """Prologue, time-step and epilogue on one tape.
 
     Attributes:
-        raw: Input of the layer.
+        raw: Input of the layer, the first of several.
+        more_inputs: Inputs after the first one.
         current: Input of the time-step: ``raw · a + b``, or ``raw``.
         line: a and b, with a value per channel, empty without batch norm.
         other: Other operand of the join.
@@ -97,6 +98,7 @@ class KernelLayer(NamedTuple):
     """
 
     raw: TapeEntry
+    more_inputs: tuple[TapeEntry, ...]
     current: TapeEntry
     line: tuple[TapeEntry, ...]
     other: TapeEntry
@@ -175,7 +177,9 @@ def compose(variant: KernelVariant) -> KernelLayer:
     law = parse_step(variant.law, tape, current)
     joined = read_tape(tape, variant.join, {"s": law.given, "z": other}) if variant.join else law.given
     states = tuple(tape.leaf("state", index) for index in range(len(law.after)))
-    return KernelLayer(raw, current, line, other, law.given, joined, law.after, states, law.start, law.factors)
+    return KernelLayer(
+        raw, law.more_inputs, current, line, other, law.given, joined, law.after, states, law.start, law.factors
+    )
 
 
 def plan_backward(layer: KernelLayer, variant: KernelVariant, needs_grad: LayerNeedsGrad) -> BackwardPlan:
@@ -197,7 +201,8 @@ def plan_backward(layer: KernelLayer, variant: KernelVariant, needs_grad: LayerN
     core = pulled.get(layer.raw)
     if variant.norm:
         core, gain = _hoisted(pulled.get(layer.line[1]), layer, variant.axes)
-    results += [(core, "g_x")] if needs_grad.x else []
+    if needs_grad.x:
+        results += [(core, "g_x"), *((pulled.get(leaf), f"g_x{leaf.leaf}") for leaf in layer.more_inputs)]
     product = current = None
     if variant.norm and (needs_grad.channels or needs_grad.factors):
         product = None if core is None else core * layer.raw

@@ -134,7 +134,7 @@ def integrate_equations(
 
     Args:
         step: Definition of the time-step.
-        x_TN: Input, ``[T, N, C, *]``, T >= 1.
+        x_TN: Input, ``[T, N, C, *]``, T >= 1. Several inputs follow each other along time, ``[I·T, N, C, *]``.
         start: States before the first time-step, ``[S, N, C, *]``, or None for initial states of the equations.
         factors: Factors of :func:`factor_values`.
 
@@ -166,7 +166,7 @@ def _loop(  # noqa: PLR0913 -- all arguments of a kernel
 
     Args:
         law: Definition of the time-step.
-        x_TN: Input in the dtype of states.
+        x_TN: Inputs in the dtype of states, one after the other along time.
         start: States before the first time-step, ``[S, N, *]``, or None for those of the definition.
         factors: Factors of the time-step, ``[T or 1, C or 1]`` each.
         charge: Function of a state and the input that returns the input of the time-step, or None for the identity.
@@ -179,7 +179,8 @@ def _loop(  # noqa: PLR0913 -- all arguments of a kernel
     leaves = {entry.leaf: entry.index for entry in entries if entry.operation == "state"}
     numbers = {entry.index: entry.number for entry in entries if entry.number is not None}
     operations = [entry for entry in entries if entry.operands]
-    x_index = next((entry.index for entry in entries if entry.operation == "x"), -1)
+    first, *others = x_TN.chunk(1 + len(law.more_inputs))
+    x_index = next((entry.index for entry in entries if entry.operation == "x" and not entry.leaf), -1)
 
     def value(entry: TapeEntry) -> Tensor:
         """Return a result expanded to all neurons."""
@@ -187,8 +188,9 @@ def _loop(  # noqa: PLR0913 -- all arguments of a kernel
         # Results of equations may lack the axes of neurons. Expanding them here sums the gradients of all readers once.
         return result if charge is not None else _like(result, x_N).expand_as(x_N)
 
-    for t, x_N in enumerate(x_TN.unbind()):
+    for t, x_N in enumerate(first.unbind()):
         values: dict[int, Any] = {**numbers, **{index: states[each] for each, index in leaves.items()}}
+        values |= {leaf.index: other[t] for leaf, other in zip(law.more_inputs, others, strict=True)}
         values[x_index] = x_N if charge is None else charge(states[0], x_N)
         for factor, rows in zip(law.factors, factors, strict=True):
             row = rows[min(t, len(rows) - 1)]

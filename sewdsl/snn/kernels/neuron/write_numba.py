@@ -114,6 +114,7 @@ class _Writer:
         layer, tape = self.layer, self.layer.output.tape
         names = {layer.raw: "read(x[i])", layer.other: "read(others[i])", tape.leaf("g_given"): "read(g_y[i])"}
         rows, scalars = dict[str, str](), list[float | int]()
+        names |= {leaf: f"read(x{leaf.leaf}[i])" for leaf in layer.more_inputs}
         for index, state in enumerate(layer.states):
             names[state], names[tape.leaf("g_state", index)] = f"v{index}[i]", f"g{index}[i]"
         for index, entry in enumerate(layer.line):
@@ -164,7 +165,7 @@ class _Writer:
             value = "zero" if result is None else named[result]
             if row == "g_x" and self.layer.line:
                 value = f"spread2[i] * {value}"
-            value = f"write({value})" if row in STORED else value
+            value = f"write({value})" if row.rstrip("0123456789") in STORED else value
             lines.append(f"{row}[i] {'+=' if row[0] == 's' else '='} {value}")
         body = "\n        ".join(lines) or "pass"
         used = _words(body) | {"x"}
@@ -240,13 +241,23 @@ class _Writer:
             return []
         return [f"for i in range(n if {target}.size else 0):", f"    {target}[{index} * N + low + i] = {row}[i]"]
 
+    def _inputs(self) -> dict[str, str]:
+        """Return the rows of the inputs, which follow each other along time."""
+        more = {f"x{leaf.leaf}": f"part(x, i + {leaf.leaf} * T * x_step, n)" for leaf in self.layer.more_inputs}
+        return {"x": "part(x, i, n)", **more}
+
+    def _fetches(self) -> list[str]:
+        """Return lines that prefetch the inputs of the next block."""
+        places = ["i", *(f"i + {leaf.leaf} * T * x_step" for leaf in self.layer.more_inputs)]
+        return [f"    fetch(x, {place} + block, block)" for place in places]
+
     def forward(self) -> Kernel:
         """Return the kernel of the output, and of the states after the last time-step."""
         layer = self.layer
         names = self._names([layer.joined, *layer.after])
         spread = self._spread(names.rows)
         states = [f"v{index}" for index in self.states]
-        rows = {"x": "part(x, i, n)", "others": "part(others, j, n)", "y": "row", **_rows(states), **names.rows}
+        rows = {**self._inputs(), "others": "part(others, j, n)", "y": "row", **_rows(states), **names.rows}
         results = [(layer.joined, "y"), *zip(layer.after, states, strict=True)]
         text, call = self._loop("charge", rows, names.names, results)
         lines = [*self._setup(names.scalars, spread, sums=False)]
@@ -256,7 +267,7 @@ class _Writer:
             *self._begin(spread, sums=False),
             "for t in range(T):",
             "    i, k = t * x_step + low, t * step + low",
-            "    fetch(x, i + block, block)",
+            *self._fetches(),
             *(["    j = t * other_step + low", "    fetch(others, j + block, block)"] if "others" in call else []),
             "    if not past:",
             "        fetch(y, k + block, block)",
@@ -279,12 +290,13 @@ class _Writer:
         v, g = ([f"{letter}{index}" for index in self.states] for letter in "vg")
         k = [f"k{index}" for index in range(len(plan.kept))]
         saved = {name: f"part({name}, r, n)" for name in k}
-        rows = {"x": "part(x, i, n)", **_rows(v), **saved, **names.rows}
+        rows = {**self._inputs(), **_rows(v), **saved, **names.rows}
         results = [*zip(plan.kept, k, strict=True), *zip(layer.after, v, strict=True)]
         text, charge = self._loop("charge", rows, names.names, results)
         sums = {f"s{index}": each for index, each in enumerate(plan.sums)}
         delayed = {f"s{index}": f"w{index}" for index, each in enumerate(plan.sums) if each.state is not None}
-        rows = {"x": "part(x, i, n)", **saved, "others": "part(others, e, n)", "g_y": "part(g_y, j, n)"}
+        rows = {**self._inputs(), **saved, "others": "part(others, e, n)", "g_y": "part(g_y, j, n)"}
+        rows |= {f"g_x{leaf.leaf}": f"row_x{leaf.leaf}" for leaf in layer.more_inputs}
         rows |= {"g_others": "row_others", "g_x": "row", **_rows([*g, *delayed.values()]), **names.rows}
         rows |= {row: f"part({row}, {'t * block' if each.steps else '0'}, n)" for row, each in sums.items()}
         pull_names = names.names | {entry: f"{name}[i]" for entry, name in zip(plan.kept, k, strict=True)}
@@ -299,15 +311,20 @@ class _Writer:
             steps = "T * " if each.steps else ""
             lines.append(f"{row} = np.zeros({steps}block, number)")
             lines += [f"all_{row} = np.zeros({steps}spread_over)"] if each.channels else []
-        written = [("g_x", "row", "line", "past", "step", "k")] if needs_grad.x else []
+        written = [("g_x", "row", "line", "past", "step", "k", "")] if needs_grad.x else []
+        for number in (leaf.leaf for leaf in layer.more_inputs if needs_grad.x):
+            place = f"{number} * T * step + "
+            written.append(("g_x", f"row_x{number}", f"line_x{number}", "past", "step", f"at_x{number}", place))
         written += (
-            [("g_others", "row_others", "line_others", "past_others", "g_other_step", "f")] if needs_grad.other else []
+            [("g_others", "row_others", "line_others", "past_others", "g_other_step", "f", "")]
+            if needs_grad.other
+            else []
         )
-        for name, _, line, past, step, _ in written:
+        for name, _, line, past, step, _, _ in written:
             lines += [f"{line} = np.empty(block, {name}.dtype)", f"{past} = streams({name}, {step})"]
         body = self._begin(spread, sums=bool(each_channel))
         if v:
-            body += ["for t in range(T):", "    i, r = t * x_step + low, t * block", "    fetch(x, i + block, block)"]
+            body += ["for t in range(T):", "    i, r = t * x_step + low, t * block", *self._fetches()]
             body.append(f"    {charge}")
         for index, name in enumerate(g):
             body += self._first_row(name, "g_final", index, "zero")
@@ -315,9 +332,9 @@ class _Writer:
         body += ["for t in range(T - 1, -1, -1):", "    i, r, j = t * x_step + low, t * block, t * g_step + low"]
         # Prefetch the rows of the next block, which is read at the same time-steps.
         body.append("    fetch(g_y, j + block, block)")
-        for name, row, line, past, step, offset in written:
+        for name, row, line, past, step, offset, place in written:
             body += [
-                f"    {offset} = t * {step} + low",
+                f"    {offset} = {place}t * {step} + low",
                 f"    if not {past}:",
                 f"        fetch({name}, {offset} + block, block)",
             ]
@@ -325,7 +342,7 @@ class _Writer:
         if "part(others" in pull:
             body += ["    e = t * other_step + low", "    fetch(others, e + block, block)"]
         body.append(f"    {pull}")
-        for name, _, line, past, _, offset in written:
+        for name, _, line, past, _, offset, _ in written:
             body += [f"    if {past}:", f"        stream(part({line}, 0, n), {name}, {offset})"]
         for index, name in enumerate(g):
             body += self._last_row(name, "g_start", index)

@@ -110,6 +110,7 @@ class _Writer:
         """Return the names of all inputs of a time-step."""
         layer, tape = self.layer, self.layer.output.tape
         names = {layer.raw: "x_now", layer.other: "other_now", tape.leaf("g_given"): "g_now"}
+        names |= {leaf: f"x{leaf.leaf}_now" for leaf in layer.more_inputs}
         names |= dict(zip(layer.line, ("line0", "line1"), strict=False))
         for index, state in enumerate(layer.states):
             names[state], names[tape.leaf("g_state", index)] = f"v{index}", f"g{index}"
@@ -136,6 +137,11 @@ class _Writer:
             # Constants and factors have to be broadcast to all lanes.
             values[row] = f"(zeros + {value})" if entry is not None and entry.level < STEP else value
         return lines, values
+
+    def _inputs(self) -> list[tuple[str, str, TapeEntry]]:
+        """Return the name, the stride between time-steps and the entry of each input."""
+        more = ((f"x{leaf.leaf}", "x_step", leaf) for leaf in self.layer.more_inputs)
+        return [("x", "x_step", self.layer.raw), *more]
 
     # --- around a time-step
 
@@ -184,13 +190,13 @@ class _Writer:
         layer = self.layer
         roots = [layer.joined, *layer.after]
         lines, values = self._lines(self._names(roots), [(layer.joined, "y"), *zip(layer.after, self.v, strict=True)])
-        sequences = [("x", "x_step", layer.raw), ("others", "other_step", layer.other)]
+        sequences = [*self._inputs(), ("others", "other_step", layer.other)]
         needed = needed_for(roots)
         read = [(name, step) for name, step, entry in sequences if entry in needed]
         loads = [f"{_now(name)} = {_load(f'{name}_at')}" for name, _ in read]
         moves = [f"{name}_at += {step}" for name, step in (*read, ("y", "neurons"))]
         body = ["tile = tl.program_id(0)", *self._tile(), *self._setup(), *self._starts(range(len(self.v)))]
-        body += [f"{name}_at = {name} + place" for name, _ in (*read, ("y", ""))]
+        body += [f"{name}_at = {_begin(name, 'tl.cast(T, tl.int64)')} + place" for name, _ in (*read, ("y", ""))]
         step = [*loads, *self._factor_loads(steps=True), *lines, _store("y_at", values.pop("y"), "y")]
         body += ["for t in range(T):", *_indented([*step, *_assigned(values), *moves])]
         if self.variant.states:
@@ -222,18 +228,22 @@ class _Writer:
         body = [
             *self._tile(),
             *self._starts(range(len(self.v))),
-            f"x_at = x + place{'' if self.v else ' + all_steps * x_step'}",
         ]
+        for name, _, _ in self._inputs():
+            place = f"{_begin(name)} + place"
+            body.append(f"{name}_at = {place}{'' if self.v else ' + all_steps * x_step'}")
         body += [f"kept{index} = ()" if unrolled else f"saved{index}_at = saved{index} + place" for index in rows]
         if self.v:
-            step = [f"x_now = {_load('x_at')}", *self._factor_loads(steps=True), *charge, *_assigned(charged)]
+            step = [f"{name}_now = {_load(f'{name}_at')}" for name, _, _ in self._inputs()]
+            step += [*self._factor_loads(steps=True), *charge, *_assigned(charged)]
             for index in rows:
                 step += (
                     [f"kept{index} = kept{index} + (n{index},)"]
                     if unrolled
                     else [f"tl.store(saved{index}_at, n{index}, inside)", f"saved{index}_at += neurons"]
                 )
-            body += [f"for t in {loop}:", *_indented([*step, "x_at += x_step"])]
+            step += [f"{name}_at += x_step" for name, _, _ in self._inputs()]
+            body += [f"for t in {loop}:", *_indented(step)]
             # Threads of a program may read rows that other threads wrote.
             body += [] if unrolled else ["tl.debug_barrier()"]
         body += self._way_back(plan, needs_grad, pull, pulled, loop)
@@ -250,27 +260,31 @@ class _Writer:
         layer, sums = self.layer, {f"s{index}": each for index, each in enumerate(plan.sums)}
         needed = needed_for(plan.roots, plan.kept)
         read = [("g_y", "g_step"), *([("others", "other_step")] if layer.other in needed else [])]
-        written = [name for name in ("g_x", "g_others") if name in pulled]
+        written = [
+            f"g_{name}" for name in (*(name for name, _, _ in self._inputs()), "others") if f"g_{name}" in pulled
+        ]
         lines = []
         for index in range(len(self.v)):
             lines += self._first(f"g{index}", "ENDS", "g_final", index, "0.0")
         lines += [f"{row} = zeros" for row, each in sums.items() if not each.steps]
         lines += [f"{row} = zeros" for row in plan.later]
         lines += [f"{name}_at = {name} + place + last * {step}" for name, step in read]
-        lines += [f"{name}_at = {name} + place + last * neurons" for name in written]
+        lines += [f"{name}_at = {_begin(name, step='neurons')} + place + last * neurons" for name in written]
         step = []
         for index in range(len(plan.kept)):
             if "static" in loop:
                 step.append(f"k{index} = kept{index}[T - 1 - back]")
             else:
                 step += [f"saved{index}_at -= neurons", f"k{index} = tl.load(saved{index}_at, inside, 0.0)"]
-        step += ["x_at -= x_step", f"x_now = {_load('x_at')}"] if layer.raw in needed else []
+        for name, _, leaf in self._inputs():
+            step += [f"{name}_at -= x_step", f"{name}_now = {_load(f'{name}_at')}"] if leaf in needed else []
         step += [f"{_now(name)} = {_load(f'{name}_at')}" for name, _ in read]
         factors = self._factor_loads(steps=True)
         step += [*(["t = T - 1 - back"] if factors or any(each.steps for each in plan.sums) else []), *factors, *pull]
         for name in written:
             value = pulled.pop(name)
-            step.append(_store(f"{name}_at", f"({value} * scale)" if name == "g_x" and layer.line else value, name))
+            tensor = name.rstrip("0123456789")
+            step.append(_store(f"{name}_at", f"({value} * scale)" if name == "g_x" and layer.line else value, tensor))
         for row, each in sums.items():
             value = pulled.pop(row)
             if each.steps:
@@ -387,7 +401,14 @@ def _of_state(tensor: str, index: int) -> str:
 
 def _now(sequence: str) -> str:
     """Return the name of a sequence's value at the current time-step."""
-    return {"x": "x_now", "others": "other_now", "g_y": "g_now"}[sequence]
+    return {"others": "other_now", "g_y": "g_now"}.get(sequence, f"{sequence}_now")
+
+
+def _begin(sequence: str, steps: str = "all_steps", step: str = "x_step") -> str:
+    """Return the address of a sequence. Those of inputs follow each other: ``x1`` begins after all time-steps of x."""
+    tensor = sequence.rstrip("0123456789")
+    number = sequence.removeprefix(tensor)
+    return f"{tensor} + {number} * {steps} * {step}" if number else tensor
 
 
 def _load(address: str) -> str:
