@@ -131,7 +131,7 @@ class TreeBuilder:
         # The equations between the braces are parsed separately.
         name, *parameters = children[:-2]
         inputs: tuple[Any, ...] = ()
-        if parameters and parameters[-1].data == "neuron_inputs":
+        if parameters and parameters[-1].data == "block_operands":
             inputs = self._all(parameters.pop().children)
         return tree.NeuronDefinition(self.build(name), self._all(parameters), (), inputs, span=span)
 
