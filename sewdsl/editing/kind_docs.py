@@ -82,7 +82,7 @@ EQUATION_NAMES = {
     "v_reset": "Setting: membrane potential after a spike, 0 if the setting is `none`.",
 }
 """Names that equations can read without defining them."""
-FUNCTIONS = {name: function.about for name, function in read_equations.FUNCTIONS.items()}
+FUNCTIONS = {name: function.about for name, function in read_equations.FUNCTIONS.items()} | {**read_equations.DRAWS}
 """Documentation of the functions of equations."""
 
 NAMES = {

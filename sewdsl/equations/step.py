@@ -22,18 +22,51 @@ from sewdsl.equations.tape import (
 from sewdsl.light_dataclass import dataclass
 
 
+class Draw(NamedTuple):
+    """Random initial value of a learnable, drawn for each of its numbers.
+
+    Attributes:
+        distribution: ``uniform`` or ``normal``.
+        first: Lower bound, or mean.
+        second: Upper bound, or standard deviation.
+    """
+
+    distribution: str
+    first: float
+    second: float
+
+    @property
+    def mean(self) -> float:
+        """Expected value."""
+        return (self.first + self.second) / 2 if self.distribution == UNIFORM else self.first
+
+
+UNIFORM, NORMAL = "uniform", "normal"
+"""Distributions of random initial values, which are methods of PyTorch with an underscore after the name."""
+
+
 class Learned(NamedTuple):
     """Learnable of a layer of neurons.
 
     Attributes:
-        initial: Initial value.
+        start: Initial value.
         per_channel: Whether each channel has its own value.
         per_step: Whether each time-step has its own value.
     """
 
-    initial: float
+    start: float | Draw
     per_channel: bool = False
     per_step: bool = False
+
+    @property
+    def initial(self) -> float:
+        """Initial value, or its mean if it is random."""
+        return self.start.mean if isinstance(self.start, Draw) else self.start
+
+    @property
+    def is_scalar(self) -> bool:
+        """Whether the learnable is one number with a fixed initial value."""
+        return not (self.per_channel or self.per_step or isinstance(self.start, Draw))
 
     def shape(self, channels: int, steps: int) -> tuple[int, ...]:
         """Return the shape of the values: ``[]``, ``[C]``, ``[T]`` or ``[T, C]``."""

@@ -386,7 +386,7 @@ def _is_linear(step: NeuronStep, settings: ResetSettings) -> bool:
     if (
         dict(step.start) != {"v": settings.v_reset or 0.0}
         or spike.operation != "fire"
-        or any(each[1:] != (False, False) for each in step.learned.values())
+        or not all(each.is_scalar for each in step.learned.values())
     ):
         return False
     h = _charged(step)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
 from sewdsl.equations.operations import OPERATIONS
-from sewdsl.equations.step import Learned, NeuronStep, ResetSettings
+from sewdsl.equations.step import NORMAL, UNIFORM, Draw, Learned, NeuronStep, ResetSettings
 from sewdsl.equations.tape import (
     LEARNED,
     MAX_NUMBER,
@@ -86,6 +86,11 @@ FUNCTIONS: Mapping[str, EquationFunction] = {
 """Functions in equations, by name."""
 RESERVED_VARIABLES = frozenset({*GIVEN_NAMES, *NEURON_SETTINGS, *FUNCTIONS, *EQUATION_KEYWORDS, PER})
 """Names that cannot be defined in a neuron. The membrane potential is not included, because it is always a state."""
+DRAWS: Mapping[str, str] = {
+    UNIFORM: "`uniform(low, high)`: random numbers between low and high, as the initial value after `learn`.",
+    NORMAL: "`normal(mean, std)`: normally distributed random numbers, as the initial value after `learn`.",
+}
+"""Random initial values of learnables, by name."""
 _OPERAND_NAMES = {
     "where": "condition, x, y",
     "min": "x, y",
@@ -93,6 +98,7 @@ _OPERAND_NAMES = {
     "clip": "x, low, high",
     RESET: "h, s",
 }
+_DRAW_OPERANDS = 2
 _MIRRORED = {">": "<", ">=": "<="}
 _OPERATORS = {item.sign: name for name, item in OPERATIONS.items() if item.sign and item.arity > 1}
 _MAX_NAME_LENGTH = 200
@@ -269,6 +275,28 @@ class _Reader:
             raise _error("not-from-parameters", message, expression.span, hint)
         return entry.number
 
+    def start(self, expression: RealExpression, what: str) -> float | Draw:
+        """Return the initial value of a learnable.
+
+        Args:
+            what: Name of the value in messages.
+        """
+        if not isinstance(expression, FunctionCall) or expression.name.text not in DRAWS:
+            return self.number(expression, what)
+        name, count = expression.name.text, len(expression.operands)
+        names = "low, high" if name == UNIFORM else "mean, std"
+        if count != _DRAW_OPERANDS:
+            message = f"'{name}' takes {_DRAW_OPERANDS} operands, got {count}"
+            raise _error("operand-count", message, expression.span, f"use {name}({names})")
+        first, second = (self.number(operand, what) for operand in expression.operands)
+        if name == UNIFORM and first > second:
+            message = f"'{expression.span.text}' has a lower bound of {first:g}, above its upper bound of {second:g}"
+            raise _error("invalid-equation", message, expression.span, "use uniform(low, high) with low <= high")
+        if name == NORMAL and second < 0:
+            message = f"'{expression.span.text}' has a negative standard deviation of {second:g}"
+            raise _error("invalid-equation", message, expression.span, "use a standard deviation of at least 0")
+        return Draw(name, first, second)
+
     def _read(self, expression: RealExpression) -> TapeEntry:
         match expression:
             case Number():
@@ -319,6 +347,12 @@ class _Reader:
 
     def _function(self, call: FunctionCall) -> TapeEntry:
         name, span, count = call.name.text, call.name.span, len(call.operands)
+        if name in DRAWS:
+            message, hint = (
+                f"'{name}' can only be the whole initial value of a learnable",
+                f"write 'learn w = {name}(…)'",
+            )
+            raise _error("not-from-parameters", message, call.span, hint)
         if name not in FUNCTIONS:
             hint, fixes = _suggest(name, FUNCTIONS, span)
             available = f"functions: {', '.join(FUNCTIONS)}"
@@ -502,8 +536,8 @@ class _Translation:
         self.reader.meanings[name] = self.tape.leaf("learned", name, LEARNED)
         # Registered before the initial value is read, so that an error there does not make the name unknown.
         self.learned[name] = Learned(0.0)
-        initial = self.reader.number(equation.initial, f"the initial value of '{name}'")
-        self.learned[name] = Learned(initial, *(axis in axes for axis in AXES))
+        start = self.reader.start(equation.initial, f"the initial value of '{name}'")
+        self.learned[name] = Learned(start, *(axis in axes for axis in AXES))
 
     def _assign(self, equation: Assignment) -> None:
         name, meanings = equation.name.text, self.reader.meanings

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from sewdsl.equations.step import Draw
 from sewdsl.snn import kernels
 from sewdsl.snn.batch_norm import BatchNorm
 from sewdsl.snn.join import PendingJoin
@@ -31,8 +32,8 @@ class Equations(ReadsPast):
         super().__init__()
         self.spec = spec
         for name, learned in spec.equations.learned.items():
-            value = torch.full(learned.shape(channels, steps), float(learned.initial))
-            self.register_parameter(name, nn.Parameter(value))
+            value = torch.empty(learned.shape(channels, steps))
+            self.register_parameter(name, nn.Parameter(_start(value, learned.start)))
 
     @property
     def learned(self) -> dict[str, Tensor]:
@@ -83,6 +84,14 @@ class Equations(ReadsPast):
 
     def extra_repr(self) -> str:
         return str(self.spec)
+
+
+def _start(value: Tensor, start: float | Draw) -> Tensor:
+    """Fill a tensor with a number, or with random ones, and return the tensor."""
+    if isinstance(start, Draw):
+        filled: Tensor = getattr(value, f"{start.distribution}_")(start.first, start.second)
+        return filled
+    return value.fill_(start)
 
 
 def pack_inputs(inputs: Sequence[Tensor]) -> Tensor:

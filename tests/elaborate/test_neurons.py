@@ -180,6 +180,63 @@ def test_several_inputs_by_hand(tmp_path: Path) -> None:
     assert from_json(to_json(network), catalogue(), defined_kind) == network
 
 
+DRAWN = """\
+neuron Drawn(high=2) {
+    learn w per channel, step = uniform(-1, high)   learn g per channel = normal(v_threshold, 0.5)
+    learn b = normal(0.5, 0)
+    h = v + g*x*w + b   s = fire(h - v_threshold)   v = h - s   give s
+}
+"""
+
+
+def test_random_initial_values(tmp_path: Path) -> None:
+    """They follow the seed, in order of the nodes, and have the distribution of the call's numbers."""
+    text = f"{DRAWN}input 2\nsteps 40\nbody FC500-Drawn(high=3)-FC500-Drawn(v_threshold=4.0)-FC2\n"
+    path = write(tmp_path / "a.net", text)
+    one, again, other = (sewdsl.compile(path, seed=seed).state_dict() for seed in (1, 1, 2))
+    assert all(torch.equal(one[key], again[key]) for key in one)
+    assert [key for key in one if torch.equal(one[key], other[key])] == ["drawn1.b", "drawn2.b"]
+    first, second = one["drawn1.w"], one["drawn2.w"]
+    assert (first.shape, one["drawn1.g"].shape, one["drawn1.b"].shape) == ((40, 500), (500,), ())
+    assert -1 <= first.min() < -0.9 < 2.9 < first.max() <= 3
+    assert second.max() <= 2
+    assert abs(float(one["drawn2.g"].mean()) - 4) < 0.2
+    assert 0.4 < one["drawn2.g"].std() < 0.6
+    network = sewdsl.load(path)
+    assert sewdsl.load(write(tmp_path / "b.net", write_net(network).removeprefix("sewdsl 1\n"))).nodes == network.nodes
+    # A random learnable is not the scalar of a linear neuron, whose initial value is a number.
+    scalar = "neuron A { learn w = uniform(0, 1)  h = w*v + x  s = fire(h - v_threshold)  v = reset(h, s)  give s }\n"
+    (op,) = ops(write(tmp_path / "c.net", f"{scalar}input 3\nbody A\n"))
+    assert isinstance(op, Spiking)
+    assert not isinstance(op, LinearNeuron)
+    assert op.can_be_silent
+
+
+DRAWN_WRONG = {
+    "learn w = 1 + uniform(0, 1)  give w*x": "not-from-parameters",
+    "learn w = exp(normal(0, 1))  give w*x": "not-from-parameters",
+    "learn w = uniform(0, x)  give w*x": "not-from-parameters",
+    "state w = uniform(0, 1)  w = x  give w": "not-from-parameters",
+    "h = normal(0, 1)  give h*x": "not-from-parameters",
+    "learn w = uniform(0)  give w*x": "operand-count",
+    "learn w = uniform(2, 1)  give w*x": "invalid-equation",
+    "learn w = normal(0, -1)  give w*x": "invalid-equation",
+}
+
+
+@pytest.mark.parametrize("equations", DRAWN_WRONG)
+def test_random_numbers_elsewhere(equations: str, tmp_path: Path) -> None:
+    said = sewdsl.read(write(tmp_path / "a.net", f"neuron A {{ {equations} }}\ninput 3\nbody A\n")).diagnostics
+    assert [each.code for each in said] == [DRAWN_WRONG[equations]]
+    check_words("\n".join(f"{each.message}: {each.help}" for each in said))
+
+
+def test_names_of_distributions_are_free(tmp_path: Path) -> None:
+    assert sewdsl.read(
+        write(tmp_path / "a.net", "neuron A(normal=2) { uniform = x  give normal*uniform }\ninput 3\nbody A\n")
+    ).valid
+
+
 def test_bounds_the_wrong_way_round(tmp_path: Path) -> None:
     counts = "neuron N(D={}) {{ h = v + x  s = round(clip(h, 0, D))  v = h - s  give s }}\ninput 3\nbody {}\n"
     for default, call, where in ((-2, "N", "clip(h, 0, D)"), (4, "N(D=-2)", "N(D=-2)")):

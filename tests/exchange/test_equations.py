@@ -52,6 +52,7 @@ neuron Two(tau=2.0)[basal | x] {
     v = reset(h, s)
     give s
 }
+neuron Drawn(high=1) { learn w per channel = uniform(0.5, high)   learn b = normal(0, 1)   give w*x + b }
 neuron Gate[u | past] { give u*sigmoid(past) }
 """
 
@@ -72,6 +73,7 @@ def network(body: str, folder: Path, size: str = "6") -> Network:
         "Half(surrogate=Sigmoid)-FC5-KLIF(detach_reset=off)",
         "Two(tau=3.0, v_threshold=0.5)[ FC7 | DELAY-FC7 ]",
         "Gate[ id | Two[ id | id ] ]",
+        "Drawn(high=2)",
     ],
 )
 def test_source(neuron: str, dialect: str, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from sewdsl.ir.node import MODULE_ATTRIBUTES
 from sewdsl.ir.op import KnowsSteps
 from sewdsl.ir.signal import Signal
 from sewdsl.ops.equation_neurons import EquationKind
-from sewdsl.ops.read_equations import input_names
+from sewdsl.ops.read_equations import DRAWS, input_names
 from sewdsl.syntax.lexicon import GIVEN_NAMES, RESET, RESET_POTENTIAL, THRESHOLD
 from sewdsl.syntax.tree import (
     Assignment,
@@ -118,7 +118,7 @@ class EquationClass:
         learned = [word for word in words if word in self.step.learned]
         self.names = python_names(dict.fromkeys([*learned, THRESHOLD, RESET_POTENTIAL, *op.defaults, *words]))
         self.signed: Iterator[bool] = iter(())
-        self.initial: dict[str, str] = {}
+        self.initial: dict[str, list[str]] = {}
 
     # --- expressions
 
@@ -242,11 +242,15 @@ class EquationClass:
                 item = learned[equation.name.text]
                 axes = ["steps"] * item.per_step + ["channels"] * item.per_channel
                 shape = f"({', '.join(axes)}{',' * (len(axes) == 1)})"
-                value = self.initial[equation.name.text]
-                yield f"        self.{equation.name.text} = nn.Parameter(torch.full({shape}, float({value})))"
+                yield f"        self.{equation.name.text} = nn.Parameter({self._start(equation, shape)})"
         if RESET in self.used:
             yield from self._reset()
         yield from forward
+
+    def _start(self, equation: Learn, shape: str) -> str:
+        """Return the expression of the initial value of a learned parameter."""
+        numbers, draw = ", ".join(self.initial[equation.name.text]), _draw(equation)
+        return f"torch.full({shape}, float({numbers}))" if draw is None else f"torch.empty({shape}).{draw}_({numbers})"
 
     def reads(self, name: str) -> bool:
         """Return whether the equations need a setting."""
@@ -307,7 +311,8 @@ class EquationClass:
         for equation in self.definition.equations:
             match equation:
                 case Learn(name=word, initial=value):
-                    self.initial[word.text] = self._text(value, parameters).text
+                    numbers = value.operands if isinstance(value, FunctionCall) and _draw(equation) else (value,)
+                    self.initial[word.text] = [self._text(number, parameters).text for number in numbers]
                     yield from self._learned(word.text, variables)
                 case Assignment(name=word, value=value):
                     local, value_text = self.names[word.text], self._text(value, variables)
@@ -331,6 +336,12 @@ class EquationClass:
             yield f"            {self.names[name]} = spread({text}, x)"
             text = self.names[name]
         variables[name] = _Text(text, LEARNED)
+
+
+def _draw(equation: Learn) -> str | None:
+    """Return the distribution of a random initial value, or None for a number."""
+    initial = equation.initial
+    return initial.name.text if isinstance(initial, FunctionCall) and initial.name.text in DRAWS else None
 
 
 class EquationClasses:
