@@ -13,7 +13,18 @@ from typing import Any
 
 from sewdsl.highlight.pygments_lexer import LOOKS
 from sewdsl.syntax.highlight_tokens import TokenType
-from sewdsl.syntax.lexicon import ARGUMENTS, EQUATION_KEYWORDS, HEAD, KEYWORDS, LETTERED, NEURON, NUMBER, PER, SETTINGS
+from sewdsl.syntax.lexicon import (
+    ARGUMENTS,
+    EQUATION_KEYWORDS,
+    HEAD,
+    KEYWORDS,
+    LETTERED,
+    NEURON,
+    NUMBER,
+    PER,
+    POINTWISE,
+    SETTINGS,
+)
 from sewdsl.syntax.scanner import parser
 
 PATH = Path(__file__).parent / "vscode" / "syntaxes" / "sewdsl.tmLanguage.json"
@@ -162,14 +173,24 @@ def _contexts() -> dict[str, Rule]:
     ]
     named = _match("argument", f"{WORD}(?={GAP}{EQUAL})")
     inner = _bracket("_LPAR", "_RPAR", [_include("parameters")])
+    arguments = rf"(?:{GAP}\((?:{_terminal('STRING')}|[^{{}}\"\r\n])*\))?"
     return {
         "expression": {"patterns": [block, _include("items")]},
-        "items": {"patterns": [*general, *_names(), _include("rest")]},
+        "items": {"patterns": [*general, _include("pointwise"), *_names(), _include("rest")]},
+        "pointwise": {
+            "begin": rf"{POINTWISE}{WORD_END}(?={arguments}{GAP}{_terminal('LBRACE')})",
+            "beginCaptures": _first("name"),
+            "end": rf"(?<={_terminal('RBRACE')})|{ANYWAY}",
+            "patterns": [
+                _bracket("LBRACE", "RBRACE", [_include("equations")]),
+                _bracket("_LPAR", "_RPAR", [_include("arguments")]),
+            ],
+        },
         "values": {"patterns": [*general, *words, _include("rest")]},
         "arguments": {"patterns": [*general, named, block, *lettered, *words, _include("rest")]},
         "equations": {
             "patterns": [
-                *map(_include, ("comment", "string", "number")),
+                *map(_include, ("comment", "formula", "string", "number")),
                 _bracket("_LPAR", "_RPAR", [_include("equations")]),
                 _match("keyword", f"(?:{'|'.join([*EQUATION_KEYWORDS, PER])}){WORD_END}"),
                 _match("name", f"{WORD}(?={GAP}{_terminal('_LPAR')})"),

@@ -26,6 +26,7 @@ from sewdsl.syntax.tree import (
     Let,
     MergeOf,
     NeuronDefinition,
+    Pointwise,
     Repeat,
     Section,
     Setting,
@@ -63,7 +64,7 @@ def hover(view: EditorView, offset: int) -> Hover | None:
 def _of(view: EditorView, nodes: tuple[SyntaxNode, ...], offset: int) -> Hover | None:
     *outer, node = nodes
     match node:
-        case Call() | MergeOf() | Repeat():
+        case Call() | MergeOf() | Repeat() | Pointwise():
             return _of_item(view, node)
         case Let(name=name) if _touches(name.span, offset) and (value := view.names.meaning(name)) is not None:
             return Hover(_named_value(view, value), name.span)
@@ -92,7 +93,7 @@ def _touches(span: Span, offset: int) -> bool:
 
 def _of_item(view: EditorView, item: Item) -> Hover | None:
     """Return the signals of an item, and the documentation of its name."""
-    meaning = view.names.meaning(item.name) if not isinstance(item, Repeat) else None
+    meaning = view.names.meaning(item.name) if isinstance(item, Call | MergeOf) else None
     if meaning is not None and meaning.family == "value":
         return Hover(_named_value(view, meaning), item.span)
     # The signals come first. For a call without signals, the signature of its kind is added.

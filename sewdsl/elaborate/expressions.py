@@ -25,7 +25,18 @@ from sewdsl.ops.layers.delay import Delay
 from sewdsl.reporter import InvalidText
 from sewdsl.source import Span
 from sewdsl.syntax.lexicon import IDENTITY, LETTERED, OWN_JOIN, OWN_NEURON
-from sewdsl.syntax.tree import Alternative, BlockDefinition, Call, Item, Let, MergeOf, Number, Repeat, Sequence
+from sewdsl.syntax.tree import (
+    Alternative,
+    BlockDefinition,
+    Call,
+    Item,
+    Let,
+    MergeOf,
+    Number,
+    Pointwise,
+    Repeat,
+    Sequence,
+)
 
 Place = int | None
 """Index of the node whose output is the current value. None after an error."""
@@ -342,6 +353,9 @@ class Walker:
                 return self._repeat(item, at, frame)
             case MergeOf():
                 return self._merge(item, at, frame)
+            case Pointwise():
+                op = self._op(item, frame)
+                return None if op is None or at is None else self._add(op, (at,), item.span, item.span.text, frame)
             case Call():
                 return self._call(item, at, frame)
 
@@ -625,7 +639,7 @@ class Walker:
             self._builder.named.append(index)
         return index
 
-    def _op(self, call: Call, frame: CallFrame) -> Op | None:
+    def _op(self, call: Call | Pointwise, frame: CallFrame) -> Op | None:
         """Return the op of a call, resolved once for equal surroundings."""
         neuron, nearest = frame.neuron, self._nearest
         surroundings = frame.scope, id(neuron), id(nearest)
@@ -636,8 +650,10 @@ class Walker:
         elif key not in self._ops:
             self._budget.spend_on_call(len(call.span.text))
             try:
-                name = self._calls.spell(call, frame)
-                op = self._calls.op(call, name, frame, nearest, unsure=self._unsure)
+                if isinstance(call, Pointwise):
+                    op = self._calls.pointwise(call, frame)
+                else:
+                    op = self._calls.op(call, self._calls.spell(call, frame), frame, nearest, unsure=self._unsure)
             except InvalidText:
                 op = None
             self._ops[key] = (op, neuron, nearest)  # Keep references: CPython reuses the ids of deleted objects.
@@ -818,6 +834,8 @@ class NodeCounter:
                 return 0
             case Call(name=name):
                 return self._block(name.plain or OWN_JOIN)
+            case Pointwise():
+                return 1
 
     def _operand(self, operand: Sequence | Alternative) -> int:
         if isinstance(operand, Alternative):

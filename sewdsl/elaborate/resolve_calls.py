@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
+from typing import Any
 
 from sewdsl.elaborate import compact_arguments
 from sewdsl.elaborate.arguments import GivenArgument, validate_arguments
@@ -13,10 +15,12 @@ from sewdsl.elaborate.values import ValueReader
 from sewdsl.elaborate.vocabulary import Vocabulary, check_unknown, did_you_mean_digits
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Activation, Op
+from sewdsl.ir.printed_values import number_text
+from sewdsl.ops.equation_neurons import pointwise_definition, read_kind
 from sewdsl.reporter import Reporter
 from sewdsl.source import Span
-from sewdsl.syntax.lexicon import OWN_NEURON
-from sewdsl.syntax.tree import Call
+from sewdsl.syntax.lexicon import OWN_NEURON, POINTWISE, POTENTIAL
+from sewdsl.syntax.tree import Call, Interpolation, Name, Negation, Number, Pointwise, SyntaxNode, variables_in
 
 
 class CallResolver:
@@ -80,6 +84,28 @@ class CallResolver:
             arguments = {**{n: GivenArgument(v, call.span) for n, v in self.default}, **arguments}
         instance = self.reporter.take(validate_arguments(kind, f"'{kind.kind}'", arguments, call.span, path))
         return instance if isinstance(instance, Op) else None
+
+    def pointwise(self, item: Pointwise, frame: CallFrame) -> Op | None:
+        """Return the op of a ``MAP``, or report errors and return None.
+
+        Raises:
+            InvalidText: If the value of an argument or a formula is invalid, which is reported too.
+        """
+        path = frame.where(item.span.text)
+        reader = self.reader(path, frame)
+        call = Call(Name.of(POINTWISE, item.span.part(0, len(POINTWISE))), item.arguments, span=item.span)
+        arguments = reader.read_arguments(call)
+        expression = _filled(item.expression, reader)
+        potential = next((word for word in variables_in(expression) if word.text == POTENTIAL), None)
+        if potential is not None:
+            message = f"{POINTWISE} has no membrane potential '{POTENTIAL}'"
+            hint = "define a neuron with 'neuron NAME { … }'"
+            raise self.reporter.refuse("unknown-name", message, potential.span, help=hint, path=path)
+        read = read_kind(pointwise_definition(expression, item.span))
+        self.reporter.extend(replace(each, path=path) for each in read.diagnostics)
+        if read.value is None:
+            return None
+        return self.reporter.take(validate_arguments(read.value, f"'{POINTWISE}'", arguments, item.span, path))
 
     def _report_unknown(self, name: FilledName, path: tuple[str, ...], values: Collection[str] = ()) -> None:
         self.reporter.extend(check_unknown(name, self.vocabulary, path, values))
@@ -161,6 +187,23 @@ class CallResolver:
         shown = f"{argument} ({letter}…)" if letter else f"'{argument}'"
         message, hint = f"duplicate argument {shown}", "remove one of them"
         self.reporter.report("duplicate-argument", message, span, help=hint, path=path)
+
+
+def _filled(node: Any, reader: ValueReader) -> Any:
+    """Return a part of an expression with the values of formulas.
+
+    Raises:
+        InvalidText: If a formula has no value.
+    """
+    if isinstance(node, tuple):
+        return tuple(_filled(each, reader) for each in node)
+    if isinstance(node, Interpolation):
+        value = reader.evaluate(node.formula, signed=True)
+        number = Number(number_text(abs(value)), span=node.span)
+        return Negation(number, span=node.span) if value < 0 else number
+    if not isinstance(node, SyntaxNode):
+        return node
+    return replace(node, **{name: _filled(getattr(node, name), reader) for name in node.__dataclass_fields__})
 
 
 def _letters(kind: type[Kind]) -> str:

@@ -17,6 +17,8 @@ from sewdsl.light_dataclass import dataclass
 from sewdsl.plugins import REGISTRIES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pydantic.fields import FieldInfo
 
 
@@ -105,6 +107,21 @@ class Kind(BaseModel):
         return ""
 
     @classmethod
+    def separate_definition(cls) -> str:
+        """Return the definition that a source needs to use the name, or empty if the name has a meaning by itself."""
+        return "" if cls.definition_text() == cls.kind else cls.definition_text()
+
+    @classmethod
+    def call_text(cls, head: str, arguments: Sequence[str]) -> str:
+        """Return the text of a call.
+
+        Args:
+            head: Name with compact arguments.
+            arguments: Texts of the other arguments: ``tau=2.0``.
+        """
+        return head + (f"({', '.join(arguments)})" if arguments else "")
+
+    @classmethod
     def named(cls) -> type[Kind]:
         """Return the class that the name refers to.
 
@@ -141,7 +158,7 @@ class Kind(BaseModel):
         """Return the canonical text with all arguments: ``c32k3s1p1b0``, ``LIF(tau=2.0, …)``."""
         lettered = self.letters().values()
         named = [f"{name}={format_value(value)}" for name, value in stated_fields(self) if name not in lettered]
-        return self.label + (f"({', '.join(named)})" if named else "")
+        return self.call_text(self.label, named)
 
     def replace(self, /, **changes: object) -> Self:
         """Return a validated copy with some arguments replaced."""

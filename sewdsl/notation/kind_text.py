@@ -77,7 +77,7 @@ def _text_and_kind(kind: Any, names: tuple[str, ...], default: Kind | None) -> t
         else:
             arguments[name] = value
             named.append(value_text(value) if name == unnamed else f"{name}={value_text(value)}")
-    return with_arguments(family, arguments, default), compact + (f"({', '.join(named)})" if named else "")
+    return with_arguments(family, arguments, default), kind.call_text(compact, named)
 
 
 def _compact_value(value: object) -> str:

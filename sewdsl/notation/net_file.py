@@ -132,8 +132,7 @@ def neuron_definitions(network: Network) -> list[str]:
             raise UnwritableNetwork(node, f"another definition has the name {kind.kind}")
     if network.settings.neuron is not None:
         kinds.setdefault(network.settings.neuron.kind, network.settings.neuron.named())
-    own = (kind for kind in kinds.values() if kind.defined_by_text and not is_shipped(kind))
-    return [kind.definition_text() for kind in own]
+    return [text for kind in kinds.values() if (text := kind.separate_definition()) and not is_shipped(kind)]
 
 
 def _block(definition: Definition) -> str:

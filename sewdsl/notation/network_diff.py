@@ -250,7 +250,7 @@ def _settings(network: Network) -> dict[str, str]:
 def _definitions(network: Network) -> dict[str, str]:
     """Return the equations of neurons defined by text, one line each."""
     ops = (*(node.op for node in network), network.settings.neuron)
-    own = dict.fromkeys(op.named() for op in ops if op is not None and op.defined_by_text)
+    own = dict.fromkeys(op.named() for op in ops if op is not None and op.separate_definition())
     # The slice removes the closing brace.
     return {f"neuron {kind.kind}": " ".join(kind.definition_text().partition("{")[2].split())[:-2] for kind in own}
 

@@ -8,7 +8,7 @@ kernels, its theory, and its names in other libraries.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Self, cast
 from weakref import WeakValueDictionary
@@ -37,11 +37,11 @@ from sewdsl.ir.signal import BINARY, MAX_COUNT, REAL, Signal, ValueRange
 from sewdsl.ops.read_equations import input_names, parameter_defaults, read_equations
 from sewdsl.reporter import Reported
 from sewdsl.snn.limits import MAX_KERNEL_ENTRIES
-from sewdsl.source import Source
+from sewdsl.source import BUILTIN, Source, Span
 from sewdsl.syntax.lexicon import VERSION
-from sewdsl.syntax.parser import parse
-from sewdsl.syntax.printer import print_neuron
-from sewdsl.syntax.tree import NeuronDefinition
+from sewdsl.syntax.parser import parse, parse_compact
+from sewdsl.syntax.printer import is_pointwise, print_expression, print_neuron
+from sewdsl.syntax.tree import Body, Gives, NeuronDefinition, Pointwise, RealExpression, Word
 
 if TYPE_CHECKING:
     from torch import nn
@@ -92,6 +92,12 @@ class EquationKind(Op):
     def definition_text(cls) -> str:
         """Return the definition as source text."""
         return print_neuron(cls.definition)
+
+    @classmethod
+    def call_text(cls, head: str, arguments: Sequence[str]) -> str:
+        """Return the text of a call: ``N(a=2.0)``, or ``MAP(surrogate=Sigmoid){fire(x)}``."""
+        name, brace, expression = head.partition("{")
+        return super().call_text(name, arguments) + brace + expression
 
     @classmethod
     def named(cls) -> type[EquationKind]:
@@ -444,6 +450,12 @@ def defined_kind(text: str) -> type[EquationKind]:
         SewdslError: If the definition has errors.
         ValueError: If the text is not a single definition.
     """
+    if is_pointwise(text):
+        document = parse_compact(Source("<definition>", text))
+        items = [item for body in document.value.statements if isinstance(body, Body) for item in body.expression.items]
+        match items:
+            case [Pointwise(expression=expression)] if not document.diagnostics:
+                return equation_kind(pointwise_definition(expression))
     # A definition is parsed as a file, which starts with a version.
     result = parse(Source("<definition>", f"sewdsl {VERSION}\n{text}\n"))
     if result.diagnostics:
@@ -453,6 +465,12 @@ def defined_kind(text: str) -> type[EquationKind]:
         message = f"{text!r} must define exactly one neuron"
         raise ValueError(message)
     return equation_kind(definitions[0])
+
+
+def pointwise_definition(expression: RealExpression, span: Span = BUILTIN) -> NeuronDefinition:
+    """Return the definition of ``MAP{ expression }``, whose name is its text."""
+    name = Word(print_expression(Pointwise(expression)), span=span)
+    return NeuronDefinition(name, (), (Gives(expression, span=expression.span),), span=span)
 
 
 _KINDS: WeakValueDictionary[NeuronDefinition, type[EquationKind]] = WeakValueDictionary()
@@ -485,7 +503,8 @@ def _create_class(
     if stepwise:
         fields["steps"] = (Positive | None, None)
     kind = cast("type[EquationKind]", create_model(name, __base__=cast("Any", bases), __module__=__name__, **fields))
-    kind.kind, kind.key, kind.definition, kind.defaults = name, name.lower(), definition, defaults
+    kind.kind, kind.key = name, name.partition("{")[0].lower()
+    kind.definition, kind.defaults = definition, defaults
     reads: Literal["step", "past"] = "past" if step.after or stepwise else "step"
     kind.reads = reads
     kind.fixed_steps = stepwise
@@ -520,5 +539,6 @@ def _doc(kind: type[EquationKind], step: NeuronStep) -> str:
     arguments = "\n".join(f"    {name}: Parameter of the equations." for name in kind.defaults)
     shape = f"Shape: any, unchanged. With the default arguments, the output is {output_text}."
     operands = f"[ {' | '.join(input_names(kind.definition))} ]" if issubclass(kind, Merge) else ""
-    parts = [f"Neuron defined by equations, ``{kind.kind}{operands}``::", lines, shape]
+    head = f"Neuron defined by equations, ``{kind.kind}{operands}``::"
+    parts = [head, lines, shape] if lines else [f"Function of each value, ``{kind.kind}``.", shape]
     return "\n\n".join([*parts, f"Attributes:\n{arguments}"] if arguments else parts)

@@ -44,6 +44,7 @@ from sewdsl.syntax.tree import (
     FunctionCall,
     Gives,
     Infix,
+    Interpolation,
     Learn,
     Negation,
     NeuronDefinition,
@@ -312,6 +313,8 @@ class _Reader:
                 return self._put(_OPERATORS[_MIRRORED.get(operator, operator)], expression.span, *mirrored)
             case FunctionCall():
                 return self._function(expression)
+            case Interpolation():  # the elaborator replaces formulas by numbers
+                raise _error("unknown-parameter", "no parameter here", expression.span, "use a number")
 
     def _put(self, operation: str, span: Span, *operands: TapeEntry) -> TapeEntry:
         try:

@@ -41,12 +41,13 @@ class Spacing:
     Attributes:
         padded: Whether values start in the common column. False in sections.
         head: First token of the statement or entry.
-        open: Types of the open brackets in the statement.
+        open: Types of the open brackets in the statement, ``_MAP`` for the braces of an expression.
         formula_closed: Whether the previous token closes a ``$(``.
         name_spaced: Whether the current or previous name has several words.
         defined: Whether the ``=`` of a block has been passed.
         negates: Whether the previous token is the sign of a negation.
         tight: Whether the previous token is the ``=`` of a neuron parameter.
+        pointwise: Number of open brackets outside of a ``MAP`` whose brace follows, or None.
     """
 
     def __init__(self) -> None:
@@ -60,6 +61,7 @@ class Spacing:
         self.equation = False
         self.negates = False
         self.tight = False
+        self.pointwise: int | None = None
 
     def begin(self, token: Token, *, padded: bool, equation: bool = False) -> str:
         """Return the text of a token that starts a statement or an entry, or ends a section."""
@@ -78,9 +80,15 @@ class Spacing:
     def take(self, token: Token) -> str:
         """Return the text of any other token."""
         in_parameters = self.open[-1:] == ["_LPAR"] and self.head is not None and self.head.type == "_NEURON"
-        gap = self._equation_gap(token) if self.equation or in_parameters else self._gap(token)
-        if token.type in OPENERS:
+        in_equation = self.equation or in_parameters or ("_MAP" in self.open and "_OPEN" not in self.open)
+        gap = self._equation_gap(token) if in_equation else self._gap(token)
+        if token.type == "LBRACE" and self.pointwise == len(self.open):
+            self.open.append("_MAP")
+            self.pointwise = None
+        elif token.type in OPENERS:
             self.open.append(token.type)
+        elif token.type == "_MAP":
+            self.pointwise = len(self.open)
         self.formula_closed = token.type in CLOSERS and self.open.pop() == "_OPEN"
         self.defined = self.defined or (token.type == "_EQUAL" and not self.open)
         self.previous = token
@@ -90,9 +98,11 @@ class Spacing:
         assert self.previous is not None  # noqa: S101 -- set by begin()
         before, after, negated = self.previous.type, token.type, self.negates
         # At the start of an expression or after an operator, '-' is a sign.
-        first = before in _EQUATION_SIGNS | {"_LPAR", "_COMMA", "_GIVE"}
+        first = before in _EQUATION_SIGNS | {"_LPAR", "_COMMA", "_GIVE", "LBRACE"}
         self.negates = after == "_DASH" and first
-        if negated or before == "_LPAR" or after in {"_RPAR", "_COMMA"} or _TIGHT & {before, after}:
+        if negated or before in {"_LPAR", "LBRACE"} or after in {"_RPAR", "_COMMA", "RBRACE"}:
+            return ""
+        if _TIGHT & {before, after}:
             return ""
         if after == "_EQUAL" and before in {"_BELOW", "_ABOVE"}:
             return ""

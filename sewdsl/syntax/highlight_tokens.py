@@ -62,6 +62,7 @@ _PLAIN: dict[str, TokenType] = {
     **dict.fromkeys(("LBRACE", "RBRACE", "LESS", "MORE", "_LSQB", "_RSQB", "_LPAR", "_RPAR"), "bracket"),
     "COMMENT": "comment",
     "KEY": "key",
+    "_MAP": "name",
     "PATTERN": "value",
     "_OPEN": "formula",
     "_COMMA": "separator",
@@ -101,6 +102,7 @@ class _Walk:
         self.tokens = tokens
         self.open: list[tuple[str, _Context]] = [("", context)]
         self.pieces: list[Piece] = []
+        self.pointwise = 0  # depth of a MAP whose brace follows
 
     @property
     def context(self) -> _Context:
@@ -140,8 +142,12 @@ class _Walk:
         """Update the context after a token."""
         opened = _OPENS.get(token.type)
         inner = opened == "arguments" and self.context == "parameters"
-        if self.context == "equation" and opened:
+        in_equation = self.context == "equation" and token.type != "_OPEN"
+        if opened and (in_equation or (token.type == "LBRACE" and self.pointwise == len(self.open))):
             opened = "equation"
+            self.pointwise = 0
+        elif token.type == "_MAP":
+            self.pointwise = len(self.open)
         if inner or (token.type in {"_LPAR", "_LSQB"} and self.context == "block name"):
             opened = "parameters"
         if opened:

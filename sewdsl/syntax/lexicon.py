@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+BLOCK = "block"
+"""Keyword of a block definition."""
+
 KEYWORDS = {
     "sewdsl": "_VERSION",
     "let": "_LET",
     "body": "_BODY",
-    "block": "_BLOCK",
+    BLOCK: "_BLOCK",
     "use": "_USE",
     "expect": "_EXPECT",
     "claim": "_CLAIM",
@@ -26,11 +29,14 @@ NEURON = "neuron"
 EQUATION_KEYWORDS = {"learn": "_LEARN", "state": "_STATE", "give": "_GIVE"}
 """Token types of the first words of statements between the braces of a neuron."""
 
+POINTWISE = "MAP"
+"""Keyword before the braces of an expression in a sequence. Elsewhere, it is a name."""
+
 PER, AXES = "per", ("channel", "step")
 """Keyword and axes after the name of a learnable: whether each channel or time-step has its own value."""
 
 COMPARISON_TOKENS = {"LESS": "_BELOW", "MORE": "_ABOVE"}
-"""Types of bracket tokens that are comparisons between the braces of a neuron, with their types there."""
+"""Types of bracket tokens that are comparisons in equations, with their types there."""
 
 SETTINGS = ("network", "input", "steps", "encode", "neuron", "join", "init", "readout", "outputs")
 """Keys of the settings in the header of a file."""

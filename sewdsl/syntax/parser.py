@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass, replace
-from itertools import takewhile
+from itertools import chain, takewhile
 from typing import Any, TypeVar, cast
 
 from lark import Token, UnexpectedToken
@@ -140,7 +140,21 @@ class _Parser:
         self.reporter.extend(brackets.diagnostics)
         if self.language is NET_LANGUAGE:
             self.reporter.extend(check_arrows(self.source, tokens, brackets))
+            self._check_pointwise(tokens)
         return tokens, brackets
+
+    def _check_pointwise(self, tokens: list[Token]) -> None:
+        """Report expressions of ``MAP`` that are too long, and do not parse them."""
+        # Building a tree recurses over the operators of an expression.
+        start: int | None = None
+        for index, token in enumerate(tokens):
+            if token.type == "_MAP":
+                start = index
+            elif token.type == "RBRACE" and start is not None:
+                if (size := index - start) > MAX_EQUATION_TOKENS:
+                    self._report_too_large(f"the expression has {size} tokens", MAX_EQUATION_TOKENS, tokens[start])
+                    self.broken.add(token_start(tokens[start]))
+                start = None
 
     def _single(self, rule: str) -> tree.Statement | tree.Equation | None:
         """Parse a source that is a single expression, or the values of a single setting."""
@@ -155,6 +169,9 @@ class _Parser:
         inside = (token_start(token) for tokens in lines.entries for token in tokens)
         if lines.neuron and lines.tokens[-1].type != "RBRACE" and not self.broken.isdisjoint(inside):
             return None  # An unclosed bracket in an equation extends over the closing brace.
+        for token in chain(lines.tokens, *lines.entries) if lines.neuron else ():
+            # A neuron is not part of a block: no rule accepts a formula in it.
+            token.type = "_FORMULA" if token.type == "_OPEN" else token.type
         statement = self._parse(lines.tokens, "statement")
         assert not isinstance(statement, _EQUATIONS)  # noqa: S101 -- not part of the rule
         if lines.neuron and self._too_large(lines):
@@ -175,15 +192,15 @@ class _Parser:
         if len(lines.entries) <= MAX_EQUATIONS and len(longest) <= MAX_EQUATION_TOKENS:
             return False
         if len(lines.entries) > MAX_EQUATIONS:
-            size, limit = f"the neuron has {len(lines.entries)} statements", MAX_EQUATIONS
-            first, last = lines.tokens[0], lines.tokens[min(1, len(lines.tokens) - 1)]
+            size, last = f"the neuron has {len(lines.entries)} statements", lines.tokens[min(1, len(lines.tokens) - 1)]
+            self._report_too_large(size, MAX_EQUATIONS, lines.tokens[0], last)
         else:
-            size, limit = f"the equation has {len(longest)} tokens", MAX_EQUATION_TOKENS
-            first, last = longest[0], longest[0]
-        span = token_span(self.source, first, last)
-        message = f"{size}, which exceeds the limit of {limit}"
-        self.reporter.report("equations-too-large", message, span, help="shorten it")
+            self._report_too_large(f"the equation has {len(longest)} tokens", MAX_EQUATION_TOKENS, longest[0])
         return True
+
+    def _report_too_large(self, size: str, limit: int, first: Token, last: Token | None = None) -> None:
+        message, span = f"{size}, which exceeds the limit of {limit}", token_span(self.source, first, last)
+        self.reporter.report("equations-too-large", message, span, help="shorten it")
 
     def _long_block(
         self, block: tree.BlockDefinition, lines: Sequence[tree.Statement | tree.Equation | None]

@@ -183,12 +183,22 @@ _NUMBERS = ["INTEGER", "_DASH", "INTEGER"]
 
 def check_other_notation(source: Source, tokens: list[Token]) -> list[Diagnostic]:
     """Return errors for a network, or single layers, in the notation of other papers."""
-    body = [token for token in tokens if token.type != "_BODY"]
-    if _own_layer(tokens) is not None:
+    body = [token for token in _outside_equations(tokens) if token.type != "_BODY"]
+    if _own_layer(body) is not None:
         return [*_check_layers(source, body)]
     span = _other_layer(source, body)
     hint = "use --dialect he; for a file, convert it with sewdsl fmt --dialect he 'STRING'"
     return [] if span is None else [_other_notation(span, hint)]
+
+
+def _outside_equations(tokens: list[Token]) -> Iterator[Token]:
+    """Yield the tokens outside of ``MAP{ … }``, which contains no layers."""
+    inside = False
+    for token in tokens:
+        inside = inside or token.type == "_MAP"
+        if not inside:
+            yield token
+        inside = inside and token.type != "RBRACE"
 
 
 def _other_notation(span: Span, hint: str, *fixes: Fix) -> Diagnostic:

@@ -6,10 +6,15 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from sewdsl.syntax import tree
-from sewdsl.syntax.lexicon import HEADER_VALUE_COLUMN
+from sewdsl.syntax.lexicon import HEADER_VALUE_COLUMN, POINTWISE
 
 _BINDING = {"<": 0, "<=": 0, ">": 0, ">=": 0, "+": 1, "-": 1, "*": 2, "/": 2}
 _NEGATION_BINDING = 3
+
+
+def is_pointwise(name: str) -> bool:
+    """Return whether the name of a neuron is an expression, ``MAP{1 - x}``."""
+    return name.startswith(f"{POINTWISE}{{")
 
 
 def print_document(document: tree.Document) -> str:
@@ -36,6 +41,10 @@ def print_expression(node: tree.SyntaxNode) -> str:
         case tree.MergeOf():
             head = _print_call(tree.Call(node.name, node.arguments, called=node.called))
             return f"{head}[{' | '.join(map(print_expression, node.operands))}]"
+        case tree.Pointwise():
+            arguments = ", ".join(map(print_expression, node.arguments))
+            head = f"{POINTWISE}({arguments})" if arguments or node.called else POINTWISE
+            return f"{head}{{{_print_sum(node.expression, 0)}}}"
         case tree.Alternative():
             return f"{print_expression(node.first)} or {print_expression(node.second)}"
         case tree.Name():
@@ -71,6 +80,8 @@ def _print_sum(node: tree.RealExpression | tree.Formula, binding: int) -> str:
             return node.text if not node.text.startswith("-") or binding <= 1 else f"({node.text})"
         case tree.Variable() | tree.Parameter():
             return node.name
+        case tree.Interpolation():
+            return print_expression(node)
         case tree.FunctionCall():
             return f"{node.name.text}({', '.join(_print_sum(operand, 0) for operand in node.operands)})"
         case tree.Negation():
@@ -97,7 +108,12 @@ def _print_equation(equation: tree.Equation) -> str:
 
 
 def print_neuron(definition: tree.NeuronDefinition) -> str:
-    """Print a neuron definition with one equation per line, without a newline at the end."""
+    """Print a neuron definition with one equation per line, without a newline at the end.
+
+    The name of a ``MAP`` is its definition.
+    """
+    if is_pointwise(definition.name.text):
+        return definition.name.text
     parameters = ", ".join(f"{each.name.text}={_print_sum(each.default, 0)}" for each in definition.parameters)
     head = f"neuron {definition.name.text}" + (f"({parameters})" if parameters else "")
     head += f"[{' | '.join(word.text for word in definition.inputs)}]" if definition.inputs else ""

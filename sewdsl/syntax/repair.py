@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from collections.abc import Set as AbstractSet
 
-_ITEM_STARTS = frozenset({"WORD", "LBRACE", "LESS"})
+_ITEM_STARTS = frozenset({"WORD", "LBRACE", "LESS", "_MAP"})
 _NO_SEQUENCE = frozenset({"_COMMA", "_PLUS", "STRING", "LBRACE"})
 """Token types accepted outside of sequences only: in arguments, formulas, settings and section heads."""
 _NUMBERS = frozenset({"DECIMAL", "SIZE", "QUANTITY"})

@@ -17,7 +17,7 @@ from sewdsl.light_dataclass import dataclass
 from sewdsl.paths import write_atomically
 from sewdsl.resources import code_cache_folder, resource_folder
 from sewdsl.source import Source, Span
-from sewdsl.syntax.lexicon import ARROWS, COMPARISON_TOKENS, NEURON, OPENERS
+from sewdsl.syntax.lexicon import ARROWS, BLOCK, COMPARISON_TOKENS, NEURON, OPENERS, POINTWISE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,6 +110,8 @@ def scan(source: Source, language: Language = NET_LANGUAGE) -> list[Token]:
         for token in tokens:
             token.line, token.column = source.position(token_start(token))
             token.end_line, token.end_column = source.position(token_end(token))
+    if language is NET_LANGUAGE and POINTWISE in source.text:
+        _mark_pointwise([token for token in tokens if token.type not in {"COMMENT", "NEWLINE"}])
     if language is NET_LANGUAGE and NEURON in source.text:
         _mark_equations(tokens)
     return tokens
@@ -120,7 +122,7 @@ def _mark_equations(tokens: list[Token]) -> None:
 
     The first word becomes a keyword. Between the braces, ``<`` and ``>`` are comparisons and arrows are not ``-``.
     """
-    closers = _closing_braces(tokens)
+    closers = _closing(tokens, ("LBRACE",), "RBRACE")
     index = 0
     while index < len(tokens):
         opener = _body_of_neuron(tokens, index)
@@ -137,20 +139,52 @@ def _mark_equations(tokens: list[Token]) -> None:
             begins = tokens[index - 1].type == "NEWLINE" and token.type == "WORD"
             if opener not in closers and begins and (token.column or 0) <= (first.column or 0):
                 break  # The braces are not closed: a word at the margin probably starts the next statement.
-            token.type = COMPARISON_TOKENS.get(token.type, token.type)
-            if token.type == "_DASH" and token[-1] in ARROWS:
-                token.type = "_ARROW"
+            _mark_equation(token)
             index += 1
 
 
-def _closing_braces(tokens: list[Token]) -> dict[int, int]:
-    """Return the index of the closing brace for the index of each opening brace that is closed."""
+def _mark_equation(token: Token) -> None:
+    """Set the type of a token in an equation."""
+    token.type = COMPARISON_TOKENS.get(token.type, token.type)
+    if token.type == "_DASH" and token[-1] in ARROWS:
+        token.type = "_ARROW"
+
+
+def _mark_pointwise(tokens: list[Token]) -> None:
+    """Set the token types of ``MAP{ … }`` and ``MAP(…){ … }``: of the keyword, and between the braces.
+
+    Args:
+        tokens: Tokens without comments and newlines.
+    """
+    closers = _closing(tokens, ("_LPAR", "_OPEN"), "_RPAR")
+    run, begins_line = 0, True  # start of the current words on one line
+    for index, first in enumerate(tokens):
+        same_line = index > 0 and tokens[index - 1].line == first.line
+        if not (same_line and first.type == tokens[index - 1].type == "WORD"):
+            run, begins_line = index, not same_line
+        opener = index + 1
+        if opener < len(tokens) and tokens[opener].type == "_LPAR":
+            opener = closers.get(opener, len(tokens)) + 1
+        has_braces = opener < len(tokens) and tokens[opener].type == "LBRACE"
+        # A block or a neuron can have this name.
+        defines = run < index and begins_line and tokens[run] in {BLOCK, NEURON}
+        if first.type != "WORD" or first != POINTWISE or not has_braces or defines:
+            continue
+        first.type = "_MAP"
+        opener += 1
+        while opener < len(tokens) and tokens[opener].type not in {"LBRACE", "RBRACE"}:
+            _mark_equation(tokens[opener])
+            opener += 1
+
+
+def _closing(tokens: list[Token], openers: tuple[str, ...], closer: str) -> dict[int, int]:
+    """Return the index of the closing bracket for the index of each opening bracket that is closed."""
     closers: dict[int, int] = {}
     opened: list[int] = []
     for index, token in enumerate(tokens):
-        if token.type == "LBRACE":
+        if token.type in openers:
             opened.append(index)
-        elif token.type == "RBRACE" and opened:
+        elif token.type == closer and opened:
             closers[opened.pop()] = index
     return closers
 

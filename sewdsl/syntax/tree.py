@@ -168,7 +168,20 @@ class MergeOf(SyntaxNode):
     called: bool = field(default=False, compare=False)
 
 
-Item = Call | Repeat | MergeOf
+@dataclass(frozen=True)
+class Pointwise(SyntaxNode):
+    """Function of each value: ``MAP{ 1 - x }``.
+
+    Attributes:
+        called: Whether there are parentheses, as in ``MAP(){ … }``. Not compared.
+    """
+
+    expression: RealExpression
+    arguments: tuple[Argument, ...] = ()
+    called: bool = field(default=False, compare=False)
+
+
+Item = Call | Repeat | MergeOf | Pointwise
 
 
 @dataclass(frozen=True)
@@ -282,7 +295,8 @@ class FunctionCall(SyntaxNode):
     operands: tuple[RealExpression, ...]
 
 
-RealExpression = Number | Variable | Negation | Infix | FunctionCall
+RealExpression = Number | Variable | Negation | Infix | FunctionCall | Interpolation
+"""Sum in an equation. ``$(…)`` occurs in ``MAP{ … }`` only."""
 
 
 @dataclass(frozen=True)

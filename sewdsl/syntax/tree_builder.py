@@ -207,6 +207,11 @@ class TreeBuilder:
         arguments, operands = (rest[0].children, rest[1:]) if called else ([], rest)
         return tree.MergeOf(self.build(name), self._all(operands), self._all(arguments), called=called, span=span)
 
+    def _pointwise(self, children: Children, span: Span) -> tree.Pointwise:
+        *arguments, _, expression, _ = children
+        values = arguments[0].children if arguments else []
+        return tree.Pointwise(self.build(expression), self._all(values), called=bool(arguments), span=span)
+
     # --- values
 
     def _number(self, children: Children, span: Span) -> tree.Number:

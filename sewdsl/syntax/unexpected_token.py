@@ -47,6 +47,12 @@ class ParseFailure:
         return self.rule == "compact" or self.tokens[0].type in {"_BODY", "_LET", "_GIVE", "_BLOCK"}
 
     @property
+    def in_equation(self) -> bool:
+        """True in a statement of a neuron, or between the braces of ``MAP``."""
+        before = (token.type for token in reversed(self.tokens[: self.index]))
+        return self.rule == "equation" or next((kind for kind in before if kind in {"_MAP", "RBRACE"}), "") == "_MAP"
+
+    @property
     def finish(self) -> str:
         """Description of the end of the tokens."""
         if self.rule == "equation":
@@ -75,7 +81,7 @@ def mistake_help(situation: ParseFailure) -> MistakeHelp:
     tries: tuple[Callable[[ParseFailure], MistakeHelp | None], ...]
     if situation.before is None:
         tries = (_group, _leading_hyphen)
-    elif situation.rule == "equation":
+    elif situation.in_equation:
         tries = (_no_number, _equation)
     elif situation.tokens[0].type in {"KEY", "SECTION", "_USE"}:
         tries = (_shape, _commas, _change, _on, _entries, _hyphenated, _network, _dashed, _path)
@@ -148,8 +154,10 @@ def _equation(at: ParseFailure) -> MistakeHelp | None:
     """``a -> b``, ``s = h > 1``, ``h += x`` and ``s h``."""
     if at.token.type == "_ARROW":
         return MistakeHelp("use '-' to subtract; equations have no arrows")
-    if at.token.type in {"LBRACE", "_LSQB"}:
+    if at.token.type in {"LBRACE", "_LSQB", "_MAP"}:
         return MistakeHelp("move layers to 'body', 'let' or 'block'; equations contain only numbers")
+    if at.token.type == "_FORMULA":
+        return MistakeHelp("use a parameter of the neuron; '$(…)' is for parameters of blocks")
     if at.token.type in {"_BELOW", "_ABOVE"}:
         return MistakeHelp(f"use a function for the comparison: where({at.before} {at.token} …, 1, 0) or fire(…)")
     if at.before is not None and at.before.type == "WORD" and at.index == 1:

@@ -18,6 +18,7 @@ _MAY_BE: dict[str, set[TokenType]] = {
     "_VERSION _LET _GIVE _BODY _BLOCK _USE _EXPECT _CLAIM _ALLOW SECTION _ON _OR": {"keyword"},
     "_NEURON _LEARN _STATE _PER": {"keyword"},
     "KEY": {"key"},
+    "_MAP": {"name"},
     "WORD": {"key", "name", "block", "argument", "number", "value", "keyword"},  # a keyword where it has no place
     "INTEGER DECIMAL SIZE": {"number", "value"},
     "PATTERN": {"value"},

@@ -81,18 +81,20 @@ def _nested(items: st.SearchStrategy[tree.Item]) -> st.SearchStrategy[tree.Item]
     inner = _sequences(items)
     counts = st.builds(tree.Number, st.integers(1, 10_000).map(str)) | interpolations
     repeats = st.builds(tree.Repeat, inner, counts, st.sampled_from(["{}", "<>"]))
-    joins = st.builds(tree.MergeOf, names(), st.tuples(inner, inner | st.builds(tree.Alternative, inner, inner)))
-    return items | repeats | joins
+    operands = st.tuples(inner) | st.tuples(inner, inner | st.builds(tree.Alternative, inner, inner))
+    return items | repeats | st.builds(tree.MergeOf, names(), operands)
 
 
-sequences = _sequences(_nested(_nested(calls)))
+_given = st.lists(st.builds(tree.Argument, st.none() | words, values), max_size=2).map(tuple)
+pointwise = st.builds(tree.Pointwise, st.deferred(lambda: mapped), _given, st.booleans())
+sequences = _sequences(_nested(_nested(calls | pointwise)))
 
 keys = words.filter(lambda word: word not in KEYWORDS and word.isalpha() and word.islower()).map(tree.Word)
 """An unknown key with digits or capitals, after a body, may as well be a layer before which a hyphen was lost."""
 entries = st.builds(tree.Setting, words.map(tree.Word), st.lists(plain_values, min_size=1, max_size=3).map(tuple))
 settings = st.builds(tree.Setting, keys, st.lists(plain_values, min_size=1, max_size=3).map(tuple))
 lets = st.builds(tree.Let, words.map(tree.Word), sequences)
-operands = st.one_of(st.just(()), st.lists(words.map(tree.Word), min_size=2, max_size=3).map(tuple))
+operands = st.one_of(st.just(()), st.lists(words.map(tree.Word), min_size=1, max_size=3).map(tuple))
 block_parameters = st.builds(tree.BlockParameter, words, st.none() | parameters | positive)
 _simple_words = words.map(tree.Word)
 _assigned = words.filter(lambda word: word not in EQUATION_KEYWORDS).map(tree.Word)
@@ -109,6 +111,8 @@ def _reals(inner: st.SearchStrategy[tree.RealExpression]) -> st.SearchStrategy[t
 
 
 reals = st.recursive(positive | st.builds(tree.Variable, words), _reals, max_leaves=6)
+mapped = st.recursive(positive | st.builds(tree.Variable, words) | interpolations, _reals, max_leaves=6)
+"""What is between the braces of ``MAP``."""
 _axes = st.lists(st.sampled_from(["channel", "step"]).map(tree.Word), max_size=2).map(tuple)
 equations = st.one_of(
     st.builds(tree.Learn, _simple_words, _axes, reals),
@@ -163,7 +167,7 @@ documents = st.lists(statements, max_size=5).map(lambda rest: tree.Document((tre
 fragments = st.lists(
     st.sampled_from(
         [
-            *("c32k3s1", "BN", "SEW Block", "SEW", "id", "or", "DP0.5", "x"),
+            *("c32k3s1", "BN", "SEW Block", "SEW", "id", "or", "DP0.5", "x", "MAP", "MAP{", "MAP{1 - x}"),
             *("{", "}", "<", ">", "[", "]", "(", ")", "$(", "$", "*", "*2", "*0", "7", "2x3", "0.13M", "1e-3"),
             *(
                 "-",

@@ -112,3 +112,9 @@ def test_many_broken_neurons_are_answered_soon(text: str) -> None:
     began = time.process_time()
     assert not sewdsl.read("sewdsl 1\n" + text * (20_000 // len(text))).valid
     assert time.process_time() - began < 20
+
+
+def test_a_function_of_each_value_has_a_limit_of_its_own() -> None:
+    for count, codes in ((199, []), (200, ["equations-too-large"])):
+        text = f"sewdsl 1\nbody a-MAP{{{'+'.join('x' * count)}}}-\n  MAP{{x}}\n"
+        assert [each.code for each in parse(Source("t", text)).diagnostics] == codes

@@ -117,6 +117,21 @@ CASES = [
     compact("g[a|or b]", "empty-sequence", 1, 4, "the shortcut is empty"),
     compact("g[]", "empty-sequence", 1, 2, "the branch is empty"),
     compact("g[a|b or c or d]", "unexpected-token", 1, 12, "expected '|' or ']', got 'or'"),
+    # --- functions of each value
+    compact("MAP{}", "unexpected-token", 1, 5, "expected a number or a name, got '}'"),
+    compact(
+        "MAP{2x}", "unexpected-token", 1, 6, "expected '+', '-', '*', '/' or '}', got 'x'", fixed="MAP{2*x}", safe=False
+    ),
+    compact("MAP{x > 1}", "unexpected-token", 1, 7, "expected '+', '-' or '}', got '>'"),
+    compact("MAP{x \u2192 a}", "unexpected-token", 1, 7, "expected '+', '-', '*', '/' or '}', got '\u2192'"),
+    compact("MAP{a[b]}", "unexpected-token", 1, 6, "expected '+', '-', '*', '/' or '}', got '['"),
+    compact("MAP{MAP{x}}", "unexpected-token", 1, 5, "expected a number or a name, got 'MAP'"),
+    compact("MAP{x}*2", "unexpected-token", 1, 7, "expected '-' or the end, got '*'"),
+    compact("a MAP{x}", "missing-hyphen", 1, 3, "missing '-' before 'MAP'", fixed="a-MAP{x}"),
+    compact("MAP{x} a", "missing-hyphen", 1, 8, "missing '-' before 'a'", fixed="MAP{x}-a"),
+    compact("PLIF{a}*7", "missing-hyphen", 1, 5, "missing '-' before '{'", fixed="PLIF-{a}*7"),
+    compact("MAP{x", "unclosed-bracket", 1, 4, "unclosed '{'"),
+    file("neuron N {\n h = $(c) + x\n give h }", "unexpected-token", 3, 6, "expected a number or a name, got '$('"),
     compact("a|b", "unexpected-token", 1, 2, "expected '-' or the end, got '|'"),
     compact("", "empty-sequence", 1, 1, "the body is empty"),
     compact(" \n ", "empty-sequence", 1, 1, "the body is empty"),

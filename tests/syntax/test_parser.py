@@ -108,6 +108,30 @@ def test_a_merge_may_have_arguments() -> None:
     assert item("CAT()[a | b]") == item("CAT[a | b]")
 
 
+def test_a_function_of_each_value() -> None:
+    one, x = tree.Number("1"), tree.Variable("x")
+    assert item("MAP{1 - x}") == item("MAP (){1-x}") == tree.Pointwise(tree.Infix("-", one, x))
+    fire = item("MAP(surrogate=Sigmoid){fire(x - $(c))}")
+    assert isinstance(fire, tree.Pointwise)
+    assert [argument.name for argument in fire.arguments] == ["surrogate"]
+    below = item("{MAP{where(x >= 1, x, 1)}}*2")
+    assert isinstance(below, tree.Repeat)
+    (inner,) = below.body.items
+    assert inner == tree.Pointwise(tree.FunctionCall(tree.Word("where"), (tree.Infix(">=", x, one), x, one)))
+
+
+def test_the_name_of_a_function_of_each_value_is_free_elsewhere() -> None:
+    blocks = "block MAP = BN\nblock My MAP {\n give MAP-MAP{x}\n}\n"
+    text = f"sewdsl 1\n{blocks}neuron MAP(a=1) {{ give x }}\nbody MAP-{{a}}*2\n"
+    _, block, long_block, neuron, last = parsed(text).statements
+    assert isinstance(block, tree.BlockDefinition)
+    assert isinstance(neuron, tree.NeuronDefinition)
+    assert isinstance(long_block, tree.BlockDefinition)
+    assert long_block.expression == body("MAP-MAP{x}")
+    assert isinstance(last, tree.Body)
+    assert last.expression == body("MAP-{a}*2")
+
+
 @pytest.mark.parametrize("text", ["ADD[]", "ADD[a | ]", "X[a | b][c | d]", "{a}*2[b | c]", "ADD[a | b](c)"])
 def test_what_is_no_merge(text: str) -> None:
     reporter = Reporter()

@@ -23,6 +23,7 @@ from sewdsl.syntax.tree import (
     FunctionCall,
     Gives,
     Infix,
+    Interpolation,
     Learn,
     Negation,
     Number,
@@ -148,6 +149,8 @@ class EquationClass:
                 return _Text(f"({comparison}).to(x.dtype)" if level else f"float({comparison})", level)
             case FunctionCall():
                 return self._call(expression, variables)
+            case Interpolation():
+                raise AssertionError  # the elaborator replaces formulas by numbers
 
     def _call(self, call: FunctionCall, variables: Mapping[str, _Text]) -> _Text:
         """Translate a function call."""
