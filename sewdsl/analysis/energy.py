@@ -106,7 +106,8 @@ def operation_bounds(network: Network) -> Iterator[LayerOperations]:
         weighted_inputs, sources = layers[node.name], network.inputs(node)
         # A static input is computed once.
         steps = T if any(source.varies for source in sources) else 1
-        real = any(source.values.largest is None for source in sources)
+        # An integer operand is added up, also in products with real values.
+        real = any(source.values.largest is None for _, source in weighted_inputs)
         upper = 1 if real else max(source.values.largest or 1 for _, source in weighted_inputs)
         meetings = round(sum(fan.total * source.channels for fan, source in weighted_inputs))
         first, membranes = node.name not in after_neurons, traffic.get(node.name, 0)

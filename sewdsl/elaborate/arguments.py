@@ -105,7 +105,8 @@ def _describe(
     reported: Collection[str],
 ) -> Iterator[Diagnostic]:
     seen = set(reported)
-    for problem in error.errors(include_url=False):
+    problems = error.errors(include_url=False)
+    for problem in problems:
         name = str(problem["loc"][0]) if problem["loc"] else ""
         if name in seen:
             continue
@@ -126,6 +127,9 @@ def _describe(
         elif name:
             argument_span = given[name].span if name in given else span
             message, near = f"{letter} of {what} {_must(problem)}", _kinds_like(problem, argument_span)
+            # An argument that accepts numbers or words has an error for each.
+            words = (each for each in problems if each["type"] == "literal_error" and each is not problem)
+            message += "".join(f" or {each['ctx']['expected']}" for each in words if str(each["loc"][0]) == name)
             if str(problem["input"]).casefold() in {"none", "null"}:
                 near = {"help": "use 'none'", "fixes": ()}
             label = f"got {_shown(problem['input'])}"

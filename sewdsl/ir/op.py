@@ -159,6 +159,11 @@ class Op(Kind):
         """True if the op skips positions of a feature map, because its window moves by more than one."""
         return False
 
+    @property
+    def step_multiple(self) -> int:
+        """Number that divides every number of time-steps that the op accepts."""
+        return 1
+
     def in_evaluation(self) -> Self:
         """Return an op with the same results as this op has in evaluation mode."""
         return self
@@ -502,6 +507,11 @@ class Merge(Op):
     def same_shape(first: Signal, other: Signal) -> bool:
         """Return whether two operands have equal shapes, which is the requirement of an unknown merge."""
         return first.shape == other.shape
+
+    @property
+    def has_module(self) -> bool:
+        """Whether exported Python files compute the merge with a module instead of a formula."""
+        return self.defined_by_text
 
 
 class FeedbackSum(Merge):

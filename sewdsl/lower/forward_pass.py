@@ -178,6 +178,9 @@ class ForwardPass:
         elif step.kernel == "folded":
             layer, norm = modules
             y_TN = layer.normalised(operands[0], norm, **options)
+        elif step.kernel == "attention":
+            scores, values = modules
+            y_TN = values.of_scores(scores, *operands)
         elif self._step is not None and self._network.nodes[step.gives].op.reads == "past":
             y_TN = self._step.advance(self._network.nodes[step.gives].name, modules[0], *operands)
         elif step.once and isinstance(modules[0], BatchNorm):

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from pydantic import Field
-
-from sewdsl.ir.kind import Positive
-from sewdsl.ir.op import FanOut, FeedbackSum, Merge, SavedForBackward, ShapeMismatch, common_shape
-from sewdsl.ir.signal import REAL, Signal, ValueRange, counts_up_to, range_of_product, widest_range
+from sewdsl.ir.op import FeedbackSum, Merge, ShapeMismatch, common_shape
+from sewdsl.ir.signal import Signal, range_of_product, widest_range
 from sewdsl.ops.joins import Add
 
 if TYPE_CHECKING:
@@ -137,103 +134,3 @@ class Loop(FeedbackSum, kind="LOOP"):
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         return runtime.Join(Add())
-
-
-class Attention(Merge, kind="ATTN"):
-    """Attention of Spikformer without softmax: (q kᵀ) v · scale within each head.
-
-    In a network: ``ATTN(heads=8, scale=0.125)[ c64k1-BN-SN | c64k1-BN-SN | c64k1-BN-SN ]``. The operands are q, k and
-    v.
-
-    Each position of a feature map is a token. Its channels are divided into heads of consecutive channels. Without
-    softmax, the result equals q (kᵀ v), and the order with fewer operations is used.
-
-    Attributes:
-        heads: Number of heads, at least 1.
-        scale: Factor of the result, > 0.
-
-    Shape: q ``[C, H, W]``, k ``[C, H', W']``, v ``[D, H', W']`` to ``[D, H, W]``, or with a single axis of positions.
-    Multiply-accumulates are those of both products (Zhou et al., Spikformer, ICLR 2023, Eq. 6).
-    """
-
-    operand_names = ("q", "k", "v")
-    heads: Positive = 1
-    scale: Annotated[float, Field(gt=0)] = 1.0
-
-    def infer(self, *inputs: Signal) -> Signal:
-        """Return a signal with the positions of q and the channels of v, with the range of the products.
-
-        Raises:
-            ShapeMismatch: If the shapes do not match, or the heads do not divide the channels.
-        """
-        q, k, v = inputs
-        for name, signal in zip(self.operand_names, inputs, strict=True):
-            if len(signal.shape) == 1:
-                raise ShapeMismatch(
-                    "join-shape-mismatch",
-                    f"{name} of ATTN is the vector [{signal.size}], which has no positions to attend to",
-                    "move ATTN before GAP or FC, to feature maps CxHxW or CxL",
-                )
-            if signal.channels % self.heads:
-                raise ShapeMismatch(
-                    "join-shape-mismatch",
-                    f"the {signal.channels} channels of {name} cannot be divided into {self.heads} equal heads",
-                    "use a number of heads that divides the channels",
-                )
-        for first, second, axis in ((q, k, "channels"), (k, v, "positions")):
-            equal = first.channels == second.channels if axis == "channels" else first.shape[1:] == second.shape[1:]
-            if not equal:
-                names = "q and k" if axis == "channels" else "k and v"
-                raise ShapeMismatch(
-                    "join-shape-mismatch",
-                    f"{names} of ATTN have different {axis}: [{first.size}] and [{second.size}]",
-                    f"make the {axis} of {names} equal",
-                )
-        return Signal((v.channels, *q.shape[1:]), self._range(q, k, v), any(signal.varies for signal in inputs))
-
-    def _range(self, q: Signal, k: Signal, v: Signal) -> ValueRange:
-        """Return the range of each head: sums over channels and positions of products of three values."""
-        product = range_of_product(*(signal.values for signal in (q, k, v)))
-        if product.upper is None:
-            return REAL
-        # Each output is a sum of this many products.
-        terms = q.channels // self.heads * _positions(k)
-        return counts_up_to(terms * product.upper, self.scale * product.unit, terms * product.lower)
-
-    def _keys_first(self, q: Signal, k: Signal, v: Signal) -> bool:
-        """Return whether q (kᵀ v) takes fewer operations than (q kᵀ) v."""
-        keys_first, queries_first = (q.channels // self.heads) * v.channels, q.channels + v.channels
-        return keys_first * (_positions(q) + _positions(k)) <= queries_first * _positions(q) * _positions(k)
-
-    def keeps(self, *inputs: Signal) -> SavedForBackward:
-        """Return the memory of q, k, v and the first product."""
-        # Splitting channels-last feature maps into heads copies q, k and v.
-        q, k, v = inputs
-        pairs = _positions(q) * _positions(k)
-        product = q.channels // self.heads * v.channels if self._keys_first(q, k, v) else self.heads * pairs
-        return SavedForBackward(bytes_per_step=4 * (product + sum(signal.elements for signal in inputs)))
-
-    def macs(self, *inputs: Signal) -> int:
-        """Return the multiply-accumulates of both products, in the cheaper order."""
-        q, k, v = inputs
-        # The heads are computed separately, so a query only meets the channels of its head.
-        if self._keys_first(q, k, v):
-            return q.channels // self.heads * v.channels * (_positions(q) + _positions(k))
-        return (q.channels + v.channels) * _positions(q) * _positions(k)
-
-    def fan_outs(self, *inputs: Signal) -> tuple[FanOut | None, ...]:
-        """Return the fan-out of queries, keys and values."""
-        q, k, v = inputs
-        # In q (kᵀ v), a key is multiplied by the values of its position, and a query by the sums of its head. In (q kᵀ)
-        # v, a query is multiplied by its channel of all keys, and a value by the scores of all queries.
-        if self._keys_first(q, k, v):
-            return (*(FanOut.everywhere(signal.shape, v.channels // self.heads) for signal in (q, k)), None)
-        return FanOut.everywhere(q.shape, _positions(k)), None, FanOut.everywhere(v.shape, _positions(q))
-
-    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
-        return runtime.Attention(self.heads, self.scale, keys_first=self._keys_first(*inputs))
-
-
-def _positions(signal: Signal) -> int:
-    """Return the number of positions of a feature map."""
-    return prod(signal.shape[1:])

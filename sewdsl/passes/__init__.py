@@ -10,7 +10,7 @@ from sewdsl.passes.convolutions import find_events, use_channels_last, use_event
 from sewdsl.passes.memory import peak_memory, training_load
 from sewdsl.passes.program import ExecutionStep, Pass, Program
 from sewdsl.passes.saved_values import pack_bits, recompute_values
-from sewdsl.passes.steps import fold_batch_norm, fuse_neurons, hoist_static
+from sewdsl.passes.steps import fold_batch_norm, fuse, hoist_static
 
 __all__ = [
     "LEVELS",
@@ -25,7 +25,7 @@ __all__ = [
 
 PASSES: tuple[tuple[int, str, Pass], ...] = (
     (1, "hoist", hoist_static),
-    (1, "fuse", fuse_neurons),
+    (1, "fuse", fuse),
     (2, "fold", fold_batch_norm),
     (1, "channels_last", use_channels_last),
     (1, "events", find_events),

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from sewdsl.ir.op import Activation, Join, Op
+from sewdsl.ops.attention import Scores
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.norms import BatchNorm
 from sewdsl.ops.layers.pool import MaxPool
@@ -20,15 +21,16 @@ from sewdsl.snn.limits import MAX_BYTE_PLACES, MAX_REGISTER_STEPS
 LARGE_VALUE_ELEMENTS = 1 << 20
 """Elements of a value from which recomputing is faster than storing. Allocating smaller values takes less time."""
 
-Kernel = Literal["module", "norm_neuron", "folded", "loop"]
+Kernel = Literal["module", "norm_neuron", "folded", "attention", "loop"]
 """Computation of a step.
 
 ``module``: call of the module. ``norm_neuron``: batch norm, neurons and, if part of the step, the join after them, in
 one kernel that stores neither the input current nor the membrane potential. ``folded``: layer with the batch norm
-folded into its weights. ``loop``: node by node, one time-step after the other.
+folded into its weights. ``attention``: attention without its scores. ``loop``: node by node, one time-step after the
+other.
 """
 
-PartKind = Literal["convolution", "max pooling", "batch norm", "neuron", "join", "other"]
+PartKind = Literal["convolution", "max pooling", "batch norm", "neuron", "join", "scores", "other"]
 """Kinds of nodes that the plan distinguishes."""
 
 
@@ -244,6 +246,8 @@ class PlanOutline:
             # On a GPU, fewer kernel launches pay off for small tensors too.
             if possible and (self._lean or large or context.device != "cpu"):
                 return (2 if kinds[2:] and alone[2] else len(kinds)), "norm_neuron"
+        elif kinds[:1] == ["scores"]:
+            return (len(kinds) if kinds[1:] and not any(alone) else 0), "attention"
         elif len(kinds) > 1 and not (context.module(step.all_parts.gives).training or alone[0] or alone[1]):
             return len(kinds), "folded"
         return 0, "module"
@@ -306,6 +310,8 @@ def _kind(op: Op) -> PartKind:
             return "neuron"
         case Join():
             return "join"
+        case Scores():
+            return "scores"
     return "other"
 
 

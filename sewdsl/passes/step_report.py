@@ -113,6 +113,7 @@ class StepRow(NamedTuple):
 _KERNELS: dict[Kernel, str] = {
     "norm_neuron": "in one kernel",
     "folded": "as one layer",
+    "attention": "without the scores",
     "module": "by itself",
     "loop": "time-step by time-step",
 }

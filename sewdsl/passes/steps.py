@@ -8,6 +8,7 @@ from dataclasses import replace
 from sewdsl.analysis.residual_blocks import is_residual
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Activation
+from sewdsl.ops.attention import Apply, Scores
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.linear import Linear
 from sewdsl.ops.layers.norms import BatchNorm
@@ -32,6 +33,46 @@ def hoist_static(program: Program) -> tuple[Program, str]:
     fraction = sum(map(network.macs, once)) * (T - 1) / (total * T) if total else 0.0
     names = ", ".join(node.name for node in once)
     return program.with_steps(steps), f"computed once instead of {T} times: {names}; saves {fraction:.1%} of the MACs"
+
+
+def fuse(program: Program) -> tuple[Program, str]:
+    """Fuse neurons with their neighbours, and scores of attention with their values.
+
+    Law: that of :func:`fuse_neurons`.
+    """
+    program, neurons = fuse_neurons(program)
+    program, attention = fuse_attention(program)
+    return program, "; ".join(filter(None, (neurons, attention)))
+
+
+def fuse_attention(program: Program) -> tuple[Program, str]:
+    """Fuse scores that only APPLY reads with it, if the product of keys and values takes fewer operations.
+
+    Scores between neurons and other layers are not fused, and neither are nodes in loops.
+    """
+    network, looped = program.network, program.network.graph.looped
+    fused: dict[int, int] = {}  # scores, by the node that reads them
+    for i, node in enumerate(network.nodes):
+        readers = network.graph.consumers[i]
+        if not isinstance(node.op, Scores) or len(readers) != 1 or i in network.output_indices:
+            continue
+        reader = network.nodes[readers[0]]
+        if (
+            isinstance(reader.op, Apply)
+            and reader.inputs[0] == i
+            and looped.isdisjoint((i, readers[0]))
+            and reader.op.takes_keys_first(node.op, *network.inputs(node), *network.inputs(reader))
+        ):
+            fused[readers[0]] = i
+    steps = []
+    for step in program.steps:
+        if step.gives in fused:
+            i = fused[step.gives]
+            # The operands are q, k and v. The scores are not computed.
+            steps.append(replace(step, nodes=(i, step.gives), operands=(*network.nodes[i].inputs, step.operands[1])))
+        elif step.gives not in fused.values():
+            steps.append(step)
+    return program.with_steps(tuple(steps)), f"fused {len(fused)} scores with values" if fused else ""
 
 
 def fuse_neurons(program: Program) -> tuple[Program, str]:

@@ -210,7 +210,7 @@ def _all_reduce(x: Tensor) -> Tensor:
 
 
 def synchronise_statistics(model: nn.Module) -> None:
-    """Make every batch norm of a model share its statistics over all processes in training."""
+    """Make every batch norm and rate of a model share its statistics over all processes in training."""
     for module in model.modules():
-        if isinstance(module, BatchNorm):
-            module.synchronised = True
+        if isinstance(getattr(module, "synchronised", None), bool):
+            module.synchronised = True  # type: ignore[assignment] # a number, not a module

@@ -1,4 +1,4 @@
-"""Modules of merges, gates, attention, sums and means, all differentiated by autograd."""
+"""Modules of merges, gates, sums and means, all differentiated by autograd."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import reduce
 import torch
 from torch import Tensor, nn
 
-from sewdsl.snn.autocast import autocast_dtype, without_autocast
+from sewdsl.snn.autocast import autocast_dtype
 from sewdsl.snn.protocols import JoinSpec
 
 
@@ -73,37 +73,6 @@ def _multiply(one: Tensor, other: Tensor) -> Tensor:
 def _grouped(x: Tensor, groups: int) -> Tensor:
     """Return ``[T, N, C, *]`` as ``[T, N, groups, C / groups, *]``."""
     return x.reshape(*x.shape[:2], groups, x.shape[2] // groups, *x.shape[3:])
-
-
-class Attention(nn.Module):
-    """Attention without softmax: (q kᵀ) v · scale within each head, or the equal q (kᵀ v) · scale.
-
-    Computed in float32 or wider, also under autocast: bfloat16 cannot represent all integers above 256.
-
-    Args:
-        heads: Number of heads. The channels of a head are consecutive.
-        scale: Factor of the result.
-        keys_first: Whether kᵀ v is the first product.
-
-    Shape: q ``[T, N, C, H, W]``, k ``[T, N, C, H', W']``, v ``[T, N, D, H', W']`` to ``[T, N, D, H, W]``. A single
-    spatial axis is also supported.
-    """
-
-    def __init__(self, heads: int, scale: float, *, keys_first: bool) -> None:
-        super().__init__()
-        self.heads, self.scale, self.keys_first = heads, scale, keys_first
-
-    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        query, positions = q, q.shape[3:]
-        with without_autocast(q.device.type):
-            # [T, N, heads, channels of a head, positions]
-            q, k, v = (_grouped(_at_least_float32(x).flatten(3), self.heads) for x in (q, k, v))
-            y = (v @ k.transpose(-2, -1)) @ q if self.keys_first else v @ (k.transpose(-2, -1) @ q)
-            y = (y * self.scale).flatten(2, 3).reshape(*q.shape[:2], -1, *positions)
-        return _result(y, query)
-
-    def extra_repr(self) -> str:
-        return f"heads={self.heads}, scale={self.scale}"
 
 
 def _at_least_float32(x: Tensor) -> Tensor:

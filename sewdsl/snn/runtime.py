@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from sewdsl.snn import (
+    attention,
     batch_norm,
     equations,
     join,
@@ -66,7 +67,10 @@ class Runtime:
     Concatenation = merges.Concatenation
     Maximum = merges.Maximum
     Product = merges.Product
-    Attention = merges.Attention
+    Attention = attention.Attention
+    Scores = attention.Scores
+    Apply = attention.Apply
+    Softmax = attention.Softmax
     Sum = merges.Sum
     Mean = merges.Mean
     TimeSum = merges.TimeSum

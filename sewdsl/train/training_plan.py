@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from math import lcm
 from pathlib import Path
 from typing import NamedTuple
 
@@ -289,3 +290,9 @@ def _compare(network: Network, recipe: Recipe, data: DataSet, spans: _Spans) -> 
             f"{settings.steps}"
         )
         yield Diagnostic("invalid-argument", error, message, spans.recipe("T_train"), help="remove T_train")
+    elif recipe.T_train is not None:
+        multiple = lcm(*(node.op.step_multiple for node in network))
+        if recipe.T_train % multiple:
+            message = f"T_train {recipe.T_train} is not a multiple of {multiple}, the length of the chunks of attention"
+            help_ = f"use a multiple of {multiple}"
+            yield Diagnostic("invalid-argument", error, message, spans.recipe("T_train"), help=help_)

@@ -161,6 +161,15 @@ GATES = st.sampled_from(
     ("MEAN(over=places)", "SN-SUM(over=places)", "SUM(over=channels)", "SN-SUM(over=channels, groups=2)-SN")
 )
 ATTENTIONS = st.sampled_from(("ATTN", "ATTN(heads=2, scale=0.125)", "ATTN(heads=4, scale=0.5)"))
+PAIRS = st.sampled_from(
+    (
+        "APPLY(scale=0.5)[SCORES(heads=2)[{} | {}] | {}]",
+        "APPLY[SCORES(heads=4, scale=0.5)[{} | {}]-Softmax(groups=4) | {}]",
+        "APPLY(causal=places)[SCORES[{} | {}]-SN | {}]",
+        "APPLY(chunk=2, causal=time)[SCORES(heads=2, chunk=2)[{} | {}]-BN-SN | {}]",
+        "ATTN(chunk=2, heads=2)[{} | {} | {}]",
+    )
+)
 NORMS = st.sampled_from(("BN", "BN", "tdBN", "TEBN"))
 
 
@@ -191,6 +200,7 @@ def items(neuron: Texts, depth: int = 2) -> Texts:
             st.builds("MUL[{} | {}]-BN-SN".format, same(neuron), GATES),
             st.builds("Two(tau={}, v_threshold=0.6)[{} | {}]".format, st.just(3.0), same(neuron), same(neuron)),
             st.builds("{}[c4k1-BN-SN | {} | {}]-SN".format, ATTENTIONS, same(neuron), same(neuron)),
+            st.builds("{}-SN".format, st.builds(str.format, PAIRS, st.just("c4k1-BN-SN"), same(neuron), same(neuron))),
         ]
     return st.one_of(found)
 
@@ -238,7 +248,9 @@ def nets(draw: st.DrawFn, suits: Callable[[Network], bool] = lambda _: True) -> 
         longer = f"{body}-{item}" if body else item
         body = longer if _valid(longer, known) else body
     assume(body)
-    shown = T if static or _network(body, known).first_fixed else draw(st.integers(1, 5))
+    network = _network(body, known)
+    needs_steps = network.first_fixed or any(node.op.step_multiple > 1 for node in network)
+    shown = T if static or needs_steps else draw(st.integers(1, 5))
     drawn = Drawn(body, known, shown, draw(st.integers(1, 3)), static, draw(st.integers(0, 999)))
     assume(suits(drawn.network))
     return drawn

@@ -66,7 +66,9 @@ JOINS = st.sampled_from([*sorted(name for name, kind in catalogue().items() if i
 
 
 OPERANDS = st.sampled_from(["id", "BN-IF", "c4k1-BN-IF", "id or c4k1-BN-IF", "c4k3-BN", "MEAN(over=places)"])
-MERGES = st.sampled_from(["ADD", "OR", "AND", "CAT", "MAX", "MUL", "ATTN(heads=2)", "ATTN(scale=0.5)", "g"])
+MERGES = st.sampled_from(
+    ["ADD", "OR", "AND", "CAT", "MAX", "MUL", "ATTN(heads=2)", "ATTN(scale=0.5)", "SCORES", "APPLY", "g"]
+)
 
 
 def _join(item: st.SearchStrategy[str]) -> st.SearchStrategy[str]:

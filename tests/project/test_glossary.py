@@ -14,7 +14,8 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "sewdsl"
 
 PAIRS = {
-    "Attention": {"ops.merges", "snn.merges"},
+    "Apply": {"ops.attention", "snn.attention"},
+    "Attention": {"ops.attention", "snn.attention"},
     "BatchNorm": {"ops.layers.norms", "snn.batch_norm"},
     "ChannelAttention": {"ops.layers.attention", "snn.sequence_attention"},
     "Concatenation": {"ops.merges", "snn.merges"},
@@ -34,10 +35,13 @@ PAIRS = {
     "ParallelNeuron": {"ir.op", "snn.parallel_neuron"},
     "Product": {"ops.merges", "snn.merges"},
     "Scale": {"ops.layers.scaling", "snn.layers"},
+    "Scores": {"ops.attention", "snn.attention"},
+    "Softmax": {"ops.attention", "snn.attention"},
     "SpatialAttention": {"ops.layers.attention", "snn.sequence_attention"},
     "Sum": {"ops.layers.reduction", "snn.merges"},
     "TemporalAttention": {"ops.layers.attention", "snn.sequence_attention"},
     "TemporalChannelAttention": {"ops.layers.attention", "snn.sequence_attention"},
+    "TokenProduct": {"ops.attention", "snn.attention"},
     "Upsample": {"ops.layers.shapes", "snn.layers"},
 }
 """Public classes that share a name: a kind, or a family of kinds, and the torch module that computes it."""

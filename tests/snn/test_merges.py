@@ -12,9 +12,10 @@ import sewdsl
 from sewdsl.analysis.energy import operation_bounds
 from sewdsl.ir.op import ShapeMismatch
 from sewdsl.ir.signal import BINARY, REAL, Signal, ValueRange
+from sewdsl.ops.attention import Attention
 from sewdsl.ops.joins import Add, Or
 from sewdsl.ops.layers.reduction import Sum
-from sewdsl.ops.merges import Attention, Concatenation, Maximum, Product
+from sewdsl.ops.merges import Concatenation, Maximum, Product
 from sewdsl.probe.measured_operations import measure_operations
 from sewdsl.snn.runtime import Runtime
 

@@ -32,6 +32,7 @@ LATER = {
     *("DropPath", "GELU", "GN", "LN", "Logistic", "PReLU", "SCALE", "SiLU", "Tanh", "UP", "tc"),
     *("DELAY", "LOOP"),
     *("POS", "RMS", "Reshape"),
+    *("APPLY", "SCORES", "Softmax"),
 }
 """Kinds that are younger than the generated networks, which stay as they are so that old commits can be compared."""
 

@@ -15,6 +15,7 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.wiring import UnstructuredError
 from sewdsl.light_dataclass import dataclass
+from sewdsl.ops.attention import Attention
 from sewdsl.ops.joins import Add
 from sewdsl.ops.layers.attention import TemporalAttention
 from sewdsl.ops.layers.conv import Conv
@@ -23,7 +24,7 @@ from sewdsl.ops.layers.pool import AvgPool, GlobalAvgPool, MaxPool
 from sewdsl.ops.layers.reduction import Sum
 from sewdsl.ops.layers.scaling import Dropout
 from sewdsl.ops.layers.shapes import Flatten
-from sewdsl.ops.merges import Attention, Product
+from sewdsl.ops.merges import Product
 
 TWO, THREE = 2, 3
 

@@ -12,7 +12,8 @@ from torch import nn
 from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.exchange.write.onnx.graph_builder import NodeScope
 from sewdsl.exchange.write.onnx.neuron_steps import EquationSteps, write_join
-from sewdsl.snn import batch_norm, layers, merges, pooling, tokens
+from sewdsl.exchange.write.onnx.translate_attention import write_apply, write_attention, write_scores, write_softmax
+from sewdsl.snn import attention, batch_norm, layers, merges, pooling, tokens
 from sewdsl.snn.equations import Equations, SpikingEquations
 from sewdsl.snn.join import Join
 
@@ -223,22 +224,6 @@ def _product(scope: NodeScope, _: merges.Product, value: str, *others: str) -> s
     return scope.add_output("Identity", value)
 
 
-def _attention(scope: NodeScope, module: merges.Attention, *operands: str) -> str:
-    """Append attention, with heads of shape ``[channels, positions]``."""
-    q, k, v = (
-        scope.add("Reshape", x, scope.graph.sizes(0, module.heads, shape[0] // module.heads, prod(shape[1:])))
-        for x, shape in zip(operands, scope.shapes, strict=True)
-    )
-    turned = scope.add("Transpose", k, perm=[0, 1, 3, 2])
-    # Associativity: the cheaper order of the two products.
-    if module.keys_first:
-        y = scope.add("MatMul", scope.add("MatMul", v, turned), q)
-    else:
-        y = scope.add("MatMul", v, scope.add("MatMul", turned, q))
-    scaled = scope.add("Mul", y, scope.constant("scale", module.scale))
-    return scope.add_output("Reshape", scaled, scope.graph.sizes(0, scope.shapes[2][0], *scope.shape[1:]))
-
-
 def _stateless(scope: NodeScope, module: Equations, *inputs: str) -> str:
     """Append neurons with equations and no state."""
     return scope.add_output("Identity", EquationSteps.of(module, scope.shape).write(scope, inputs, [], {})[0])
@@ -296,7 +281,10 @@ TRANSLATIONS: dict[type[nn.Module], Translate] = {
     merges.Concatenation: lambda scope, _, *operands: scope.add_output("Concat", *operands, axis=1),
     merges.Maximum: lambda scope, _, *operands: scope.add_output("Max", *operands),
     merges.Product: _product,
-    merges.Attention: _attention,
+    attention.Attention: write_attention,
+    attention.Scores: write_scores,
+    attention.Apply: write_apply,
+    attention.Softmax: write_softmax,
     Join: _join,
     Equations: _stateless,
     SpikingEquations: _stateless,

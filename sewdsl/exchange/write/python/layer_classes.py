@@ -285,9 +285,82 @@ LOOPED = {
     "StepPosition": LOOPED_STEP_POSITION,
 }
 """Replacements in a file with loops by class, e.g. to use one dropout mask for all time-steps."""
+ATTENTION = '''\
+class TokenProduct(nn.Module):
+    """Scaled product of tokens, the positions of [T, N, C, *], in heads and in chunks of time-steps."""
+
+    def __init__(
+        self,
+        heads: int,
+        scale: float | str,
+        terms: int,
+        chunk: int = 1,
+        causal: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.heads, self.scale, self.terms, self.chunk, self.causal = heads, scale, terms, chunk, causal
+        if scale == "rate":
+            self.register_buffer("rate", torch.zeros(heads))
+
+    def split(self, x: Tensor) -> Tensor:
+        """Return the heads, [T / chunk, N, heads, C / heads, chunk * positions]."""
+        x = x.flatten(3).unflatten(2, (self.heads, -1)).unflatten(0, (-1, self.chunk))
+        return x.permute(0, 2, 3, 4, 1, 5).flatten(4)
+
+    def scaled(self, y: Tensor, x: Tensor) -> Tensor:
+        """Return the scaled map of heads, with the positions of the first operand x."""
+        if self.training and self.scale == "rate":
+            mean = x.detach().abs().unflatten(2, (self.heads, -1)).flatten(4).mean((0, 1, 3, 4))
+            self.rate.copy_(torch.where(self.rate == 0, mean, 0.999 * self.rate + (1 - 0.999) * mean))
+        scale = self.scale
+        if scale == "rate":
+            scale = (self.rate * self.terms).clamp(min=1e-9).rsqrt()[:, None, None]
+        y = (y * scale).unflatten(4, (self.chunk, -1)).permute(0, 4, 1, 2, 3, 5)
+        return y.flatten(0, 1).flatten(2, 3).unflatten(3, x.shape[3:])
+
+    def masked(self, scores: Tensor, x: Tensor) -> Tensor:
+        """Return scores without those of later keys; x has the positions of the queries."""
+        if self.causal is None:
+            return scores
+        keys, queries = (torch.arange(size, device=x.device) for size in scores.shape[-2:])
+        key, positions = keys[:, None], x.shape[3:].numel()
+        later = key % positions > queries % positions
+        if self.causal == "time":
+            later = key // (len(keys) // self.chunk) > queries // positions
+        return scores.masked_fill(later, 0)
+'''
+ATTENTION_TEXTS = {
+    "Scores": '''\
+class Scores(TokenProduct):
+    """Scores of queries and keys: [T, N, C, *] and [T, N, C, *] to [T, N, heads * chunk * keys, *]."""
+
+    def forward(self, q: Tensor, k: Tensor) -> Tensor:
+        """Process all time-steps."""
+        return self.scaled(self.split(k).mT @ self.split(q), q)
+''',
+    "Apply": '''\
+class Apply(TokenProduct):
+    """Values weighted by scores: [T, N, heads * chunk * keys, *] and [T, N, D, *] to [T, N, D, *]."""
+
+    def forward(self, a: Tensor, v: Tensor) -> Tensor:
+        """Process all time-steps."""
+        return self.scaled(self.split(v) @ self.masked(self.split(a), a), a)
+''',
+    "Attention": '''\
+class Attention(TokenProduct):
+    """Attention without softmax: [T, N, C, *], [T, N, C, *] and [T, N, D, *] to [T, N, D, *]."""
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Process all time-steps."""
+        scores = self.masked(self.split(k).mT @ self.split(q), q)
+        return self.scaled(self.split(v) @ scores, q)
+''',
+}
 LAYER_TEXTS = {
     **REDUCTIONS,
     **OVER_TIME,
+    **ATTENTION_TEXTS,
+    "Softmax": runtime_class("attention", "Softmax"),
     "LayerNorm": runtime_class("layers", "LayerNorm"),
     "RMSNorm": runtime_class("layers", "RMSNorm"),
     "Reshaping": runtime_class("layers", "Reshaping"),
@@ -384,7 +457,7 @@ def layer_definitions(texts: Mapping[str, str], used: set[str], reset: Sequence[
 
     See :func:`loops.definitions`.
     """
-    shared = [SHARED] if used.intersection(SHARED_BY) else []
+    shared = [text for text, names in ((SHARED, SHARED_BY), (ATTENTION, ATTENTION_TEXTS)) if used & {*names}]
     layers = []
     for name in filter(used.__contains__, texts):
         text = texts[name]

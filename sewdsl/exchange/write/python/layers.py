@@ -14,6 +14,7 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.op import Op, Spiking
 from sewdsl.ir.signal import Signal
+from sewdsl.ops.attention import Apply, Attention, Scores, Softmax
 from sewdsl.ops.layers.attention import ChannelAttention, SpatialAttention, TemporalAttention, TemporalChannelAttention
 from sewdsl.ops.layers.conv import Conv, TransposedConv
 from sewdsl.ops.layers.delay import Delay
@@ -152,7 +153,25 @@ def _position(op: LearnedPosition, x: Signal) -> PyCall:
     return PyCall("Position", (_shape(x.shape),))
 
 
+def _token_product(op: Scores | Apply | Attention, *inputs: Signal) -> PyCall:
+    heads, terms = op.heads_and_terms(*inputs)
+    return PyCall(
+        type(op).__name__,
+        (
+            *(_positional(name, value) for name, value in (("heads", heads), ("scale", op.scale), ("terms", terms))),
+            _named("chunk", op.chunk, 1),
+            _named("causal", dict(op).get("causal"), None),
+        ),
+    )
+
+
 LAYER_CALLS: dict[type[Op], Callable[..., PyCall]] = {
+    Scores: _token_product,
+    Apply: _token_product,
+    Attention: _token_product,
+    Softmax: lambda op, _: PyCall(
+        "Softmax", (_positional("groups", op.groups), _named("causal", op.causal is not None, default=False))
+    ),
     Conv: lambda op, x: _convolution("Conv", op, x, _named("padding", op.pads, 0), _named("dilation", op.dilation, 1)),
     TransposedConv: lambda op, x: _convolution(
         "ConvTranspose", op, x, _named("padding", op.pads[0], 0), _named("output_padding", op.pads[1], 0)

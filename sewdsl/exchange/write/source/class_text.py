@@ -26,8 +26,9 @@ from sewdsl.exchange.write.source.value_flow import FlowStep, StepLoop
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Merge, Op
 from sewdsl.ir.signal import Signal
+from sewdsl.ops.attention import Attention
 from sewdsl.ops.joins import Add, And, IAnd, Or
-from sewdsl.ops.merges import Attention, Concatenation, Maximum, Product
+from sewdsl.ops.merges import Concatenation, Maximum, Product
 
 FORMULAS: dict[type[Merge], str] = {
     Add: "{} + {}",

@@ -111,7 +111,7 @@ class Dialect:
                 along the structure of the names.
         """
         for node in network:
-            if isinstance(node.op, Merge) and not (class_text.has_formula(node.op) or node.op.defined_by_text):
+            if isinstance(node.op, Merge) and not (class_text.has_formula(node.op) or node.op.has_module):
                 raise UnsupportedLayer(
                     node,
                     "is a merge without a formula for Python files; "

@@ -11,6 +11,7 @@ from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.exchange.write.source.expressions import is_identifier
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import PathStep
+from sewdsl.ir.op import Merge
 from sewdsl.ir.structure import (
     BlockItem,
     Item,
@@ -511,8 +512,7 @@ class _Reader:
             keys.append(inner.key)
         inside = frozenset({item.node} if looped else nodes((item,)))
         node, module = self._nodes[item.node], ""
-        # Merges of Python kinds are formulas. Neurons with several inputs are modules.
-        if node.op.defined_by_text:
+        if isinstance(node.op, Merge) and node.op.has_module:
             module = node.name.rpartition(".")[2]
             builder.items.append(Leaf(module, item.node))
         builder.steps.append(_Step(tuple(reads), item.node, tuple(keys), inside, item.node, module=module))
