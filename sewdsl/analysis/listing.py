@@ -32,7 +32,7 @@ class ListingRow:
 
 def layer_rows(network: Network) -> list[ListingRow]:
     """Return a row for each node."""
-    return [_row(network, node) for node in network]
+    return [_row(network, node) for node in network.drawn_nodes]
 
 
 def _row(network: Network, node: Node) -> ListingRow:
@@ -42,7 +42,7 @@ def _row(network: Network, node: Node) -> ListingRow:
 
 def block_rows(network: Network) -> Iterator[ListingRow]:
     """Yield a row for each node outside blocks, and for each block call."""
-    for block, group in groupby(network, outermost_block):
+    for block, group in groupby(network.drawn_nodes, outermost_block):
         nodes = [*group]
         if block is None:
             yield from (_row(network, node) for node in nodes)

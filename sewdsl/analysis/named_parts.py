@@ -10,13 +10,15 @@ from sewdsl.ir.node import enclosing_parts
 
 def part_names(network: Network) -> Iterator[str]:
     """Yield the names of all layers and parts, a part before its first layer."""
-    yield from dict.fromkeys(name for node in network.nodes[1:] for name in enclosing_parts(node.name))
+    yield from dict.fromkeys(name for node in network.layers for name in enclosing_parts(node.name))
 
 
 def match_nodes(network: Network, pattern: str) -> frozenset[int]:
     """Return the indices of the nodes whose name, or the name of a part around them, matches a pattern."""
-    # The input node has no parts and cannot be named.
-    return frozenset(index for index, node in enumerate(network.nodes) if index and node.is_in(pattern))
+    # Inputs have no parts and cannot be selected.
+    return frozenset(
+        index for index, node in enumerate(network.nodes) if index >= network.first_layer and node.is_in(pattern)
+    )
 
 
 def fold_parts(network: Network, nodes: Iterable[int], among: Iterable[int]) -> list[str]:

@@ -14,7 +14,8 @@ MIN_SIDE = 16
 
 def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
     """Note once that an input ``AxB`` is read as ``CxL``, so that convolutions are 1-D."""
-    shape = network.settings.input
+    # Rows of all inputs have equal causes: the first one is reported.
+    shape = next((source.shape for source in network.settings.sources if len(source.shape) == len("CL")), ())
     # Small unequal numbers are typical of rows, e.g. 2x700.
     if len(shape) != len("CL") or (shape[0] != shape[1] and min(shape) < MIN_SIDE):
         return

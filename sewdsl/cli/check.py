@@ -153,7 +153,7 @@ def _print_verdict(spec: str, result: Compilation) -> None:
     tail = f" ({', '.join(counts)})" if counts else ""
     if result.valid and result.network is not None:
         network = result.network
-        size = f"{network.total_parameters:,} parameters, {len(network) - 1:,} nodes"
+        size = f"{network.total_parameters:,} parameters, {len(network) - network.first_layer:,} nodes"
         count = len(result.study.variants)
         variants = f"; {count} variant{'s' if count > 1 else ''}" if count else ""
         echo(f"{network.name}: valid{tail}; {size}{variants}")

@@ -289,6 +289,7 @@ def _compare(
     import torch
 
     from sewdsl.exchange.write.compare_outputs import compare_outputs
+    from sewdsl.lower.inputs import map_inputs
     from sewdsl.train.watch import FiringRates
 
     samples = _select_samples(model, origin, data)
@@ -296,7 +297,7 @@ def _compare(
     firing_rates = FiringRates()
     if format_.double:
         # Rounding to float32 would hide small differences of formats that compute in float64.
-        model, x = deepcopy(model).double(), x.double()
+        model, x = deepcopy(model).double(), map_inputs(lambda each: each.double(), x)
     comparison = compare_outputs(model, format_, content, x)
     with torch.no_grad(), firing_rates.watch(model):
         model(x)

@@ -232,7 +232,7 @@ def _layers(network: Network, rows: list[ListingRow]) -> Table:
 def _in_force(network: Network) -> Table:
     """Return a table of all distinct layers with all arguments and their number of occurrences."""
     counts: dict[str, int] = {}
-    for node in network.nodes[1:]:
+    for node in network.layers:
         counts[str(node.op)] = counts.get(str(node.op), 0) + 1
     table = Table(title="layers in force", title_justify="left", show_header=False, box=None)
     table.add_column(justify="right", style="dim")

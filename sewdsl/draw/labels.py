@@ -89,6 +89,7 @@ class Labels:
 
     def __init__(self, network: Network) -> None:
         self._ops = [node.op for node in network]
+        self._inputs = dict(zip(network.input_indices, network.settings.sources, strict=True))
         self._followers = FollowerIndex(self._ops, network.graph.consumers, network.settings.steps)
 
     def of(self, index: int, source: str = "") -> Label:
@@ -98,7 +99,7 @@ class Labels:
         """
         op = self._ops[index]
         if isinstance(op, Input):
-            return Label("input")
+            return Label(cut(f"input {self._inputs[index].name}".rstrip()))
         letters = {name: letter for letter, name in op.letters().items()}
         title, details = [op.kind], []
         redundant = redundant_arguments(op, Followers(self._followers, index).settled)
@@ -193,8 +194,8 @@ def short_name(network: Network) -> str:
 
 def network_facts(network: Network) -> str:
     """Format input, time-steps and parameters: ``input 2×128×128 · T = 16 · 130,938 parameters``."""
-    shape = "×".join(map(str, network.settings.input))
-    return f"input {shape} · T = {network.settings.steps} · {network.total_parameters:,} parameters"
+    shapes = ", ".join(source.size.replace("x", "×") for source in network.settings.sources)
+    return f"input {shapes} · T = {network.settings.steps} · {network.total_parameters:,} parameters"
 
 
 def title_room(network: Network) -> float:

@@ -294,6 +294,7 @@ class Wiring:
             (self._drawn[source], target, operand)
             for target in self.layers
             for operand, source in enumerate(self._read[target][0])
+            if source in self._drawn  # A node without elements, which named inputs read, is not drawn.
         )
 
     @property
@@ -327,7 +328,7 @@ class Wiring:
         True for the input.
         """
         node = self.network.nodes[index]
-        return not node.sources or any(s.shape != node.output.shape for s in self.network.inputs(node))
+        return index < self.network.first_layer or any(s.shape != node.output.shape for s in self.network.inputs(node))
 
     def changes_count(self, index: int) -> bool:
         """Return whether a node outputs counts above 1 in another range than its inputs."""
@@ -356,7 +357,7 @@ def picture_items(
             Default: all.
     """
     folder = _Folder(network, expand=expand)
-    items = folder.sequence(network.nesting, "")
+    items = folder.sequence(network.nesting[min(network.input_indices) :], "")
     if collapse or depth is not None:
         boxer = _Boxer(network, collapse=collapse, depth=depth)
         boxer.sequence(items)  # First pass: count the different blocks of each name.

@@ -110,6 +110,8 @@ def _of_item(view: EditorView, item: Item) -> Hover | None:
 def _named_value(view: EditorView, value: Meaning) -> str:
     """Return the signals and the definition of a named value."""
     line = value.definition
+    if isinstance(line, Setting):
+        return f"An input, `{line.span.text}`."
     if not isinstance(line, Let):
         return f"An operand of {value.title}."
     signals = dict.fromkeys(str(flow.after) for flow in item_flows(view, line.expression.items[-1]))

@@ -22,7 +22,7 @@ from sewdsl.ops.read_equations import RESERVED_VARIABLES
 from sewdsl.resources import resource_folder
 from sewdsl.source import Source, Span
 from sewdsl.syntax.lexicon import OWN_NEURON, POTENTIAL
-from sewdsl.syntax.tree import BlockDefinition, Call, Let, NeuronDefinition, Section, Use, walk_syntax
+from sewdsl.syntax.tree import BlockDefinition, Call, NeuronDefinition, Section, Use, walk_syntax
 
 _BLOCK_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*( [A-Za-z_][A-Za-z0-9_]*)*")
 _PARAMETER_NAME = re.compile(r"[A-Za-z][A-Za-z_]*")
@@ -208,7 +208,7 @@ def _neuron_problems(views: list[EditorView], meaning: Meaning, neuron: NeuronDe
         yield f"'{name}' is a name of the language"
     taken: set[str] = set()
     for view in views:
-        values = (each.name.text for each in view.document.statements if isinstance(each, Let))
+        values = scope_values(view.document)
         taken |= {*view.vocabulary.blocks, *view.vocabulary.neurons.own, *values}
     if name != meaning.name and name in taken:
         yield f"the name '{name}' is already in use"

@@ -27,6 +27,7 @@ from sewdsl.light_dataclass import dataclass
 from sewdsl.limits import Budget
 from sewdsl.ops.input import Input
 from sewdsl.reporter import Reporter
+from sewdsl.source import Span
 from sewdsl.syntax.tree import BlockDefinition, Call, Claim, Document, Expect, Number, Size, Value
 from sewdsl.syntax.tree import Sequence as Expression
 
@@ -114,7 +115,8 @@ class _Elaborator:
         complete = outputs is not None
         # A source of unknown names only is probably not a network: a missing input is irrelevant.
         unknown_only = not builder.understood and any(each.code == "unknown-name" for each in self.reporter.found)
-        if not unknown_only and "input" not in {*assembly.settings, *assembly.unread}:
+        keys = {setting.key.text for setting in assembly.settings.values()}
+        if not unknown_only and "input" not in keys | assembly.unread:
             hint = "add 'input CxHxW' to the file, or --input CxHxW, e.g. --input 2x128x128"
             span = assembly.expression.span
             self.reporter.report("missing-input", "missing input shape", span, help=hint)
@@ -161,7 +163,8 @@ class _Elaborator:
         """Report invalid names of values, and return warnings about unused ones."""
         assembly = self.assembly
         diagnostics = [*check_block_names(assembly.blocks.values(), self.vocabulary)]
-        diagnostics += check_names((), assembly.lets, assembly.expression, self.vocabulary)
+        words = self.header.input_words
+        diagnostics += check_names((), assembly.lets, assembly.expression, self.vocabulary, words)
         self.reporter.extend(each for each in diagnostics if each.severity is Severity.ERROR)
         return [each for each in diagnostics if each.severity is not Severity.ERROR]
 
@@ -206,6 +209,11 @@ class _Elaborator:
         for index in graph_of(nodes).unread(outputs):
             message = f"the output of {nodes[index].name} is unused"
             hint = "remove it, or start an operand or repeat after it with 'id'"
+            if isinstance(nodes[index].op, Input):
+                message, hint = (
+                    f"the input '{nodes[index].name}' is unused",
+                    "start a sequence with it, or remove the line",
+                )
             self.reporter.report("unread-value", message, nodes[index].span, help=hint, path=nodes[index].where)
 
     def _check_loops(self, outputs: Sequence[int]) -> None:
@@ -237,7 +245,8 @@ class _Elaborator:
         """Create the nodes, and return the indices of the outputs, or None if there are errors."""
         lets, limit = self.assembly.lets, self.reporter.limits.nodes
         # Count first: expanding a huge network would take too long.
-        expected = NodeCounter(self.vocabulary.blocks).scope(lets, expression)
+        words = self.header.input_words
+        expected = NodeCounter(self.vocabulary.blocks, [word.text for word in words]).scope(lets, expression)
         if expected > limit:
             self.reporter.report(
                 "network-too-large",
@@ -248,11 +257,12 @@ class _Elaborator:
             return None
         neuron = settings.neuron if settings else self.header.neuron()
         frame = CallFrame(settings.join if settings else self.header.join(), neuron, neuron)
-        input_index = None
+        input_index, names = None, {word.text: NamedValue(word.span, computed=True) for word in words}
         if settings is not None:
-            source = Input(shape=settings.input, varies=settings.encode == "none")
-            input_index = self.builder.add("input", source, (), (), expression.span)
-        walker = Walker(self.builder, CallResolver(self.vocabulary, neuron, self.reporter), self.budget)
+            input_index = self._add_inputs(settings, expression.span, names)
+        frame = frame.with_names(names)
+        root = input_index if names else None
+        walker = Walker(self.builder, CallResolver(self.vocabulary, neuron, self.reporter), self.budget, root=root)
         try:
             if self.assembly.body is None:
                 places = walker.named(lets, expression, self.assembly.outputs, input_index, frame)
@@ -267,6 +277,17 @@ class _Elaborator:
         self._check_read(outputs)
         self._check_loops(outputs)
         return outputs
+
+    def _add_inputs(self, settings: Settings, span: Span, names: Mapping[str, NamedValue]) -> int:
+        """Create the node of the input, or a node without elements and its readers, the named inputs."""
+        named = [(source, Input(shape=source.shape, varies=source.encode == "none")) for source in settings.sources]
+        if not names:
+            return self.builder.add("input", named[0][1], (), (), span)
+        root = self.builder.add("input", Input(shape=(0,), varies=any(op.varies for _, op in named)), (), (), span)
+        for source, op in named:
+            value = names[source.name]
+            value.place = self.builder.add(source.name, op, (root,), (), value.defined)
+        return root
 
 
 def _expectation(figure: Expect | Claim) -> Expectation:

@@ -23,6 +23,9 @@ OUTPUTS = "outputs"
 HEADER = SETTINGS
 """Keys of the settings in a header."""
 
+NAMED = ("input", "encode")
+"""Settings that may occur once for each name: ``input left 1x28x28``, ``encode left direct``."""
+
 OWN = ("network", "outputs")
 """Settings that a file does not inherit from used files."""
 
@@ -41,7 +44,8 @@ class Assembly:
     """Statements of a file, merged with those of used files. Statements of the file take precedence.
 
     Attributes:
-        settings: Header by key. Rules of initial weights of parts have keys such as ``init res.*``.
+        settings: Header by key, or by key and name: ``input left``. Rules of initial weights of parts have keys such as
+            ``init res.*``.
         blocks: Block definitions by name without white space.
         allowed: ``allow`` lines of the file. After compilation, only those that suppressed something.
         own: Names of the blocks of the file, without those of used files.
@@ -81,12 +85,6 @@ class Assembly:
         return tree.Sequence((tree.MergeOf(name, operands, span=setting.span),), span=setting.span)
 
 
-def setting_key(setting: tree.Setting) -> str:
-    """Return the key of a setting in :class:`Assembly`: its first word, with the name of the part for ``init``."""
-    part = init_part(setting.values) if setting.key.text == INIT else None
-    return setting.key.text if part is None else f"{INIT} {part}"
-
-
 def assemble(document: tree.Document, use: Callable[[tree.Use], Assembly | None]) -> Reported[Assembly]:
     """Collect the statements of a document, and report duplicate and unknown ones.
 
@@ -104,7 +102,7 @@ def assemble(document: tree.Document, use: Callable[[tree.Use], Assembly | None]
     sections = {name: _over(used.sections.get(name), own.sections[name]) for name in SECTIONS if name in own.sections}
     assembly = replace(
         used,
-        settings={**used.settings, **own.settings},
+        settings=_over_settings(used.settings, own.settings),
         blocks={**used.blocks, **own.blocks},
         neurons={**used.neurons, **own.neurons},
         sections={**used.sections, **sections},
@@ -125,7 +123,9 @@ def _take_over(result: Assembly, used: Assembly | None, path: str) -> Assembly:
         return replace(result, whole=False, unread=result.unread.union(HEADER))
     return replace(
         result,
-        settings={**result.settings, **{key: value for key, value in used.settings.items() if key not in OWN}},
+        settings=_over_settings(
+            result.settings, {key: value for key, value in used.settings.items() if key not in OWN}
+        ),
         blocks={**result.blocks, **used.blocks},
         neurons={**result.neurons, **used.neurons},
         sections={**result.sections, **used.sections},
@@ -133,6 +133,41 @@ def _take_over(result: Assembly, used: Assembly | None, path: str) -> Assembly:
         whole=result.whole and used.whole,
         networks=(*result.networks, path) if used.body is not None or OUTPUTS in used.settings else result.networks,
     )
+
+
+def setting_key(setting: tree.Setting) -> str:
+    """Return the key of a setting in :class:`Assembly`: its first word, with the name of a part or of an input."""
+    name = setting_name(setting)
+    part = init_part(setting.values) if setting.key.text == INIT else name and name.text
+    return setting.key.text if part is None else f"{setting.key.text} {part}"
+
+
+def setting_name(setting: tree.Setting) -> tree.Word | None:
+    """Return the name in ``input left 1x28x28``, or None for a setting without a name."""
+    first, *rest = setting.values
+    if setting.key.text not in NAMED or not rest or not isinstance(first, tree.Call) or first.arguments or first.called:
+        return None
+    return None if first.name.plain is None else tree.Word(first.name.plain, span=first.span)
+
+
+def input_name(setting: tree.Setting) -> tree.Word | None:
+    """Return the name that an ``input`` setting defines, if any."""
+    return setting_name(setting) if setting.key.text == "input" else None
+
+
+def named_settings(settings: Mapping[str, tree.Setting], key: str) -> dict[str, tree.Setting]:
+    """Return the settings of a key by their names, in order, without a setting that has no name."""
+    return {
+        name.text: setting
+        for setting in settings.values()
+        if setting.key.text == key and (name := setting_name(setting)) is not None
+    }
+
+
+def _over_settings(used: Mapping[str, tree.Setting], own: Mapping[str, tree.Setting]) -> dict[str, tree.Setting]:
+    """Merge settings with those of a used file. An own input replaces all inputs of the used file."""
+    replaced = "input" if any(setting.key.text == "input" for setting in own.values()) else None
+    return {key: setting for key, setting in used.items() if setting.key.text != replaced} | dict(own)
 
 
 @dataclass

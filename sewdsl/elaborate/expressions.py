@@ -14,7 +14,7 @@ from sewdsl.elaborate.call_frame import CallFrame
 from sewdsl.elaborate.named_values import NamedValue, early_names, live_names, value_keys, value_name
 from sewdsl.elaborate.node_builder import BuilderMark, Expansion, NodeBuilder
 from sewdsl.elaborate.resolve_calls import CallResolver
-from sewdsl.elaborate.suggestions import advice
+from sewdsl.elaborate.suggestions import MAX_LISTED, advice
 from sewdsl.ir.node import PathStep
 from sewdsl.ir.op import JOIN_OPERANDS, Activation, FeedbackSum, Join, Merge, Op, ShapeMismatch
 from sewdsl.ir.signal import REAL, Signal
@@ -64,6 +64,7 @@ class Walker:
         calls: Resolver of calls. The walk uses its vocabulary, and its reporter with the limits.
         budget: Work budget, shared by the walks of a source. None allows the maximum for the limits.
         expanded: Names of blocks that are already walked and can be skipped. None walks blocks in every call.
+        root: Place that represents all named inputs. No layer can read it.
     """
 
     def __init__(
@@ -72,12 +73,13 @@ class Walker:
         calls: CallResolver,
         budget: Budget | None = None,
         expanded: set[str] | None = None,
+        root: Place = None,
     ) -> None:
         self._builder, self._calls, self._vocabulary = builder, calls, calls.vocabulary
         self._reporter, self._limits = calls.reporter, calls.reporter.limits
         self._blocks = BlockCalls(calls.default, self._reporter, calls.vocabulary.neurons)
         self._budget = budget or Budget.of(self._limits)
-        self._expanded = expanded
+        self._expanded, self._root = expanded, root
         self._nearest: Activation | None = None
         self._unsure = False  # whether an unknown item may be an activation
         self._ops: dict[tuple[object, ...], tuple[Op | None, Activation | None, Activation | None]] = {}
@@ -457,6 +459,8 @@ class Walker:
     def _loop(self, item: MergeOf, op: FeedbackSum, at: Place, frame: CallFrame) -> Place:
         """Create the nodes of a loop: the delay of its output, the feedback, the sum and the body."""
         (body, feedback), before = item.operands, self._nearest
+        if self._lacks_input((at,), item.name.span, frame):
+            return None
         inner = [frame.inside(step) for step in frame.operands(op.names(2), loop=True)]
         mark, reported = self._builder.mark(), len(self._reporter.found)
         outer, self._types_only = self._types_only, True
@@ -618,6 +622,9 @@ class Walker:
 
     def _call(self, call: Call, at: Place, frame: CallFrame) -> Place:
         plain = call.name.plain
+        takes_any = plain == IDENTITY or plain in self._vocabulary.blocks
+        if takes_any and self._lacks_input((at,), call.name.span, frame):
+            return None
         if plain == IDENTITY:
             if call.arguments:
                 path = frame.where(call.span.text)
@@ -638,6 +645,17 @@ class Walker:
         if index is not None and isinstance(op, Activation) and plain != OWN_NEURON:
             self._builder.named.append(index)
         return index
+
+    def _lacks_input(self, inputs: tuple[Place, ...], span: Span, frame: CallFrame) -> bool:
+        """Report an item at the start of a sequence, if all inputs have names."""
+        if self._root is None or self._root not in inputs:
+            return False
+        names = [f"'{node.name}'" for node in self._builder.nodes[1:] if isinstance(node.op, Input)]
+        text = span.text
+        message = f"no input flows into '{text}', because the inputs have names"
+        hint = f"begin the sequence with {' or '.join(names[:MAX_LISTED])}"
+        self._reporter.report("misplaced-name", message, span, help=hint, path=frame.where(text))
+        return True
 
     def _op(self, call: Call | Pointwise, frame: CallFrame) -> Op | None:
         """Return the op of a call, resolved once for equal surroundings."""
@@ -746,6 +764,8 @@ class Walker:
         Args:
             name: Name of the node. The default is the next unused name of its kind.
         """
+        if self._lacks_input(inputs, span, frame):
+            return None
         if len(self._builder.nodes) > self._limits.nodes:
             limit = self._limits.nodes
             self._end(f"a network of {limit + 1:,} nodes or more exceeds the limit of {limit:,}", span, frame)
@@ -803,8 +823,8 @@ class NodeCounter:
     elaborator counts the nodes again during expansion.
     """
 
-    def __init__(self, blocks: Mapping[str, BlockDefinition]) -> None:
-        self._blocks = blocks
+    def __init__(self, blocks: Mapping[str, BlockDefinition], inputs: Iterable[str] = ()) -> None:
+        self._blocks, self._inputs = blocks, {*inputs}
         self._known: dict[str, int] = {}
         self._names: list[set[str]] = [set()]  # names of values in the enclosing scopes, which are not nodes
 
@@ -812,7 +832,8 @@ class NodeCounter:
         """Count the nodes of a file or a block, without unused values."""
         live = live_names(lets, expression) if lets else set()
         read = [let.expression for let in lets if let.name.text in live]
-        self._names.append({let.name.text for let in lets})
+        inputs = self._inputs if len(self._names) == 1 else set()  # Blocks cannot read the inputs of the file.
+        self._names.append({let.name.text for let in lets} | inputs)
         nodes = sum(map(self.sequence, (*read, expression)))
         self._names.pop()
         return nodes

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from sewdsl.diagnostics import Diagnostic, Severity
-from sewdsl.elaborate.assembly import Assembly
+from sewdsl.elaborate.assembly import Assembly, named_settings, setting_name
 from sewdsl.elaborate.init_lines import INIT, ZERO, read_part_init, read_rule, rule_names
 from sewdsl.elaborate.neuron_kinds import NeuronKinds
 from sewdsl.elaborate.suggestions import NO_ADVICE, Advice, advice
 from sewdsl.elaborate.values import ValueReader
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Activation, Join, ShapeMismatch
-from sewdsl.ir.settings import Settings
+from sewdsl.ir.settings import InputSetting, Settings
 from sewdsl.ops.joins import Add
 from sewdsl.ops.neurons.integrate_and_fire import IF
 from sewdsl.reporter import InvalidText, Reporter
 from sewdsl.source import Span
-from sewdsl.syntax.tree import Call, Setting, Text, Value
+from sewdsl.syntax.tree import Call, Setting, Text, Value, Word
 
 Family = TypeVar("Family", bound=Kind)
 
@@ -57,7 +58,7 @@ class HeaderReader:
 
     def settings(self) -> Settings | None:
         """Return the settings of the header with defaults, or None if the input is missing or invalid."""
-        shape = self._input()
+        shape, inputs = self._input(), self._inputs()
         init = self._choices(INIT)
         steps = self._steps()
         rest: dict[str, Any] = {
@@ -70,7 +71,40 @@ class HeaderReader:
             "part_init": self._reporter.take(read_part_init(self._settings)),
             "zero_init": ZERO in init,
         }
+        if inputs:
+            return None if shape is not None or None in inputs else Settings(inputs=tuple(filter(None, inputs)), **rest)
         return None if shape is None else Settings(input=shape, **rest)
+
+    @property
+    def input_words(self) -> list[Word]:
+        """Names of the inputs, in source order."""
+        return [word for setting in self._named_inputs.values() if (word := setting_name(setting)) is not None]
+
+    @property
+    def _named_inputs(self) -> dict[str, Setting]:
+        return named_settings(self._settings, "input")
+
+    def _inputs(self) -> list[InputSetting | None]:
+        """Return the named inputs, with None for an invalid one, and report settings that do not fit them."""
+        named = self._named_inputs
+        unnamed = self._settings.get("input")
+        if named and unnamed is not None:
+            hint = "name all inputs, e.g. 'input left 1x28x28'"
+            self._reporter.report(
+                "invalid-argument", "'input' without a name next to named inputs", unnamed.span, help=hint
+            )
+        for name, setting in named_settings(self._settings, "encode").items():
+            if name not in named:
+                message, known = f"unknown input '{name}'", f"known inputs: {', '.join(named) or 'none'}"
+                near = advice(name, named, setting.values[0].span, known)
+                self._reporter.report("unknown-name", message, setting.values[0].span, **near)
+        shared = (self._choices("encode") or ["none"])[0]
+        inputs: list[InputSetting | None] = []
+        for name, setting in named.items():
+            shape = self._shape(replace(setting, values=setting.values[1:]))
+            static = (self._choices(f"encode {name}") or [shared])[0] == "direct"
+            inputs.append(None if shape is None else InputSetting(name, shape, "direct" if static else "none"))
+        return inputs
 
     def _rule(self, words: list[str]) -> str:
         """Return the canonical text of the rule of initial weights: the word of ``init`` other than ``zero``."""
@@ -104,8 +138,10 @@ class HeaderReader:
 
     def _input(self) -> tuple[int, ...] | None:
         setting = self._settings.get("input")
-        if setting is None:
-            return None
+        return None if setting is None else self._shape(setting)
+
+    def _shape(self, setting: Setting) -> tuple[int, ...] | None:
+        """Return the shape of an input, or report an invalid one."""
         value = self._single(setting)
         shape = (value,) if isinstance(value, int) else value
         good = isinstance(shape, tuple) and len(shape) in RANKS and all(d >= 1 for d in shape)
@@ -124,10 +160,13 @@ class HeaderReader:
         return 1
 
     def _choices(self, key: str) -> list[str]:
-        """Return the words after a key, and report invalid or repeated ones."""
+        """Return the words after a key and its name, if any, and report invalid or repeated ones."""
         setting = self._settings.get(key)
         if setting is None:
             return []
+        key = setting.key.text
+        if setting_name(setting) is not None:
+            setting = replace(setting, values=setting.values[1:])
         rules = rule_names() if key == INIT else []
         known = (*rules, ZERO) if key == INIT else HEADER_CHOICES[key]
         words = [self._word(value, rules) for value in setting.values]

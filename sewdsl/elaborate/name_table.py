@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from sewdsl.elaborate.assembly import OUTPUTS, Assembly
+from sewdsl.elaborate.assembly import OUTPUTS, Assembly, input_name, setting_name
 from sewdsl.elaborate.block_calls import block_title
 from sewdsl.elaborate.compact_arguments import CompactError, split_arguments
 from sewdsl.elaborate.named_values import value_name
@@ -140,6 +140,9 @@ class NameTable:
                             yield NameUse(word.span, variable, variable.span == word.span)
                 case Let():
                     yield from self._let(statement, self._document, values, {})
+                case Setting() if (own := setting_name(statement)) is not None and own.text in values:
+                    meaning = values[own.text]
+                    yield NameUse(own.span, meaning, defines=meaning.span == own.span)
                 case _:
                     yield from self._part(statement, values, {})
 
@@ -224,8 +227,8 @@ def scope_values(scope: SyntaxNode) -> dict[str, Meaning]:
     elif isinstance(scope, BlockDefinition):
         parts = (*scope.operands, *scope.lets)
     for part in parts:
-        if isinstance(part, Let | Word):
-            word = part if isinstance(part, Word) else part.name
+        word = part.name if isinstance(part, Let) else input_name(part) if isinstance(part, Setting) else part
+        if isinstance(word, Word):
             values.setdefault(word.text, _value(part, word, scope))
     return values
 

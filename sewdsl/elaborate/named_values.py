@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import field
 from itertools import count
+from keyword import iskeyword
 
 from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
 from sewdsl.elaborate.definitions import RESERVED_NAMES
@@ -22,6 +23,10 @@ from sewdsl.syntax.tree import BlockDefinition, Call, Item, Let, Word
 _NAME = re.compile("[A-Za-z][A-Za-z0-9_]*")
 ALTERNATIVE = "or"
 """Keyword of alternatives, which cannot be the name of a value."""
+
+
+INPUT_ATTRIBUTES = MODULE_ATTRIBUTES | {"return_sequence", "self", "x", "x_N"}
+"""Names that inputs cannot have, because they are attributes or other arguments of the module."""
 
 
 def value_keys(names: Iterable[str]) -> dict[str, str]:
@@ -103,14 +108,19 @@ def live_names(lets: Sequence[Let], expression: tree.Sequence) -> set[str]:
 
 
 def check_names(
-    operands: Sequence[Word], lets: Sequence[Let], expression: tree.Sequence | None, vocabulary: Vocabulary
+    operands: Sequence[Word],
+    lets: Sequence[Let],
+    expression: tree.Sequence | None,
+    vocabulary: Vocabulary,
+    inputs: Sequence[Word] = (),
 ) -> Iterator[Diagnostic]:
     """Report duplicate, invalid, reserved and unused names of values in a file or a block.
 
     Args:
         expression: Output of the scope. None after an error: unused names are not reported then.
+        inputs: Names of the inputs of the file. Unused ones are not reported.
     """
-    words = [*operands, *(let.name for let in lets)]
+    words = [*inputs, *operands, *(let.name for let in lets)]
     first: dict[str, Word] = {}
     for word in words:
         name = word.text
@@ -120,6 +130,9 @@ def check_names(
             yield Diagnostic("duplicate-name", Severity.ERROR, message, word.span, help=where)
         elif not _NAME.fullmatch(name):
             message, hint = f"invalid name '{name}' of a value", "use letters, digits and underscores"
+            yield Diagnostic("reserved-name", Severity.ERROR, message, word.span, help=hint)
+        elif word in inputs and (name in INPUT_ATTRIBUTES or iskeyword(name)):
+            message, hint = f"'{name}' cannot be an argument of the module", "rename the input"
             yield Diagnostic("reserved-name", Severity.ERROR, message, word.span, help=hint)
         elif not is_free_name(name, vocabulary):
             what = "the name of a block" if name in vocabulary.blocks else "a reserved name"

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from sewdsl.diagnostics import Diagnostic, Severity, errors_in
-from sewdsl.elaborate.assembly import HEADER, OUTPUTS, SECTIONS, Assembly, setting_key
+from sewdsl.elaborate.assembly import HEADER, NAMED, OUTPUTS, SECTIONS, Assembly, named_settings, setting_key
 from sewdsl.elaborate.header import EXPECTED, describe_wrong
 from sewdsl.elaborate.named_values import live_names
 from sewdsl.elaborate.neuron_kinds import NeuronKinds, read_neurons
@@ -145,6 +145,15 @@ class _Replacement:
             return self._with_classes(values)
         if head not in HEADER:
             return self._unknown()
+        named = named_settings(assembly.settings, "input") if head in NAMED else {}
+        if named and (rest or head == "input") and (len(rest) != 1 or rest[0] not in named):
+            message = f"'{head}' has names in this file: {', '.join(named)}"
+            hint = f"set one of them, e.g. --set {head}.{next(iter(named))}={self.item.text}"
+            return self._refuse("invalid-argument", message, hint)
+        if named and rest:
+            span = self.item.place
+            own = Setting(Word(head, span=span), (Call(Name.of(rest[0], span), span=span), *values), span=span)
+            return replace(assembly, settings={**assembly.settings, setting_key(own): own})
         changed = self._setting(assembly.settings.get(head), head, rest, values)
         if changed is None:
             return assembly

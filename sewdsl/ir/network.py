@@ -30,7 +30,10 @@ MAX_RANGE_PASSES = 8
 
 @dataclass(frozen=True)
 class Network:
-    """A network. Node 0 is the input, and the signal of each node is inferred from its inputs.
+    """A network. The signal of each node is inferred from its inputs.
+
+    Node 0 is the input. If the inputs have names, node 0 has no elements, and the inputs are its readers, in order:
+    every value then still depends on node 0.
 
     Attributes:
         name: Name in the file, or the name of the file or layer string.
@@ -46,6 +49,31 @@ class Network:
     recipe: Recipe | None = None
     expectations: tuple[Expectation, ...] = ()
     outputs: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def input_indices(self) -> tuple[int, ...]:
+        """Indices of the input nodes."""
+        return tuple(range(1, len(self.settings.inputs) + 1)) or (0,)
+
+    @property
+    def first_layer(self) -> int:
+        """Index of the first node after the inputs."""
+        return len(self.settings.inputs) + 1
+
+    @property
+    def layers(self) -> tuple[Node, ...]:
+        """All nodes after the inputs."""
+        return self.nodes[self.first_layer :]
+
+    @property
+    def drawn_nodes(self) -> tuple[Node, ...]:
+        """All nodes, without a node that only represents the named inputs."""
+        return self.nodes[min(self.input_indices) :]
+
+    @property
+    def static_inputs(self) -> frozenset[int]:
+        """Indices of the inputs that are equal at all time-steps."""
+        return frozenset(i for i in self.input_indices if not self.nodes[i].output.varies)
 
     @property
     def output_indices(self) -> tuple[int, ...]:
@@ -152,8 +180,8 @@ class Network:
         )
 
     def __repr__(self) -> str:
-        size, T = "x".join(map(str, self.settings.input)), self.settings.steps
-        counts = f"{self.total_parameters:,} parameters, {len(self) - 1:,} nodes"
+        size, T = self.settings.input_text, self.settings.steps
+        counts = f"{self.total_parameters:,} parameters, {len(self) - self.first_layer:,} nodes"
         return f"<Network {self.name!r}: {size}, T = {T}, {counts}>"
 
     def _repr_html_(self) -> str:

@@ -21,7 +21,7 @@ MODULE_ATTRIBUTES = frozenset({
     "forward",
     "get_buffer", "get_extra_state", "get_parameter", "get_submodule", "half", "ipu", "layers", "load_state_dict",
     "modules", "mtia", "named_buffers", "named_children", "named_modules", "named_parameters", "network", "parameters",
-    "path", "program", "read_input", "register_backward_hook", "register_buffer", "register_forward_hook",
+    "path", "program", "read_inputs", "register_backward_hook", "register_buffer", "register_forward_hook",
     "register_forward_pre_hook",
     "register_full_backward_hook", "register_full_backward_pre_hook", "register_load_state_dict_post_hook",
     "register_load_state_dict_pre_hook", "register_module", "register_parameter", "register_state_dict_post_hook",

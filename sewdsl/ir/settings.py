@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import field
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny
 
@@ -14,11 +14,32 @@ from sewdsl.light_dataclass import dataclass
 from sewdsl.source import BUILTIN, Span
 
 
+class InputSetting(NamedTuple):
+    """One input of a network.
+
+    Attributes:
+        name: Name, or empty for the only input of a file without names.
+        shape: Shape of one time-step of one sample.
+        encode: ``direct`` for a static input, ``none`` for a sequence.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    encode: Literal["none", "direct"] = "none"
+
+    @property
+    def size(self) -> str:
+        """Shape in the notation of the language, with the name if any: ``left 1x28x28``."""
+        return f"{self.name} {'x'.join(map(str, self.shape))}".lstrip()
+
+
 class Settings(BaseModel):
     """Header of a file, with defaults resolved.
 
     Attributes:
-        input: Shape of one time-step of one sample, ``(C, H, W)``, ``(C, L)`` or ``(F,)``.
+        input: Shape of one time-step of one sample, ``(C, H, W)``, ``(C, L)`` or ``(F,)``. Empty if the inputs have
+            names.
+        inputs: Named inputs, in source order. Empty for an input without a name.
         steps: Number of time-steps T.
         encode: ``direct``: a static input is repeated T times. ``none``: the input is a sequence.
         neuron: Neuron that ``SN`` refers to, if the header sets one.
@@ -32,7 +53,8 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
-    input: tuple[int, ...]
+    input: Annotated[tuple[int, ...], OmittedDefault()] = ()
+    inputs: Annotated[tuple[InputSetting, ...], OmittedDefault()] = ()
     steps: int = Field(default=1, ge=1)
     encode: Literal["none", "direct"] = "none"
     neuron: SerializeAsAny[Activation] | None = None
@@ -41,6 +63,16 @@ class Settings(BaseModel):
     part_init: Annotated[tuple[tuple[str, SerializeAsAny[InitRule]], ...], OmittedDefault()] = ()
     zero_init: bool = False
     readout: Literal["mean", "sum", "last"] = "mean"
+
+    @property
+    def sources(self) -> tuple[InputSetting, ...]:
+        """All inputs: the named ones, or the only one, with an empty name."""
+        return self.inputs or (InputSetting("", self.input, self.encode),)
+
+    @property
+    def input_text(self) -> str:
+        """Inputs in the notation of the language: ``2x128x128``, or ``left 1x28x28, right 1x28x28``."""
+        return ", ".join(source.size for source in self.sources)
 
     @property
     def rule(self) -> InitRule:

@@ -177,7 +177,7 @@ def lower(spec: Network | Program, *, seed: int | None = None) -> SpikingNetwork
         if seed is not None:
             torch.manual_seed(seed)
         modules = {
-            node.name: network.op_with_init(node).build(Runtime, *network.inputs(node)) for node in network.nodes[1:]
+            node.name: network.op_with_init(node).build(Runtime, *network.inputs(node)) for node in network.layers
         }
         model = SpikingNetwork(program, modules)
         initialise(network, model)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
@@ -29,7 +29,7 @@ class ForwardPass:
     """Forward pass of one input.
 
     Args:
-        modules: Modules by node, or None for the input.
+        modules: Modules by node, or None for an input.
         step: State of the nodes, if the input is one time-step of a stream.
         on_convolution: Callback for each convolution that may be event-driven, with the node name and whether it was.
         parts: Hooked or replaced parts, inner parts first.
@@ -215,7 +215,7 @@ MIN_SAMPLES = 2
 
 
 def prepare_rehearsal(
-    network: Network, plan: ExecutionPlan, modules: Sequence[Any], x_TN: Tensor, *, static: bool
+    network: Network, plan: ExecutionPlan, modules: Sequence[Any], values: Mapping[int, Tensor], T: int
 ) -> Callable[[], None]:
     """Return the rehearsal of the next pass, for execution in another thread.
 
@@ -223,30 +223,34 @@ def prepare_rehearsal(
 
     Args:
         plan: Execution plan, which depends on the size of the full batch.
-        modules: Modules by node, or None for the input.
-        x_TN: Input. The rehearsal does not reference it.
-        static: Whether all time-steps of the input are equal.
+        modules: Modules by node, or None for an input.
+        values: Inputs by node, ``[T, N, *]`` or ``[1, N, *]``. The rehearsal does not reference them.
     """
-    shape, dtype = x_TN.shape, x_TN.dtype
-    gradients, autocast = torch.is_grad_enabled(), autocast_dtype(x_TN.device.type)
+    layouts = {i: (x_TN.shape, x_TN.dtype) for i, x_TN in values.items()}
+    size = max(
+        shape.numel() * T // len(x_TN) for (shape, _), x_TN in zip(layouts.values(), values.values(), strict=True)
+    )
+    N, device = next((x_TN.shape[1], x_TN.device.type) for x_TN in values.values())
+    gradients, autocast = torch.is_grad_enabled(), autocast_dtype(device)
+    layers = modules[network.first_layer :]
 
     def run() -> None:
-        inner = [each for module in modules[1:] for each in module.modules()]
+        inner = [each for module in layers for each in module.modules()]
         # Hooks and other processes that share statistics would notice the additional pass.
         if any(map(has_hooks, inner)) or (distributed.is_available() and distributed.is_initialized()):
             return
-        T, N, *size = shape
-        samples = min(N, max(MIN_SAMPLES, MAX_ELEMENTS * N // shape.numel()))
+        samples = min(N, max(MIN_SAMPLES, MAX_ELEMENTS * N // size))
         with ExitStack() as stack:
             stack.enter_context(torch.random.fork_rng(devices=()))
             stack.enter_context(torch.set_grad_enabled(gradients))
             stack.enter_context(torch.autocast("cpu", autocast, enabled=autocast is not None))
             stack.enter_context(unchanged(inner))
-            zeros_TN = torch.zeros(T, samples, *size, dtype=dtype)
-            values = {0: zeros_TN[:1] if static else zeros_TN}
-            ForwardPass(network, plan, modules, T, None).run(values)
-            outputs = [y_TN.sum() for y_TN in values.values() if y_TN.requires_grad]
-            weights = [weight for module in modules[1:] for weight in module.parameters() if weight.requires_grad]
+            zeros = {
+                i: torch.zeros(shape[0], samples, *shape[2:], dtype=dtype) for i, (shape, dtype) in layouts.items()
+            }
+            ForwardPass(network, plan, modules, T, None).run(zeros)
+            outputs = [y_TN.sum() for y_TN in zeros.values() if y_TN.requires_grad]
+            weights = [weight for module in layers for weight in module.parameters() if weight.requires_grad]
             # The backward pass compiles the gradient kernels.
             if outputs and weights:
                 torch.autograd.grad(torch.stack(outputs).sum(), weights, allow_unused=True)

@@ -2,40 +2,102 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
 import torch
 from torch import Tensor
 
 from sewdsl.ir.network import Network
-from sewdsl.ir.settings import Settings
+from sewdsl.ir.settings import InputSetting, Settings
 from sewdsl.snn.autocast import autocast_dtype
 
+Inputs: TypeAlias = Any
+"""Input of a network: a tensor, or a mapping of tensors by the names of the inputs."""
 
-def to_sequence(x: Tensor, settings: Settings, parameter: Tensor | None) -> Tensor:
+
+def map_inputs(function: Callable[[Tensor], Tensor], x: Inputs) -> Inputs:
+    """Return an input with a function applied to its tensor, or to each of its named tensors."""
+    return {name: function(each) for name, each in x.items()} if isinstance(x, Mapping) else function(x)
+
+
+def is_static(x: Inputs, settings: Settings) -> bool:
+    """Return whether every input with ``encode direct`` has no time axis."""
+    named = x if isinstance(x, Mapping) else {"": x}
+    static = (source for source in settings.sources if source.encode == "direct")
+    return all(named[source.name].ndim == len(source.shape) + 1 for source in static)
+
+
+def by_name(settings: Settings, values: Sequence[Any], named: Mapping[str, Tensor]) -> list[Tensor]:
+    """Return the inputs of a call in the order of the file.
+
+    Args:
+        values: Inputs by position. A single mapping has all inputs by name. None is a missing first input.
+        named: Inputs by name.
+
+    Raises:
+        TypeError: If an input is missing, unknown, or passed twice.
+    """
+    names = [source.name for source in settings.sources]
+    if len(values) == 1 and (isinstance(values[0], Mapping) or values[0] is None):
+        named, values = {**(values[0] or {}), **named}, ()
+    elif names == [""] and len(values) == 1 and not named:
+        return [values[0]]
+    if names == [""]:
+        raise TypeError(f"expected one input without a name, got {len(values)}{_names(named)}")
+    twice = [name for name in names[: len(values)] if name in named]
+    missing = [name for name in names[len(values) :] if name not in named]
+    unknown = [name for name in named if name not in names]
+    if twice or missing or unknown or len(values) > len(names):
+        raise TypeError(f"expected the inputs {', '.join(names)}, got {len(values)} by position{_names(named)}")
+    return [*values, *(named[name] for name in names[len(values) :])]
+
+
+def _names(named: Mapping[str, Tensor]) -> str:
+    return f" and {', '.join(named)}" if named else ""
+
+
+def check_equal_lengths(sequences: Sequence[Tensor], settings: Settings) -> None:
+    """Check that all inputs have equal numbers of time-steps and samples.
+
+    Args:
+        sequences: Inputs ``[T, N, *]``.
+
+    Raises:
+        ValueError: If they differ.
+    """
+    if len(sequences) > 1 and any(x.shape[:2] != sequences[0].shape[:2] for x in sequences):
+        pairs = zip(settings.sources, sequences, strict=True)
+        sizes = ", ".join(f"{source.name} T={x.shape[0]} N={x.shape[1]}" for source, x in pairs)
+        raise ValueError(f"expected inputs with equal numbers of time-steps and samples, got {sizes}")
+
+
+def to_sequence(x: Tensor, source: InputSetting, steps: int, parameter: Tensor | None) -> Tensor:
     """Return the input as ``[T, N, *]`` in the dtype of the parameters. A static input is repeated without a copy.
 
     Raises:
         ValueError: If the shape or dtype does not match. The message contains the expected and the actual layout.
     """
-    rank = len(settings.input)
-    if tuple(x.shape[-rank:]) != settings.input or x.ndim - rank not in {1, 2}:
+    rank = len(source.shape)
+    if tuple(x.shape[-rank:]) != source.shape or x.ndim - rank not in {1, 2}:
         raise ValueError(
-            f"expected input {_layout('T, N', settings)}, or {_layout('N', settings)} if it is static, "
-            f"got {list(x.shape)}{_hint(x, settings)}"
+            f"expected {_title(source)} {_layout('T, N', source)}, or {_layout('N', source)} if it is static, "
+            f"got {list(x.shape)}{_hint(x, source)}"
         )
     static = x.ndim == rank + 1
     if not static and x.shape[0] == 0:
         raise ValueError(f"expected at least one time-step, got input {list(x.shape)}; time is the first axis")
     x = _to_dtype(x, parameter)
-    return x.expand(settings.steps, *x.shape) if static else x
+    return x.expand(steps, *x.shape) if static else x
 
 
-def looks_batch_first(x: Tensor, settings: Settings) -> bool:
+def looks_batch_first(x: Tensor, source: InputSetting, steps: int) -> bool:
     """Return whether N of a sequence equals the number of time-steps in the header, and T does not.
 
     A sequence with N = 1 is never reported.
     """
     # A single sample of a network with one time-step has N = steps too, so steps = 1 is excluded.
-    return x.ndim == len(settings.input) + 2 and x.shape[1] == settings.steps != x.shape[0] and settings.steps > 1
+    return x.ndim == len(source.shape) + 2 and x.shape[1] == steps != x.shape[0] and steps > 1
 
 
 def batch_first_warning(x: Tensor, network: Network) -> str:
@@ -47,27 +109,32 @@ def batch_first_warning(x: Tensor, network: Network) -> str:
     )
 
 
-def to_time_step(x: Tensor, settings: Settings, parameter: Tensor | None) -> Tensor:
+def to_time_step(x: Tensor, source: InputSetting, parameter: Tensor | None) -> Tensor:
     """Return one time-step of the input, ``[N, *]``, in the dtype of the parameters.
 
     Raises:
         ValueError: If the shape or dtype does not match.
     """
-    if tuple(x.shape[1:]) != settings.input:
-        raise ValueError(f"expected one time-step {_layout('N', settings)}, got {list(x.shape)}")
+    if tuple(x.shape[1:]) != source.shape:
+        name = f" of {source.name}" if source.name else ""
+        raise ValueError(f"expected one time-step{name} {_layout('N', source)}, got {list(x.shape)}")
     return _to_dtype(x, parameter)
 
 
-def _layout(axes: str, settings: Settings) -> str:
+def _title(source: InputSetting) -> str:
+    return f"input {source.name}".rstrip()
+
+
+def _layout(axes: str, source: InputSetting) -> str:
     """Return the expected shape with names of axes: ``[T, N, C=2, H=128, W=128]``."""
-    names = {1: "F", 2: "CL", 3: "CHW"}[len(settings.input)]
-    sizes = ", ".join(f"{name}={size}" for name, size in zip(names, settings.input, strict=True))
+    names = {1: "F", 2: "CL", 3: "CHW"}[len(source.shape)]
+    sizes = ", ".join(f"{name}={size}" for name, size in zip(names, source.shape, strict=True))
     return f"[{axes}, {sizes}]"
 
 
-def _hint(x: Tensor, settings: Settings) -> str:
+def _hint(x: Tensor, source: InputSetting) -> str:
     """Return a hint for known mistakes in the order of the axes."""
-    shape = settings.input
+    shape = source.shape
     if tuple(x.shape) == shape:
         return "; for a single sample, add the axis N: x[None]"
     if len(shape) == len("CHW"):

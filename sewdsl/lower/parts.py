@@ -103,7 +103,7 @@ def find_part(network: Network, path: str) -> PartNodes:
     nodes = match_nodes(network, path) if path in {*part_names(network)} else frozenset[int]()
     if not nodes:
         suggestion = (
-            did_you_mean(path, part_names(network)) or f"its layers: {', '.join(n.name for n in network.nodes[1:9])}, …"
+            did_you_mean(path, part_names(network)) or f"its layers: {', '.join(n.name for n in network.layers[:8])}, …"
         )
         raise ValueError(f"{network.name} has no layer or part '{path}'; {suggestion}")
     graph = network.graph

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from sewdsl.ir.network import Network
 from sewdsl.lower import inputs
 from sewdsl.lower.forward_pass import ForwardPass, prepare_rehearsal
+from sewdsl.lower.inputs import Inputs
 from sewdsl.lower.parts import Group, ModuleGroup, PartCall, PartNodes, find_part
 from sewdsl.lower.stream import State, StepState
 from sewdsl.passes import Program
@@ -59,7 +60,7 @@ class SpikingNetwork(Group):
         super().__init__()
         self.program = program
         self.event_listener = None
-        self._built = tuple((node.name, type(modules[node.name])) for node in program.network.nodes[1:])
+        self._built = tuple((node.name, type(modules[node.name])) for node in program.network.layers)
         for name, module in modules.items():
             _add_module(self, name, module)
         paths = [name for name, module in self.named_modules(remove_duplicate=False) if isinstance(module, ModuleGroup)]
@@ -73,7 +74,7 @@ class SpikingNetwork(Group):
         """Return the diagram and the table for notebooks."""
         return self.network._repr_html_()
 
-    def forward(self, x: Tensor, *, return_sequence: bool = False) -> Any:
+    def forward(self, x: Inputs = None, *more: Tensor, return_sequence: bool = False, **named: Tensor) -> Any:
         """Return the readout of the outputs over all time-steps.
 
         Args:
@@ -81,7 +82,10 @@ class SpikingNetwork(Group):
                 ``[N, C, H, W]`` (or ``[N, F]``), which is repeated at each of the network's T time-steps. If a layer
                 has weights for a fixed number of time-steps, T must have this value. Integers and booleans are
                 converted to the
-                dtype of the parameters without scaling: 255 becomes 255.0.
+                dtype of the parameters without scaling: 255 becomes 255.0. For named inputs, the first one, or a
+                mapping of all by name.
+            more: Further named inputs, in order.
+            named: Named inputs by name.
             return_sequence: Whether to return the output of every time-step instead of the readout.
 
         Returns:
@@ -90,27 +94,32 @@ class SpikingNetwork(Group):
         Raises:
             ValueError: If the shape, the dtype or the number of time-steps does not match.
         """
-        outputs = self.run(self.read_input(x))
+        outputs = self.run(self.read_inputs(inputs.by_name(self.network.settings, (x, *more), named)))
         if not return_sequence:
             read_out = READOUTS[self.network.settings.readout]
             outputs = {index: read_out(y_TN) for index, y_TN in outputs.items()}
         return self.network.name_outputs(outputs)
 
-    def read_input(self, x: Tensor) -> Tensor:
-        """Return the input as ``[T, N, *]`` in the dtype of the parameters. A static input is repeated without a copy.
+    def read_inputs(self, values: Sequence[Tensor]) -> dict[int, Tensor]:
+        """Return the inputs by node, as ``[T, N, *]`` in the dtype of the parameters.
 
-        Warn once if a sequence looks batch first: N equals the network's number of time-steps, and T does not.
+        A static input is repeated without a copy. Warn once if a sequence looks batch first: N equals the network's
+        number of time-steps, and T does not.
 
         Raises:
-            ValueError: If the shape or dtype does not match.
+            ValueError: If a shape or a dtype does not match.
         """
-        settings = self.network.settings
-        # A compiled graph cannot warn, and a comparison there would fix the sizes it is compiled for.
-        if self.doubts_layout and not torch.compiler.is_compiling() and inputs.looks_batch_first(x, settings):
-            self.doubts_layout = False
-            # The caller is five frames up: two frames here and two of nn.Module are in between.
-            warnings.warn(inputs.batch_first_warning(x, self.network), stacklevel=5)
-        return inputs.to_sequence(x, settings, self.example)
+        settings, sequences = self.network.settings, []
+        for x, source in zip(values, settings.sources, strict=True):
+            # A compiled graph cannot warn, and a comparison there would fix the sizes it is compiled for.
+            doubtful = self.doubts_layout and not torch.compiler.is_compiling()
+            if doubtful and inputs.looks_batch_first(x, source, settings.steps):
+                self.doubts_layout = False
+                # The caller is five frames up: two frames here and two of nn.Module are in between.
+                warnings.warn(inputs.batch_first_warning(x, self.network), stacklevel=5)
+            sequences.append(inputs.to_sequence(x, source, settings.steps, self.example))
+        inputs.check_equal_lengths(sequences, settings)
+        return dict(zip(self.network.input_indices, sequences, strict=True))
 
     def stream(self) -> Stream:
         """Return a view of the module for single time-steps."""
@@ -128,21 +137,22 @@ class SpikingNetwork(Group):
         return ValuesAt(self, paths)
 
     def run(
-        self, x_TN: Tensor, step: StepState | None = None, targets: frozenset[int] | None = None
+        self, values: dict[int, Tensor], step: StepState | None = None, targets: frozenset[int] | None = None
     ) -> dict[int, Tensor]:
         """Run all nodes and return the outputs over time. Each value is released after its last use.
 
         Args:
-            x_TN: Validated input, ``[T, N, *]``. If its time-steps share memory, time-independent values are computed
-                once.
+            values: Validated inputs by node, ``[T, N, *]``, and afterwards the outputs. If the time-steps of the inputs
+                share memory, time-independent values are computed once.
             step: State of the nodes, if the input is one time-step of a stream.
             targets: Nodes to return instead of the outputs. Later nodes are not computed.
         """
-        T = len(x_TN)
+        network, first = self.network, self.network.first_layer
+        T = len(values[network.input_indices[0]])
         if step is None or T > 1:
             self._check_steps(T)
-        static = T > 1 and x_TN.stride(0) == 0  # stride 0: all slices share memory
-        values = {0: x_TN[:1] if static else x_TN}
+        repeated = {i for i, x_TN in values.items() if T > 1 and x_TN.stride(0) == 0}  # all slices share memory
+        static = repeated.issuperset(network.static_inputs or network.input_indices)
         parts = self._part_calls(streaming=step is not None)
         replacements = {i: call for call in parts if call.replaced for i in call.part.nodes}
         if targets is not None and (
@@ -152,22 +162,22 @@ class SpikingNetwork(Group):
                 f"layer {self.network.nodes[missing[0]].name} no longer exists: its part was replaced by another module"
             )
         modules = [
-            self if i in replacements else self.get_submodule(name) for i, (name, _) in enumerate(self._built, 1)
+            self if i in replacements else self.get_submodule(name) for i, (name, _) in enumerate(self._built, first)
         ]
         separate = {call.part.gives for call in parts} | {*replacements, *(targets or ())}
+        x_TN = values[network.input_indices[0]]
         plan = self._plan(x_TN, modules, separate, static=static, streaming=step is not None)
+        by_node = [*[None] * first, *modules]
+        values |= {i: values[i][:1] for i in repeated}
         # Event-driven convolutions are not used in compiled graphs, so no listener is passed. The input is released
         # here, so that the pass can free it after its last reader.
+        del x_TN
         if torch.compiler.is_compiling():
-            del x_TN
-            ForwardPass(self.network, plan, [None, *modules], T, step, None, parts, targets).run(values)
+            ForwardPass(network, plan, by_node, T, step, None, parts, targets).run(values)
         else:
-            rehearsal = prepare_rehearsal(self.network, plan, [None, *modules], x_TN, static=static)
-            del x_TN
+            rehearsal = prepare_rehearsal(network, plan, by_node, values, T)
             with compile_ahead.rehearsed_by(rehearsal):
-                ForwardPass(self.network, plan, [None, *modules], T, step, self.event_listener, parts, targets).run(
-                    values
-                )
+                ForwardPass(network, plan, by_node, T, step, self.event_listener, parts, targets).run(values)
         return {index: expand_steps(values[index], T) for index in targets or self.network.output_indices}
 
     def _part_calls(self, *, streaming: bool) -> list[PartCall]:
@@ -226,15 +236,25 @@ class SpikingNetwork(Group):
             )
 
     def _plan(
-        self, x_TN: Tensor, modules: Sequence[nn.Module], separate: set[int], *, static: bool, streaming: bool
+        self,
+        x_TN: Tensor,
+        modules: Sequence[nn.Module],
+        separate: set[int],
+        *,
+        static: bool,
+        streaming: bool,
     ) -> ExecutionPlan:
         """Return the execution plan for an input and the current modules.
 
         Args:
             separate: Nodes excluded from fusion.
         """
-        states = [AS_BUILT, *(_state(module, kind) for module, (_, kind) in zip(modules, self._built, strict=True))]
-        for i in separate - {0}:
+        first = self.network.first_layer
+        states = [
+            *[AS_BUILT] * first,
+            *(_state(module, kind) for module, (_, kind) in zip(modules, self._built, strict=True)),
+        ]
+        for i in separate - {*range(first)}:
             states[i] = states[i]._replace(alone=True, as_built=False)
         if streaming:  # the state of every stateful node is read
             for i, node in enumerate(self.network.nodes):
@@ -282,8 +302,7 @@ class SpikingNetwork(Group):
 
     def extra_repr(self) -> str:
         settings = self.network.settings
-        size = "x".join(map(str, settings.input))
-        return f"{self.network.name!r}, input={size}, steps={settings.steps}, readout={settings.readout}"
+        return f"{self.network.name!r}, input={settings.input_text}, steps={settings.steps}, readout={settings.readout}"
 
 
 @final
@@ -307,13 +326,14 @@ class ValuesAt(nn.Module):
         self.model, self.paths = model, tuple(paths)
         self._gives = {path: find_part(model.network, path).gives for path in paths}
 
-    def forward(self, x: Tensor) -> Any:
+    def forward(self, x: Inputs = None, *more: Tensor, **named: Tensor) -> Any:
         """Return the values at all time-steps, ``[T, N, *]``, or a dictionary of several by name.
 
         Raises:
             ValueError: If the input does not match, or if the part around a layer was replaced.
         """
-        values = self.model.run(self.model.read_input(x), targets=frozenset(self._gives.values()))
+        values_in = self.model.read_inputs(inputs.by_name(self.model.network.settings, (x, *more), named))
+        values = self.model.run(values_in, targets=frozenset(self._gives.values()))
         values_by_path = {path: values[index] for path, index in self._gives.items()}
         return values_by_path if len(self.paths) > 1 else values_by_path[self.paths[0]]
 
@@ -349,11 +369,12 @@ class Stream:
                 "call the module on whole sequences"
             )
 
-    def __call__(self, x_N: Tensor, state: State | None = None) -> tuple[Any, State]:
+    def __call__(self, x_N: Inputs = None, state: State | None = None, **named: Tensor) -> tuple[Any, State]:
         """Run one time-step.
 
         Args:
-            x_N: Input of the time-step, ``[N, C, H, W]`` or ``[N, F]``.
+            x_N: Input of the time-step, ``[N, C, H, W]`` or ``[N, F]``. For named inputs, a mapping of all by name.
+            named: Named inputs by name.
             state: State returned by the previous call, or None for the first time-step.
 
         Returns:
@@ -367,16 +388,21 @@ class Stream:
         """
         self._reject_training_mode()
         model = self._model
-        x_N = inputs.to_time_step(x_N, model.network.settings, model.example)
+        settings = model.network.settings
+        values = [
+            inputs.to_time_step(x, source, model.example)[None]
+            for x, source in zip(inputs.by_name(settings, (x_N,), named), settings.sources, strict=True)
+        ]
+        inputs.check_equal_lengths(values, settings)
         t = 0 if state is None else state.t
-        fixed, steps = model.network.first_fixed, model.network.settings.steps
+        fixed, steps = model.network.first_fixed, settings.steps
         if fixed is not None and t >= steps:
             raise ValueError(
                 f"{fixed.name} ({fixed.op.kind}) has weights for {steps} time-steps, got time-step {t + 1}"
             )
 
         step = StepState(state, t)
-        outputs = model.run(x_N[None], step)
+        outputs = model.run(dict(zip(model.network.input_indices, values, strict=True)), step)
         output = model.network.name_outputs({index: y_TN[0] for index, y_TN in outputs.items()})
         return output, State(step.after, t + 1)
 

@@ -271,10 +271,10 @@ def network_items(network: Network, node_text: Callable[[int], str] = lambda _: 
     Raises:
         UnwritableNetwork: If no text has these nodes and edges.
     """
-    nodes = network.nodes
+    nodes, named = network.nodes, range(1, network.first_layer)
     if not nodes or not isinstance(nodes[0].op, Input):
         raise UnwritableNetwork(nodes[0] if nodes else None, "a network must begin with its input")
-    for node in nodes[1:]:
+    for node in network.layers:
         writable = len(node.sources) == 1 and isinstance(node.op, LayerOp | Activation)
         if not writable and not (isinstance(node.op, MergeOp) and len(node.inputs) > 1):
             raise UnwritableNetwork(node, "only layers, activations and merges can follow the input")
@@ -289,6 +289,8 @@ def network_items(network: Network, node_text: Callable[[int], str] = lambda _: 
 
     def item_texts(item: Item) -> Iterator[TextItem]:
         match item:
+            case LayerItem(index) if index in named:
+                yield ReadText(nodes[index].name, index)
             case LayerItem(index):
                 yield LayerText(node_text(index), nodes[index].op, index)
             case MergeItem(index, operands):
@@ -305,7 +307,8 @@ def network_items(network: Network, node_text: Callable[[int], str] = lambda _: 
             case _:
                 raise AssertionError(f"unexpected item in the wiring: {item}")
 
-    lets = (LetText(names[index], to_texts(items)) for index, items in wiring.values)
+    values = (value for value in wiring.values if value[0] not in named)
+    lets = (LetText(names[index], to_texts(items)) for index, items in values)
     # An output can be another name of a named value.
     others = (LetText(name, (ReadText(names[i], i),)) for name, i in network.outputs if names[i] != name)
     return *lets, *others, *to_texts(wiring.body)
@@ -314,7 +317,7 @@ def network_items(network: Network, node_text: Callable[[int], str] = lambda _: 
 def _value_names(network: Network, indices: Sequence[int]) -> dict[int, str]:
     """Return the names of values by node: from paths if they are valid and free, otherwise generated."""
     vocabulary = Vocabulary(library=shipped_blocks())
-    names: dict[int, str] = {}
+    names: dict[int, str] = {i: network.nodes[i].name for i in range(1, network.first_layer)}
     for name, index in network.outputs:
         names.setdefault(index, name)
     blocks = {"".join(step.label.split()) for node in network for step in node.path if step.kind == "block"}

@@ -131,12 +131,12 @@ class NodeTexts:
     """Texts of the nodes of a network, without arguments that follow from the header or the surroundings.
 
     Args:
-        order: Nodes, except the input, in the order of the compiler. Arguments can depend on the nearest consumer.
+        order: Nodes, except the inputs, in the order of the compiler. Arguments can depend on the nearest consumer.
     """
 
     def __init__(self, network: Network, order: Iterable[int]) -> None:
         self._network, self._header = network, network.settings
-        rank = {index: position for position, index in enumerate(order)}
+        rank = {index: position for position, index in enumerate((*network.input_indices, *order))}
         consumers = [sorted(group, key=rank.__getitem__) for group in network.graph.consumers]
         self._followers = FollowerIndex([node.op for node in network], consumers, network.settings.steps)
         self._texts: dict[Op, str] = {}

@@ -9,7 +9,6 @@ from sewdsl.elaborate.neuron_kinds import is_shipped
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Join
-from sewdsl.ir.printed_values import format_value
 from sewdsl.ir.recipe import LISTS, Recipe
 from sewdsl.ir.settings import Expectation
 from sewdsl.notation.compact_text import UNLIMITED, body_with_own_blocks
@@ -141,19 +140,25 @@ def _block(definition: Definition) -> str:
 
 
 def _header(network: Network, name: str, items: TextItems) -> Iterator[str]:
-    settings, source = network.settings, network.nodes[0].op
-    if source != Input(shape=settings.input, varies=settings.encode == "none"):
-        raise UnwritableNetwork(network.nodes[0], f"expected the input shape of the settings, {settings.input}")
-    if len(settings.input) not in RANKS:
-        raise UnwritableNetwork(network.nodes[0], f"expected an input of 1 to 3 lengths, got {len(settings.input)}")
+    settings = network.settings
+    for index, source in zip(network.input_indices, settings.sources, strict=True):
+        node = network.nodes[index]
+        if node.op != Input(shape=source.shape, varies=source.encode == "none"):
+            raise UnwritableNetwork(node, f"expected the input shape of the settings, {source.shape}")
+        if len(source.shape) not in RANKS:
+            raise UnwritableNetwork(node, f"expected an input of 1 to 3 lengths, got {len(source.shape)}")
+        if source.name and node.name != source.name:
+            raise UnwritableNetwork(node, f"expected the name of the input in the settings, {source.name}")
     # The language has no escapes for these characters.
     plain = "".join(" " if letter in '"\r\n' else letter for letter in name)
     if plain.strip():
         yield f"network {quote_text(plain)}"
-    yield f"input {format_value(settings.input)}"
+    yield from (f"input {source.size}" for source in settings.sources)
     yield f"steps {settings.steps}"
     if settings.encode != "none":
         yield f"encode {settings.encode}"
+    differing = (source for source in settings.inputs if source.encode != settings.encode)
+    yield from (f"encode {source.name} {source.encode}" for source in differing)
     if settings.neuron is not None:
         yield f"neuron {kind_text(settings.neuron, lambda left: left.over_steps(settings.steps))}"
     join = value_text(settings.join)

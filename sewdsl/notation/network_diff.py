@@ -7,7 +7,7 @@ from dataclasses import replace
 from hashlib import sha256
 from itertools import groupby
 
-from sewdsl.ir.kind import Kind
+from sewdsl.ir.kind import Kind, stated_fields
 from sewdsl.ir.network import Network
 from sewdsl.ir.printed_values import format_value
 from sewdsl.ir.recipe import Recipe
@@ -239,7 +239,9 @@ def _settings(network: Network) -> dict[str, str]:
     settings = network.settings
     options = {settings.init: settings.init != "default", "zero": settings.zero_init}
     init = " ".join(word for word, is_set in options.items() if is_set) or "default"
-    rest = {name: _value_text(value) for name, value in settings if name not in {"zero_init", "part_init"}}
+    rest = {
+        name: _value_text(value) for name, value in stated_fields(settings) if name not in {"zero_init", "part_init"}
+    }
     rest |= {f"init {part}": str(rule) for part, rule in settings.part_init}
     if settings.neuron is not None:
         rest["neuron"] = kind_text(settings.neuron, lambda left: left.over_steps(settings.steps))

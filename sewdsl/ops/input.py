@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 class Input(Op, kind="input"):
     """Input of the network, which is the first node and never part of a body.
 
+    Named inputs are the readers of a first node without elements, which represents all of them.
+
     Attributes:
         shape: ``(C, H, W)``, ``(C, L)`` or ``(F,)`` of one time-step of one sample.
         varies: False if the same image is repeated at every time-step (``encode direct``).

@@ -177,7 +177,7 @@ class PlanOutline:
         for node in range(len(network)):
             if node not in network.output_indices:
                 spent.setdefault(last_reader.get(node, node), []).append(node)
-        static = set() if network.nodes[0].output.varies else {0}
+        static = {*network.static_inputs}
         steps: list[_Step | PlannedStep] = []
         for step in program.steps:
             if step.loop:
@@ -205,7 +205,8 @@ class PlanOutline:
                 _Step(tuple(parts), _in_one_kernel(parts, step.once), _in_one_kernel(parts[:2], step.once), recomputed)
             )
         self._steps = tuple(steps)
-        self._counts = tuple(i for i, node in enumerate(network.nodes) if i and node.output.values.count is not None)
+        counted = (i for i, node in enumerate(network.nodes) if node.output.values.count is not None)
+        self._counts = tuple(i for i in counted if i >= network.first_layer)
         self._lean, self._channels_last = program.lean, program.channels_last
         self._events, self._exact, self._winograd = program.events, program.exact, program.winograd
         self._bits = tuple((i, width, network.nodes[i].output.elements) for i, width in program.bits.items())

@@ -83,7 +83,9 @@ class Program:
     def of(cls, network: Network) -> Program:
         """Return the program with a step for every node and every loop."""
         if not network.graph.loops:
-            return cls(network, tuple(ExecutionStep((i,), node.inputs) for i, node in enumerate(network.nodes) if i))
+            first = network.first_layer
+            layers = enumerate(network.nodes[first:], first)
+            return cls(network, tuple(ExecutionStep((i,), node.inputs) for i, node in layers))
         return cls(network, tuple(_in_order(network)))
 
     def with_steps(self, steps: tuple[ExecutionStep, ...]) -> Program:
@@ -100,7 +102,7 @@ class Program:
         Raises:
             ValueError: If a node is computed twice or never, or if a value is read before it is computed.
         """
-        available = {0}
+        available = {*self.network.input_indices}
         computed: list[int] = []
         for step in self.steps:
             missing = set(step.operands) - available
@@ -112,7 +114,7 @@ class Program:
                 raise ValueError(f"step {step}: expected operands {sorted(inputs)}")
             available.update(step.outputs)
             computed += step.nodes
-        if sorted(computed) != list(range(1, len(self.network))) or not available.issuperset(
+        if sorted(computed) != list(range(self.network.first_layer, len(self.network))) or not available.issuperset(
             self.network.output_indices
         ):
             raise ValueError(f"network {self.network.name!r}: the steps must compute every node exactly once")
@@ -137,7 +139,7 @@ def _in_order(network: Network) -> Iterator[ExecutionStep]:
         first = heappop(ready)
         if first in loops:
             yield _loop_step(network, loops[first])
-        elif first:
+        elif first >= network.first_layer:
             yield ExecutionStep((first,), network.nodes[first].inputs)
         sorter.done(first)
 

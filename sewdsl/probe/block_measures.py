@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from sewdsl.analysis.residual_blocks import NamedResidual, named_residuals
 from sewdsl.lower import SpikingNetwork
+from sewdsl.lower.inputs import Inputs, by_name, map_inputs
 from sewdsl.probe.capture_outputs import capture_outputs
 
 
@@ -93,15 +94,19 @@ def block_gradients(model: SpikingNetwork, batches: Iterable[tuple[Tensor, Tenso
         message = f"cross-entropy requires a vector, but the output is [{output.size}]; end the network with e.g. FC"
         raise ValueError(message)
     blocks = named_residuals(model.network)
-    source_names = [block.source for block in blocks if block.source is not None]
+    named = {source.name for source in model.network.settings.inputs}
+    source_names = [block.source for block in blocks if block.source is not None and block.source not in named]
     outputs: dict[str, Tensor] = {}
     sums: dict[NamedResidual, float] = {}
     count = 0
     with torch.enable_grad(), capture_outputs(model, source_names, outputs.__setitem__):
         for inputs, y in batches:
-            x = _at_each_step(inputs.detach(), model).requires_grad_(inputs.is_floating_point())
+            x = map_inputs(
+                lambda each: each.detach().requires_grad_(each.is_floating_point()), _at_each_step(inputs, model)
+            )
             loss = functional.cross_entropy(model(x), y)
             # A block without a source reads the network's input.
+            outputs |= x if named else {}
             sources = [x if block.source is None else outputs[block.source] for block in blocks]
             for block, norm in zip(blocks, _norms(loss, sources), strict=True):
                 sums[block] = sums.get(block, 0.0) + norm
@@ -113,11 +118,18 @@ def block_gradients(model: SpikingNetwork, batches: Iterable[tuple[Tensor, Tenso
     return tuple(GradientAmplitude(block, total / count) for block, total in sums.items())
 
 
-def _at_each_step(x: Tensor, model: SpikingNetwork) -> Tensor:
-    """Expand a static input to a sequence, to get a gradient at each time-step."""
-    # Contiguous: the network detects an expanded input by its shared memory, and computes it once.
+def _at_each_step(x: Inputs, model: SpikingNetwork) -> Inputs:
+    """Expand static inputs to sequences, to get a gradient at each time-step."""
     settings = model.network.settings
-    return x.expand(settings.steps, *x.shape).contiguous() if x.ndim == len(settings.input) + 1 else x
+    values = by_name(settings, (x,), {})
+    # Contiguous: the network detects an expanded input by its shared memory, and computes it once.
+    sequences = {
+        source.name: each.expand(settings.steps, *each.shape).contiguous()
+        if each.ndim == len(source.shape) + 1
+        else each
+        for source, each in zip(settings.sources, values, strict=True)
+    }
+    return sequences if settings.inputs else sequences[""]
 
 
 def _norms(loss: Tensor, sources: list[Tensor]) -> list[float]:

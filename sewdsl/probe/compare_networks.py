@@ -81,7 +81,7 @@ def block_curves(
 def describe_curves(every: Sequence[BlockCurve], seeds: Sequence[int]) -> str:
     """Describe the common settings of some curves, for the title of a figure."""
     settings = [curve.network.settings for curve in every]
-    shapes = {"x".join(map(str, each.input)) for each in settings}
+    shapes = {each.input_text for each in settings}
     steps = {each.steps for each in settings}
     parts = [
         f"{every[0].network.name}: before training",

@@ -11,6 +11,7 @@ from torch import Tensor
 from sewdsl.analysis.energy import LayerCounts, LayerOperations, operation_bounds
 from sewdsl.ir.network import Network
 from sewdsl.lower import SpikingNetwork
+from sewdsl.lower.inputs import is_static
 from sewdsl.probe.capture_outputs import capture_inputs, capture_outputs
 from sewdsl.probe.untrained import active_dropouts
 
@@ -120,7 +121,7 @@ def measure_operations(
         capture_outputs(model, neurons, outputs.see),
     ):
         for x, _ in batches:
-            static = x.ndim == len(network.settings.input) + 1
+            static = is_static(x, network.settings)
             model(x)
     if any(not measured.samples for measured in operations_by_layer.values()):
         raise ValueError("cannot count operations without a batch")

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from sewdsl.ir.network import Network
+from sewdsl.ir.settings import InputSetting
 from sewdsl.lower import SpikingNetwork
+from sewdsl.lower.inputs import Inputs, map_inputs
 
 
 def set_untrained_mode(model: SpikingNetwork) -> SpikingNetwork:
@@ -22,7 +24,7 @@ def set_untrained_mode(model: SpikingNetwork) -> SpikingNetwork:
 
 def active_dropouts(model: SpikingNetwork) -> Iterator[str]:
     """Yield the names of nodes that compute something else than in evaluation, because they are in training mode."""
-    for node in model.network.nodes[1:]:
+    for node in model.network.layers:
         if node.op.in_evaluation() != node.op and model.get_submodule(node.name).training:
             yield node.name
 
@@ -33,7 +35,7 @@ EVENT_PROBABILITY = 0.1
 
 def random_inputs(
     network: Network, *, samples: int, batches: int = 1, seed: int = 0
-) -> Iterator[tuple[Tensor, Tensor]]:
+) -> Iterator[tuple[Inputs, Tensor]]:
     """Yield batches of random inputs and classes, determined by the seed.
 
     A static input has standard normal values, as normalised images do. A sequence has events with a probability of
@@ -43,20 +45,24 @@ def random_inputs(
         samples: Batch size N.
 
     Yields:
-        ``[N, C, H, W]`` or ``[T, N, C, H, W]``, and classes ``[N]``.
+        ``[N, C, H, W]`` or ``[T, N, C, H, W]``, or a dictionary of named inputs, and classes ``[N]``.
     """
     settings = network.settings
     classes = network.nodes[network.output].output.elements
     random = torch.Generator().manual_seed(seed)
     for _ in range(batches):
-        if settings.encode == "direct":
-            x = torch.randn((samples, *settings.input), generator=random)
-        else:
-            x = (torch.rand((settings.steps, samples, *settings.input), generator=random) < EVENT_PROBABILITY).float()
+        drawn = {source.name: _random_input(source, settings.steps, samples, random) for source in settings.sources}
+        x = drawn if settings.inputs else drawn[""]
         yield x, torch.randint(0, classes, (samples,), generator=random)
 
 
-def move_batches(batches: Iterable[tuple[Tensor, Tensor]], device: str) -> Iterator[tuple[Tensor, Tensor]]:
+def _random_input(source: InputSetting, steps: int, samples: int, random: torch.Generator) -> Tensor:
+    if source.encode == "direct":
+        return torch.randn((samples, *source.shape), generator=random)
+    return (torch.rand((steps, samples, *source.shape), generator=random) < EVENT_PROBABILITY).float()
+
+
+def move_batches(batches: Iterable[tuple[Inputs, Tensor]], device: str) -> Iterator[tuple[Inputs, Tensor]]:
     """Yield the batches on a device."""
     for x, y in batches:
-        yield x.to(device), y.to(device)
+        yield map_inputs(lambda each: each.to(device), x), y.to(device)

@@ -121,6 +121,8 @@ def _suggest_recipe(compilation: Compilation, network: Network) -> str:
     if compilation.study.variants:
         return "run its 'study' section with 'sewdsl study'"
     settings, output = network.settings, network.nodes[network.output].output
+    if settings.inputs:
+        return "add 'train on numpy-files { … }', with an array for each input"
     # The same channels and classes, and both static or both sequences.
     suitable = {
         name: data.shape
@@ -144,7 +146,8 @@ def _setup(network: Network, recipe: Recipe, folder: Path | None) -> DataOptions
     return DataOptions(
         folder=folder or data_folders.data_folder_variable(),
         steps=network.settings.steps,
-        shape=network.settings.input,
+        shape=network.settings.input or None,
+        inputs=network.settings.inputs,
         classes=output.elements,
         subset=recipe.subset,
         augmentation=Augmentation(recipe.shift, recipe.flip, recipe.augment),
@@ -231,9 +234,26 @@ def _compare_changes(network: Network, recipe: Recipe, data: DataSet, spans: _Sp
             yield Diagnostic("invalid-argument", Severity.ERROR, message, span, help="remove it")
 
 
+def _compare_named(network: Network, recipe: Recipe, data: DataSet, spans: _Spans) -> Iterator[Diagnostic]:
+    """Find mismatches between named inputs, samples and recipe."""
+    names = ", ".join(source.name for source in network.settings.inputs)
+    if not data.has_names:
+        message = f"a sample of {data.name} has no names, but the network has the inputs {names}"
+        hint = "write 'train on numpy-files', with an array for each input"
+        yield Diagnostic("data-mismatch", Severity.ERROR, message, spans.data(recipe.on), help=hint)
+    for key in ("augment", "shift", "flip", "crop", "mean", "std"):
+        if getattr(recipe, key) != Recipe.model_fields[key].get_default(call_default_factory=True):
+            message = f"'{key}' requires one input, but the network has {names}"
+            yield Diagnostic("invalid-argument", Severity.ERROR, message, spans.recipe(key), help="remove it")
+    yield from _compare_loss(network, recipe, spans)
+
+
 def _compare(network: Network, recipe: Recipe, data: DataSet, spans: _Spans) -> Iterator[Diagnostic]:
     """Find mismatches between network, samples and recipe."""
     error = Severity.ERROR
+    if network.settings.inputs:
+        yield from _compare_named(network, recipe, data, spans)
+        return
     settings, output = network.settings, network.nodes[network.output].output
     # Frames of events can be resized, but their number of channels cannot change.
     resized = (
@@ -274,6 +294,12 @@ def _compare(network: Network, recipe: Recipe, data: DataSet, spans: _Spans) -> 
     elif recipe.shift >= side > 0:
         message = f"a shift of {recipe.shift} pixels exceeds the input size {_size(settings.input)}"
         yield Diagnostic("invalid-argument", error, message, spans.recipe("shift"), help=f"use at most {side - 1}")
+    yield from _compare_loss(network, recipe, spans)
+
+
+def _compare_loss(network: Network, recipe: Recipe, spans: _Spans) -> Iterator[Diagnostic]:
+    """Find a loss or a number of time-steps that do not fit the network."""
+    error, settings = Severity.ERROR, network.settings
     if settings.readout not in recipe.loss.readouts:
         loss = "the loss of each time-step" if recipe.loss.each_step else f"the loss {recipe.loss.kind}"
         readouts = " or ".join(f"'readout {word}'" for word in recipe.loss.readouts)

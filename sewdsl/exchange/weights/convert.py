@@ -80,7 +80,7 @@ def keys(network: Network, scheme: Scheme) -> dict[str, tuple[TensorKey, ...]]:
     try:
         layer_keys = {entry.node.name: entry for entry in scheme.layer_keys(network)}
         tensor_keys: list[TensorKey] = []
-        for node in network.nodes[1:]:
+        for node in network.layers:
             # The meta device: only names, shapes and dtypes are needed.
             with torch.device("meta"):
                 state = network.op_with_init(node).build(Runtime, *network.inputs(node)).state_dict()

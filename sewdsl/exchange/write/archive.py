@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from copy import deepcopy
+from inspect import Parameter, Signature
 from io import BytesIO
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch.export import Dim
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
     from sewdsl.exchange.write.formats import Outputs
+    from sewdsl.lower.inputs import Inputs
 
 
 METADATA_FILE = "sewdsl.json"
@@ -40,19 +43,19 @@ class PlainNetwork(SpikingNetwork):
 
     def __init__(self, model: SpikingNetwork) -> None:
         program, _ = hoist_static(Program.of(model.network))
-        modules = {node.name: deepcopy(model.get_submodule(node.name)) for node in model.network.nodes[1:]}
+        modules = {node.name: deepcopy(model.get_submodule(node.name)) for node in model.network.layers}
         super().__init__(program, modules)
         # torch.save warns about weights that are not contiguous.
         self.eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload, unused-ignore]
 
     def run(
         self,
-        x_TN: Tensor,
+        values: dict[int, Tensor],
         step: StepState | None = None,  # noqa: ARG002
         wanted: frozenset[int] | None = None,
     ) -> dict[int, Tensor]:
         """Run the network with neurons that have no gradient."""
-        return super().run(x_TN, PlainSequence(), wanted)
+        return super().run(values, PlainSequence(), wanted)
 
 
 class PlainSequence(StepState):
@@ -121,14 +124,34 @@ def export_program(model: SpikingNetwork) -> ExportedProgram:
     """
     settings = model.network.settings
     dtype = torch.get_default_dtype() if model.example is None else model.example.dtype
-    steps = [] if settings.encode == "direct" else [settings.steps]
-    x = torch.zeros(*steps, 2, *settings.input, dtype=dtype)  # torch.export would specialise on a batch size of 1.
+    samples, named, shapes = Dim("N"), {}, {}
+    for source in settings.sources:
+        steps = [] if source.encode == "direct" else [settings.steps]
+        # torch.export would specialise on a batch size of 1.
+        named[source.name] = torch.zeros(*steps, 2, *source.shape, dtype=dtype)
+        shapes[source.name] = {len(steps): samples}
     try:
         with torch.no_grad():
-            return torch.export.export(PlainNetwork(model), (x,), dynamic_shapes=({len(steps): Dim("N")},))
+            plain = PlainNetwork(model)
+            if settings.inputs:
+                return torch.export.export(_named_arguments(plain), (), named, dynamic_shapes=shapes)
+            return torch.export.export(plain, (named[""],), dynamic_shapes=(shapes[""],))
     except Exception as error:  # torch.export, and custom layers, can raise any exception.
         first_line, *_ = str(error).strip().splitlines() or [type(error).__name__]
         raise ExportError(f"torch.export cannot trace {model.network.name}: {first_line}") from error
+
+
+def _named_arguments(model: PlainNetwork) -> PlainNetwork:
+    """Return a module with one argument for each input, because torch.export rejects variable arguments."""
+
+    def forward(self: PlainNetwork, *values: Tensor, **named: Any) -> Outputs:
+        return PlainNetwork.forward(self, *values, **named)
+
+    names = ["self", *(source.name for source in model.network.settings.inputs)]
+    parameters = [Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in names]
+    forward.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    model.__class__ = type("PlainNetwork", (PlainNetwork,), {"forward": forward})
+    return model
 
 
 def write_archive(model: SpikingNetwork, inputs: str = "") -> bytes:
@@ -143,7 +166,8 @@ def write_archive(model: SpikingNetwork, inputs: str = "") -> bytes:
     return file.getvalue()
 
 
-def run_archive(data: bytes, x: Tensor) -> Outputs:
+def run_archive(data: bytes, x: Inputs) -> Outputs:
     """Run an archive and return its outputs."""
     with torch.no_grad():
-        return cast("Outputs", torch.export.load(BytesIO(data)).module()(x))
+        module = torch.export.load(BytesIO(data)).module()
+        return cast("Outputs", module(**x) if isinstance(x, Mapping) else module(x))

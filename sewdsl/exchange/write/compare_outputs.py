@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
+from sewdsl.lower.inputs import map_inputs
+
 if TYPE_CHECKING:
     from sewdsl.exchange.write.formats import ExportFormat, Outputs
     from sewdsl.lower import SpikingNetwork
+    from sewdsl.lower.inputs import Inputs
 
 ROUNDINGS = 4
 """Number of random perturbations of weights and input by float32 rounding."""
@@ -51,12 +54,12 @@ class OutputComparison(NamedTuple):
     depends_on_input: bool
 
 
-def compare_outputs(model: SpikingNetwork, format_: ExportFormat, written: bytes, x: Tensor) -> OutputComparison:
+def compare_outputs(model: SpikingNetwork, format_: ExportFormat, written: bytes, x: Inputs) -> OutputComparison:
     """Run an exported file and its module on the same input, and compare the outputs.
 
     Args:
         model: Module in evaluation mode.
-        x: Input, ``[T, N, *]`` or static, in the dtype of the module.
+        x: Input, ``[T, N, *]`` or static, in the dtype of the module, or several by name.
 
     Raises:
         ExportError: If the file cannot be run.
@@ -64,7 +67,7 @@ def compare_outputs(model: SpikingNetwork, format_: ExportFormat, written: bytes
     with torch.no_grad():
         expected = _by_name(model(x, return_sequence=format_.sequence))
         actual = _by_name(format_.run(written, x, *(() if format_.holds_weights else (model.state_dict(),))))
-        baseline = _by_name(model(torch.zeros_like(x), return_sequence=format_.sequence))
+        baseline = _by_name(model(map_inputs(torch.zeros_like, x), return_sequence=format_.sequence))
     largest = {name: y.abs().max().item() for name, y in expected.items()}
     differences = {name: _difference(y, actual[name]) for name, y in expected.items()}
     tolerances = {name: format_.tolerance * value for name, value in largest.items()}
@@ -92,7 +95,7 @@ def _difference(expected: Tensor, actual: Tensor) -> float:
 
 
 def _rounding_effects(
-    model: SpikingNetwork, x: Tensor, expected: dict[str, Tensor], *, sequence: bool
+    model: SpikingNetwork, x: Inputs, expected: dict[str, Tensor], *, sequence: bool
 ) -> dict[str, float]:
     """Return the largest change of each output when weights and input change by float32 rounding."""
     # A fixed seed makes the tolerance reproducible.
@@ -109,6 +112,6 @@ def _rounding_effects(
         with torch.no_grad():
             for parameter in nudged.parameters():
                 parameter.copy_(nudge(parameter))
-            outputs = _by_name(nudged(nudge(x), return_sequence=sequence))
+            outputs = _by_name(nudged(map_inputs(nudge, x), return_sequence=sequence))
         effects = {name: max(effects[name], _difference(y, outputs[name])) for name, y in expected.items()}
     return effects

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from sewdsl.exchange.write.formats import Outputs
+    from sewdsl.lower.inputs import Inputs
 
 PARALLEL: dict[type[ParallelNeuron], str] = {
     ParallelSpikingNeuron: "neuron.PSN",
@@ -207,7 +208,7 @@ source = DIALECT.source
 write = DIALECT.write
 
 
-def run_layers(data: bytes, x: Tensor, weights: Mapping[str, Tensor]) -> Outputs:
+def run_layers(data: bytes, x: Inputs, weights: Mapping[str, Tensor]) -> Outputs:
     """Run an exported network with the given weights and return its outputs."""
     if find_spec("spikingjelly") is None:
         raise ExportError("spikingjelly is not installed; run pip install spikingjelly==2.0.0")

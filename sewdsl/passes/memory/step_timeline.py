@@ -159,8 +159,9 @@ class _Run:
         """Simulate the step and return its memory."""
         sizes = self.sizes
         self.heap = SimulatedHeap(sum(sizes.standing.values()))
-        self.values[0] = self.heap.hold(Allocation(sizes.value(0)))
-        self.heap.hold(self.values[0])  # reference of the caller
+        for i in sizes.network.input_indices:
+            self.values[i] = self.heap.hold(Allocation(sizes.value(i)))
+            self.heap.hold(self.values[i])  # reference of the caller
         for index, step in enumerate(sizes.plan.steps):
             self._forward(index, step)
         saved = self._saved_by_node()
@@ -222,7 +223,7 @@ class _Run:
         if gradients:
             heap.drop_all(gradients)
             for i in step.operands:
-                if i:
+                if i >= sizes.network.first_layer:
                     gradient_sum = heap.hold(Allocation(sizes.value(i, once=False)))
                     self._moment(index, backward=True, extra=gradient_sum.bytes + loop.weights)
                     self._add(index, i, gradient_sum)
@@ -303,7 +304,7 @@ class _Run:
             heap.drop_all(unpacked)
         passed_operands = self._passed_operands(step)
         for i in step.operands:
-            if i == 0:
+            if i < sizes.network.first_layer:
                 continue
             input_gradient = (
                 gradient if i in passed_operands else Allocation(sizes.value(i, once=step.once and i in sizes.once))

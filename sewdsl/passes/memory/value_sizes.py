@@ -90,7 +90,7 @@ class ValueSizes:
     @cached_property
     def plan(self) -> ExecutionPlan:
         """Execution plan with all modules as built."""
-        static = self.T > 1 and not self.network.nodes[0].output.varies
+        static = self.T > 1 and bool(self.network.static_inputs)
         context = ExecutionContext(self.T, self.load.samples, static, device=self.load.device)
         return plan_execution(self.program, context)
 
@@ -103,8 +103,8 @@ class ValueSizes:
     @cached_property
     def once(self) -> frozenset[int]:
         """Nodes with values of a single time-step."""
-        # The input of a static network has a single time-step.
-        static = {0} if self.T > 1 and not self.network.nodes[0].output.varies else set()
+        # A static input has a single time-step.
+        static = self.network.static_inputs if self.T > 1 else frozenset[int]()
         return frozenset({step.gives for step in self.plan.steps if step.once} | static)
 
     @cached_property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import field
 from math import ceil
@@ -141,7 +141,12 @@ def move_ahead(batches: Generator[Samples], device: torch.device) -> Generator[S
     """
     import torch
 
+    from sewdsl.lower.inputs import map_inputs
+
     stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+    def to_device(part: Tensor) -> Tensor:
+        return part.pin_memory().to(device, non_blocking=True)
 
     def move_next() -> tuple[Samples, torch.cuda.Event] | None:
         batch = next(batches, None)
@@ -149,7 +154,7 @@ def move_ahead(batches: Generator[Samples], device: torch.device) -> Generator[S
             return None
         with torch.cuda.stream(stream):
             # PyTorch does not reuse pinned memory before the copy has finished.
-            moved = Samples(*(part.pin_memory().to(device, non_blocking=True) for part in batch))
+            moved = Samples(*(map_inputs(to_device, part) for part in batch))
             return moved, stream.record_event()
 
     mover = ThreadPoolExecutor(1, "move-ahead")
@@ -160,7 +165,7 @@ def move_ahead(batches: Generator[Samples], device: torch.device) -> Generator[S
             moved, copied = next_batch
             computing = torch.cuda.current_stream(device)
             computing.wait_event(copied)
-            for part in moved:
+            for part in (*(moved.x.values() if isinstance(moved.x, Mapping) else [moved.x]), moved.y):
                 # Without this, the side stream could reuse the memory while the computing stream still reads it.
                 part.record_stream(computing)
             yield moved

@@ -8,6 +8,7 @@ from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
+from sewdsl.ir.settings import InputSetting
 from sewdsl.light_dataclass import dataclass
 from sewdsl.plugins import REGISTRIES
 from sewdsl.train.data.augmentation import Augmentation, RandomSource
@@ -52,11 +53,12 @@ class Samples(NamedTuple):
     """Network inputs and their classes in memory: a batch, or a small dataset.
 
     Attributes:
-        x: Static inputs ``[N, C, H, W]``, or sequences ``[T, N, C, H, W]`` (batches only).
+        x: Static inputs ``[N, C, H, W]``, or sequences ``[T, N, C, H, W]`` (batches only). Batches of named inputs
+            are dictionaries of these.
         y: Classes ``[N]``, integers from 0.
     """
 
-    x: Tensor
+    x: Any
     y: Tensor
 
     @property
@@ -154,6 +156,7 @@ class DataOptions:
         folder: Dataset folder, or folder of several datasets, or None if not set.
         steps: Number of time-steps T of a sequence.
         shape: ``(C, H, W)`` of the network's input, or None for the shape of the dataset.
+        inputs: Inputs of the network. Empty for a single input that is described by ``shape`` only.
         classes: Number of classes of the network, or None for the number of the dataset.
         subset: Whether to accept an incomplete dataset.
         resize: Method to resize frames of events (see :class:`sewdsl.ir.recipe.Recipe`).
@@ -165,6 +168,7 @@ class DataOptions:
     folder: Path | None = None
     steps: int = 1
     shape: tuple[int, ...] | None = None
+    inputs: tuple[InputSetting, ...] = ()
     classes: int | None = None
     subset: bool = False
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -185,6 +189,7 @@ class DataSet(ABC):
         classes: Number of classes. None accepts the number of the network.
         varies: Whether the samples are sequences.
         holds_events: Whether the samples are frames of events. The sensor may differ in size from the network's input.
+        has_names: Whether the samples of a network with named inputs are dictionaries of the inputs.
         names: Names of the classes, in order, set by :meth:`load` (empty if they are numbers).
         validation: Validation set of the dataset, set by :meth:`load`, or None without one.
     """
@@ -194,6 +199,7 @@ class DataSet(ABC):
     classes: ClassVar[int | None]
     varies: ClassVar[bool] = False
     holds_events: ClassVar[bool] = False
+    has_names: ClassVar[bool] = False
 
     def __init_subclass__(cls, name: str = "", **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

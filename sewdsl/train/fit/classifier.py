@@ -24,13 +24,14 @@ from sewdsl.ops.schedules import Plateau
 from sewdsl.plugins import installed_version
 from sewdsl.train.data.dataset import Samples
 from sewdsl.train.fit.execution import CompiledNetwork
-from sewdsl.train.fit.loss_and_accuracy import AccuracyTally, temporal_delete, training_loss
+from sewdsl.train.fit.loss_and_accuracy import AccuracyTally, delete_steps, training_loss
 from sewdsl.train.store.run_folder import RunDiverged, RunError
 
 if TYPE_CHECKING:
     from lightning.pytorch.utilities.types import OptimizerLRScheduler
     from torch.optim import Optimizer
 
+    from sewdsl.lower.inputs import Inputs
     from sewdsl.train.data.batches import Batches
 
 
@@ -62,7 +63,7 @@ def is_finite(tensor: Tensor) -> bool:
     return bool(torch.isfinite(tensor).all())
 
 
-def first_nonfinite(model: nn.Module, x: Tensor, loss: Callable[[], Tensor]) -> str:
+def first_nonfinite(model: nn.Module, x: Inputs, loss: Callable[[], Tensor]) -> str:
     """Find the first non-finite tensor of a step: input, weight, output, loss or gradient.
 
     The function repeats the forward and the backward pass of the batch with hooks on every layer. New random numbers,
@@ -72,8 +73,9 @@ def first_nonfinite(model: nn.Module, x: Tensor, loss: Callable[[], Tensor]) -> 
         model: The network. Its gradients are overwritten.
         loss: Computes the loss of the batch with the network.
     """
-    if not is_finite(x):
-        return "the input"
+    for name, values in x.items() if isinstance(x, Mapping) else [("", x)]:
+        if not is_finite(values):
+            return f"the input {name}".rstrip()
     for name, weight in model.named_parameters():
         if not is_finite(weight):
             return f"the {name.rpartition('.')[2]} of '{name.rpartition('.')[0]}'"
@@ -276,11 +278,8 @@ class Classifier(LightningModule):
             RunDiverged: If the loss is not finite.
         """
         x, y = batch
-        settings = self.model.network.settings
         if self.recipe.T_train is not None:
-            static = x.ndim == len(settings.input) + 1
-            # A static input has no time axis yet.
-            x = temporal_delete(x.expand(settings.steps, *x.shape) if static else x, self.recipe.T_train)
+            x = delete_steps(x, self.recipe.T_train, self.model.network.settings)
         compiled = self.compiled and self.compiled.for_batch(len(y), self._training.largest)
         logits, loss = training_loss(compiled or self.model, x, y, self.recipe)
         self._batch, value = Samples(x, y), loss.item()

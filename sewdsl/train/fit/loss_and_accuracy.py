@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import astuple
 from typing import TYPE_CHECKING
 
@@ -11,11 +11,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from sewdsl.ir.recipe import Recipe
+from sewdsl.ir.settings import Settings
 from sewdsl.light_dataclass import dataclass
 
 if TYPE_CHECKING:
     from lightning.pytorch.strategies import Strategy
     from torch import Tensor
+
+    from sewdsl.lower.inputs import Inputs
 
 
 TOP = 5
@@ -25,7 +28,7 @@ TOP5_CLASSES = 20
 """Minimum number of classes for a top-5 accuracy: with 10 classes, chance level is 50 %."""
 
 
-def training_loss(model: Callable[..., Tensor], x: Tensor, y: Tensor, recipe: Recipe) -> tuple[Tensor, Tensor]:
+def training_loss(model: Callable[..., Tensor], x: Inputs, y: Tensor, recipe: Recipe) -> tuple[Tensor, Tensor]:
     """Return the readout ``[N, classes]`` of a batch and its mean loss.
 
     For a loss of each time-step, the readout is the mean over time-steps.
@@ -38,6 +41,21 @@ def training_loss(model: Callable[..., Tensor], x: Tensor, y: Tensor, recipe: Re
         return logits, recipe.loss.value(functional, logits, y, recipe.label_smoothing)
     sequence = model(x, return_sequence=True)
     return sequence.mean(0), recipe.loss.value(functional, sequence, y, recipe.label_smoothing)
+
+
+def delete_steps(x: Inputs, keep: int, settings: Settings) -> Inputs:
+    """Return an input, or several by name, with random time-steps (see :func:`temporal_delete`)."""
+    if not isinstance(x, Mapping):
+        # A static input has no time axis yet.
+        static = x.ndim == len(settings.input) + 1
+        return temporal_delete(x.expand(settings.steps, *x.shape) if static else x, keep)
+    ranks = {source.name: len(source.shape) for source in settings.inputs}
+    indices = temporal_delete(torch.arange(settings.steps), keep)
+    # All inputs keep the same time-steps. A static input is repeated for each of them.
+    return {
+        name: each.expand(keep, *each.shape) if each.ndim == ranks[name] + 1 else each[indices.to(each.device)]
+        for name, each in x.items()
+    }
 
 
 def temporal_delete(x_TN: Tensor, keep: int, generator: torch.Generator | None = None) -> Tensor:

@@ -140,7 +140,7 @@ def _summary(facts: RunRecord, network: Network | None) -> str:
     if network is None:
         return "A spiking neural network. Its source cannot be read."
     settings = network.settings
-    shape = "x".join(map(str, settings.input))
+    shape = settings.input_text
     return (
         f"A spiking neural network with {network.total_parameters:,} parameters, trained on {_plain(facts.data)}. It "
         f"reads inputs of the shape {shape} over T = {settings.steps} time-steps. The text below defines the whole "
@@ -256,7 +256,7 @@ def _loading(facts: RunRecord, network: Network | None, exported: ExportedFiles 
     options = "".join(f" --plugin {shlex.quote(file)}" for file in facts.plugins)
     data = " --data DIR" if "--data DIR" in facts.command else ""
     imported = "".join(f"sewdsl.load_plugin({file!r})  # runs the file\n" for file in facts.plugins)
-    shape = "*" if network is None else ", ".join(map(str, network.settings.input))
+    shape = "*" if network is None else ", ".join(map(str, network.settings.input)) or "*"
     # Damaged weights of the best epoch do not prevent loading of the last ones.
     loadable = facts.refused.keys() <= {"best.safetensors"}
     loading = _LOADING.replace("{imported}", imported).replace("{shape}", shape)
@@ -281,7 +281,7 @@ def _training(facts: RunRecord, network: Network | None) -> Iterator[str]:
     about = f"`{_plain(name)}`: not a dataset of this version of sewdsl." if name else "Unknown."
     if dataset is not None:
         documented = (inspect.getdoc(dataset) or "").partition("\nAttributes:")[0].strip()
-        shape = network.settings.input if network is not None else None
+        shape = network.settings.input or None if network is not None else None
         scaling = dataset(DataOptions(shape=shape)).scaling()
         about = f"`{name}`: {re.sub(r'``', '`', documented)}"
         about += f"\n\nInputs are scaled: {scaling}." if scaling else ""

@@ -63,6 +63,9 @@ class _Graph:
 
     def __init__(self, model: SpikingNetwork, dt: float) -> None:
         self._network, self._dt = model.network, dt
+        if self._network.settings.inputs:
+            names = ", ".join(source.name for source in self._network.settings.inputs)
+            raise ExportError(f"a NIR graph has one input, but {self._network.name} has named inputs: {names}")
         self._dtype = number_format(model)
         self._nodes: dict[str, nir.NIRNode] = {INPUT: nir.Input(np.array(self._network.settings.input))}
         self._edges: list[tuple[str, str]] = []

@@ -21,7 +21,8 @@ class TimeAxis(ABC):
     """Time axis of a graph.
 
     Args:
-        fixed: Whether the number of time-steps is fixed: the input has no time axis, or weights depend on it.
+        fixed: Whether the number of time-steps is fixed: an input has no time axis, or weights depend on it.
+        sequence: Name of an input with a time axis, unless the number of time-steps is fixed.
 
     Attributes:
         any_length: Whether graphs of this class can have a dynamic number of time-steps.
@@ -30,8 +31,8 @@ class TimeAxis(ABC):
 
     any_length: ClassVar[bool]
 
-    def __init__(self, graph: OnnxGraph, T: int, *, fixed: bool) -> None:
-        self.T, self.free = T, self.any_length and not fixed
+    def __init__(self, graph: OnnxGraph, T: int, *, fixed: bool, sequence: str = "input") -> None:
+        self.T, self.free, self._sequence = T, self.any_length and not fixed, sequence
         self._graph = graph
         self._size_vectors: dict[tuple[int, ...], str] = {}
 
@@ -65,7 +66,7 @@ class TimeAxis(ABC):
         if not self.free:
             return self._graph.sizes(self.T, *trailing)
         if not self._size_vectors:
-            self._size_vectors[()] = self._graph.add("Shape", ["input"], "sizes/T", start=0, end=1)
+            self._size_vectors[()] = self._graph.add("Shape", [self._sequence], "sizes/T", start=0, end=1)
         if trailing not in self._size_vectors:
             parts = [self._size_vectors[()], self._graph.sizes(*trailing)]
             self._size_vectors[trailing] = self._graph.add(

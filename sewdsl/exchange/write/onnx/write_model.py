@@ -74,17 +74,21 @@ class OnnxModelWriter:
         self._modules, self._network = model.get_submodule, model.network
         self.program, _ = fold_batch_norm(hoist_static(Program.of(self._network))[0])
         settings = self._network.settings
-        self._static = settings.encode == "direct"
         self._graph = OnnxGraph(_format(model))
+        sources = dict(zip(self._network.input_indices, settings.sources, strict=True))
+        self._sources = {index: (source.name or "input", source.shape) for index, source in sources.items()}
+        self._static = self._network.static_inputs
         # Some layers have weights per time-step, which fix T even for sequences.
-        fixed = self._static or self._network.first_fixed is not None
-        self._axis = axis(self._graph, settings.steps, fixed=fixed)
-        self._constant_values = {0} if self._static and settings.steps > 1 else set()
-        self._values = {0: "input"}
-        if not self._static:
-            # Time-steps and samples form one batch axis in all layers without a state.
-            shape = self._graph.sizes(-1, *settings.input)
-            self._values[0] = self._graph.add("Reshape", ["input", shape], "input/Reshape")
+        fixed = bool(self._static) or self._network.first_fixed is not None
+        self._axis = axis(self._graph, settings.steps, fixed=fixed, sequence=self._sources[min(sources)][0])
+        self._constant_values = {*self._static} if settings.steps > 1 else set[int]()
+        self._values = {}
+        for index, (name, shape) in self._sources.items():
+            self._values[index] = name
+            if index not in self._static:
+                # Time-steps and samples form one batch axis in all layers without a state.
+                sizes = self._graph.sizes(-1, *shape)
+                self._values[index] = self._graph.add("Reshape", [name, sizes], f"{name}/Reshape")
 
     def write(self, step: ExecutionStep) -> None:
         """Append the layers of a step."""
@@ -124,14 +128,16 @@ class OnnxModelWriter:
         output_names = [(f"{name}/logits", f"{name}/sequence", index) for name, index in self._network.outputs]
         for logits, sequence, index in output_names or [("logits", "sequence", self._network.output)]:
             outputs += self._read_out(index, logits, sequence)
-        settings = self._network.settings
         if self._graph.bytes > MAX_FILE_BYTES:
             raise ExportError(
                 f"the weights take {self._graph.bytes:,} bytes; an ONNX file can store {MAX_FILE_BYTES:,}"
             )
         steps = "T" if self._axis.free else self._axis.T
-        x = self._graph.value("input", [*([] if self._static else [steps]), "N", *settings.input])
-        return _with_metadata(self._network, self._graph.proto(self._network.name, [x], outputs), inputs)
+        sources = [
+            self._graph.value(name, [*([] if index in self._static else [steps]), "N", *shape])
+            for index, (name, shape) in self._sources.items()
+        ]
+        return _with_metadata(self._network, self._graph.proto(self._network.name, sources, outputs), inputs)
 
     def _read_out(self, index: int, logits: str, sequence: str) -> list[ValueInfoProto]:
         """Append the output of a node, reduced over time as ``logits`` and at every time-step as ``sequence``."""

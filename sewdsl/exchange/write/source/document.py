@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from textwrap import fill, indent, wrap
 from typing import TYPE_CHECKING
 
 from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.exchange.write.source import class_text, loops
 from sewdsl.exchange.write.source.comments import Notation
-from sewdsl.exchange.write.source.expressions import WIDTH, one_line_prose
+from sewdsl.exchange.write.source.expressions import WIDTH, one_line_prose, string_literal
 from sewdsl.exchange.write.source.find_classes import ClassFinder, ClassSpec, Layers
 from sewdsl.exchange.write.source.init_statements import init_lines
 from sewdsl.exchange.write.source.value_flow import tree
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Merge
+from sewdsl.ir.settings import InputSetting
 from sewdsl.light_dataclass import dataclass
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from sewdsl.exchange.write.formats import Outputs
     from sewdsl.lower import SpikingNetwork
+    from sewdsl.lower.inputs import Inputs
 
 READOUTS = {
     "mean": ("mean over all time-steps", ".mean(0)"),
@@ -64,16 +66,16 @@ STANDARD = {
     "typing": ("Any",),
 }
 TORCH = {"torch": ("Tensor", "nn")}
-NAMES = frozenset({"INPUT", "STEPS", "math", "torch", "model", "parameters", "x", *HELPERS}).union(
+NAMES = frozenset({"INPUT", "INPUTS", "STEPS", "math", "torch", "model", "parameters", "x", *HELPERS}).union(
     *STANDARD.values(), *TORCH.values()
 )
 """Names that every file may use."""
 DEMO = """\
 if __name__ == "__main__":
     model = {name}()
-    x = torch.rand(STEPS, 2, *INPUT)
+    x = {random}
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    print(f"{{parameters:,}} parameters, {{list(x.shape)}} to {{{shape}}}")
+    print(f"{{parameters:,}} parameters, {{{given}}} to {{{shape}}}")
 """
 
 
@@ -128,9 +130,16 @@ class Dialect:
         parts = [*layers.definitions(), *classes]
         used = _used(parts)
         parts = [*layers.definitions(), *(helper for name, helper in HELPERS.items() if name in used), *classes]
-        shape = "{name: list(y.shape) for name, y in model(x).items()}" if network.outputs else "list(model(x).shape)"
-        parts.append(DEMO.format(name=root.name, shape=shape))
-        constants = f"STEPS = {network.settings.steps}\nINPUT = {network.settings.input!r}\n"
+        settings = network.settings
+        call, given, random = "model(x)", "list(x.shape)", "torch.rand(STEPS, 2, *INPUT)"
+        constants = f"STEPS = {settings.steps}\nINPUT = {settings.input!r}\n"
+        if settings.inputs:
+            call, given = "model(**x)", "({name: list(each.shape) for name, each in x.items()})"
+            random = "{name: torch.rand(STEPS, 2, *shape) for name, shape in INPUTS.items()}"
+            shapes = [f"    {string_literal(source.name)}: {source.shape!r}," for source in settings.inputs]
+            constants = "\n".join([f"STEPS = {settings.steps}", "INPUTS = {", *shapes, "}", ""])
+        shape = f"({{name: list(y.shape) for name, y in {call}.items()}})" if network.outputs else f"list({call}.shape)"
+        parts.append(DEMO.format(name=root.name, shape=shape, given=given, random=random))
         header = "\n".join([*_head(network, self, inputs), "", *_imports(_used(parts), self), "", constants])
         return "\n\n".join([header, *parts])
 
@@ -184,14 +193,16 @@ def _title(network: Network) -> str:
 def _root(spec: ClassSpec, network: Network, dialect: Dialect) -> str:
     """Return the class of the network."""
     settings = network.settings
+    variables = [source.name or "x" for source in settings.sources]
+    parameters = ", ".join(f"{variable}: Tensor" for variable in variables)
     input_shape, output_shape = spec.shapes
     static_shape = input_shape.replace("[T, N", "[N")
     description, readout = READOUTS[settings.readout]
-    annotation, output, result = "Tensor", "output", f"self.sequence(x){readout}"
+    annotation, output, result = "Tensor", "output", f"self.sequence({', '.join(variables)}){readout}"
     if network.outputs:
         sizes = (f"{name} [N, {', '.join(map(str, network.nodes[i].output.shape))}]" for name, i in network.outputs)
         output_shape, annotation, output = ", ".join(sizes), "dict[str, Tensor]", "outputs"
-        result = f"{{name: y{readout} for name, y in self.sequence(x).items()}}"
+        result = f"{{name: y{readout} for name, y in self.sequence({', '.join(variables)}).items()}}"
     lines = [
         f"class {spec.name}(nn.Module):",
         f'    """{_title(network)}.',
@@ -210,19 +221,25 @@ def _root(spec: ClassSpec, network: Network, dialect: Dialect) -> str:
         *init_lines(network),
         *(f"        {line}" for line in dialect.ready),
         "",
-        f"    def forward(self, x: Tensor) -> {annotation}:",
+        f"    def forward(self, {parameters}) -> {annotation}:",
         f'        """Return the {output}: {description}."""',
         *(f"        {line}" for line in dialect.begin),
-        "        if x.ndim == len(INPUT) + 1:  # no time axis",
-        "            x = x.expand(self.steps, *x.shape)",
+        *(line for source in settings.sources for line in _expansion(source)),
         f"        return {result}",
         "",
-        f"    def sequence(self, x: Tensor) -> {annotation}:",
+        f"    def sequence(self, {parameters}) -> {annotation}:",
         f'        """Return the {output} of every time-step."""',
         *class_text.forward_statements(spec, network),
         "",
     ]
     return "\n".join(lines)
+
+
+def _expansion(source: InputSetting) -> Iterator[str]:
+    """Yield the statements that repeat a static input."""
+    x, shape = source.name or "x", f"INPUTS[{string_literal(source.name)}]" if source.name else "INPUT"
+    yield f"        if {x}.ndim == len({shape}) + 1:  # no time axis"
+    yield f"            {x} = {x}.expand(self.steps, *{x}.shape)"
 
 
 def module_from_source(text: str) -> nn.Module:
@@ -234,9 +251,10 @@ def module_from_source(text: str) -> nn.Module:
     return module
 
 
-def run_source(data: bytes, x: Tensor, weights: Mapping[str, Tensor]) -> Outputs:
+def run_source(data: bytes, x: Inputs, weights: Mapping[str, Tensor]) -> Outputs:
     """Run an exported network with the given weights, in the dtype of the input, and return its outputs."""
-    model = module_from_source(data.decode()).to(x.dtype).eval()
+    named = x if isinstance(x, Mapping) else {"x": x}
+    model = module_from_source(data.decode()).to(next(iter(named.values())).dtype).eval()
     model.load_state_dict(dict(weights))
-    y: Outputs = model(x)
+    y: Outputs = model(**named)
     return y

@@ -148,7 +148,7 @@ def tree(network: Network, taken: Collection[str]) -> SourceSection:
         path = [step.key for step in node.path]
         if node.name != ".".join([*path, node.name.rpartition(".")[2]]):
             raise UnsupportedLayer(node, "is not named after its repeats and blocks")
-    return _Reader(network, taken).section(("", "network", ""), network.nesting[1:], 0, 0)
+    return _Reader(network, taken).section(("", "network", ""), network.nesting[network.first_layer :], 0, 0)
 
 
 @dataclass(frozen=True)
@@ -274,7 +274,9 @@ class _Reader:
         sources = dict.fromkeys(
             source for i in sorted(inside) for source in self._nodes[i].inputs if source not in inside
         )
-        return tuple(sorted(sources, key=lambda index: index != flow_node))
+        # Named inputs come first, in order.
+        first = self._network.first_layer
+        return tuple(sorted(sources, key=lambda index: (index != flow_node, min(index, first))))
 
     def _flowing(self, section: SourceSection, builder: _SectionBuilder) -> SourceSection:
         """Return a section with its flow.
@@ -301,8 +303,10 @@ class _Reader:
             {*self._reserved_names, *value_names.values()}.__contains__, (f"x{suffix}" for suffix in count(2))
         )
         variables: dict[int, str] = {section.source: INPUT}
+        if section.kind == "network" and self._network.settings.inputs:
+            variables, flow_variable = self._input_variables(), INPUT
         for index in own_variables:
-            if index != section.source:
+            if index not in variables:
                 name = value_names.get(index, "")
                 is_valid = is_identifier(name) and name not in {*self._reserved_names, INPUT, ONWARD, "self"}
                 variables[index] = name if is_valid and name not in variables.values() else next(free_names)
@@ -333,6 +337,18 @@ class _Reader:
             loops=loops,
             delays=tuple(pair for delay, pair in delays.items() if delay not in looped),
         )
+
+    def _input_variables(self) -> dict[int, str]:
+        """Return the named inputs as variables.
+
+        Raises:
+            UnsupportedLayer: If the file needs a name for itself.
+        """
+        variables = {index: self._nodes[index].name for index in self._network.input_indices}
+        for index, name in variables.items():
+            if name in self._reserved_names or name == ONWARD:
+                raise UnsupportedLayer(self._nodes[index], "has a name that the file uses itself; rename the input")
+        return variables
 
     def _delayed(self, builder: _SectionBuilder) -> dict[int, tuple[str, int]]:
         """Return the delays in loops that only this section can feed: their name, and the delayed node."""

@@ -1,0 +1,148 @@
+"""Arrays of custom samples, ``numpy-files``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sewdsl.ir.settings import InputSetting
+from sewdsl.light_dataclass import dataclass
+from sewdsl.train.data import data_folders
+from sewdsl.train.data.augmentation import RandomSource
+from sewdsl.train.data.dataset import DataError, DataMismatch, DataSet, Samples, SampleSet, Splits
+from sewdsl.train.data.numpy_files import read_arrays
+from sewdsl.train.data.split import split_stratified
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+INPUT, CLASSES = "x", "y"
+"""Names of the arrays of an input without a name, and of the classes."""
+PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """Samples in memory, with one array per input.
+
+    Attributes:
+        arrays: ``[N, *]``, or ``[N, T, *]`` for a sequence, by name.
+        y: Classes ``[N]``.
+        sequences: Names of the sequences.
+        named: Whether a batch is a dictionary of the inputs.
+    """
+
+    arrays: Mapping[str, Tensor]
+    y: Tensor
+    sequences: frozenset[str] = frozenset()
+    named: bool = False
+    readers: int = 0
+
+    def batch(self, indices: Tensor, draw: RandomSource | None = None) -> Samples:
+        """Return a batch, with time as the first axis of sequences."""
+        x = {name: array[indices] for name, array in self.arrays.items()}
+        x |= {name: x[name].transpose(0, 1).contiguous() for name in self.sequences}
+        return Samples(x if self.named else x[INPUT], self.y[indices])
+
+    def part(self, indices: Tensor) -> Arrays:
+        """Return a subset of the samples, in the order of the indices."""
+        arrays = {name: array[indices] for name, array in self.arrays.items()}
+        return Arrays(arrays, self.y[indices], self.sequences, self.named)
+
+
+class NumpyFiles(DataSet, name="numpy-files"):
+    """Arrays in ``train.npz`` and ``test.npz``: the inputs by name, or ``x``, and the classes ``y``.
+
+    A static input is ``[N, *]``, and a sequence ``[N, T, *]``. Without ``test.npz``, a part of the training samples is
+    held out. ``validation.npz`` is optional.
+    """
+
+    shape = None
+    classes = None
+    has_names = True
+
+    @property
+    def varies(self) -> bool:  # type: ignore[override]
+        """Whether an input is a sequence."""
+        return any(map(self._is_sequence, self._sources))
+
+    @property
+    def _sources(self) -> tuple[InputSetting, ...]:
+        return self.setup.inputs or (InputSetting("", self.setup.shape or ()),)
+
+    def _is_sequence(self, source: InputSetting) -> bool:
+        return source.encode == "none" and self.setup.steps > 1
+
+    def find(self) -> str:
+        """Check that the files exist, and return their folder.
+
+        Raises:
+            DataError: If ``train.npz`` is missing.
+        """
+        return f"arrays in '{self._folder()}'"
+
+    def load(self) -> Splits:
+        """Read the arrays of each part."""
+        folder = self._folder()
+        parts = {part: self._read(folder / f"{part}.npz") for part in PARTS if (folder / f"{part}.npz").is_file()}
+        self.validation = parts.get("validation")
+        if "test" in parts:
+            return Splits(parts["train"], parts["test"])
+        return split_stratified(parts["train"], self.setup.holdout)
+
+    def _folder(self) -> Path:
+        """Return the folder with the files.
+
+        Raises:
+            DataError: If there is none.
+        """
+        folders = [*data_folders.candidate_folders(self.setup.folder, (self.name,))]
+        found = next((folder for folder in folders if (folder / "train.npz").is_file()), None)
+        if found is None:
+            names = ", ".join(source.name or INPUT for source in self._sources)
+            patterns = [(f"train.npz, with the arrays {names} and {CLASSES}", "")]
+            source = "write the files with numpy.savez"
+            raise DataError(
+                data_folders.missing_data_message(self.name, self.setup.folder, (self.name,), patterns, source)
+            )
+        return found
+
+    def _read(self, path: Path) -> SampleSet:
+        """Read one file.
+
+        Raises:
+            DataError: If an array is missing, damaged, or not numeric.
+            DataMismatch: If an array has another shape than the input, or a class is not an output.
+        """
+        import numpy as np
+        import torch
+
+        names = [source.name or INPUT for source in self._sources]
+        try:
+            *arrays, y = read_arrays(path, [*names, CLASSES])
+        except (OSError, ValueError) as error:
+            raise DataError(f"'{path}' cannot be read: {error}") from None
+        if y.ndim != 1 or y.dtype.kind not in "iu" or not len(y):
+            raise DataError(f"{CLASSES} in '{path}' must have one integer per sample, got {_layout(y)}")
+        classes = self.setup.classes
+        if y.min() < 0 or (classes is not None and y.max() >= classes):
+            valid = "at least 0" if classes is None else f"0 to {classes - 1}"
+            raise DataMismatch(f"{CLASSES} in '{path}' has the classes {y.min()} to {y.max()}, expected {valid}")
+        tensors: dict[str, Tensor] = {}
+        for source, name, array in zip(self._sources, names, arrays, strict=True):
+            time = (self.setup.steps,) if self._is_sequence(source) else ()
+            expected = (len(y), *time, *source.shape)
+            if array.dtype.kind not in "fiub" or (source.shape and array.shape != expected):
+                raise DataMismatch(f"{name} in '{path}' must be numbers {list(expected)}, got {_layout(array)}")
+            native = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
+            tensors[name] = torch.from_numpy(native.astype(np.float32) if native.dtype.kind == "f" else native.copy())
+        sequences = frozenset(
+            name for source, name in zip(self._sources, names, strict=True) if self._is_sequence(source)
+        )
+        return Arrays(tensors, torch.from_numpy(y.astype(np.int64)), sequences, bool(self.setup.inputs))
+
+
+def _layout(array: NDArray[Any]) -> str:
+    return f"{array.dtype} {list(array.shape)}"
