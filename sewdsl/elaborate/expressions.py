@@ -411,6 +411,9 @@ class Walker:
         if plain in self._vocabulary.unread:
             self._unsure = True
             return None
+        kind = self._vocabulary.neurons.find(plain or "")
+        if kind is not None and issubclass(kind, Op) and kind.encloses:
+            return self._enclosing(item, at, frame)
         if self._arguments_in_brackets(item, frame):
             return None
         if plain is not None and plain in self._vocabulary.blocks:
@@ -433,6 +436,27 @@ class Walker:
             self._guessing = True
         inputs = tuple(known if place is None else place for place in places)
         return self._add(op, inputs, item.span, item.name.span.text, frame)
+
+    def _enclosing(self, item: MergeOf, at: Place, frame: CallFrame) -> Place:
+        """Create the nodes of ``KIND[ body ]``: the op, the body, and the op that closes it."""
+        text = item.name.span.text
+        path = frame.where(text)
+        body, *others = item.operands
+        if others:
+            message, hint = f"'{text}' requires 1 operand, got {len(item.operands)}", f"write {text}[ body ]"
+            self._reporter.report("operand-count", message, item.span, help=hint, path=path)
+            return None
+        try:
+            op = self._calls.reader(path, frame).instantiate(Call(item.name, item.arguments, span=item.name.span))
+        except InvalidText:
+            op = None
+        start = self._add(op, (at,), item.name.span, text, frame) if isinstance(op, Op) and at is not None else None
+        # The body is walked after an error too, to report its own errors.
+        end = self.sequence(body, start, frame) if isinstance(body, Sequence) else None
+        if end is None or at is None or not isinstance(op, Op):
+            return None
+        closing = op.closing(self._builder.signal(at))
+        return end if closing is None else self._add(closing, (end,), item.span, text, frame)
 
     def _operands(
         self,

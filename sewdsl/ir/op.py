@@ -111,6 +111,7 @@ class Op(Kind):
         adds: Whether the output is the sum of the inputs.
         is_activation: Whether the op is a neuron or another nonlinearity between layers.
         saves: Values that the module saves for its gradient.
+        encloses: Whether ``KIND[ body ]`` is the op, the body, and then the op of :meth:`closing`.
     """
 
     repeatable: ClassVar[bool] = True
@@ -121,6 +122,7 @@ class Op(Kind):
     adds: ClassVar[bool] = False
     is_activation: ClassVar[bool] = False
     saves: ClassVar[Literal["inputs", "output", "nothing"]] = "inputs"
+    encloses: ClassVar[bool] = False
 
     @abstractmethod
     def infer(self, *inputs: Signal) -> Signal:
@@ -167,6 +169,14 @@ class Op(Kind):
     def in_evaluation(self) -> Self:
         """Return an op with the same results as this op has in evaluation mode."""
         return self
+
+    def closing(self, *inputs: Signal) -> Op | None:
+        """Return the op after the body of ``KIND[ body ]``, or None for a kind without a body.
+
+        Args:
+            inputs: Inputs of this op.
+        """
+        return None
 
     def over_steps(self, steps: int) -> Self:
         """Return the op for a number of time-steps.

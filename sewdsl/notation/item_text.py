@@ -39,11 +39,13 @@ class LayerText:
         text: Text in the language, e.g. ``c32k3s1`` or ``LIF(tau=3.0)``.
         op: Operation, of the first copy inside a repeat.
         node: Index of the node, or of its first copy inside a repeat.
+        closing: Op that ends ``KIND[ body ]``, for a kind with a body.
     """
 
     text: str
     op: Op = field(compare=False, repr=False)
     node: int = field(compare=False, repr=False)
+    closing: Op | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -144,16 +146,60 @@ TextItem = LayerText | MergeText | BlockText | RepeatText | ReadText | LetText
 TextItems = tuple[TextItem, ...]
 
 
+@dataclass(frozen=True)
+class BracketText:
+    """Layers in the brackets of a kind with a body, ``Swap[ … ]``. Only printers have these items."""
+
+    opening: LayerText
+    items: PrintedItems
+
+
+PrintedItems = tuple[TextItem | BracketText, ...]
+MAX_BRACKETS = 8
+"""Largest depth of brackets that are printed. Deeper ones are written as two layers."""
+
+
+def bracketed(items: TextItems) -> PrintedItems:
+    """Return a sequence with the layers between a layer and its closing op in brackets."""
+    outer: list[tuple[LayerText, list[TextItem | BracketText]]] = []
+    sequence: list[TextItem | BracketText] = []
+    for item in items:
+        if isinstance(item, LayerText):
+            depth = next((i for i in reversed(range(len(outer))) if outer[i][0].closing == item.op), None)
+            if depth is not None:
+                opening, inside = outer[depth]
+                # Layers that nothing closes are no brackets.
+                for inner, rest in outer[depth + 1 :]:
+                    inside += [inner, *rest]
+                del outer[depth:]
+                (outer[-1][1] if outer else sequence).append(BracketText(opening, tuple(inside)))
+                continue
+            if item.closing is not None and len(outer) < MAX_BRACKETS:
+                outer.append((item, []))
+                continue
+        (outer[-1][1] if outer else sequence).append(item)
+    for opening, rest in outer:
+        sequence += [opening, *rest]
+    return tuple(sequence)
+
+
 def items_text(items: TextItems) -> str:
     """Return the text of a sequence in one line, or ``id`` if it is empty."""
+    return printed_text(bracketed(items))
+
+
+def printed_text(items: PrintedItems) -> str:
+    """Return the text of a sequence with brackets in one line, or ``id`` if it is empty."""
     return "-".join(map(item_text, items)) or IDENTITY
 
 
-def item_text(item: TextItem) -> str:
+def item_text(item: TextItem | BracketText) -> str:
     """Return the text of an item."""
     match item:
         case LayerText():
             return item.text
+        case BracketText(opening, inner):
+            return f"{opening.text}[{printed_text(inner)}]"
         case MergeText(name):
             return f"{name}[{' | '.join(prefix + items_text(operand) for prefix, operand in prefixed_operands(item))}]"
         case BlockText(title, arguments):
@@ -292,11 +338,12 @@ def network_items(network: Network, node_text: Callable[[int], str] = lambda _: 
             case LayerItem(index) if index in named:
                 yield ReadText(nodes[index].name, index)
             case LayerItem(index):
-                yield LayerText(node_text(index), nodes[index].op, index)
-            case MergeItem(index, operands):
                 op = nodes[index].op
-                assert isinstance(op, MergeOp)  # noqa: S101 -- checked above
-                yield MergeText(node_text(index), tuple(map(to_texts, operands)), op, index)
+                yield LayerText(node_text(index), op, index, op.closing(*network.inputs(nodes[index])))
+            case MergeItem(index, operands):
+                merge = nodes[index].op
+                assert isinstance(merge, MergeOp)  # noqa: S101 -- checked above
+                yield MergeText(node_text(index), tuple(map(to_texts, operands)), merge, index)
             case LoopItem(index, delay, body, feedback):
                 yield MergeText(Loop.kind, (to_texts(body), to_texts(feedback)), Loop(), index, delay=delay)
             case ReadItem(index):

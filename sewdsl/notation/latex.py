@@ -11,13 +11,16 @@ from sewdsl.notation.compact_text import body_items
 from sewdsl.notation.item_text import (
     IDENTITY,
     BlockText,
+    BracketText,
     LayerText,
     LetText,
     MergeText,
+    PrintedItems,
     ReadText,
     RepeatText,
     TextItem,
     TextItems,
+    bracketed,
     item_text,
     outputs_text,
     split_lets,
@@ -118,11 +121,17 @@ def _lines(text: str) -> list[str]:
 
 
 def _sequence(items: TextItems) -> str:
+    return _printed(bracketed(items))
+
+
+def _printed(items: PrintedItems) -> str:
     return f"-{BREAK} ".join(map(_item, items)) or IDENTITY
 
 
-def _item(item: TextItem) -> str:
+def _item(item: TextItem | BracketText) -> str:
     match item:
+        case BracketText(opening, inner):
+            return f"{tex(opening.text)}[{_printed(inner)}]"
         case LayerText(text):
             return tex(text)
         case MergeText(name, operands):

@@ -15,7 +15,7 @@ from sewdsl.elaborate.node_builder import NodeBuilder
 from sewdsl.elaborate.resolve_calls import CallResolver
 from sewdsl.elaborate.vocabulary import Vocabulary
 from sewdsl.ir.network import Network
-from sewdsl.ir.op import Activation
+from sewdsl.ir.op import Activation, Op
 from sewdsl.ir.op import Join as JoinOp
 from sewdsl.ir.printed_values import number_text
 from sewdsl.light_dataclass import dataclass
@@ -32,6 +32,7 @@ from sewdsl.notation.item_text import (
     with_sequences,
 )
 from sewdsl.notation.kind_text import NodeTexts
+from sewdsl.ops import find
 from sewdsl.ops.input import Input
 from sewdsl.reporter import Reporter
 from sewdsl.source import BUILTIN, Source
@@ -58,12 +59,12 @@ class BlockPattern:
     @property
     def length(self) -> int:
         """Number of items of the body."""
-        return len(self.block.expression.items)
+        return _length(self.block.expression)
 
     @cached_property
     def joins(self) -> bool:
         """Whether the body has a merge at its top level."""
-        return any(isinstance(item, tree.MergeOf) for item in self.block.expression.items)
+        return any(isinstance(item, tree.MergeOf) and not _encloses(item) for item in self.block.expression.items)
 
     @cached_property
     def names(self) -> frozenset[str]:
@@ -134,13 +135,31 @@ Pattern = tuple[str | _MergePattern | None, ...]
 """Kinds of layers, ``SN`` and merges, in order. None matches no item."""
 
 
-def _pattern(sequence: tree.Sequence, vocabulary: Vocabulary) -> Pattern:
-    return tuple(
-        _kind(item, vocabulary)
+def _encloses(item: tree.Item) -> bool:
+    """Return whether an item is two layers with a body between them, ``Swap[ … ]``."""
+    kind = find(item.name.plain or "") if isinstance(item, tree.MergeOf) else None
+    return kind is not None and issubclass(kind, Op) and kind.encloses
+
+
+def _length(sequence: tree.Sequence) -> int:
+    """Return the number of items, with layers in the brackets of a kind with a body."""
+    return sum(
+        2 + _length(item.operands[0])
+        if isinstance(item, tree.MergeOf) and _encloses(item) and isinstance(item.operands[0], tree.Sequence)
+        else 1
         for item in sequence.items
-        # An identity adds no item.
-        if not (isinstance(item, tree.Call) and item.name.plain == IDENTITY)
     )
+
+
+def _pattern(sequence: tree.Sequence, vocabulary: Vocabulary) -> Pattern:
+    pattern: list[str | _MergePattern | None] = []
+    for item in sequence.items:
+        if isinstance(item, tree.MergeOf) and _encloses(item) and isinstance(item.operands[0], tree.Sequence):
+            pattern += [item.name.plain, *_pattern(item.operands[0], vocabulary), item.name.plain]
+        # An identity adds no item.
+        elif not (isinstance(item, tree.Call) and item.name.plain == IDENTITY):
+            pattern.append(_kind(item, vocabulary))
+    return tuple(pattern)
 
 
 def _kind(item: tree.Item, vocabulary: Vocabulary) -> str | _MergePattern | None:

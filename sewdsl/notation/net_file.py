@@ -14,18 +14,21 @@ from sewdsl.ir.settings import Expectation
 from sewdsl.notation.compact_text import UNLIMITED, body_with_own_blocks
 from sewdsl.notation.fold_repeats import fold_repeats
 from sewdsl.notation.item_text import (
+    BracketText,
     Definition,
     MergeText,
+    PrintedItems,
     RepeatText,
     TextItem,
     TextItems,
     UnwritableNetwork,
+    bracketed,
     definition_head,
     item_text,
-    items_text,
     let_head,
     outputs_text,
     prefixed_operands,
+    printed_text,
     split_lets,
     walk_items,
 )
@@ -50,11 +53,15 @@ def wrap_sequence(items: TextItems, indent: int, used: int = 0) -> str:
         indent: Indentation that the formatter will add.
         used: Number of characters before the sequence in its first line. All lines are shortened by this number.
     """
-    one_line, line_length = items_text(items), max(WIDTH - indent - used, MIN_LINE_LENGTH)
+    return _wrapped(bracketed(items), indent, used)
+
+
+def _wrapped(items: PrintedItems, indent: int, used: int = 0) -> str:
+    one_line, line_length = printed_text(items), max(WIDTH - indent - used, MIN_LINE_LENGTH)
     return one_line if len(one_line) <= line_length else "\n".join(_lines(items, indent, line_length))
 
 
-def _lines(items: TextItems, indent: int, line_length: int) -> Iterator[str]:
+def _lines(items: PrintedItems, indent: int, line_length: int) -> Iterator[str]:
     line = ""
     for index, item in enumerate(items):
         dash = "-" if index < len(items) - 1 else ""
@@ -73,7 +80,7 @@ def _lines(items: TextItems, indent: int, line_length: int) -> Iterator[str]:
         yield line
 
 
-def _item_lines(item: TextItem, indent: int) -> list[str]:
+def _item_lines(item: TextItem | BracketText, indent: int) -> list[str]:
     """Split a long item at its brackets. Layers and calls are never split."""
     match item:
         case MergeText(name):
@@ -82,6 +89,8 @@ def _item_lines(item: TextItem, indent: int) -> list[str]:
                 head = f"| {prefix}" if index else prefix
                 lines += (head + wrap_sequence(operand, indent + STEP, len(head))).split("\n")
             return [*lines, "]"]
+        case BracketText(opening, inside):
+            return [f"{opening.text}[", *_wrapped(inside, indent + STEP).split("\n"), "]"]
         case RepeatText(inner, count):
             return ["{", *wrap_sequence(inner, indent + STEP).split("\n"), f"}}*{count}"]
         case _:

@@ -61,6 +61,7 @@ class Runtime:
     Equations = equations.Equations
     SpikingEquations = equations.SpikingEquations
     Join = join.Join
+    Swap = tokens.Exchange
     Position = tokens.Position
     StepPosition = tokens.StepPosition
     JoinOfMany = merges.JoinOfMany

@@ -1,4 +1,4 @@
-"""Modules of tokens: learned positions."""
+"""Modules of tokens: exchange of channels and positions, learned positions."""
 
 from __future__ import annotations
 
@@ -6,6 +6,24 @@ import torch
 from torch import Tensor, nn
 
 from sewdsl.snn.streamed_past import ReadsPast, StreamedPast
+
+
+class Exchange(nn.Module):
+    """Exchange of channels and positions, ``[T, N, C, *]`` to ``[T, N, *shape]``, where the positions are first.
+
+    Args:
+        shape: Shape of the output.
+    """
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, x_TN: Tensor) -> Tensor:
+        return x_TN.flatten(3).transpose(2, 3).reshape(*x_TN.shape[:2], *self.shape)
+
+    def extra_repr(self) -> str:
+        return "x".join(map(str, self.shape))
 
 
 class Position(nn.Module):

@@ -10,6 +10,7 @@ from sewdsl.ir.node import Node
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.linear import Linear
 from sewdsl.ops.layers.shapes import Reshape
+from sewdsl.ops.layers.tokens import Swap
 
 WIDE = 1000
 """A layer of more features than this is no classifier."""
@@ -17,6 +18,9 @@ WIDE = 1000
 
 def narrow(network: Network, by: int = 8) -> Network:
     """The network with one channel of so many in wide convolutions, and so of features, to take less time."""
+    # Places that become channels are as many whatever the width.
+    if any(isinstance(node.op, Swap) for node in network):
+        return network
     nodes: list[Node] = []
     widths: dict[int, int] = {}  # what has become of how many channels, for delays, whose sources come later
     for node in network:

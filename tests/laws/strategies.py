@@ -45,7 +45,7 @@ MAPS = st.sampled_from(
             "tc4k2s2",
             "tc3k3s2",
             "LN",
-            *("RMS", "POS", "POS(per=step)", "MEAN(over=time)"),
+            *("RMS", "POS", "POS(per=step)", "MEAN(over=time)", "Swap", "Swap[BN-IF]", "Swap(heads=1)[LN]"),
             "GN1",
             "DropPath",
             "SCALE(learn=on)",

@@ -12,14 +12,16 @@ import torch
 from torch import Tensor, nn
 
 import sewdsl
+from sewdsl.compiler import shipped_networks
 from sewdsl.lower import SpikingNetwork
+from tests.effort import factor
 
 
 class Fire(torch.autograd.Function):
     """Spikes where u >= 0, with the derivative of the arctangent."""
 
     @staticmethod
-    def forward(ctx: Any, u: Tensor) -> Tensor:
+    def forward(ctx: Any, u: Tensor) -> Any:
         ctx.save_for_backward(u)
         spikes: Tensor = (u >= 0).to(u.dtype)
         return spikes
@@ -27,7 +29,8 @@ class Fire(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         (u,) = ctx.saved_tensors
-        return gradients[0] / (1 + (pi * u) ** 2)
+        derivative: Tensor = 1 / (1 + (pi * u) ** 2)
+        return gradients[0] * derivative
 
 
 def lif(x: Tensor, threshold: float = 1.0) -> Tensor:
@@ -64,6 +67,46 @@ class Generator(nn.Module):
         for up, norm in zip(self.ups, self.norms, strict=True):
             y = lif(each(norm, each(up, y)))
         return each(self.last, y).tanh()
+
+
+class Mixing(nn.Module):
+    """Two linear layers on the last axis, with norms of its elements and neurons."""
+
+    def __init__(self, width: int, inner: int) -> None:
+        super().__init__()
+        self.one, self.other = nn.Linear(width, inner, bias=False), nn.Linear(inner, width, bias=False)
+        self.first, self.last = nn.BatchNorm1d(inner), nn.BatchNorm1d(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = lif(self.normed(self.first, self.one(lif(x))))
+        return self.normed(self.last, self.other(hidden))
+
+    @staticmethod
+    def normed(norm: nn.Module, x: Tensor) -> Tensor:
+        """The norm of each element of the last axis, over all others."""
+        y: Tensor = norm(x.flatten(0, -2)).view(x.shape)
+        return y
+
+
+class Mixer(nn.Module):
+    """An MLP-Mixer on ``[T, N, tokens, channels]``."""
+
+    def __init__(self, tokens: int, channels: int, depth: int) -> None:
+        super().__init__()
+        self.patches = nn.Linear(3 * 4 * 4, channels, bias=False)
+        self.norm = nn.BatchNorm1d(channels)
+        pairs = [(Mixing(tokens, 4 * tokens), Mixing(channels, 4 * channels)) for _ in range(depth)]
+        self.blocks = nn.ModuleList(layer for pair in pairs for layer in pair)
+        self.classify = nn.Linear(channels, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        T, N, C, H, W = x.shape
+        cut = x.view(T, N, C, H // 4, 4, W // 4, 4).permute(0, 1, 3, 5, 2, 4, 6).flatten(4).flatten(2, 3)
+        y = Mixing.normed(self.norm, self.patches(cut))
+        for index, block in enumerate(self.blocks):
+            y = y + (block(y) if index % 2 else block(y.transpose(2, 3)).transpose(2, 3))
+        z: Tensor = self.classify(lif(y).mean(2))
+        return z
 
 
 def layers_in_order(model: nn.Module) -> list[nn.Module]:
@@ -112,3 +155,27 @@ def test_the_generator_of_a_dcgan(*, training: bool) -> None:
     for module, other in zip(order, layers_in_order(model), strict=True):
         if isinstance(module, nn.BatchNorm2d):
             torch.testing.assert_close(other.running_var, module.running_var)
+
+
+def test_a_mixer() -> None:
+    torch.manual_seed(0)
+    size = {"depth": 8, "tokens": 64, "channels": 128} if factor() > 1 else {"depth": 2, "tokens": 16, "channels": 8}
+    text = shipped_networks()["spiking-mlp-mixer"].read_text(encoding="utf-8").partition("\nexpect")[0]
+    side = 4 * round(size["tokens"] ** 0.5)
+    for old, new in (
+        ("tokens=64, inner=256", f"tokens={size['tokens']}, inner={4 * size['tokens']}"),
+        *(("c128", f"c{size['channels']}"), ("}*8", f"}}*{size['depth']}"), ("3x32x32", f"3x{side}x{side}")),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    model = sewdsl.compile(f"{text}\n", seed=0).double()
+    reference = Mixer(size["tokens"], size["channels"], size["depth"]).double()
+    blocks = [layer for mixing in reference.blocks for layer in mixing_layers(mixing)]
+    order = [reference.patches, reference.norm, *blocks, reference.classify]
+    pairs = carry(reference, order, model)
+    compare(reference, model, pairs, torch.randn(2, 3, side, side, dtype=torch.float64), 4)
+
+
+def mixing_layers(mixing: nn.Module) -> list[nn.Module]:
+    assert isinstance(mixing, Mixing)
+    return [mixing.one, mixing.first, mixing.other, mixing.last]

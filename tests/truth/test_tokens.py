@@ -32,6 +32,23 @@ def step_positions(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
     return torch.stack([(step.movedim(1, -1) + weight[t]).movedim(-1, 1) for t, step in enumerate(x)])
 
 
+def mixed(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
+    """As MLP-Mixer has it, with tokens before channels: two linear layers on the axis of tokens."""
+    one, bias, other, more = weights
+    tokens = x.flatten(3).transpose(2, 3)  # [T, N, L, C]
+    hidden = functional.gelu(functional.linear(tokens.transpose(2, 3), one.flatten(1), bias))
+    return functional.linear(hidden, other.flatten(1), more).reshape(x.shape)
+
+
+def along_heads(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
+    """A convolution along the channels of each head, whose channels are the tokens."""
+    weight, bias = weights
+    heads = x.view(T, N, 2, -1, x.shape[3:].numel()).permute(2, 0, 1, 4, 3)  # [heads, T, N, L, C / heads]
+    rows = [functional.conv1d(head.flatten(0, 1), weight[:, :, 0], bias, padding=1) for head in heads]
+    joined = torch.stack([row.view(*x.shape[:2], *row.shape[1:]) for row in rows]).permute(1, 2, 0, 4, 3)
+    return joined.flatten(2, 3).reshape(x.shape)
+
+
 LAYERS: dict[str, tuple[str, Reference]] = {
     "RMS(eps=0.01)": ("4x5x3", rms),
     "POS": ("4x5x3", positions),
@@ -40,6 +57,11 @@ LAYERS: dict[str, tuple[str, Reference]] = {
     "SUM(over=time)": ("7", lambda x, _: torch.stack([x[0] + x[1] + x[2]] * T)),
     "Reshape(2x3x4)": ("24", lambda x, _: x.view(T, N, 2, 3, 4)),
     "Reshape(6x4)": ("2x3x4", lambda x, _: x.flatten(2, 3)),
+    "Swap": ("4x5x3", lambda x, _: x.flatten(3).transpose(2, 3)),
+    "Swap(heads=2)": ("4x5", lambda x, _: torch.stack([x[:, :, :2], x[:, :, 2:]]).permute(1, 2, 4, 0, 3)),
+    "Swap(to=2x3)": ("6x4", lambda x, _: x.movedim(3, 2).view(T, N, 4, 2, 3)),
+    "Swap[c7k1-GELU-c15k1]": ("4x5x3", mixed),
+    "Swap(heads=2)[c6k1x3p0x1]": ("8x3x2", along_heads),
     "Reshape(24)": ("2x3x4", lambda x, _: x.flatten(2)),
 }
 
@@ -69,7 +91,7 @@ def test_the_same(text: str, level: int, *, static: bool) -> None:
         torch.testing.assert_close(one, other, rtol=1e-13, atol=1e-13)
 
 
-@pytest.mark.parametrize("text", ["RMS", "POS", "POS(per=step)", "Reshape(6x2)"])
+@pytest.mark.parametrize("text", ["RMS", "POS", "POS(per=step)", "Reshape(6x2)", "Swap[c4k1-BN-LIF]"])
 def test_streams(text: str) -> None:
     model = sewdsl.compile(f"{text}-LIF", input="3x4", steps=T, seed=0).double().eval()
     x = 3 * torch.randn(T, N, 3, 4, dtype=torch.float64)

@@ -39,15 +39,26 @@ MAX_AXES = 3
 """Number of axes of a feature map."""
 
 
-def _lengths(value: object) -> object:
-    """Return a single number as the shape of a vector."""
+def shape_of(value: object, expected: str, axes: int) -> object:
+    """Return the value of a shape argument, in which a single number is one length.
+
+    Args:
+        expected: Description of valid values.
+        axes: Largest number of lengths.
+
+    Raises:
+        ValueError: If the value is not a shape with as many axes.
+    """
     shape = (value,) if type(value) is int else value
-    if not isinstance(shape, tuple | list) or not 1 <= len(shape) <= MAX_AXES:
-        raise ValueError("must be a shape: CxHxW, CxL or a length")
+    if not isinstance(shape, tuple | list) or not 1 <= len(shape) <= axes:
+        message = f"must be {expected}"
+        raise ValueError(message)
     return shape
 
 
-Shape = Annotated[tuple[Positive, ...], BeforeValidator(_lengths)]
+Shape = Annotated[
+    tuple[Positive, ...], BeforeValidator(lambda value: shape_of(value, "a shape: CxHxW, CxL or a length", MAX_AXES))
+]
 """``CxHxW``, ``CxL`` or a length."""
 
 

@@ -1,17 +1,86 @@
-"""Layers of tokens: learned positions, ``POS``."""
+"""Layers of tokens: exchange of channels and positions, ``Swap``, and learned positions, ``POS``."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from math import prod
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+
+from pydantic import BeforeValidator, model_validator
 
 from sewdsl.ir.kind import Positive
-from sewdsl.ir.op import KnowsSteps, Layer
+from sewdsl.ir.op import KnowsSteps, Layer, ShapeMismatch
 from sewdsl.ir.signal import Signal
+from sewdsl.ops.layers.shapes import shape_of
+from sewdsl.ops.windows import row_or_map_shape
 
 if TYPE_CHECKING:
     from torch import nn
 
     from sewdsl.snn.runtime import Runtime
+
+
+Places = Annotated[
+    tuple[Positive, ...] | None, BeforeValidator(lambda value: value and shape_of(value, "HxW or a length", axes=2))
+]
+"""``HxW`` or a length."""
+
+
+class Swap(Layer, kind="Swap"):
+    """Exchange of channels and positions, so that layers of channels work on tokens.
+
+    In a network: ``Swap[ c256k1-BN-SN-c64k1 ]``. In the brackets, positions are channels. The body ends with as many
+    channels as the input has positions, and a second ``Swap`` with ``to`` restores the positions. ``Swap`` and
+    ``Swap(to=8x8)`` can be written separately too.
+
+    Attributes:
+        heads: Number of groups of consecutive channels, a divisor of the channels. The output is
+            ``[H·W, heads, C / heads]``, and a convolution can run along the channels of each head.
+        to: Positions that the channels become, ``HxW`` or a length.
+
+    Shape: ``[C, H, W]`` to ``[H·W, C]``, ``[C, L]`` to ``[L, C]``. With ``to``, ``[H·W, …]`` to ``[C, H, W]``.
+    """
+
+    saves = "nothing"
+    encloses = True
+
+    heads: Positive | None = None
+    to: Places = None
+
+    @model_validator(mode="after")
+    def _either(self) -> Self:
+        if self.heads and self.to:
+            raise ValueError("heads and to cannot be combined")
+        return self
+
+    def infer(self, *inputs: Signal) -> Signal:
+        (source,) = inputs
+        channels, *places = row_or_map_shape("Swap", source)
+        shape: tuple[int, ...] = (channels,)
+        if self.heads:
+            if channels % self.heads:
+                raise ShapeMismatch(
+                    "groups-mismatch",
+                    f"{channels} channels cannot be divided into {self.heads} equal heads",
+                    "use a number of heads that divides the channels",
+                )
+            shape = self.heads, channels // self.heads
+        if self.to:
+            if prod(self.to) != channels:
+                raise ShapeMismatch(
+                    "join-shape-mismatch",
+                    f"Swap to {'x'.join(map(str, self.to))} requires {prod(self.to):,} channels, one for each "
+                    f"position, got [{source.size}]",
+                    f"end the body with {prod(self.to)} channels, e.g. c{prod(self.to)}k1",
+                )
+            shape = self.to
+        return Signal((prod(places), *shape), source.values, source.varies)
+
+    def closing(self, *inputs: Signal) -> Swap:
+        """Return the swap that restores the positions of the input."""
+        return Swap(to=inputs[0].shape[1:])
+
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
+        return runtime.Swap(self.infer(*inputs).shape)
 
 
 class LearnedPosition(Layer, KnowsSteps, kind="POS"):

@@ -32,6 +32,7 @@ REFUSED = {f"resnet-{depth}": "relu1 (ReLU) rectifies real values" for depth in 
     "ilif-resnet-18": "ms_block1.branch.ilif1 (ILIF) has equations that no NIR neuron can express",
     "spiking-unet": "operand2.operand2.operand2.upsample1 (UP2) has no equivalent in NIR",
     "dcgan-generator": "reshape1 (Reshape) makes a feature map of other axes",
+    "spiking-mlp-mixer": "repeat1.1.token_mixing1.branch.swap1 (Swap) has no equivalent in NIR",
     "spikedhs-cell": "first.cell1.cat1 (CAT) has no equivalent in NIR",
     "spiking-densenet-121": "repeat1.1.dense_layer1.cat1 (CAT) has no equivalent in NIR",
 }

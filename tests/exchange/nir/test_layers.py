@@ -256,6 +256,7 @@ class Square(Layer):
         (exchanged("c4k3-IF-AND[c4k3-IF|id]-FC5", 5, Xor), r"^and1 \(XOR\) is not a threshold of a sum of spikes"),
         (exchanged("c4k3-IF-ADD[c4k3|id]-FC5", 4, Or), r"^add1 \(OR\) is not a threshold of a sum of spikes"),
         (network("FC8-Reshape(2x4)-IF"), r"^reshape1 \(Reshape\) makes a feature map of other axes"),
+        (network("c4k3-Swap-IF"), r"^swap1 \(Swap\) has no equivalent in NIR"),
         (network("c4k3-POS-IF"), r"^pos1 \(POS\) has no equivalent in NIR"),
         (network("c4k3-POS(per=step)-IF"), r"^pos1 \(POS\) has weights for each time-step"),
         (network("c4k3-RMS-IF"), r"^rms_norm1 \(RMS\) has no equivalent in NIR"),

@@ -36,7 +36,7 @@ def dyadic(network: Network) -> SpikingNetwork:
 
     with torch.no_grad():
         for module in model.modules():
-            if isinstance(module, nn.Conv2d | nn.Linear):
+            if isinstance(module, nn.Conv2d | nn.Conv1d | nn.ConvTranspose2d | nn.Linear):
                 fan_in = module.weight[0].numel()
                 whole(module.weight, -3, 3).mul_(2.0 ** -round(log2(fan_in) / 2))
                 if module.bias is not None:

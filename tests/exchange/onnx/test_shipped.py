@@ -30,6 +30,7 @@ SMALL = {
     "spiking": "3x16x16",
     "tdbn": "2x16x16",
     "spiking-unet": "2x16x16",
+    "spiking-mlp-mixer": "3x32x32",
     "spikformer-8-512": "3x48x48",
     "tet": "2x16x16",
     **dict.fromkeys(("psn", "tebn", "klif", "glif"), "3x16x16"),

@@ -123,6 +123,15 @@ def _window(layer: pooling.MaxPool2d | pooling.AvgPool2d) -> dict[str, list[int]
     return {"kernel_shape": kernel, "strides": stride, "pads": padding * 2}
 
 
+def _exchange(scope: NodeScope, layer: tokens.Exchange, x: str) -> str:
+    """Append an exchange of channels and positions."""
+    channels, *places = scope.shape
+    flat = scope.add("Reshape", x, scope.graph.sizes(-1, channels, prod(places)))
+    return scope.add_output(
+        "Reshape", scope.add("Transpose", flat, perm=[0, 2, 1]), scope.graph.sizes(-1, *layer.shape)
+    )
+
+
 def _identity(_: NodeScope, __: nn.Module, x: str) -> str:
     """Return the input of a layer that is an identity in evaluation mode."""
     return x
@@ -234,6 +243,7 @@ TRANSLATIONS: dict[type[nn.Module], Translate] = {
     layers.Linear: _with_own_weights,
     layers.Flatten: lambda scope, _, x: scope.add_output("Flatten", x, axis=1),
     layers.Reshaping: lambda scope, layer, x: scope.add_output("Reshape", x, scope.graph.sizes(-1, *layer.shape)),
+    tokens.Exchange: _exchange,
     tokens.Position: lambda scope, layer, x: scope.add_output(
         "Add", x, scope.constant("weight", tensor_to_array(layer.weight))
     ),

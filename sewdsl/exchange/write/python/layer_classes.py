@@ -372,6 +372,7 @@ class PReLU(nn.PReLU):
         """Process all time-steps."""
         return super().forward(x.flatten(0, 1)).unflatten(0, x.shape[:2])
 ''',
+    "Exchange": runtime_class("tokens", "Exchange"),
     "Position": runtime_class("tokens", "Position"),
     "StepPosition": STEP_POSITION,
     "Scale": runtime_class("layers", "Scale"),

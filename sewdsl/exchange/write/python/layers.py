@@ -31,7 +31,7 @@ from sewdsl.ops.layers.pool import AvgPool, GlobalAvgPool, MaxPool
 from sewdsl.ops.layers.reduction import Mean, Sum
 from sewdsl.ops.layers.scaling import Dropout, DropPath, Scale
 from sewdsl.ops.layers.shapes import Flatten, Reshape, Upsample
-from sewdsl.ops.layers.tokens import LearnedPosition
+from sewdsl.ops.layers.tokens import LearnedPosition, Swap
 from sewdsl.ops.neurons.activations import GELU, Logistic, PReLU, ReLU, SiLU, Tanh
 
 
@@ -201,6 +201,7 @@ LAYER_CALLS: dict[type[Op], Callable[..., PyCall]] = {
     Flatten: lambda *_: PyCall("nn.Flatten", (_positional("start_dim", 2),)),
     Reshape: lambda op, _: PyCall("Reshaping", (_shape(op.shape),)),
     LearnedPosition: _position,
+    Swap: lambda op, x: PyCall("Exchange", (_shape(op.infer(x).shape),)),
     Dropout: lambda op, _: PyCall("Dropout", (_positional("p", op.p),)),
     DropPath: lambda op, _: PyCall("DropPath", (_positional("p", op.p),)),
     ReLU: lambda *_: PyCall("nn.ReLU"),
