@@ -109,6 +109,7 @@ ZOO: dict[str, tuple[str, str]] = {
     "spiking-mlp-mixer": ("after Tolstikhin et al., NeurIPS 2021", ""),
     "dcgan-generator": ("after Radford et al., ICLR 2016", ""),
     "srnn-shd": ("Cramer et al., TNNLS 2022", ""),
+    "dcls-shd": ("Hammouamri et al., ICLR 2024", ""),
 }
 """The paper of each network, and its class in SpikingJelly's models, if there is one."""
 

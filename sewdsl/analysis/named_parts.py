@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from fnmatch import fnmatchcase
 
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import enclosing_parts
@@ -19,6 +20,12 @@ def match_nodes(network: Network, pattern: str) -> frozenset[int]:
     return frozenset(
         index for index, node in enumerate(network.nodes) if index >= network.first_layer and node.is_in(pattern)
     )
+
+
+def match_parameters(network: Network, pattern: str) -> frozenset[str]:
+    """Return the keys of the parameters that match a pattern: ``dfc1.delay`` for ``*.delay``."""
+    keys = (f"{node.name}.{name}" for node in network.nodes for name in node.op.parameter_names())
+    return frozenset(key for key in keys if fnmatchcase(key, pattern))
 
 
 def fold_parts(network: Network, nodes: Iterable[int], among: Iterable[int]) -> list[str]:

@@ -15,6 +15,7 @@ from sewdsl.ops.layers.linear import Linear
 from sewdsl.ops.layers.norms import GroupNorm, LayerNorm, Norm, RootMeanSquareNorm
 from sewdsl.ops.layers.pool import GlobalAvgPool, Pool
 from sewdsl.ops.layers.shapes import Upsample
+from sewdsl.ops.layers.time_filters import DelayedLinear
 
 FONT = "Helvetica"
 INK, MUTED = "#1D2939", "#667085"
@@ -48,7 +49,7 @@ FAMILIES: tuple[tuple[tuple[type[Op], ...], FamilyStyle], ...] = (
     ((Norm, GroupNorm, LayerNorm, RootMeanSquareNorm), FamilyStyle("norm", "#E9E6F5", "#8578B5")),
     ((Activation,), NEURON),
     ((Pool, GlobalAvgPool, Upsample), POOLING),
-    ((Linear,), FamilyStyle("linear", "#D3ECEC", "#2F8C8C")),
+    ((Linear, DelayedLinear), FamilyStyle("linear", "#D3ECEC", "#2F8C8C")),
     ((Join,), FamilyStyle("join", "#FFFFFF", "#344054")),
 )
 

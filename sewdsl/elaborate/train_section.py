@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import field
 
-from sewdsl.analysis.named_parts import fold_parts, match_nodes, part_names
+from sewdsl.analysis.named_parts import fold_parts, match_nodes, match_parameters, part_names
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.elaborate.arguments import GivenArgument, validate_arguments
 from sewdsl.elaborate.suggestions import advice, listed, nearest_name, rename
@@ -146,7 +146,13 @@ class _RecipeReader:
 def check_parts(network: Network, section: Section) -> Iterator[Diagnostic]:
     """Report names in ``freeze`` and ``lr`` that match nothing, or have no effect."""
     recipe = network.recipe
-    if recipe is None or not (recipe.freeze or recipe.lr):
+    if recipe is None:
+        return
+    if recipe.delay_width is not None and not any(node.op.learns_delays for node in network):
+        message = "'delay_width' has no effect: no layer learns delays"
+        line = next((each.span for each in section.settings if each.key.text == "delay_width"), section.name.span)
+        yield Diagnostic("invalid-argument", Severity.ERROR, message, line, help="remove it")
+    if not (recipe.freeze or recipe.lr):
         return
     spans = {
         (value.text if isinstance(value, Text) else value.span.text): value.span
@@ -159,6 +165,8 @@ def check_parts(network: Network, section: Section) -> Iterator[Diagnostic]:
     frozen: frozenset[int] = frozenset()
     for key, pattern in [*(("freeze", name) for name in recipe.freeze), *(("lr", name) for name, _ in recipe.lr)]:
         nodes, span = match_nodes(network, pattern), spans.get(pattern, section.name.span)
+        if not nodes and match_parameters(network, pattern):
+            continue
         if not nodes:
             yield unknown_part(network, pattern, span, learning)
         elif not nodes & learning:

@@ -110,6 +110,7 @@ class Op(Kind):
         scales_samples: Whether the output is the input times one factor per sample or channel, in training too.
         adds: Whether the output is the sum of the inputs.
         is_activation: Whether the op is a neuron or another nonlinearity between layers.
+        learns_delays: Whether its module learns delays with a width that the recipe can reduce.
         saves: Values that the module saves for its gradient.
         encloses: Whether ``KIND[ body ]`` is the op, the body, and then the op of :meth:`closing`.
     """
@@ -121,6 +122,7 @@ class Op(Kind):
     scales_samples: ClassVar[bool] = False
     adds: ClassVar[bool] = False
     is_activation: ClassVar[bool] = False
+    learns_delays: ClassVar[bool] = False
     saves: ClassVar[Literal["inputs", "output", "nothing"]] = "inputs"
     encloses: ClassVar[bool] = False
 
@@ -135,6 +137,10 @@ class Op(Kind):
     def parameters(self, *inputs: Signal) -> int:
         """Return the number of learnable parameters."""
         return 0
+
+    def parameter_names(self) -> tuple[str, ...]:
+        """Return the names of the parameters that a pattern of a recipe can end in."""
+        return ()
 
     def macs(self, *inputs: Signal) -> int:
         """Return the multiply-accumulate operations per time-step and sample."""
@@ -255,6 +261,10 @@ class WeightedLayer(Layer):
     @abstractmethod
     def weight_shape(self, *inputs: Signal) -> tuple[int, ...]:
         """Return the shape of the weight with the outputs as first axis, and the inputs of an output as others."""
+
+    def parameter_names(self) -> tuple[str, ...]:
+        """Return ``weight``, and ``bias`` if the layer has biases."""
+        return ("weight", "bias") if getattr(self, "bias", False) else ("weight",)
 
     @abstractmethod
     def build_layer(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
@@ -423,6 +433,10 @@ class Neuron(Spiking):
     def parameters(self, *inputs: Signal) -> int:
         """Return the number of learnable scalars."""
         return len(self.learnable())
+
+    def parameter_names(self) -> tuple[str, ...]:
+        """Return the names of the learnable scalars."""
+        return tuple(self.learnable())
 
     @final
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:

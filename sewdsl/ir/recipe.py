@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, cast
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, model_validator
 
-from sewdsl.ir.kind import CATALOGUE, Kind, Natural, Positive
+from sewdsl.ir.kind import CATALOGUE, Kind, Natural, OmittedDefault, Positive
 from sewdsl.ir.printed_values import parse_memory, parse_multiple
 
 if TYPE_CHECKING:
@@ -58,6 +58,20 @@ class Schedule(Kind):
         Args:
             epoch: Index of the epoch or step, from 0.
             epochs: Number of epochs or steps.
+        """
+
+
+class DelayWidth(Kind):
+    """Schedule of the width of learned delays: the standard deviation of their kernels in training."""
+
+    @abstractmethod
+    def width(self, first: float, epoch: int, epochs: int) -> float:
+        """Return the width in an epoch, in time-steps.
+
+        Args:
+            first: Width of a new layer.
+            epoch: Index of the epoch, from 0.
+            epochs: Number of epochs.
         """
 
 
@@ -175,7 +189,9 @@ class Recipe(BaseModel):
             statistics do not change. ``freeze conv1 sew_block1 stem.*``.
         lr: Learning rates of single layers and parts, as a multiple of the optimizer's rate or as a number. The
             schedule scales all of them. If several entries match a layer, the last one applies.
-            ``lr fc1 10x conv1 0.001``.
+            ``lr fc1 10x conv1 0.001``. Patterns can end in the name of a parameter: ``lr *.delay 100x``.
+        delay_width: Width of the kernels of learned delays (``DFC``), e.g. ``Shrink(to=0.5, until=0.25)``. None: half
+            the reach.
         ema: Decay of the exponential moving average of the weights per optimizer step, e.g. ``0.999``. The averaged
             weights are evaluated and saved. None: no average.
         warmup: Epochs before the schedule starts, in which the learning rate increases in equal steps.
@@ -225,6 +241,7 @@ class Recipe(BaseModel):
     schedule: SerializeAsAny[Schedule] | None = None
     freeze: tuple[str, ...] = ()
     lr: tuple[tuple[str, Annotated[str | float, AfterValidator(_rate)]], ...] = ()
+    delay_width: Annotated[SerializeAsAny[DelayWidth] | None, OmittedDefault()] = None
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     warmup: Natural = 0
     clip: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None

@@ -1,14 +1,14 @@
-"""Learning-rate schedules."""
+"""Schedules of learning rates, and of the width of learned delays."""
 
 from __future__ import annotations
 
-from math import cos, pi
+from math import cos, floor, pi
 from typing import Literal
 
 from pydantic import Field
 
 from sewdsl.ir.kind import Natural, Positive
-from sewdsl.ir.recipe import Schedule
+from sewdsl.ir.recipe import DelayWidth, Schedule
 
 
 class Cosine(Schedule, kind="Cosine"):
@@ -139,3 +139,23 @@ class WarmRestarts(Schedule, kind="WarmRestarts"):
             if self.T_mult == 1:
                 epoch %= length
         return (1 + cos(pi * epoch / length)) / 2
+
+
+class Shrink(DelayWidth, kind="Shrink"):
+    """Exponential decrease of the width of learned delays (Hammouamri et al., ICLR 2024).
+
+    In a file: ``delay_width Shrink(to=0.5, until=0.25)``, for networks with ``DFC``::
+
+        width = first · (to / first) ^ min(1, epoch / ⌊until · epochs⌋)
+
+    Attributes:
+        to: Last width in time-steps, > 0.
+        until: Fraction of the epochs with decreasing width, in (0, 1].
+    """
+
+    to: float = Field(default=0.5, gt=0)
+    until: float = Field(default=0.25, gt=0, le=1)
+
+    def width(self, first: float, epoch: int, epochs: int) -> float:
+        last = max(1, floor(self.until * epochs))
+        return first * float((self.to / first) ** min(1.0, epoch / last))

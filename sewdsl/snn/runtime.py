@@ -16,6 +16,7 @@ from sewdsl.snn import (
     pooling,
     sequence_attention,
     streamed_past,
+    time_filters,
     tokens,
 )
 
@@ -58,6 +59,8 @@ class Runtime:
     Neuron = neuron.Neuron
     Delay = streamed_past.Delay
     WithPrevious = streamed_past.WithPrevious
+    TimeFilter = time_filters.TimeFilter
+    DelayedLinear = time_filters.DelayedLinear
     Equations = equations.Equations
     SpikingEquations = equations.SpikingEquations
     Join = join.Join

@@ -20,6 +20,7 @@ PAIRS = {
     "ChannelAttention": {"ops.layers.attention", "snn.sequence_attention"},
     "Concatenation": {"ops.merges", "snn.merges"},
     "Delay": {"ops.layers.delay", "snn.streamed_past"},
+    "DelayedLinear": {"ops.layers.time_filters", "snn.time_filters"},
     "DropPath": {"ops.layers.scaling", "snn.layers"},
     "Dropout": {"ops.layers.scaling", "snn.layers"},
     "Flatten": {"ops.layers.shapes", "snn.layers"},
@@ -42,6 +43,7 @@ PAIRS = {
     "TemporalAttention": {"ops.layers.attention", "snn.sequence_attention"},
     "TemporalChannelAttention": {"ops.layers.attention", "snn.sequence_attention"},
     "TokenProduct": {"ops.attention", "snn.attention"},
+    "TimeFilter": {"ops.layers.time_filters", "snn.time_filters"},
     "Upsample": {"ops.layers.shapes", "snn.layers"},
 }
 """Public classes that share a name: a kind, or a family of kinds, and the torch module that computes it."""

@@ -31,6 +31,7 @@ LATER = {
     *("CA", "MaskedPSN", "PSN", "SA", "SlidingPSN", "TA", "TCJA", "TEBN"),
     *("DropPath", "GELU", "GN", "LN", "Logistic", "PReLU", "SCALE", "SiLU", "Tanh", "UP", "tc"),
     *("DELAY", "LOOP"),
+    *("DFC", "FIR"),
     *("POS", "RMS", "Reshape", "Swap"),
     *("APPLY", "SCORES", "Softmax"),
 }

@@ -17,11 +17,12 @@ from torch import Tensor, distributed, nn
 from torch.nn import functional
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 
-from sewdsl.analysis.named_parts import match_nodes
+from sewdsl.analysis.named_parts import match_nodes, match_parameters
 from sewdsl.ir.recipe import Recipe
 from sewdsl.lower import SpikingNetwork
 from sewdsl.ops.schedules import Plateau
 from sewdsl.plugins import installed_version
+from sewdsl.snn.time_filters import DelayedLinear
 from sewdsl.train.data.dataset import Samples
 from sewdsl.train.fit.execution import CompiledNetwork
 from sewdsl.train.fit.loss_and_accuracy import AccuracyTally, delete_steps, training_loss
@@ -117,6 +118,14 @@ def modules_of(model: SpikingNetwork, pattern: str) -> list[nn.Module]:
     ]
 
 
+def parameters_of(model: SpikingNetwork, pattern: str) -> list[nn.Parameter]:
+    """Return the parameters of the layers that match a pattern, or the parameters whose keys match."""
+    modules = modules_of(model, pattern)
+    if modules:
+        return [weight for module in modules for weight in module.parameters()]
+    return [model.get_parameter(key) for key in sorted(match_parameters(model.network, pattern))]
+
+
 def weight_groups(model: SpikingNetwork, recipe: Recipe) -> Iterable[nn.Parameter] | Iterable[Mapping[str, Any]]:
     """Return the trainable weights, grouped by learning rate if the recipe sets rates for layers.
 
@@ -126,12 +135,7 @@ def weight_groups(model: SpikingNetwork, recipe: Recipe) -> Iterable[nn.Paramete
     trainable = [weight for weight in model.parameters() if weight.requires_grad]
     if not recipe.lr:
         return trainable
-    rates = {
-        weight: recipe.rate(rate)
-        for pattern, rate in recipe.lr
-        for module in modules_of(model, pattern)
-        for weight in module.parameters()
-    }
+    rates = {weight: recipe.rate(rate) for pattern, rate in recipe.lr for weight in parameters_of(model, pattern)}
     # The default group comes first: its learning rate is logged.
     groups: dict[float, list[nn.Parameter]] = {recipe.optimizer.lr: []}
     for weight in trainable:
@@ -171,6 +175,7 @@ class Classifier(LightningModule):
         self._batch: Samples | None = None
         self._rate = 0.0
         self._frozen: list[nn.Module] = []
+        self._delayed = [module for module in model.modules() if isinstance(module, DelayedLinear)]
 
     @property
     def monitor(self) -> str:
@@ -197,7 +202,10 @@ class Classifier(LightningModule):
         if stage == "fit":
             self._frozen = [module for pattern in self.recipe.freeze for module in modules_of(self.model, pattern)]
             for module in self._frozen:
-                module.eval().requires_grad_(requires_grad=False)
+                module.eval()
+            for pattern in self.recipe.freeze:
+                for weight in parameters_of(self.model, pattern):
+                    weight.requires_grad = False
 
     def train(self, mode: bool = True) -> Self:  # noqa: FBT001, FBT002 -- torch's
         """Set the mode of all layers that are not frozen."""
@@ -267,9 +275,19 @@ class Classifier(LightningModule):
             torch.manual_seed(self.recipe.seed + self.global_rank)
 
     def on_train_epoch_start(self) -> None:
-        """Reset the counts, and set the epoch of the samples, which determines their order."""
+        """Reset the counts, and set the epoch of the samples, which determines their order, and the delay widths."""
         self.train_tally = AccuracyTally()
         self._training.epoch = self.current_epoch
+        if self.recipe.delay_width is not None:
+            for module in self._delayed:
+                width = self.recipe.delay_width.width(module.first_width, self.current_epoch, self.recipe.epochs)
+                module.width.fill_(width)
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Step the optimizer, and clamp learned delays to their range."""
+        super().optimizer_step(*args, **kwargs)
+        for module in self._delayed:
+            module.clamp_delays()
 
     def training_step(self, batch: Samples, index: int) -> Tensor:
         """Compute the loss of a batch, after deleting time-steps if the recipe sets ``T_train``.

@@ -124,6 +124,11 @@ def _compare_rates(old: Recipe, new: Recipe, checkpoint: Mapping[str, Any]) -> N
     started = checkpoint["epoch"] + 1 if checkpoint else 0
     if new.epochs < started:
         raise RunError(f"cannot set {CHANGEABLE_SETTING} to {new.epochs}: {started} epochs have started")
+    if _widths(old, started) != _widths(new, started):
+        raise RunError(
+            f"cannot set {CHANGEABLE_SETTING} to {new.epochs}: the delay widths of past epochs depend on it; start a "
+            "new run"
+        )
     by_step = old.schedule is not None and old.schedule.each == "step"
     # A schedule by step depends on the total number of optimizer steps.
     if (by_step and started and old.epochs != new.epochs) or any(
@@ -134,6 +139,12 @@ def _compare_rates(old: Recipe, new: Recipe, checkpoint: Mapping[str, Any]) -> N
             f"schedule {new.schedule}; start a new run with a fixed length, e.g. 'schedule "
             f"Cosine(T_max={old.epochs - old.warmup})', to change the number of epochs later"
         )
+
+
+def _widths(recipe: Recipe, epochs: int) -> list[float]:
+    """Return the widths of learned delays in the first epochs, relative to the width of a new layer."""
+    widths = recipe.delay_width
+    return [] if widths is None else [widths.width(1.0, epoch, recipe.epochs) for epoch in range(epochs)]
 
 
 def fewest_epochs(folder: RunFolder) -> int | None:

@@ -34,5 +34,5 @@ def test_gives_the_same(name: str) -> None:
 def test_is_refused(name: str) -> None:
     """With the name of the layer."""
     with pytest.raises(UnsupportedLayer) as caught:
-        to_graph(sewdsl.compile(narrow(sewdsl.load(name, input=None if "lif" in name else "3x32x32"))))
+        to_graph(sewdsl.compile(narrow(sewdsl.load(name, input=None if "lif" in name or "shd" in name else "3x32x32"))))
     assert str(caught.value).startswith(REFUSED[name])

@@ -14,7 +14,7 @@ from sewdsl.ir.network import Network
 
 SOURCES: dict[str, Callable[[Network], str]] = {"python": python.source, "spikingjelly": spikingjelly.source}
 DOUBLE = torch.float64
-OF_EQUATIONS = frozenset({"klif-resnet-19", "glif-resnet-19", "ilif-resnet-18"})
+OF_EQUATIONS = frozenset({"dcls-shd", "klif-resnet-19", "glif-resnet-19", "ilif-resnet-18"})
 """Shipped networks of neurons as equations: lines of their files are as long as theirs."""
 
 

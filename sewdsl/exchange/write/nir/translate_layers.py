@@ -158,7 +158,9 @@ def layer_nodes(op: Op, site: EvaluatedLayer) -> list[NirNode]:
     if op.fixed_steps:
         raise UnsupportedLayer(site.node, "has weights for each time-step; NIR nodes have the same at all time-steps")
     if op.reads == "past":
-        raise UnsupportedLayer(site.node, "combines the currents of several time-steps, which no NIR neuron does")
+        combines, what = ("currents", "neuron") if isinstance(op, Activation) else ("inputs", "node")
+        message = f"combines the {combines} of several time-steps, which no NIR {what} does"
+        raise UnsupportedLayer(site.node, message)
     raise UnsupportedLayer(site.node, "has no equivalent in NIR")
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sewdsl.exchange.write.onnx.graph_builder import NodeScope
 from sewdsl.exchange.write.onnx.translate_layers import Translate, normalise, tensor_to_array
-from sewdsl.snn import batch_norm, merges, parallel_neuron, sequence_attention, streamed_past, tokens
+from sewdsl.snn import batch_norm, merges, parallel_neuron, sequence_attention, streamed_past, time_filters, tokens
 
 
 def _numbers(scope: NodeScope, name: str, tensor: Tensor) -> str:
@@ -143,6 +143,36 @@ def _step_position(scope: NodeScope, module: tokens.StepPosition, x: str) -> str
     return scope.add_output("Reshape", total, scope.graph.sizes(-1, *scope.shape))
 
 
+def _time_filter(scope: NodeScope, module: time_filters.TimeFilter, x: str) -> str:
+    """Append a filter along time as one convolution per channel, with all samples and positions side by side."""
+    channels, *positions = scope.shape
+    image = scope.add("Reshape", x, scope.sizes(-1, channels, prod(positions)))  # [T, N, C, L]
+    rows = scope.add("Transpose", image, perm=[1, 2, 0, 3])
+    kernel = tensor_to_array(module.weight.flip(1)).reshape(channels, 1, module.taps, 1)
+    window = {
+        "kernel_shape": [module.taps, 1],
+        "dilations": [module.dilation, 1],
+        "pads": [(module.taps - 1) * module.dilation, 0, 0, 0],
+        "group": channels,
+    }
+    y = scope.add("Conv", rows, scope.constant("weight", kernel), **window)
+    back = scope.add("Transpose", y, perm=[2, 0, 1, 3])
+    return scope.add_output("Reshape", back, scope.graph.sizes(-1, *scope.shape))
+
+
+def _delayed_linear(scope: NodeScope, module: time_filters.DelayedLinear, x: str) -> str:
+    """Append a full connection with rounded delays as a convolution along time."""
+    features = scope.add("Reshape", x, scope.sizes(-1, module.weight.shape[1]))  # [T, N, F]
+    numbers = [scope.constant("kernel", tensor_to_array(module.kernel().flip(-1)))]
+    if module.bias is not None:
+        numbers.append(scope.constant("bias", tensor_to_array(module.bias)))
+    window = {"kernel_shape": [module.reach], "pads": [module.reach - 1, 0]}
+    y = scope.add("Conv", scope.add("Transpose", features, perm=[1, 2, 0]), *numbers, **window)
+    return scope.add_output(
+        "Reshape", scope.add("Transpose", y, perm=[2, 0, 1]), scope.graph.sizes(-1, len(module.weight))
+    )
+
+
 def _delay(scope: NodeScope, _: streamed_past.Delay, x: str) -> str:
     """Append a delay: zeros, then all time-steps except the last."""
     sequence = scope.add("Reshape", x, scope.sizes(-1, *scope.shape))
@@ -169,5 +199,7 @@ TRANSLATIONS: dict[type[nn.Module], Translate] = {
     merges.TimeMean: _over_time,
     tokens.StepPosition: _step_position,
     streamed_past.Delay: _delay,
+    time_filters.TimeFilter: _time_filter,
+    time_filters.DelayedLinear: _delayed_linear,
 }
 """Translations by module class. Each reads a sequence ``[T·N, *]``."""

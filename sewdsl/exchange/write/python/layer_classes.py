@@ -278,7 +278,85 @@ LOOPED_DROPPING = (
 """,
     ),
 )
+TIME_FILTERS = {
+    "TimeFilter": '''\
+class TimeFilter(nn.Module):
+    """Filter of each channel along time, with zeros before the first time-step: [T, N, C, *], unchanged."""
+
+    def __init__(self, channels: int, taps: int, dilation: int = 1) -> None:
+        super().__init__()
+        self.taps, self.dilation = taps, dilation
+        initial = torch.empty(channels, taps).uniform_(-1, 1)
+        self.weight = nn.Parameter(initial / taps**0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Process all time-steps."""
+        before = (self.taps - 1) * self.dilation
+        padding = x.new_zeros(before, *x.shape[1:])
+        window = torch.cat((padding, x))
+        y = torch.zeros_like(x)
+        for tap, factors in enumerate(self.weight.unbind(1)):
+            start = before - tap * self.dilation
+            shape = -1, *[1] * (x.ndim - 3)
+            y = y + factors.reshape(shape) * window[start :][: len(x)]
+        return y
+''',
+    "DelayedLinear": '''\
+class DelayedLinear(nn.Module):
+    """Linear layer with a learned delay of each synapse (Hammouamri et al. 2024): [T, N, *] to [T, N, F].
+
+    Clamp delays to 0 .. reach - 1 after each optimizer step, and reduce width during training.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        reach: int,
+        *,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        self.reach = reach
+        initial = nn.Linear(in_features, out_features, bias)
+        self.weight, self.bias = initial.weight, initial.bias
+        delay = torch.empty(out_features, in_features)
+        self.delay = nn.Parameter(delay.uniform_(0, reach - 1))
+        self.register_buffer("width", torch.tensor(reach / 2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Process all time-steps."""
+        padding = x.new_zeros(self.reach - 1, *x.shape[1:])
+        window = torch.cat((padding, x)).flatten(2).permute(1, 2, 0)
+        kernel = self.kernel().flip(-1)
+        y = nn.functional.conv1d(window, kernel, self.bias)
+        return y.permute(2, 0, 1)
+
+    def kernel(self) -> Tensor:
+        """Return the weights along time: rounded delays in evaluation, Gaussians in training."""
+        delay = self.delay.clamp(0, self.reach - 1)[..., None]
+        lags = torch.arange(self.reach, device=delay.device, dtype=delay.dtype)
+        if not self.training:
+            return self.weight[..., None] * (lags == delay.round())
+        g = torch.exp(-0.5 * ((lags - delay) / self.width) ** 2)
+        return self.weight[..., None] * g / (g.sum(-1, keepdim=True) + 1e-7)
+''',
+}
+"""Filters along time, which read a past."""
+LOOPED_TIME_FILTER = (
+    ("(nn.Module):", "(Memory):"),
+    ("        padding = x.new_zeros(", "        zeros = x.new_zeros("),
+    (
+        "        window = torch.cat((padding, x))",
+        """\
+        padding = self.loop_state[0] if self.loop_state else zeros
+        self.keep_state(torch.cat((padding, x))[len(x) :])
+        window = torch.cat((padding, x))""",
+    ),
+)
 LOOPED = {
+    "TimeFilter": LOOPED_TIME_FILTER,
+    "DelayedLinear": LOOPED_TIME_FILTER,
     "Dropout": LOOPED_DROPPING,
     "DropPath": LOOPED_DROPPING,
     "StepScaledBatchNorm": LOOPED_STEP_SCALED_NORM,
@@ -357,6 +435,7 @@ class Attention(TokenProduct):
 ''',
 }
 LAYER_TEXTS = {
+    **TIME_FILTERS,
     **REDUCTIONS,
     **OVER_TIME,
     **ATTENTION_TEXTS,

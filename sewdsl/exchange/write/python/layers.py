@@ -31,6 +31,7 @@ from sewdsl.ops.layers.pool import AvgPool, GlobalAvgPool, MaxPool
 from sewdsl.ops.layers.reduction import Mean, Sum
 from sewdsl.ops.layers.scaling import Dropout, DropPath, Scale
 from sewdsl.ops.layers.shapes import Flatten, Reshape, Upsample
+from sewdsl.ops.layers.time_filters import DelayedLinear, TimeFilter
 from sewdsl.ops.layers.tokens import LearnedPosition, Swap
 from sewdsl.ops.neurons.activations import GELU, Logistic, PReLU, ReLU, SiLU, Tanh
 
@@ -140,6 +141,11 @@ def _scale(op: Scale, x: Signal) -> PyCall:
     return PyCall("Scale", (_positional("value", op.value), _named("learn", op.learn)))
 
 
+def _delayed_linear(op: DelayedLinear, x: Signal) -> PyCall:
+    sizes = _positional("in_features", x.elements, "in" if len(x.shape) == 1 else ""), _positional("out", op.features)
+    return PyCall("DelayedLinear", (*sizes, _named("reach", op.reach), _named("bias", op.bias, default=True)))
+
+
 def _reduction(op: Sum | Mean, x: Signal) -> PyCall:
     if op.over == "time":
         return PyCall(f"Time{type(op).__name__}")
@@ -211,6 +217,10 @@ LAYER_CALLS: dict[type[Op], Callable[..., PyCall]] = {
     Tanh: lambda *_: PyCall("nn.Tanh"),
     PReLU: _prelu,
     Scale: _scale,
+    TimeFilter: lambda op, x: PyCall(
+        "TimeFilter", (_channels(x), _positional("taps", op.taps), _named("dilation", op.dilation, 1))
+    ),
+    DelayedLinear: _delayed_linear,
     Sum: _reduction,
     Mean: _reduction,
     TemporalAttention: lambda op, _: PyCall("TemporalAttention", (_positional("steps", op.T), _positional("r", op.r))),

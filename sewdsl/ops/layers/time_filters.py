@@ -1,0 +1,117 @@
+"""Filters along time: ``FIRk4d2`` for each channel, and full connections with learned delays, ``DFC256(reach=25)``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from sewdsl.ir.init_rules import RuleArgument
+from sewdsl.ir.kind import Letter, Positive, Switch
+from sewdsl.ir.op import FanOut, Layer, SavedForBackward, WeightedLayer
+from sewdsl.ir.signal import Signal
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from sewdsl.snn.runtime import Runtime
+
+BYTES = 4
+"""Bytes of a saved value."""
+
+
+class TimeFilter(Layer, kind="FIR"):
+    """Filter of each channel along time, with zeros before the first time-step.
+
+    In a network: ``FIRk4`` or ``FIRk4d2``. The layer after it mixes the channels::
+
+        Y[t, c] = sum over j < k of W[c, j] X[t - j d, c]
+
+    Attributes:
+        taps: Number of weights of a channel.
+        dilation: Time-steps between the taps.
+
+    Shape: any, unchanged.
+    """
+
+    reads = "past"
+
+    taps: Annotated[Positive, Letter("k")]
+    dilation: Annotated[Positive, Letter("d")] = 1
+
+    def infer(self, *inputs: Signal) -> Signal:
+        """Return real values that vary, because fewer taps reach the first time-steps."""
+        return Signal(inputs[0].shape, varies=True)
+
+    def parameters(self, *inputs: Signal) -> int:
+        return inputs[0].channels * self.taps
+
+    def parameter_names(self) -> tuple[str, ...]:
+        return ("weight",)
+
+    def macs(self, *inputs: Signal) -> int:
+        return inputs[0].elements * self.taps
+
+    def fan_out(self, *inputs: Signal) -> FanOut:
+        """Return the number of time-steps that a value contributes to."""
+        return FanOut.everywhere(inputs[0].shape, self.taps)
+
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
+        return runtime.TimeFilter(inputs[0].channels, self.taps, self.dilation)
+
+
+class DelayedLinear(WeightedLayer, kind="DFC"):
+    """Fully connected layer whose synapses learn delays, on a vector or a flattened feature map.
+
+    In a network: ``DFC256(reach=25)``, ``DFC256b0(reach=25)``. A synapse has a weight w and a delay p in time-steps. In
+    training, its kernel along time is a Gaussian, which the recipe can narrow with ``delay_width Shrink``::
+
+        K[n] = w g(n) / (sum over m of g(m) + 1e-7)    g(n) = exp(-(n - p)² / (2 width²))    0 <= n < reach
+        Y[t] = sum over inputs and n of K[n] X[t - n] + bias
+
+    In evaluation, K is w at the rounded delay and 0 elsewhere. Delays start uniform in [0, reach - 1], and training
+    clamps them to this range after each optimizer step. The width starts at reach / 2. Source: Hammouamri,
+    Khalfaoui-Hassani and Masquelier, ICLR 2024.
+
+    Attributes:
+        features: Number of outputs.
+        bias: Whether to add a learnable constant to each output.
+        reach: Number of time-steps that a kernel reads. The largest delay is reach - 1.
+
+    Shape: ``[C, H, W]``, ``[C, L]`` or ``[F]`` to ``[features]``.
+    """
+
+    reads = "past"
+    learns_delays = True
+
+    features: Annotated[Positive, Letter("")]
+    bias: Annotated[Switch, Letter("b")] = True
+    reach: Positive
+    init: RuleArgument = None
+
+    def infer(self, *inputs: Signal) -> Signal:
+        # The first time-steps read zeros, so the output varies even if the input does not.
+        return Signal((self.features,), varies=True)
+
+    def weight_shape(self, *inputs: Signal) -> tuple[int, ...]:
+        return self.features, inputs[0].elements
+
+    def parameters(self, *inputs: Signal) -> int:
+        """Return a weight and a delay of each synapse, and the biases."""
+        return 2 * self.macs(*inputs) + (self.features if self.bias else 0)
+
+    def parameter_names(self) -> tuple[str, ...]:
+        return ("delay", *super().parameter_names())
+
+    def macs(self, *inputs: Signal) -> int:
+        """Return one operation per synapse, as in evaluation. Training computes ``reach`` times as many."""
+        return self.kept_weights(*inputs) * self.features
+
+    def fan_out(self, *inputs: Signal) -> FanOut:
+        return FanOut.everywhere(inputs[0].shape, self.features * self.kept_fraction(*inputs))
+
+    def keeps(self, *inputs: Signal) -> SavedForBackward:
+        """Return a copy of the input with time as last axis, padded by reach - 1 time-steps."""
+        size = BYTES * inputs[0].elements
+        return SavedForBackward(bytes_per_step=size, bytes_per_sample=(self.reach - 1) * size)
+
+    def build_layer(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
+        return runtime.DelayedLinear(inputs[0].elements, self.features, self.reach, bias=self.bias)
