@@ -18,6 +18,8 @@ from sewdsl.syntax.tree import Call, Setting, Text, Value
 
 INIT, ZERO = "init", "zero"
 """Key of the lines, and the word for residual blocks that start as an identity."""
+MAX_PARTS = 100
+"""Maximum number of lines for parts."""
 
 
 def rule_names() -> list[str]:
@@ -42,7 +44,13 @@ def part_text(value: Value) -> str:
 def read_part_init(settings: Mapping[str, Setting]) -> Reported[tuple[tuple[str, InitRule], ...]]:
     """Return the parts with their rules, and the errors in rules."""
     lines = (setting.values for setting in settings.values() if setting.key.text == INIT)
-    rules = [(part, read_rule(values[1:])) for values in lines if (part := init_part(values)) is not None]
+    parts = [(part, values) for values in lines if (part := init_part(values)) is not None]
+    if len(parts) > MAX_PARTS:
+        # Each pattern is compared with the name of each layer.
+        message = f"{len(parts):,} rules of initial weights for parts exceed the limit of {MAX_PARTS}"
+        span, hint = parts[MAX_PARTS][1][0].span, "use patterns that match several layers"
+        return Reported((), (Diagnostic("invalid-argument", Severity.ERROR, message, span, help=hint),))
+    rules = [(part, read_rule(values[1:])) for part, values in parts]
     diagnostics = tuple(diagnostic for _, read in rules for diagnostic in read.diagnostics)
     return Reported(tuple((part, read.value) for part, read in rules if read.value is not None), diagnostics)
 

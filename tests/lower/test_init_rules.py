@@ -277,6 +277,8 @@ def test_errors() -> None:
     assert codes("c5k3(init=sparse(density=0.01))") == ["invalid-argument c5k3(init=sparse(density=0.01))"]
     assert codes("FC5(init=LIF)") == ["invalid-argument init=LIF"]
     assert codes("FC5(init=wrong)") == ["invalid-argument init=wrong"]
+    many = [f"init fc{number} orthogonal" for number in range(1, 102)]
+    assert codes("-".join(["FC5"] * 101), *many) == ["invalid-argument fc101"]
     assert codes("SCALE(value=0)-FC5") == ["invalid-argument SCALE(value=0)"]
     assert codes("SCALE(per=channel)-FC5") == ["invalid-argument SCALE(per=channel)"]
     check_words("\n".join(messages))

@@ -215,12 +215,13 @@ def run(*arguments: object) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-def test_the_shipped_network_trains(tmp_path: Path) -> None:
-    """``srnn-shd`` from files to a run and its evaluation, at fewer time-steps."""
+@pytest.mark.parametrize("name", ["srnn-shd", "dcls-shd"])
+def test_the_shipped_networks_train(tmp_path: Path, name: str) -> None:
+    """From files to a run and its evaluation, at fewer time-steps."""
     files(tmp_path / "SHD", train=2, test=1)
     settings = ["optimizer=Adam(lr=0.01)", "on=shd", "subset=on", "batch=20", "epochs=1"]
     said = [word for setting in settings for word in ("--set", f"train.{setting}")]
-    done = run("train", "srnn-shd", "--steps", 4, *said, "--data", tmp_path, "--out", tmp_path / "run")
+    done = run("train", name, "--steps", 4, *said, "--data", tmp_path, "--out", tmp_path / "run")
     assert done.exit_code == 0, done.output
     assert f"data: 40 recordings for training and 20 for testing in '{tmp_path / 'SHD'}'" in done.stderr
     again = run("eval", tmp_path / "run", "--data", tmp_path)
