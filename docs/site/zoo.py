@@ -98,6 +98,7 @@ ZOO: dict[str, tuple[str, str]] = {
     "spikformer-cifar10": (ZHOU, "spikformer.spikformer_cifar10"),
     "qkformer-10-384": (QK, "qkformer.qkformer_10_384"),
     "qkformer-10-768": (QK, "qkformer.QKFormer"),
+    "spikingresformer-ti": ("Shi et al., CVPR 2024", ""),
     "sdt-8-384": (SDT, "spike_driven_transformer.sdt_8_384"),
     "sdt-8-512": (SDT, "spike_driven_transformer.SpikeDrivenTransformer"),
     "sdt-v2": ("Yao et al., ICLR 2024", ""),
@@ -159,6 +160,10 @@ PUBLISHED: dict[str, Published] = {
     "ms-resnet-104": _MS,
     "qkformer-10-384": _QK,
     "qkformer-10-768": _QK,
+    "spikingresformer-ti": Published(
+        "[Google Drive](https://drive.google.com/drive/folders/1sAFHKF9QZC2P0aSoC9bdLqgW8TfLjFSC?usp=sharing)",
+        "[README](https://github.com/xyshi2000/SpikingResformer)",
+    ),
 }
 """Weights published by the authors of networks in the zoo."""
 

@@ -23,7 +23,7 @@ EXACT = {torch.bfloat16: 2**8, torch.float16: 2**11}
 MOMENTUM = 0.999
 """Weight of the previous batches in the running rate (Shi, Hao and Yu, CVPR 2024)."""
 MIN_RATE = 1e-9
-"""Smallest product of a rate and a number of terms. A head without spikes would have an infinite factor."""
+"""Rate of a head without spikes in training, whose factor would be infinite."""
 NO_RATE = (
     "scale=rate requires the mean of a training batch, and there is none yet: train the network, load trained weights, "
     "or write a number, e.g. scale=0.125"
@@ -173,7 +173,7 @@ class TokenProduct(nn.Module):
             return self.scale
         if not (self.training or self._is_traced or self.rate.any()):
             raise ValueError(NO_RATE)
-        return (self.rate * self.terms).clamp(min=MIN_RATE).rsqrt()[:, None, None]
+        return (self.rate * self.terms).rsqrt()[:, None, None]
 
     @property
     def _is_traced(self) -> bool:
@@ -211,7 +211,8 @@ class TokenProduct(nn.Module):
             distributed.all_reduce(mean)
             mean /= distributed.get_world_size()
         # The first batch with spikes starts the mean.
-        self.rate.copy_(torch.where(self.rate == 0, mean, MOMENTUM * self.rate + (1 - MOMENTUM) * mean))
+        running = MOMENTUM * self.rate + (1 - MOMENTUM) * mean
+        self.rate.copy_(torch.where(self.rate <= MIN_RATE, mean, running).clamp(min=MIN_RATE))
 
     def extra_repr(self) -> str:
         chunk = f", chunk={self.chunk}" if self.chunk > 1 else ""

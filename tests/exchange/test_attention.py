@@ -44,8 +44,8 @@ def shown(encode: str = "none", size: tuple[int, ...] = (4, 2, 4)) -> Tensor:
     return torch.randn(*([] if encode == "direct" else [T]), N, *size, generator=random, dtype=torch.float64) + 0.5
 
 
-@pytest.mark.parametrize("axis", [ScannedTime, UnrolledTime])
-@pytest.mark.parametrize("encode", ["none", "direct"])
+@pytest.mark.parametrize("axis", [ScannedTime, pytest.param(UnrolledTime, marks=pytest.mark.deep)])
+@pytest.mark.parametrize("encode", ["none", pytest.param("direct", marks=pytest.mark.deep)])
 @pytest.mark.parametrize("body", BODIES)
 def test_onnx(body: str, encode: str, axis: type[TimeAxis]) -> None:
     model, x = compiled(body, encode).float(), shown(encode).float()
@@ -64,7 +64,7 @@ def test_onnx_of_any_number_of_chunks() -> None:
 
 
 @pytest.mark.parametrize("dialect", SOURCES)
-@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("training", [True, pytest.param(False, marks=pytest.mark.deep)])
 @pytest.mark.parametrize("body", BODIES)
 def test_python_files(body: str, dialect: str, *, training: bool) -> None:
     """Outputs, gradients, statistics and rates."""
@@ -75,7 +75,7 @@ def test_python_files(body: str, dialect: str, *, training: bool) -> None:
     same(outcome(found, x), outcome(model, x))
 
 
-@pytest.mark.parametrize("body", BODIES)
+@pytest.mark.parametrize("body", [*BODIES[2:4], *(pytest.param(body, marks=pytest.mark.deep) for body in BODIES[4:])])
 def test_archives(body: str) -> None:
     model, x = compiled(body), shown()
     model(x)

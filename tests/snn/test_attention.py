@@ -353,6 +353,8 @@ class TestRate:
         q = torch.zeros(1, 1, 8, 2, 2)
         q[:, :, :4] = 1
         assert torch.isfinite(scores(q, q)).all()
+        assert torch.isfinite(scores.eval()(q, q)).all()
+        scores.train()
         # The rate of the other head starts with its first spikes.
         scores(q.flip(2), q)
         assert scores.rate.tolist() == pytest.approx([0.999, 1])

@@ -14,7 +14,7 @@ REFUSED = {f"resnet-{depth}": "relu1 (ReLU) rectifies real values" for depth in 
         "embed1.max_pool1 (MPk3s2p1) takes the maximum of real values",
     ),
     **dict.fromkeys(
-        ("qkformer-10-384", "qkformer-10-768", "sdt-8-384", "sdt-8-512"),
+        ("qkformer-10-384", "qkformer-10-768", "sdt-8-384", "sdt-8-512", "spikingresformer-ti"),
         "max_pool1 (MPk3s2p1) takes the maximum of real values",
     ),
     **dict.fromkeys(

@@ -17,6 +17,7 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.op import Neuron
 from sewdsl.lower import SpikingNetwork
 from sewdsl.ops.neurons.integrate_and_fire import IF
+from sewdsl.snn.attention import TokenProduct
 from sewdsl.snn.batch_norm import BatchNorm
 from sewdsl.snn.layers import Scale
 from sewdsl.snn.neuron import Neuron as Layer
@@ -50,6 +51,9 @@ def dyadic(network: Network) -> SpikingNetwork:
                 whole(module.running_var, -1, 1).mul_(2).exp2_()
             elif isinstance(module, Scale) and module.weight is not None:
                 module.weight.fill_(0.5)
+            elif isinstance(module, TokenProduct) and module.scale == "rate":
+                # A rate near 0.2 whose factor is a power of two.
+                module.rate.fill_(4.0 ** round(log2(0.2 * module.terms) / 2) / module.terms)
             elif isinstance(module, Layer):
                 for scalar in module.learned.values():
                     scalar.zero_()

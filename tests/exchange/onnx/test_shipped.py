@@ -37,7 +37,20 @@ SMALL = {
     **dict.fromkeys(("masnn", "tcja"), "2x32x32"),
     **dict.fromkeys(("spiking-densenet-121", "spiking-vgg-11", "spiking-vgg-16"), "3x32x32"),
     **dict.fromkeys(
-        ("att", "ilif", "max", "maxformer", "ms", "qkformer", "sdt", "spikformer", "snasnet", "spikedhs"), "3x32x32"
+        (
+            "att",
+            "ilif",
+            "max",
+            "maxformer",
+            "ms",
+            "qkformer",
+            "sdt",
+            "spikformer",
+            "snasnet",
+            "spikedhs",
+            "spikingresformer",
+        ),
+        "3x32x32",
     ),
 }
 """The input of networks that are for larger ones, by their name or its first word."""

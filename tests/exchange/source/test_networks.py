@@ -26,6 +26,7 @@ UNDIVIDED = {"sdt-v2"}
 """A network whose heads divide no narrower widths."""
 WIDE = {
     "qkformer-10-384",
+    "spikingresformer-ti",
     "maxformer-10-384",
     "spiking-densenet-121",
     "masnn-dvs-gesture",

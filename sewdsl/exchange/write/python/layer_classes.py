@@ -389,10 +389,11 @@ class TokenProduct(nn.Module):
         """Return the scaled map of heads, with the positions of the first operand x."""
         if self.training and self.scale == "rate":
             mean = x.detach().abs().unflatten(2, (self.heads, -1)).flatten(4).mean((0, 1, 3, 4))
-            self.rate.copy_(torch.where(self.rate == 0, mean, 0.999 * self.rate + (1 - 0.999) * mean))
+            running = 0.999 * self.rate + (1 - 0.999) * mean
+            self.rate.copy_(torch.where(self.rate <= 1e-9, mean, running).clamp(min=1e-9))
         scale = self.scale
         if scale == "rate":
-            scale = (self.rate * self.terms).clamp(min=1e-9).rsqrt()[:, None, None]
+            scale = (self.rate * self.terms).rsqrt()[:, None, None]
         y = (y * scale).unflatten(4, (self.chunk, -1)).permute(0, 4, 1, 2, 3, 5)
         return y.flatten(0, 1).flatten(2, 3).unflatten(3, x.shape[3:])
 
