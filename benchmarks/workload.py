@@ -14,7 +14,8 @@ class Workload:
     """Network at one size, equal for all contenders.
 
     Attributes:
-        network: ``lif-layer``, ``7b-net``, ``blocks-N`` (N SEW blocks without pooling), or ``sew-resnet-D``.
+        network: ``lif-layer``, ``7b-net``, ``blocks-N`` (N SEW blocks without pooling), ``sew-resnet-D``, or
+            ``spikingresformer-ti``.
         shape: ``[C, H, W]`` of one sample.
         steps: Number of time-steps, T.
         samples: N, at least 2, to check that outputs depend on the input.
@@ -51,7 +52,7 @@ class Workload:
     @property
     def classes(self) -> int:
         """Number of logits per sample."""
-        return 1000 if self.network.startswith("sew-resnet") else 11
+        return 1000 if self.network.startswith(("sew-resnet", "spikingresformer")) else 11
 
     def __str__(self) -> str:
         blocks = f"{self.network.removeprefix('blocks-')} blocks, " if self.network.startswith("blocks-") else ""

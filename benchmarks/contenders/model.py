@@ -29,9 +29,10 @@ class Model:
 
     @property
     def parts(self) -> Iterator[nn.Module]:
-        """Convolutions, batch norms and linear layers, in order."""
+        """Convolutions, batch norms, linear layers, and running rates of attention, in order."""
         # All libraries derive these layers from PyTorch's.
-        return (part for part in self.module.modules() if isinstance(part, nn.Conv2d | nn.Linear | _BatchNorm))
+        kinds = nn.Conv2d | nn.Linear | _BatchNorm
+        return (part for part in self.module.modules() if isinstance(part, kinds) or hasattr(part, "rate"))
 
     @property
     def values(self) -> list[Tensor]:

@@ -10,6 +10,7 @@ from functools import partial
 from spikingjelly.activation_based import functional, layer, neuron, surrogate
 from torch import Tensor, nn
 
+from benchmarks.contenders import spiking_resformer
 from benchmarks.contenders.model import Model
 from benchmarks.workload import CHANNELS, Workload
 
@@ -55,6 +56,8 @@ def _network(workload: Workload) -> nn.Module:
     if name == "lif-layer":
         module: nn.Module = neuron.LIFNode(tau=2.0, surrogate_function=surrogate.ATan(alpha=2.0), **NEURON)
         return module
+    if name == "spikingresformer-ti":
+        return spiking_resformer.build(workload.classes)
     if name.startswith("sew-resnet-"):
         return _resnet(name.removeprefix("sew-resnet-"))
     if name == "7b-net":

@@ -31,6 +31,9 @@ BLOCKS = Workload("blocks-1", (2, 8, 8), 3, 2)
         (Workload("blocks-1", (2, 8, 8), 3, 2, train=False), CONTENDERS[:2]),
         (BLOCKS, CONTENDERS[:2]),
         pytest.param(
+            Workload("spikingresformer-ti", (3, 32, 32), 2, 2, static=True), CONTENDERS[:2], marks=pytest.mark.deep
+        ),
+        pytest.param(
             Workload("7b-net", (2, 128, 128), 2, 2, precision="bf16"), (SEWDSL, PLANNED), marks=pytest.mark.deep
         ),
     ],

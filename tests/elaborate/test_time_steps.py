@@ -154,6 +154,18 @@ def test_training_on_fewer_time_steps_is_refused_where_weights_have_one_number()
             plan_training(compilation)
 
 
+def test_training_on_fewer_time_steps_keeps_whole_chunks() -> None:
+    attention = "SN-APPLY(chunk={0})[SCORES(chunk={0})[id | id]-SN | id]-SN"
+    for chunk, wrong in ((2, False), (4, True)):
+        compilation = sewdsl.read(Source("recipe", RECIPE.format(attention.format(chunk)).replace("SN", "IF")))
+        assert compilation.valid
+        if wrong:
+            with pytest.raises(sewdsl.SewdslError, match="T_train 2 is not a multiple of 4"):
+                plan_training(compilation)
+        else:
+            plan_training(compilation)
+
+
 def test_a_stream_ends_where_weights_end() -> None:
     model = sewdsl.compile("FC5-TEBN-MaskedPSN(order=2)-FC3", input="6", steps=3).eval()
     x, state = torch.randn(4, 2, 6), None
