@@ -103,6 +103,8 @@ ACTIVATIONS = " ".join(sorted(NeuronKinds().names(Activation)))
         ("join ‸", "ADD AND IAND OR", ""),
         ("encode ‸", "none direct", ""),
         ("init ‸", "constant default kaiming normal orthogonal sparse uniform zero", ""),
+        ("body FC5(init=‸)", "constant default kaiming normal orthogonal sparse uniform none", ""),
+        ("body FC5(init=sparse(density=0.5, ‸))", "std= radius= keep=", ""),
         ("init kaiming ‸", "constant default kaiming normal orthogonal sparse uniform zero", ""),
         ("readout m‸", "mean sum last", "m"),
         ("expect ‸", "parameters macs output", ""),
