@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import field
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializeAsAny
 
 from sewdsl.ir.init_rules import InitRule, rule_of
 from sewdsl.ir.kind import OmittedDefault
@@ -31,6 +31,18 @@ class InputSetting(NamedTuple):
     def size(self) -> str:
         """Shape in the notation of the language, with the name if any: ``left 1x28x28``."""
         return f"{self.name} {'x'.join(map(str, self.shape))}".lstrip()
+
+
+def _rule_text(text: str) -> str:
+    """Return a text if it is that of a rule of initial weights.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    # The rules may not be loaded yet for the default.
+    if text != "default":
+        rule_of(text)
+    return text
 
 
 class Settings(BaseModel):
@@ -59,7 +71,7 @@ class Settings(BaseModel):
     encode: Literal["none", "direct"] = "none"
     neuron: SerializeAsAny[Activation] | None = None
     join: SerializeAsAny[Join]
-    init: str = Field(default="default", pattern=r"^\w+(\([^()]+\))?$")
+    init: Annotated[str, AfterValidator(_rule_text)] = "default"
     part_init: Annotated[tuple[tuple[str, SerializeAsAny[InitRule]], ...], OmittedDefault()] = ()
     zero_init: bool = False
     readout: Literal["mean", "sum", "last"] = "mean"

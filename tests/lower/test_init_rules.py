@@ -303,6 +303,11 @@ def test_canonical_texts() -> None:
         assert rule_of(str(rule_of(text))) == rule_of(text)
     with pytest.raises(ValueError, match="LIF"):
         rule_of("LIF")
+    data = to_json(net("FC5"))
+    for text in ("wrong", "normal(std=x)", "normal(", "sparse(density=2)"):
+        data["settings"]["init"] = text
+        with pytest.raises(ValueError, match="init"):
+            from_json(data, catalogue())
 
 
 def test_overrides(tmp_path: Path) -> None:

@@ -65,5 +65,7 @@ def test_nearest_neighbours_stay_spikes() -> None:
 
 def test_a_factor_is_a_unit() -> None:
     assert Scale(value=0.5).infer(Signal((3,), ValueRange(4))).values == ValueRange(4, 0.5)
+    assert Scale(value=-0.5).infer(Signal((3,), ValueRange(4))).values == ValueRange(0, 0.5, -4)
+    assert Scale(value=-2.0).infer(Signal((3,), ValueRange(1, 0.5, -3))).values == ValueRange(3, 1.0, -1)
     assert Scale(value=0.5, learn=True).infer(Signal((3,), BINARY)).values == REAL
     assert Scale(value=0.5).infer(Signal((3,), REAL)).values == REAL
