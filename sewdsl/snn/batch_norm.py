@@ -184,6 +184,89 @@ class StepScaledBatchNorm(BatchNorm, ReadsPast):
         return y_TN * p.to(y_TN.dtype).reshape(-1, *[1] * (y_TN.ndim - 1))
 
 
+class StepBatchNorm(BatchNorm, ReadsPast):
+    """Batch norm with running statistics and weights of each time-step (BNTT), or of all time-steps so far (TAB).
+
+    In a loop, the statistics of training are those of one time-step.
+
+    Args:
+        accumulate: Whether the statistics of a time-step are those of all time-steps so far. There are biases and
+            factors only then.
+        **options: Options of :class:`BatchNorm`.
+
+    Attributes:
+        weight: Weights, ``[T, C]``, initialised to 1.
+        bias: Biases, ``[T, C]``, initialised to 0, or None.
+        step_weight: Factors p, ``[T]``, initialised to 1. The output is multiplied by their squares. None without
+            accumulation.
+
+    Shape: ``[T, N, C, *]``, unchanged.
+    """
+
+    def __init__(self, channels: int, steps: int, *, accumulate: bool, **options: Any) -> None:
+        super().__init__(channels, **options)
+        self.weight = nn.Parameter(torch.ones(steps, channels))
+        self.register_parameter("bias", nn.Parameter(torch.zeros(steps, channels)) if accumulate else None)
+        self.register_parameter("step_weight", nn.Parameter(torch.ones(steps)) if accumulate else None)
+        self.running_mean, self.running_var = torch.zeros(steps, channels), torch.ones(steps, channels)
+
+    def forward(self, x_TN: Tensor, repeats: int = 1, past: StreamedPast | None = None) -> Tensor:
+        """Return the normalised sequence, or one time-step of a stream or a loop."""
+        rows = slice(0, len(self.weight)) if past is None else slice(past.t, past.t + 1)
+        x = x_TN.to(torch.promote_types(x_TN.dtype, torch.float32))
+        if self.training:
+            self._check_count(x_TN[:1], repeats)
+            mean, var = self._statistics(x, rows)
+        else:
+            mean, var = self.running_mean[rows], self.running_var[rows]
+        factor, shift = self.factors(rows, var)
+        # [T, C] to [T, 1, C, 1, …]
+        mean, factor = (each.reshape(len(each), 1, -1, *[1] * (x.ndim - 3)) for each in (mean, factor))
+        y = (x - mean) * factor
+        if shift is not None:
+            y = y + shift.reshape(mean.shape)
+        return y.to(x_TN.dtype)
+
+    def factors(self, rows: slice, var: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the factor and the addend of centred values, ``[T, C]`` each, given the variances."""
+        factor, shift = self.weight[rows] * (var + self.eps).rsqrt(), self.bias
+        if self.step_weight is None or shift is None:
+            return factor, None
+        squares = self.step_weight[rows].square()[:, None]
+        return factor * squares, shift[rows] * squares
+
+    def _statistics(self, x: Tensor, rows: slice) -> tuple[Tensor, Tensor]:
+        """Return mean and variance of each time-step, ``[T, C]`` each, and update the running statistics."""
+        if is_transformed():
+            raise NotImplementedError(TRAINING_BATCH_NORM)
+        axes, count = [1, *range(3, x.ndim)], x[0, :, 0].numel()
+        if self.shares_statistics:
+            total = _sum(torch.cat([x.sum(axes).flatten(), x.new_tensor([count])]))
+            count = int(total[-1].detach())
+            mean = total[:-1].reshape(x.shape[0], x.shape[2]) / count
+            centred = x - mean.reshape(len(x), 1, -1, *[1] * (x.ndim - 3))
+            var = _sum(centred.square().sum(axes)) / count
+        else:
+            mean, var = x.mean(axes), x.var(axes, correction=0)
+        counts = torch.full((len(x), 1), float(count), dtype=x.dtype, device=x.device)
+        if self.step_weight is not None:
+            steps = torch.arange(1, len(x) + 1, dtype=x.dtype, device=x.device)[:, None]
+            so_far = mean.cumsum(0) / steps
+            # The variance of several time-steps is the mean of their variances, plus the variance of their means.
+            between = (mean[None] - so_far[:, None]).square() * (steps >= steps.T)[:, :, None]
+            mean, var, counts = so_far, (var.cumsum(0) + between.sum(1)) / steps, counts * steps
+        with torch.no_grad():
+            self.num_batches_tracked.add_(1)
+            momentum = self._momentum
+            self.running_mean[rows].lerp_(mean.to(self.running_mean.dtype), momentum)
+            unbiased = var * counts / (counts - 1)
+            self.running_var[rows].lerp_(unbiased.to(self.running_var.dtype), momentum)
+        return mean, var
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, steps={len(self.weight)}, accumulate={self.step_weight is not None}"
+
+
 class _Sum(torch.autograd.Function):
     """Sum over all processes, with gradients summed over all processes."""
 

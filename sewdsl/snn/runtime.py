@@ -79,6 +79,7 @@ class Runtime:
     Mean = merges.Mean
     TimeSum = merges.TimeSum
     TimeMean = merges.TimeMean
+    StepBatchNorm = batch_norm.StepBatchNorm
     StepScaledBatchNorm = batch_norm.StepScaledBatchNorm
     TemporalAttention = sequence_attention.TemporalAttention
     ChannelAttention = sequence_attention.ChannelAttention

@@ -21,7 +21,8 @@ from sewdsl.source import Source
 from sewdsl.train.training_plan import plan_training
 from tests.words import raises
 
-BODY = "c6k3-BN-TA(r=2)-CA(r=3)-SA(k=3)-ReLU-SN-TCJA-POS(per=step)-c4k3-TEBN-PSN-FC5-MaskedPSN(order=3)-FC4-SlidingPSN"
+BODY = "c6k3-BN-TA(r=2)-CA(r=3)-SA(k=3)-ReLU-SN-TCJA-POS(per=step)-c4k3-TEBN-BNTT-TAB-"
+BODY += "PSN-FC5-MaskedPSN(order=3)-FC4-SlidingPSN"
 KNOWING = [name for name, kind in sorted(catalogue().items()) if issubclass(kind, KnowsSteps)]
 
 
@@ -30,7 +31,7 @@ def load(body: str = BODY, **options: Any) -> sewdsl.ir.network.Network:
 
 
 def test_the_network_says_how_many_time_steps_there_are() -> None:
-    assert KNOWING == ["CA", "MaskedPSN", "POS", "PSN", "SA", "TA", "TCJA", "TEBN"]
+    assert KNOWING == ["BNTT", "CA", "MaskedPSN", "POS", "PSN", "SA", "TA", "TAB", "TCJA", "TEBN"]
     for steps in (4, 7):
         network = load(steps=steps)
         told = {node.op.kind: node.op.steps for node in network if isinstance(node.op, KnowsSteps)}

@@ -31,8 +31,8 @@ LATER = {
     *("CA", "MaskedPSN", "PSN", "SA", "SlidingPSN", "TA", "TCJA", "TEBN"),
     *("DropPath", "GELU", "GN", "LN", "Logistic", "PReLU", "SCALE", "SiLU", "Tanh", "UP", "tc"),
     *("DELAY", "LOOP"),
+    *("POS", "RMS", "Reshape", "Swap", "BNTT", "TAB"),
     *("DFC", "FIR"),
-    *("POS", "RMS", "Reshape", "Swap"),
     *("APPLY", "SCORES", "Softmax"),
 }
 """Kinds that are younger than the generated networks, which stay as they are so that old commits can be compared."""

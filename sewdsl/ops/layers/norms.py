@@ -1,8 +1,8 @@
-"""Batch norms ``BN``, ``tdBN`` and ``TEBN``, and norms of single samples, ``GN``, ``LN`` and ``RMS``."""
+"""Batch norms ``BN``, ``tdBN``, ``TEBN``, ``BNTT``, ``TAB``, and norms of samples, ``GN``, ``LN`` and ``RMS``."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 from pydantic import Field
 
@@ -126,6 +126,77 @@ class TemporalEffectiveBatchNorm(Norm, KnowsSteps, kind="TEBN"):
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         return runtime.StepScaledBatchNorm(inputs[0].channels, self.T, eps=self.eps, momentum=self.momentum)
+
+
+class _StepNorm(Norm, KnowsSteps):
+    """Base class of batch norms with running statistics and weights of each time-step.
+
+    Attributes:
+        accumulates: Whether the statistics of a time-step are those of all time-steps so far.
+    """
+
+    reads = "past"
+    fixed_steps = True
+    accumulates: ClassVar[bool] = False
+
+    def infer(self, *inputs: Signal) -> Signal:
+        # Statistics and weights depend on time, even if the input does not.
+        return Signal(inputs[0].shape, varies=True)
+
+    def keeps(self, *inputs: Signal) -> SavedForBackward:
+        """Return the input, and the centred input."""
+        return SavedForBackward((0,), bytes_per_step=4 * inputs[0].elements)
+
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
+        sizes = inputs[0].channels, self.T
+        return runtime.StepBatchNorm(*sizes, accumulate=self.accumulates, eps=self.eps, momentum=self.momentum)
+
+
+class BatchNormThroughTime(_StepNorm, kind="BNTT"):
+    """Batch norm with separate statistics and weights of each time-step (Kim and Panda, Front. Neurosci. 2021).
+
+    In a network: ``BNTT`` or ``BNTT(eps=1e-5, momentum=0.1)``::
+
+        y[t] = weight[t] · (x[t] - mean(x[t])) / sqrt(var(x[t]) + eps)
+
+    Mean and variance are computed over batch, height and width of one time-step. There is no bias. The weights are
+    valid for one T only.
+
+    Attributes:
+        steps: T, filled in by the network.
+
+    Shape: ``[C, H, W]``, ``[C, L]`` or ``[F]``, unchanged. T·C parameters, initialised to 1.
+    """
+
+    steps: Positive | None = None
+
+    def parameters(self, *inputs: Signal) -> int:
+        return self.T * inputs[0].channels
+
+
+class TemporalAccumulatedBatchNorm(_StepNorm, kind="TAB"):
+    """Batch norm with the statistics of all time-steps so far (Jiang et al., ICLR 2024).
+
+    In a network: ``TAB`` or ``TAB(eps=1e-5, momentum=0.1)``::
+
+        y[t] = p[t]² · (weight[t] · (x[t] - mean(x[1..t])) / sqrt(var(x[1..t]) + eps) + bias[t])
+
+    Mean and variance are computed over time-steps 1 to t, batch, height and width. As in the code of the authors, each
+    time-step has its own running statistics, weights and biases, and the factor is a square. They are valid for one T
+    only.
+
+    Attributes:
+        steps: T, filled in by the network.
+
+    Shape: ``[C, H, W]``, ``[C, L]`` or ``[F]``, unchanged. 2 T·C + T parameters, with weight and p initialised to 1.
+    """
+
+    accumulates = True
+
+    steps: Positive | None = None
+
+    def parameters(self, *inputs: Signal) -> int:
+        return self.T * (2 * inputs[0].channels + 1)
 
 
 class GroupNorm(_ScaledPerChannel, kind="GN", key="group_norm"):

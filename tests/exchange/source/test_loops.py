@@ -28,6 +28,7 @@ TEXTS = {
     ),
     "layers in a loop": "body c4k3-LOOP[SEW Block-{c4k3-tdBN-PLIF}*2-DELAY | ADD[c4k1-SN | id]]-GAP-FC3",
     "windows": "body c4k3-LOOP[SlidingPSN(order=3)-MaskedPSN(order=2) | c4k3-TEBN]-GAP-FC3",
+    "norms of time-steps": "body c4k3-LOOP[BNTT-SN-c4k3 | c4k3-TAB]-GAP-FC3",
     "positions": "body c4k3-LOOP[POS-RMS-SN | c4k3-POS(per=step)-Reshape(4x20)-Reshape(4x5x4)]-GAP-FC3",
     "equations": "body c4k3-LOOP[ALIF-c4k1-GLIF | c4k3-CUBA(v_reset=none)-KLIF]-GAP-ALIF-FC3",
     "names of a file": """\

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from math import prod
 
 import numpy as np
@@ -123,6 +124,19 @@ def _norm(scope: NodeScope, module: batch_norm.StepScaledBatchNorm, x: str) -> s
     )
 
 
+def _step_norm(scope: NodeScope, module: batch_norm.StepBatchNorm, x: str) -> str:
+    """Append a factor and an addend per time-step and channel."""
+    # float64, so that the numbers are rounded once.
+    norm = deepcopy(module).double()
+    factor, shift = norm.factors(slice(None), norm.running_var)
+    shift = (0 if shift is None else shift) - norm.running_mean * factor
+    shape = -1, 1, scope.shape[0], *[1] * (len(scope.shape) - 1)
+    sequence = scope.add("Reshape", x, scope.sizes(-1, *scope.shape))
+    scaled = scope.add("Mul", sequence, _numbers(scope, "scale", factor.reshape(shape)))
+    shifted = scope.add("Add", scaled, _numbers(scope, "shift", shift.reshape(shape)))
+    return scope.add_output("Reshape", shifted, scope.graph.sizes(-1, *scope.shape))
+
+
 def _over_time(scope: NodeScope, module: merges.TimeSum | merges.TimeMean, x: str) -> str:
     """Append a sum or mean over time, repeated at every time-step."""
     sequence = scope.add("Reshape", x, scope.sizes(-1, *scope.shape))
@@ -195,6 +209,7 @@ TRANSLATIONS: dict[type[nn.Module], Translate] = {
     ),
     parallel_neuron.SlidingNeuron: _sliding,
     batch_norm.StepScaledBatchNorm: _norm,
+    batch_norm.StepBatchNorm: _step_norm,
     merges.TimeSum: _over_time,
     merges.TimeMean: _over_time,
     tokens.StepPosition: _step_position,

@@ -133,6 +133,59 @@ LOOPED_STEP_SCALED_NORM = (
     ),
 )
 """Replacements in a file with loops, where every call processes one time-step with its own weight."""
+STEP_NORM = '''\
+class StepBatchNorm(nn.Module):
+    """Batch norm with statistics and weights of each time-step (BNTT), or of all so far (TAB)."""
+
+    def __init__(
+        self,
+        channels: int,
+        steps: int,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        *,
+        accumulate: bool = False,
+    ) -> None:
+        super().__init__()
+        self.eps, self.momentum, self.accumulate = eps, momentum, accumulate
+        self.weight = nn.Parameter(torch.ones(steps, channels))
+        self.register_parameter("bias", None)
+        self.register_parameter("step_weight", None)
+        if accumulate:
+            self.bias = nn.Parameter(torch.zeros(steps, channels))
+            self.step_weight = nn.Parameter(torch.ones(steps))
+        self.register_buffer("running_mean", torch.zeros(steps, channels))
+        self.register_buffer("running_var", torch.ones(steps, channels))
+        self.register_buffer("num_batches_tracked", torch.tensor(0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Process all time-steps."""
+        first = 0
+        outputs = []
+        if self.training:
+            self.num_batches_tracked.add_(1)
+        for index in range(len(x)):
+            t = first + index
+            y = nn.functional.batch_norm(
+                (x[: index + 1] if self.accumulate and self.training else x[index : index + 1]).flatten(0, 1),
+                self.running_mean[t],
+                self.running_var[t],
+                self.weight[t],
+                None if self.bias is None else self.bias[t],
+                self.training,
+                self.momentum,
+                self.eps,
+            )
+            y = y[-x.shape[1] :]
+            outputs.append(y if self.step_weight is None else y * self.step_weight[t] ** 2)
+        return torch.stack(outputs)
+'''
+LOOPED_STEP_NORM = (
+    ("(nn.Module):", "(Memory):"),
+    ("        first = 0\n", "        first = self.loop_time\n"),
+    ("        return torch.stack(outputs)\n", "        self.keep_state()\n        return torch.stack(outputs)\n"),
+)
+"""Replacements in a file with loops, where every call processes one time-step with its own weights."""
 WEIGHTED = '''\
 class Weighted{name}({base}.{name}):
     """Batch norm with another initial weight than 1."""
@@ -361,6 +414,7 @@ LOOPED = {
     "DropPath": LOOPED_DROPPING,
     "StepScaledBatchNorm": LOOPED_STEP_SCALED_NORM,
     "StepPosition": LOOPED_STEP_POSITION,
+    "StepBatchNorm": LOOPED_STEP_NORM,
 }
 """Replacements in a file with loops by class, e.g. to use one dropout mask for all time-steps."""
 ATTENTION = '''\
@@ -442,6 +496,7 @@ LAYER_TEXTS = {
     **ATTENTION_TEXTS,
     "Softmax": runtime_class("attention", "Softmax"),
     "LayerNorm": runtime_class("layers", "LayerNorm"),
+    "StepBatchNorm": STEP_NORM,
     "RMSNorm": runtime_class("layers", "RMSNorm"),
     "Reshaping": runtime_class("layers", "Reshaping"),
     "PReLU": '''\

@@ -21,10 +21,13 @@ from sewdsl.ops.layers.delay import Delay
 from sewdsl.ops.layers.linear import Linear
 from sewdsl.ops.layers.norms import (
     BatchNorm,
+    BatchNormThroughTime,
     GroupNorm,
     LayerNorm,
+    Norm,
     RootMeanSquareNorm,
     TdBatchNorm,
+    TemporalAccumulatedBatchNorm,
     TemporalEffectiveBatchNorm,
 )
 from sewdsl.ops.layers.pool import AvgPool, GlobalAvgPool, MaxPool
@@ -105,7 +108,12 @@ def _norm(op: BatchNorm, x: Signal) -> PyCall:
     return PyCall(f"Weighted{name}", (_channels(x), weight, *_statistics(op)))
 
 
-def _statistics(op: BatchNorm | TemporalEffectiveBatchNorm) -> tuple[Arg, Arg]:
+def _step_norm(op: BatchNormThroughTime | TemporalAccumulatedBatchNorm, x: Signal) -> PyCall:
+    sizes = _channels(x), _positional("steps", op.T)
+    return PyCall("StepBatchNorm", (*sizes, *_statistics(op), _named("accumulate", op.accumulates, default=False)))
+
+
+def _statistics(op: Norm) -> tuple[Arg, Arg]:
     return _named("eps", op.eps, 1e-5), _named("momentum", op.momentum, 0.1)
 
 
@@ -187,6 +195,8 @@ LAYER_CALLS: dict[type[Op], Callable[..., PyCall]] = {
     TemporalEffectiveBatchNorm: lambda op, x: PyCall(
         "StepScaledBatchNorm", (_channels(x), _positional("steps", op.T), *_statistics(op))
     ),
+    BatchNormThroughTime: _step_norm,
+    TemporalAccumulatedBatchNorm: _step_norm,
     LayerNorm: lambda op, x: PyCall("LayerNorm", (_channels(x), _named("eps", op.eps, 1e-5))),
     RootMeanSquareNorm: lambda op, x: PyCall("RMSNorm", (_channels(x), _named("eps", op.eps))),
     GroupNorm: lambda op, x: PyCall(
