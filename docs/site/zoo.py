@@ -108,6 +108,7 @@ ZOO: dict[str, tuple[str, str]] = {
     "snasnet-backward": ("Kim et al., ECCV 2022", "snas_net.SNASNet"),
     "spikedhs-cell": ("Che et al., NeurIPS 2022", "spike_dhs.Cell"),
     "spiking-mlp-mixer": ("after Tolstikhin et al., NeurIPS 2021", ""),
+    "tim": ("after Shen et al., IJCAI 2024", ""),
     "dcgan-generator": ("after Radford et al., ICLR 2016", ""),
     "srnn-shd": ("Cramer et al., TNNLS 2022", ""),
     "dcls-shd": ("Hammouamri et al., ICLR 2024", ""),

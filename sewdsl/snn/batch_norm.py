@@ -203,6 +203,8 @@ class StepBatchNorm(BatchNorm, ReadsPast):
     Shape: ``[T, N, C, *]``, unchanged.
     """
 
+    step_weight: nn.Parameter | None
+
     def __init__(self, channels: int, steps: int, *, accumulate: bool, **options: Any) -> None:
         super().__init__(channels, **options)
         self.weight = nn.Parameter(torch.ones(steps, channels))
@@ -229,11 +231,11 @@ class StepBatchNorm(BatchNorm, ReadsPast):
 
     def factors(self, rows: slice, var: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return the factor and the addend of centred values, ``[T, C]`` each, given the variances."""
-        factor, shift = self.weight[rows] * (var + self.eps).rsqrt(), self.bias
-        if self.step_weight is None or shift is None:
+        factor = self.weight[rows] * (var + self.eps).rsqrt()
+        if self.step_weight is None:
             return factor, None
         squares = self.step_weight[rows].square()[:, None]
-        return factor * squares, shift[rows] * squares
+        return factor * squares, self.bias[rows] * squares
 
     def _statistics(self, x: Tensor, rows: slice) -> tuple[Tensor, Tensor]:
         """Return mean and variance of each time-step, ``[T, C]`` each, and update the running statistics."""

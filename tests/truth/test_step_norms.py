@@ -20,6 +20,10 @@ class Each(nn.Module):
         self.norms = nn.ModuleList(nn.BatchNorm2d(C, momentum=0.2) for _ in range(T))
         self.p = nn.Parameter(torch.ones(T))
 
+    def weights(self, name: str) -> list[Tensor]:
+        """Weights or biases of all time-steps."""
+        return [getattr(norm, name) for norm in self.norms]
+
     def forward(self, x: Tensor) -> Tensor:
         """As the authors have it, evaluation included: of all that is normalised, the last time-step is the output."""
         outputs = []
@@ -37,7 +41,7 @@ def test_the_same_after_training_steps(kind: str, level: int) -> None:
     model = sewdsl.compile(f"{kind}(momentum=0.2)", input=f"{C}x4x3", steps=T, optimize=level).double()
     (norm,) = model.children()
     assert isinstance(norm.weight, nn.Parameter)
-    state = {name: torch.stack([getattr(each, name) for each in reference.norms]) for name in ("weight", "bias")}
+    state = {name: torch.stack(reference.weights(name)) for name in ("weight", "bias")}
     state["weight"] = 1 + 0.3 * torch.randn_like(state["weight"])
     state["bias"] = torch.randn_like(state["bias"]) if kind == "TAB" else torch.zeros_like(state["bias"])
     with torch.no_grad():
@@ -77,12 +81,10 @@ def compare(reference: Each, model: nn.Module, x: Tensor) -> None:
     (ours,), (theirs,) = (torch.autograd.grad((z * factors).sum(), x, retain_graph=True) for z in (y, expected))
     torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
     weights = torch.autograd.grad((y * factors).sum(), list(model.parameters()))
-    parameters = [
-        torch.autograd.grad((expected * factors).sum(), [n.weight for n in reference.norms], retain_graph=True)
-    ]
+    parameters = [torch.autograd.grad((expected * factors).sum(), reference.weights("weight"), retain_graph=True)]
     torch.testing.assert_close(weights[0], torch.stack(parameters[0]), rtol=1e-10, atol=1e-10)
     if reference.so_far:
-        biases = torch.autograd.grad((expected * factors).sum(), [n.bias for n in reference.norms], retain_graph=True)
+        biases = torch.autograd.grad((expected * factors).sum(), reference.weights("bias"), retain_graph=True)
         torch.testing.assert_close(weights[1], torch.stack(biases), rtol=1e-10, atol=1e-10)
         (factor,) = torch.autograd.grad((expected * factors).sum(), reference.p)
         torch.testing.assert_close(weights[2], factor, rtol=1e-10, atol=1e-10)

@@ -179,3 +179,46 @@ def test_a_mixer() -> None:
 def mixing_layers(mixing: nn.Module) -> list[nn.Module]:
     assert isinstance(mixing, Mixing)
     return [mixing.one, mixing.first, mixing.other, mixing.last]
+
+
+class Interaction(nn.Module):
+    """TIM on spikes ``[T, N, heads, tokens, channels of a head]``, one time-step after the other."""
+
+    def __init__(self, tokens: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(tokens, tokens, 5, padding=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        mixed, v = [x[0]], torch.zeros_like(x[0])
+        for q in x[1:]:
+            current = self.conv(mixed[-1].flatten(0, 1)).view(q.shape)
+            h = v + (current - v) / 2
+            spikes: Tensor = Fire.apply(h - 0.3)  # type: ignore[no-untyped-call]
+            v = h * (1 - spikes.detach())
+            mixed.append(0.5 * spikes + 0.5 * q)
+        return lif(torch.stack(mixed), 0.5)
+
+
+def test_temporal_interaction() -> None:
+    """The module of the shipped network, on 16 tokens of 12 channels and 2 heads."""
+    torch.manual_seed(1)
+    head = shipped_networks()["tim"].read_text(encoding="utf-8").partition("\nnetwork ")[0]
+    text = f"{head}\ninput 12x4x4\nsteps 5\nneuron LIF\nbody TIM (tokens=16, heads=2)\n"
+    model, reference = sewdsl.compile(text, seed=0).double(), Interaction(16).double()
+    nn.init.normal_(reference.conv.weight, std=0.3)
+    pairs = carry(reference, [reference.conv], model)
+    x = (torch.rand(5, 2, 12, 4, 4) < 0.4).double().requires_grad_()
+    y = model(x, return_sequence=True)
+    heads = x.flatten(3).view(5, 2, 2, 6, 16).transpose(3, 4)
+    expected = reference(heads).transpose(3, 4).reshape(x.shape)
+    assert 0.05 < float(y.detach().mean()) < 0.95
+    assert torch.equal(y, expected)
+    factors = torch.linspace(-1, 2, y.numel(), dtype=y.dtype).reshape(y.shape)
+    ours = torch.autograd.grad((y * factors).sum(), [x, *(one for _, one in pairs)])
+    theirs = torch.autograd.grad((expected * factors).sum(), [x, *(one for one, _ in pairs)])
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one.reshape(other.shape), other, rtol=1e-11, atol=1e-11)
+    stream, state = model.eval().stream(), None
+    for x_N, y_N in zip(x.detach(), y, strict=True):
+        found, state = stream(x_N, state)
+        assert torch.equal(found, y_N)
