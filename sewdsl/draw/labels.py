@@ -13,6 +13,7 @@ from sewdsl.draw.picture_items import PictureCall, PictureLayer
 from sewdsl.draw.style import FamilyStyle, ThemeColours
 from sewdsl.elaborate.arguments import redundant_arguments
 from sewdsl.elaborate.node_builder import FollowerIndex, Followers
+from sewdsl.ir.kind import stated_fields
 from sewdsl.ir.network import Network
 from sewdsl.ir.printed_values import format_value
 from sewdsl.ir.signal import ValueRange
@@ -103,7 +104,7 @@ class Labels:
         letters = {name: letter for letter, name in op.letters().items()}
         title, details = [op.kind], []
         redundant = redundant_arguments(op, Followers(self._followers, index).settled)
-        for name, value in op:
+        for name, value in stated_fields(op):
             letter = letters.get(name)
             if value is None and letter is not None:
                 continue

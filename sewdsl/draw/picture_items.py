@@ -270,7 +270,7 @@ class Wiring:
             return ""
         source = self.network.nodes[node.sources[0]]
         name = next((step.label for step in reversed(source.path) if step.kind == "value"), source.name)
-        return f"{name}[t-1]"
+        return f"{name}[t-{node.op.delay_steps}]"
 
     def operand_names(self, layer: PictureLayer) -> tuple[str, ...]:
         """Return the names of a merge's operands, e.g. ``q``, ``k``, ``v``. Most merges have none."""

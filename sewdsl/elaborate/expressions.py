@@ -11,7 +11,7 @@ from itertools import count
 from sewdsl.diagnostics import Diagnostic, Edit, Fix
 from sewdsl.elaborate.block_calls import BlockCalls, block_key, block_title
 from sewdsl.elaborate.call_frame import CallFrame
-from sewdsl.elaborate.named_values import NamedValue, early_names, live_names, value_keys, value_name
+from sewdsl.elaborate.named_values import NamedValue, early_names, is_delay, live_names, value_keys, value_name
 from sewdsl.elaborate.node_builder import BuilderMark, Expansion, NodeBuilder
 from sewdsl.elaborate.resolve_calls import CallResolver
 from sewdsl.elaborate.suggestions import MAX_LISTED, advice
@@ -319,7 +319,7 @@ class Walker:
             self._builder.understood = True
             return value.place
         # Only a delay can read a value that is computed later.
-        if first and isinstance(following, Call) and following.name.plain == Delay.kind:
+        if first and isinstance(following, Call) and is_delay(following):
             return self._read_delayed(following, value, frame)
         if first:
             message = f"'{name}' is read before it is defined"

@@ -21,6 +21,7 @@ from sewdsl.syntax import tree
 from sewdsl.syntax.tree import BlockDefinition, Call, Item, Let, Word
 
 _NAME = re.compile("[A-Za-z][A-Za-z0-9_]*")
+_DELAY = re.compile(f"{Delay.kind}[0-9]*")
 ALTERNATIVE = "or"
 """Keyword of alternatives, which cannot be the name of a value."""
 
@@ -79,10 +80,16 @@ def early_names(lets: Sequence[Let]) -> set[str]:
     return early
 
 
+def is_delay(item: Item) -> bool:
+    """Return whether an item is a delay: ``DELAY``, ``DELAY4`` or ``DELAY$(n)``."""
+    first = item.name.parts[0] if isinstance(item, Call) else None
+    return isinstance(first, Word) and bool(_DELAY.fullmatch(first.text))
+
+
 def _delayed(part: tree.Sequence) -> Iterator[str]:
     """Yield the names at the start of sequences that a delay follows."""
     for first, *rest in (sequence.items for sequence in _sequences(part)):
-        if rest and value_name(rest[0]) == Delay.kind and (name := value_name(first)):
+        if rest and is_delay(rest[0]) and (name := value_name(first)):
             yield name
 
 

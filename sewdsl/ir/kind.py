@@ -151,7 +151,8 @@ class Kind(BaseModel):
     @property
     def label(self) -> str:
         """Canonical text without arguments in brackets: ``c32k3s1p1b0``, ``LIF``."""
-        values_by_letter = ((letter, getattr(self, name)) for letter, name in self.letters().items())
+        stated = dict(stated_fields(self))
+        values_by_letter = ((letter, stated.get(name)) for letter, name in self.letters().items())
         return self.kind + "".join(letter + _compact(value) for letter, value in values_by_letter if value is not None)
 
     def __str__(self) -> str:

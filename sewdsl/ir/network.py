@@ -170,7 +170,13 @@ class Network:
         Raises:
             UnstructuredError: If a value does not reach the output, or if merges are nested too deeply.
         """
-        return wiring(self.graph, self.output_indices if self.outputs else self.output, self.sums)
+        output = self.output_indices if self.outputs else self.output
+        return wiring(self.graph, output, self.sums, self.long_delays)
+
+    @property
+    def long_delays(self) -> frozenset[int]:
+        """Nodes that delay by several time-steps. Cycles through them are written with named values."""
+        return frozenset(i for i, node in enumerate(self.nodes) if node.op.delay_steps > 1)
 
     @property
     def sums(self) -> frozenset[int]:

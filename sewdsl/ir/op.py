@@ -163,6 +163,11 @@ class Op(Kind):
         return (self.fan_out(*inputs),) if len(inputs) == 1 else (None,) * len(inputs)
 
     @property
+    def delay_steps(self) -> int:
+        """Number of time-steps of a delay, or 0 for other ops."""
+        return 0
+
+    @property
     def strided(self) -> bool:
         """True if the op skips positions of a feature map, because its window moves by more than one."""
         return False

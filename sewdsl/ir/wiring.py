@@ -43,7 +43,12 @@ class UnstructuredError(ValueError):
         self.node, self.why = node, why
 
 
-def wiring(graph: Graph, output: int | tuple[int, ...], sums: frozenset[int] = frozenset()) -> Sequences:
+def wiring(
+    graph: Graph,
+    output: int | tuple[int, ...],
+    sums: frozenset[int] = frozenset(),
+    long_delays: frozenset[int] = frozenset(),
+) -> Sequences:
     """Return the sequences of a network from its edges, without the input: layers, merges, loops and named values.
 
     The operands of a merge start at its dominator. A value with several consumers is named, because text writes it
@@ -59,7 +64,7 @@ def wiring(graph: Graph, output: int | tuple[int, ...], sums: frozenset[int] = f
             :data:`MAX_MERGE_DEPTH` deep.
     """
     outputs = output if isinstance(output, tuple) else (output,)
-    loops = find_loops(graph, outputs, sums)
+    loops = find_loops(graph, outputs, sums, long_delays)
     return _Sequencer(graph, outputs, loops, by_name=isinstance(output, tuple)).sequences()
 
 
@@ -129,13 +134,16 @@ class _Dominance:
         return roots
 
 
-def find_loops(graph: Graph, outputs: Sequence[int], sums: frozenset[int]) -> tuple[_Loop, ...]:
+def find_loops(
+    graph: Graph, outputs: Sequence[int], sums: frozenset[int], long_delays: frozenset[int] = frozenset()
+) -> tuple[_Loop, ...]:
     """Return the loops that text can express: one entry by a sum, and one exit.
 
     Args:
         sums: Nodes that add two operands, the input of the loop and its feedback.
+        long_delays: Delays by several time-steps, whose cycles are no loops.
     """
-    rejected: set[int] = set()
+    rejected = {*long_delays}
     while graph.back_edges.keys() - rejected:
         sum_by_delay = {delay: total for delay, (total, _) in _delayed_sums(graph, outputs, sums, rejected).items()}
         dominance = _Dominance(graph, {delay: graph.inputs[total][0] for delay, total in sum_by_delay.items()})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -135,25 +136,31 @@ class ForwardPass:
         outputs: dict[int, list[Tensor]] = {i: [] for i in {*step.loop, *(self._targets or ())} & {*step.nodes}}
         masks: dict[str, Tensor] = {}
         state = self._step.first_step(masks) if self._step is not None else StepState(None, 0, masks)
+        # The next outputs of each delay. They enter the state after the last time-step only.
+        delays = {
+            i: deque(state.delayed_values(node.name, (N, *node.output.shape), node.op.delay_steps, like))
+            for i in step.nodes
+            if (node := nodes[i]).feeds_back
+        }
         for t in range(self._T):
             values = {i: steps[t][None] for i, steps in sequences.items()}
             for i in step.nodes:
                 node, module = nodes[i], self._modules[i]
                 operand_values = [values[j] for j in node.inputs]
                 if node.feeds_back:
-                    values[i] = state.delayed_value(node.name, (N, *node.output.shape), like)
+                    values[i] = delays[i].popleft()[None]
                 elif node.op.reads == "past" or (module.training and isinstance(module, Dropout)):
                     values[i] = state.advance(node.name, module, *operand_values)
                 else:
                     values[i] = module(*operand_values)
             # The delayed sources are available only after all nodes of the time-step.
-            for node in (nodes[i] for i in step.nodes):
-                if node.feeds_back:
-                    state.after[node.name] = values[node.sources[0]]
+            for i, ring in delays.items():
+                ring.append(values[nodes[i].sources[0]][0])
             for i, steps in outputs.items():
                 steps.append(values[i])
             if t < self._T - 1:
                 state = state.next_step(masks)
+        state.after |= {nodes[i].name: torch.stack((*ring,)) for i, ring in delays.items()}
         return {i: torch.cat(steps) for i, steps in outputs.items()}
 
     def _compute(self, step: PlannedStep, modules: Sequence[Any], operands: Sequence[Tensor]) -> Tensor:

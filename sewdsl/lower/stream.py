@@ -76,14 +76,16 @@ class StepState:
         # The previous state is not changed, because autograd may still need it.
         return type(self)(self.after, self._t + 1, masks)
 
-    def delayed_value(self, name: str, shape: tuple[int, ...], like: Tensor) -> Tensor:
-        """Return the output of a delay in a loop, ``[1, N, *]``, or zeros at the first time-step.
+    def delayed_values(self, name: str, shape: tuple[int, ...], steps: int, like: Tensor) -> Tensor:
+        """Return the next outputs of a delay in a loop, ``[steps, N, *]``, or zeros at the first time-step.
 
         Args:
             shape: ``[N, *]``.
             like: Tensor with the dtype and device of the zeros.
         """
-        return like.new_zeros((1, *shape)) if self._before is None else self._stored(name, shape, 1)
+        if self._before is not None:
+            return self._stored(name, shape, 1)
+        return like.new_zeros((1, *shape)).expand(steps, *shape)
 
     def _stored(self, name: str, shape: tuple[int, ...], leading_axes: int = 0) -> Tensor:
         """Return the state of a node, and check its shape.
@@ -105,7 +107,7 @@ class State(Mapping[str, Tensor]):
     """Immutable state between two time-steps, by node name.
 
     For a neuron, the membrane potential, ``[N, *]``. For a parallel neuron, the input currents inside the
-    window, ``[k, N, *]``, the newest last. For a delay, the next output, ``[1, N, *]``.
+    window, ``[k, N, *]``, the newest last. For a delay by n time-steps, the next outputs, ``[n, N, *]``.
 
     Attributes:
         t: Number of previous time-steps.

@@ -37,22 +37,33 @@ class ReadsPast(nn.Module):
 
 
 class Delay(ReadsPast):
-    """Delay by one time-step. The output of the first time-step is zero.
+    """Delay by one or more time-steps. The outputs of the first time-steps are zero.
+
+    Args:
+        steps: Number of time-steps.
 
     Shape: ``[T, N, *]``, unchanged.
     """
 
+    def __init__(self, steps: int = 1) -> None:
+        super().__init__()
+        self.steps = steps
+
     @property
     def keeps_inputs(self) -> bool:
-        """Always true: the layer keeps its last input."""
+        """Always true: the layer keeps its last inputs, ``[steps, N, *]``."""
         return True
 
     def forward(self, x_TN: Tensor, past: StreamedPast | None = None) -> Tensor:
-        """Shift a sequence, or one time-step of a stream, by one time-step."""
-        before_TN = torch.zeros_like(x_TN[:1]) if past is None or past.before is None else past.before
+        """Shift a sequence, or one time-step of a stream."""
+        T = len(x_TN)
+        if past is None or past.before is None:
+            before_TN = torch.zeros_like(x_TN[:1]).expand(self.steps, *x_TN.shape[1:])
+        else:
+            before_TN = past.before
         if past is not None:
-            past.after = x_TN
-        return torch.cat((before_TN, x_TN[:-1]))
+            past.after = x_TN if self.steps == T else torch.cat((before_TN, x_TN))[-self.steps :]
+        return torch.cat((before_TN[:T], x_TN[: max(T - self.steps, 0)]))
 
 
 class WithPrevious(Delay):

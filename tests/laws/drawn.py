@@ -56,7 +56,7 @@ LAYERS = (
     *("RMS(eps=0.1)", "POS", "POS(per=step)", "FC8-Reshape(2x2x2)", "FC16-SN-Reshape(4x4)", "MEAN(over=time)"),
     *("BNTT", "TAB(momentum=0.3)"),
     *("Swap[BN-SN]", "Swap(heads=2)[SN]", "Swap", "Swap[Swap[BN]]"),
-    *("SUM(over=time)", "DELAY", "LOOP[SN | c4k3-BN]", "FIRk3d2", "FIRk2-BN-SN"),
+    *("SUM(over=time)", "DELAY", "DELAY2", "LOOP[SN | c4k3-BN]", "FIRk3d2", "FIRk2-BN-SN"),
     *("SCALE(value=0.5)", "SCALE(value=-1.5)", "SCALE(learn=on)", "SCALE(value=0.5, learn=on, per=channel)"),
 )
 BLOCKS = (

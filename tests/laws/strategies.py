@@ -62,7 +62,7 @@ MAPS = st.sampled_from(
             "GELU",
             "PReLU",
         ),
-        *("DELAY", "LOOP[SN | c4k3]", "LOOP[id | BN-SCALE(value=0.5)]", "LOOP[c4k3-BN-SN | id or c4k1]"),
+        *("DELAY", "DELAY3", "LOOP[SN | c4k3]", "LOOP[id | BN-SCALE(value=0.5)]", "LOOP[c4k3-BN-SN | id or c4k1]"),
     ]
 )
 CALLS = st.sampled_from(

@@ -149,9 +149,10 @@ class Draft:
         self.dominators.add(sources)
         return len(self.items) - 1
 
-    def add_delay(self, signal: Signal, origin: SourcePart) -> int:
+    def add_delay(self, signal: Signal, origin: SourcePart, steps: int = 1) -> int:
         """Append the delay of a later item with the given signal, and return its index. ``close`` sets the item."""
-        self.items.append(DraftLayer(Delay(), (), origin, Delay().infer(signal), delayed=OPEN))
+        op = Delay(steps=steps)
+        self.items.append(DraftLayer(op, (), origin, op.infer(signal), delayed=OPEN))
         self.dominators.add(())
         return len(self.items) - 1
 

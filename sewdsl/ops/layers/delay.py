@@ -1,9 +1,12 @@
-"""Delay by one time-step, ``DELAY``."""
+"""Delay by one or more time-steps, ``DELAY``."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+from pydantic import Field
+
+from sewdsl.ir.kind import Letter, OmittedDefault
 from sewdsl.ir.op import Layer
 from sewdsl.ir.signal import Signal
 
@@ -13,21 +16,34 @@ if TYPE_CHECKING:
     from sewdsl.snn.runtime import Runtime
 
 
-class Delay(Layer, kind="DELAY"):
-    """Delay by one time-step, with zeros at the first.
+MAX_DELAY = 1000
+"""Maximum number of time-steps of a delay."""
 
-    In a network: ``DELAY``. After a name, it may read a value defined later, for feedback connections:
+
+class Delay(Layer, kind="DELAY"):
+    """Delay by one or more time-steps, with zeros at first.
+
+    In a network: ``DELAY`` or ``DELAY4``. After a name, it may read a value defined later, for feedback connections:
     ``let h = ADD[ FC38 | h-DELAY-FC38 ]-SN``.
+
+    Attributes:
+        steps: Number of time-steps. As many values are stored in loops and streams.
 
     Shape: any, unchanged.
     """
 
     saves = "nothing"  # the gradient is shifted by one time-step
     reads = "past"
+    steps: Annotated[int, Field(ge=1, le=MAX_DELAY), Letter(""), OmittedDefault()] = 1
+
+    @property
+    def delay_steps(self) -> int:
+        """Number of time-steps."""
+        return self.steps
 
     def infer(self, *inputs: Signal) -> Signal:
-        # The first time-step is zero, so the output varies even if the input does not.
+        # The first time-steps are zero, so the output varies even if the input does not.
         return Signal(inputs[0].shape, inputs[0].values, varies=True)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
-        return runtime.Delay()
+        return runtime.Delay(self.steps)

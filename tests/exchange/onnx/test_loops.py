@@ -22,6 +22,8 @@ TEXTS = [
     "FC8-LOOP[LOOP[id | SCALE(value=0.75)]-IF(v_reset=none) | FC8-BN]-FC3",
     "FC6-BN-LOOP[DP-PLIF(v_reset=-0.5) | ADD[FC6 | id]]-LIF-FC3",
     "FC8-IF-DELAY-FC3",
+    "FC8-DELAY2-IF-DELAY6-FC3",
+    "FC8-LOOP[DELAY2-ALIF-FC8 | DELAY3-FC8]-FC3",
     "FC8-LOOP[MAX[SN | FC8-SN] | id or FC8]-FC3",
     "FC8-LOOP[ALIF(rho=0.7) | FC8]-FC3",
     "FC8-LOOP[GLIF-FC8-DELAY-KLIF | ADD[FC8 | DELAY]]-FC3",

@@ -22,6 +22,9 @@ from tests.exchange.source.files import DOUBLE, SOURCES, Outcome, outcome, same
 HEAD = 'sewdsl 1\nnetwork "Looped"\ninput 2x5x4\nsteps 4\nneuron LIF(v_threshold=0.4)\n'
 TEXTS = {
     "delay": "body c4k3-BN-SN-DELAY-c3k3-{DELAY-c3k1-SN}*2-FC3",
+    "long delays": "body c4k3-DELAY3-c3k3-DELAY6-c4k3-SN-FC3",
+    "long delays in a loop": "body c4k3-LOOP[SN-DELAY2-c4k3 | DELAY9-c4k3]-DELAY2-FC3",
+    "a long cycle": "let h = ADD[ c4k3 | h-DELAY3-c4k3 ]-SN\nbody CAT[ h | h-DELAY ]-FC3",
     "loop": "body c4k3-LOOP[SN | c4k3-BN]-FC3",
     "loops in loops": (
         "body c4k3-LOOP[LOOP[id | SCALE(value=0.75, learn=on)]-SN-DP | c4k3-BN-DropPath]-LOOP[SN | id]-FC3"

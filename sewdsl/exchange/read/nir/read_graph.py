@@ -22,13 +22,11 @@ from sewdsl.ir.settings import Settings
 from sewdsl.ir.signal import REAL, Signal
 from sewdsl.light_dataclass import dataclass
 from sewdsl.ops.joins import Add
-from sewdsl.ops.layers.delay import Delay
+from sewdsl.ops.layers.delay import MAX_DELAY, Delay
 
 if TYPE_CHECKING:
     import nir
 
-MAX_DELAY = 64
-"""Maximum delay of a node in time-steps. Each time-step is a layer."""
 TRANSPARENT_PRIMITIVES = ("Input", "Output")
 ON_DEMAND = ("Scale", "SumPool2d", "Threshold")
 """Primitives that may be part of a layer of several primitives. They are read alone only if another node reads them."""
@@ -201,24 +199,15 @@ class _Graph:
         return LAYERS[node.kind](self._draft, node, source)
 
     def _delay(self, node: Primitive) -> int:
-        """Add one ``DELAY`` for each time-step.
-
-        In a cycle, the first one delays a later item.
-        """
+        """Add a ``DELAY``. In a cycle, it delays a later item."""
         # An implicit delay, which cut_cycles() inserted, has no fields.
         steps = node.number("delay") / self._dt if node.fields else 1.0
         count = round(steps)
         if not isclose(steps, count, rel_tol=RELATIVE_TOLERANCE) or not 1 <= count <= MAX_DELAY:
             raise node.origin.refusal(f"delays by {steps:g} time-steps; expected an integer from 1 to {MAX_DELAY}")
-        # Only the first delay of the chain closes the cycle.
         if node.name in self._delayed:
-            index = self._draft.add_delay(self._delayed[node.name], node.origin)
-            count -= 1
-        else:
-            index = self._sums.of(node.reads)
-        for _ in range(count):
-            index = self._draft.add(Delay(), (index,), node.origin)
-        return index
+            return self._draft.add_delay(self._delayed[node.name], node.origin, count)
+        return self._draft.add(Delay(steps=count), (self._sums.of(node.reads),), node.origin)
 
     def _scaled(self, node: Primitive, source: int) -> int:
         """Add a factor for all elements, or one per channel."""

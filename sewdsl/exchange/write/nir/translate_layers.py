@@ -378,7 +378,7 @@ NODES: dict[type, Callable[..., list[NirNode]]] = {
     MaxPool: _maximum,
     Join: _join,
     Add: lambda _, site: [NirNode("", None, tuple(range(len(site.inputs))))],
-    Delay: lambda _, site: [NirNode("", nir.Delay(_full(site.node.output.shape, site.dt)))],
+    Delay: lambda op, site: [NirNode("", nir.Delay(_full(site.node.output.shape, op.steps * site.dt)))],
     Neuron: _spiking,
 }
 """Translations by kind, or by family of kinds."""

@@ -71,8 +71,13 @@ class _Graph:
         self._edges: list[tuple[str, str]] = []
         self._value_nodes: dict[int, tuple[str, ...]] = {0: (INPUT,)}
         self._delayed: dict[str, int] = {}  # Placeholder name to the node that it delays.
-        graph = model.network.graph
-        self._loops = {loop.delay for loop in find_loops(graph, model.network.output_indices, model.network.sums)}
+        network, graph = model.network, model.network.graph
+        loops = find_loops(graph, network.output_indices, network.sums, network.long_delays)
+        self._loops = {loop.delay for loop in loops}
+        # In a cycle with a Delay node, the edge into this node is the only one that NIR delays.
+        for nodes in graph.loops:
+            if any(network.nodes[i].op.delay_steps and i not in self._loops for i in nodes):
+                self._loops.difference_update(nodes)
         self._synapses = dict(_synapses(model.network))
         needed = graph.lead_to(model.network.output_indices)
         for index, site in evaluated_layers(model, dt):
@@ -223,6 +228,8 @@ def _synapses(network: Network) -> Iterator[tuple[int, _Synapse]]:
     """Yield the index and the synaptic current of neurons that become a ``CubaLIF``."""
     nodes, readers = network.nodes, network.graph.consumers
     for delay, total in network.graph.back_edges.items():
+        if nodes[delay].op.delay_steps > 1:
+            continue
         scale = next(iter(readers[delay]), 0)
         op = nodes[scale].op
         # A factor of 1 or more would not decay, and a learnable one is a parameter of its own.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -16,7 +17,6 @@ from sewdsl.exchange.write.onnx.neuron_steps import EquationSteps, LinearSteps, 
 from sewdsl.exchange.write.onnx.time_axis import TimeAxis
 from sewdsl.exchange.write.onnx.translate_layers import translate_layer
 from sewdsl.ir.network import Network
-from sewdsl.ops.layers.delay import Delay as DelayOp
 from sewdsl.passes import ExecutionStep
 from sewdsl.snn.equations import Equations
 from sewdsl.snn.neuron import Neuron
@@ -82,11 +82,12 @@ class LoopWriter(ABC):
         for index in step.nodes:
             node = network.nodes[index]
             module = modules(node.name)
-            if isinstance(node.op, DelayOp):
-                self._states.append(LoopState(index, "", 0.0))
+            if steps := node.op.delay_steps:
+                names = map(str, range(steps)) if steps > 1 else ("",)
+                self._states += [LoopState(index, name, 0.0) for name in names]
             elif isinstance(module, Neuron | Equations):
-                steps = self._neurons[index] = neuron_steps(node, module, node.output.shape)
-                self._states += [LoopState(index, name, value) for name, value in steps.start.items()]
+                neuron = self._neurons[index] = neuron_steps(node, module, node.output.shape)
+                self._states += [LoopState(index, name, value) for name, value in neuron.start.items()]
             # A window over time would have to be carried as a state.
             elif node.op.reads != "step":
                 reason = "reads several time-steps in a loop; ONNX export supports such layers outside of loops only"
@@ -125,7 +126,7 @@ class LoopWriter(ABC):
         values, after = dict(before.sequences), dict[str, str]()
         for index in self._step.nodes:
             node, states = self._network.nodes[index], [state for state in self._states if state.node == index]
-            if isinstance(node.op, DelayOp):
+            if node.op.delay_steps:
                 values[index] = before.states[states[0].key]
                 continue
             shapes = [signal.shape for signal in self._network.inputs(node)]
@@ -138,10 +139,12 @@ class LoopWriter(ABC):
             else:
                 values[index] = translate_layer(scope, self._modules(node.name), *operands)
         # Delays come last: their sources may be any node of the loop.
-        for state in self._states:
+        for state, following in zip_longest(self._states, self._states[1:]):
             node = self._network.nodes[state.node]
-            if isinstance(node.op, DelayOp):
-                after[state.key] = values[node.sources[0]]
+            if node.op.delay_steps:
+                # The next value of the same delay moves up.
+                moves = following is not None and following.node == state.node
+                after[state.key] = before.states[following.key] if moves else values[node.sources[0]]
         return values, after
 
 

@@ -187,12 +187,12 @@ def _delayed_linear(scope: NodeScope, module: time_filters.DelayedLinear, x: str
     )
 
 
-def _delay(scope: NodeScope, _: streamed_past.Delay, x: str) -> str:
-    """Append a delay: zeros, then all time-steps except the last."""
+def _delay(scope: NodeScope, module: streamed_past.Delay, x: str) -> str:
+    """Append a delay: zeros, then all time-steps except the last ones."""
     sequence = scope.add("Reshape", x, scope.sizes(-1, *scope.shape))
     axes = len(scope.shape) + 2
-    later = scope.add("Pad", sequence, scope.graph.sizes(1, *[0] * (2 * axes - 1)))
-    first, end, axis = scope.graph.sizes(0), scope.graph.sizes(-1), scope.graph.sizes(0)
+    later = scope.add("Pad", sequence, scope.graph.sizes(module.steps, *[0] * (2 * axes - 1)))
+    first, end, axis = scope.graph.sizes(0), scope.graph.sizes(-module.steps), scope.graph.sizes(0)
     return scope.add_output("Reshape", scope.add("Slice", later, first, end, axis), scope.graph.sizes(-1, *scope.shape))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sewdsl.exchange.write.source.expressions import Arg, Literal, PyCall
 from sewdsl.ir.node import Node
 
-NAMES = frozenset({"Memory", "Feedback", "Delay", "stepwise", "step"})
+NAMES = frozenset({"Memory", "Feedback", "Delay", "LongFeedback", "LongDelay", "stepwise", "step"})
 """Names in files with loops."""
 ATTRIBUTES = frozenset({"in_loop", "loop_time", "loop_state", "keep_state"})
 """Attributes of layers with a state. Parameters of neurons must not have these names."""
@@ -50,6 +50,30 @@ class Feedback(Memory):
             return self.loop_state[0]
         return x.new_zeros(1, x.shape[1], *self.shape)
 '''
+LONG_FEEDBACK = '''\
+class LongFeedback(Feedback):
+    """Value of several time-steps before, zeros at first.
+
+    Args:
+        steps: Number of time-steps.
+        shape: Shape of the value without T and N.
+    """
+
+    def __init__(self, steps: int, *shape: int) -> None:
+        super().__init__(*shape)
+        self.steps = steps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return one time-step, [1, N, *], with the batch size of x."""
+        if not self.loop_state:
+            zeros = super().forward(x)
+            self.loop_state = (zeros.expand(self.steps, *zeros.shape[1:]),)
+        return self.loop_state[0][:1]
+
+    def keep_state(self, *state: Tensor) -> None:
+        """Store a value, in place of the oldest one."""
+        super().keep_state(torch.cat((self.loop_state[0][1:], *state)))
+'''
 STEPWISE = '''\
 def stepwise(
     part: nn.Module,
@@ -76,6 +100,26 @@ class Delay({base}):
 '''
 
 
+LONG_DELAY = '''\
+class LongDelay({base}):
+    """Delay by several time-steps, with zeros at first: [T, N, *]."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self.steps = steps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Process all time-steps."""
+        before = torch.zeros_like(x[:1]).expand(self.steps, *x.shape[1:])
+{state}        return torch.cat((before, x))[: len(x)]
+'''
+LONG_STATE = """\
+        if self.loop_state:
+            before = self.loop_state[0]
+        self.keep_state(torch.cat((before, x))[len(x) :])
+"""
+
+
 def delay(*, looped: bool) -> str:
     """Return the class of a delay outside of cycles."""
     if not looped:
@@ -93,12 +137,14 @@ def delay_call(node: Node) -> PyCall:
 
     A delay in a cycle is a ``Feedback``.
     """
+    steps = node.op.delay_steps
+    count = (Arg("steps", Literal(steps), positional=True),) if steps > 1 else ()
     if node.inputs:
-        return PyCall("Delay")
+        return PyCall("LongDelay" if count else "Delay", count)
     source = node.output
     channels = Arg("channels", Literal(source.channels), positional=True, channels="out")
     sizes = (Arg(name, Literal(size), positional=True) for name, size in zip("hw", source.shape[1:], strict=False))
-    return PyCall("Feedback", (channels, *sizes))
+    return PyCall("LongFeedback" if count else "Feedback", (*count, channels, *sizes))
 
 
 def definitions(used: set[str], reset: Sequence[str], *, looped: bool) -> list[str]:
@@ -109,6 +155,9 @@ def definitions(used: set[str], reset: Sequence[str], *, looped: bool) -> list[s
         reset: Statements that reset the states of library layers.
     """
     texts = [MEMORY, STEPWISE.format(reset="".join(f"    {line}\n" for line in reset))] if looped else []
-    texts += [FEEDBACK] if "Feedback" in used else []
+    texts += [FEEDBACK] if {"Feedback", "LongFeedback"} & used else []
+    texts += [LONG_FEEDBACK] if "LongFeedback" in used else []
     texts += [delay(looped=looped)] if "Delay" in used else []
+    base, state = (BASE, LONG_STATE) if looped else ("nn.Module", "")
+    texts += [LONG_DELAY.format(base=base, state=state)] if "LongDelay" in used else []
     return texts
