@@ -55,6 +55,18 @@ def test_it_gives_the_same(text: str, axis: type[TimeAxis]) -> None:
     torch.testing.assert_close(run(to_onnx(model, axis), x)["sequence"], y, rtol=0, atol=1e-9)
 
 
+@pytest.mark.parametrize("axis", [ScannedTime, UnrolledTime])
+@pytest.mark.parametrize("body", ["FC6-First-FC3", "FC6-LOOP[First | FC6]-FC3"])
+def test_a_state_that_is_set_to_a_number(body: str, axis: type[TimeAxis]) -> None:
+    """It has the shape of the others after the first time-step too."""
+    neuron = "neuron First {\n state begun = 0\n m = x - begun*0.5\n begun = 1\n give m\n}\n"
+    model = sewdsl.compile(f"sewdsl 1\ninput 6\nsteps 4\n{neuron}body {body}\n", seed=0).double().eval()
+    x = torch.randn(4, 2, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    with torch.no_grad():
+        y = model(x, return_sequence=True)
+    torch.testing.assert_close(run(to_onnx(model, axis), x)["sequence"], y, rtol=0, atol=1e-9)
+
+
 def test_any_number_of_time_steps_is_one_scan() -> None:
     model = built(TEXTS[0])
     graph = to_onnx(model, ScannedTime)

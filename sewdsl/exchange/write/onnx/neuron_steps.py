@@ -156,7 +156,14 @@ class EquationSteps(NamedTuple):
         for entry in needed([step.given, *step.after], STEP):
             if entry.index not in names:
                 names[entry.index] = self._write_entry(scope, entry, names)
-        return names[step.given.index], [names[entry.index] for entry in step.after]
+        # A state that is set to a number has the shape of the others: it is an output of the time-step.
+        output, *after = (
+            names[entry.index]
+            if entry.level == STEP
+            else scope.add("Expand", names[entry.index], scope.add("Shape", inputs[0]))
+            for entry in (step.given, *step.after)
+        )
+        return output, after
 
     def _write_entry(self, scope: NodeScope, entry: TapeEntry, names: Mapping[int, str]) -> str:
         """Append a constant, a factor or an operation, and return its name."""
