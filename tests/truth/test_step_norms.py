@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 import sewdsl
+from sewdsl.snn.runtime import Runtime
 
 T, N, C = 4, 3, 5
 
@@ -102,3 +105,23 @@ def test_a_convolution_before_needs_no_bias() -> None:
         assert "b0" in str(sewdsl.load(f"c{C}k3-{kind}", input="2x4x4", steps=T).nodes[1].op)
         codes = [d.code for d in sewdsl.read(f"LOOP[c{C}k1-{kind} | id]", input=f"{C}x4x4", steps=T).diagnostics]
         assert codes == ["norm-in-loop"]
+
+
+@pytest.mark.parametrize("accumulate", [False, True])
+def test_statistics_of_processes(tmp_path: Path, *, accumulate: bool) -> None:
+    """With a group of one process, the statistics that processes share are those of the batch."""
+    shared, alone = (Runtime.StepBatchNorm(C, T, accumulate=accumulate).double() for _ in range(2))
+    x, results = torch.randn(T, N, C, 2, 2, dtype=torch.float64), []
+    method = f"file://{tmp_path / 'store'}"
+    distributed.init_process_group("gloo", init_method=method, rank=0, world_size=1)
+    try:
+        for norm in (shared, alone):
+            norm.synchronised = norm is shared
+            leaf = x.clone().requires_grad_()
+            y = norm(leaf)
+            results.append([y.detach(), *torch.autograd.grad((y * x.sin()).sum(), [leaf, *norm.parameters()])])
+    finally:
+        distributed.destroy_process_group()
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(shared.running_var, alone.running_var, rtol=1e-12, atol=1e-12)
