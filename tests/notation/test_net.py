@@ -200,7 +200,7 @@ def test_values(text: str) -> None:
     assert value_text(VALUES[text]) == text
 
 
-@pytest.mark.parametrize("value", ['a "quote"', "two\nlines", (1,), {}, (1, -1)])
+@pytest.mark.parametrize("value", ['a "quote"', "two\nlines", {}, (1, -1)])
 def test_values_that_cannot_be_written(value: object) -> None:
     with pytest.raises(ValueError, match="cannot"):
         value_text(value)

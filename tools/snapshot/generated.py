@@ -343,7 +343,7 @@ YOUNGER_NEURONS = (
 REAL_LAYERS = (
     *("LN", "GN1", "GELU", "SiLU", "Tanh", "Logistic", "PReLU", "PReLU(shared=off)", "SCALE(learn=on)"),
     *("DropPath0.25", "BN(weight=0.5)", "TEBN", "TA(r=1)-ReLU", "CA(r=1)", "SCALE(value=0.5)"),
-    *("DELAY", "LOOP[ id | SCALE(value=0.5) ]", "ILIF", "Ternary"),
+    *("DELAY", "LOOP[ id | SCALE(value=0.5) ]", "ILIF", "Ternary", "FIRk3d2"),
 )
 """Layers that keep the shape and return real values."""
 
@@ -361,6 +361,11 @@ class _YoungerGrowth(_Growth):
             items.append(text)
         text, self.end = self._ending_of_row(value)
         return "-".join([*items, text] if text else items)
+
+    def _ending(self, value: Values) -> tuple[str, Values]:
+        if self.random.random() < 0.1:
+            return "DFC5(reach=3)", Values((5,), None)
+        return super()._ending(value)
 
     def _norm(self) -> str:
         return self.random.choice((super()._norm(), super()._norm(), "TEBN", "BN(weight=0.5)"))
