@@ -77,7 +77,8 @@ def results(y: Tensor, *leaves: Tensor) -> list[Tensor]:
 @pytest.mark.parametrize("text", LAYERS)
 def test_the_same(text: str, level: int, *, static: bool) -> None:
     size, reference = LAYERS[text]
-    model = sewdsl.compile(text, input=size, steps=T, seed=0, optimize=level).double()
+    encode = {"encode": "direct" if static else "none"}
+    model = sewdsl.compile(text, input=size, steps=T, seed=0, optimize=level, set=encode).double()
     weights = list(model.parameters())
     with torch.no_grad():
         for weight in weights:
