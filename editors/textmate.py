@@ -192,6 +192,7 @@ def _contexts() -> dict[str, Rule]:
             "patterns": [
                 *map(_include, ("comment", "formula", "string", "number")),
                 _bracket("_LPAR", "_RPAR", [_include("equations")]),
+                _bracket("_LSQB", "_RSQB", [_include("equations")]),
                 _match("keyword", f"(?:{'|'.join([*EQUATION_KEYWORDS, PER])}){WORD_END}"),
                 _match("name", f"{WORD}(?={GAP}{_terminal('_LPAR')})"),
                 _match("argument", WORD),

@@ -151,7 +151,7 @@ def _membrane_traffic(network: Network, layers: Sequence[str]) -> dict[str, int]
         layer = node.name if node.name in layers else max(preceding, key=order.__getitem__, default="")
         last_layers.append(layer)
         equations = node.op.equations  # equations define their own states
-        states = int(isinstance(node.op, Neuron)) if equations is None else len(equations.after)
+        states = int(isinstance(node.op, Neuron)) if equations is None else len(equations.rest)
         # Each state is read and written.
         words = 2 * states * node.output.elements * network.settings.steps
         if states and layers:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from sewdsl.ir.op import Activation, LinearNeuron, Neuron, Op
 from sewdsl.ir.signal import ValueRange
@@ -113,7 +113,9 @@ def first_equation_violation(neuron: Activation, values: ValueRange, steps: int)
                 return None
             output, next_states = result
             if output != sent:
-                return EquationViolation(tuple(zip(step.start, states, strict=True)), sent, output)
+                return EquationViolation(
+                    tuple(zip(step.start, cast("tuple[float, ...]", states), strict=True)), sent, output
+                )
             if next_states not in seen and t < steps:
                 seen.add(next_states)
                 todo.append((next_states, t + 1))

@@ -245,6 +245,14 @@ OPERATIONS: dict[str, Operation] = {
         lambda a: a,
         "`detach(a)`: a without a gradient.",
     ),
+    # The sum of a vector is computed by a loop over its numbers. This is the sum of a single number.
+    "sum": Operation(
+        Spelling("{0}", "{0}", "{0}", "Identity"),
+        lambda a: a,
+        lambda _y, g, _a: (g,),
+        lambda a: a,
+        "`sum(a)`: sum of the numbers of a vector.",
+    ),
     # u - u is 0, or NaN if u is not finite.
     "fire": Operation(
         Spelling(

@@ -13,6 +13,7 @@ from sewdsl.equations.tape import (
     STEP,
     Tape,
     TapeEntry,
+    Value,
     evaluate,
     needed,
     read_instructions,
@@ -52,25 +53,44 @@ class Learned(NamedTuple):
         start: Initial value.
         per_channel: Whether each channel has its own value.
         per_step: Whether each time-step has its own value.
+        more: Initial values of the other numbers of a vector, or None for a single number.
     """
 
     start: float | Draw
     per_channel: bool = False
     per_step: bool = False
+    more: tuple[float | Draw, ...] | None = None
+
+    @property
+    def starts(self) -> tuple[float | Draw, ...]:
+        """Initial values of the numbers of a vector, or of a single number."""
+        return (self.start, *(self.more or ()))
+
+    @property
+    def width(self) -> int:
+        """Length of the vector, or 1."""
+        return len(self.starts)
 
     @property
     def initial(self) -> float:
-        """Initial value, or its mean if it is random."""
+        """Initial value of a single number, or its mean if it is random."""
         return self.start.mean if isinstance(self.start, Draw) else self.start
+
+    @property
+    def value(self) -> Value:
+        """Initial value, or its mean if it is random."""
+        numbers = tuple(each.mean if isinstance(each, Draw) else each for each in self.starts)
+        return numbers if len(numbers) > 1 else numbers[0]
 
     @property
     def is_scalar(self) -> bool:
         """Whether the learnable is one number with a fixed initial value."""
-        return not (self.per_channel or self.per_step or isinstance(self.start, Draw))
+        return not (self.per_channel or self.per_step or isinstance(self.start, Draw) or self.more)
 
     def shape(self, channels: int, steps: int) -> tuple[int, ...]:
-        """Return the shape of the values: ``[]``, ``[C]``, ``[T]`` or ``[T, C]``."""
-        return (steps,) * self.per_step + (channels,) * self.per_channel
+        """Return the shape of the values: ``[]``, ``[C]``, ``[T]`` or ``[T, C]``, with ``N`` before C for a vector."""
+        length = () if self.more is None else (self.width,)
+        return (steps,) * self.per_step + length + (channels,) * self.per_channel
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +100,7 @@ class NeuronStep:
     Attributes:
         given: Output.
         after: States after the time-step.
-        start: Values of the states before the first time-step, by name.
+        start: Values of the states before the first time-step, by name. A vector has several numbers.
         learned: Learnables by name.
         signed: For each reset in source order, whether its spike can be negative.
         inputs: Number of inputs.
@@ -89,7 +109,7 @@ class NeuronStep:
     tape: Tape
     given: TapeEntry
     after: tuple[TapeEntry, ...]
-    start: Mapping[str, float]
+    start: Mapping[str, Value]
     learned: Mapping[str, Learned]
     signed: tuple[bool, ...] = ()
     inputs: int = 1
@@ -122,7 +142,13 @@ class NeuronStep:
     @property
     def law(self) -> StepLaw:
         """Time-step in the form for kernels."""
-        return StepLaw(self.given, self.after, tuple(self.start.values()), self.factors, self.more_inputs)
+        return StepLaw(self.given, self.after, self.rest, self.factors, self.more_inputs, self.states)
+
+    @property
+    def rest(self) -> tuple[float, ...]:
+        """Numbers of all states before the first time-step, those of a vector one after the other."""
+        values = (value if isinstance(value, tuple) else (value,) for value in self.start.values())
+        return tuple(number for value in values for number in value)
 
     @property
     def entries(self) -> int:
@@ -140,7 +166,7 @@ class NeuronStep:
         roots = [root for root in (self.given, *self.after) if root.level == LEARNED]
         return tuple(reversed(factors | dict.fromkeys(roots)))
 
-    def run(self, x: float, states: tuple[float, ...], margin: float = 0.0) -> tuple[float, tuple[float, ...]] | None:
+    def run(self, x: float, states: tuple[Value, ...], margin: float = 0.0) -> tuple[float, tuple[Value, ...]] | None:
         """Return the output and the new states of one time-step with initial learnables.
 
         Args:
@@ -149,9 +175,11 @@ class NeuronStep:
             margin: Smallest distance to a discontinuity of ``fire`` or ``round``, unless it is 0.
 
         Returns:
-            None if a result has no value or is within the margin.
+            None if a result has no value or is within the margin, and with a margin if there are vectors.
         """
-        known = {self.tape.leaf("learned", name, LEARNED).index: item.initial for name, item in self.learned.items()}
+        if margin and any(isinstance(state, tuple) for state in states):
+            return None
+        known = {self.tape.leaf("learned", name, LEARNED).index: item.value for name, item in self.learned.items()}
         known |= {leaf.index: x for leaf in (self.x, *self.more_inputs)}
         known |= {state.index: value for state, value in zip(self.states, states, strict=True)}
         entries = needed([self.given, *self.after])
@@ -161,11 +189,20 @@ class NeuronStep:
             return None
         # Near a discontinuity, rounding in float32 could give another result.
         for entry in entries if margin else ():
-            if entry.operation == "fire" and 0 < abs(values[entry.operands[0].index]) < margin:
+            operand = values[entry.operands[0].index] if entry.operands else 0.0
+            assert isinstance(operand, float | int)  # noqa: S101 -- without vectors
+            if entry.operation == "fire" and 0 < abs(operand) < margin:
                 return None
-            if entry.operation == "round" and abs(values[entry.operands[0].index] % 1 - 0.5) < margin:
+            if entry.operation == "round" and abs(operand % 1 - 0.5) < margin:
                 return None
-        return values[self.given.index], tuple(values[entry.index] for entry in self.after)
+        output = values[self.given.index]
+        assert not isinstance(output, tuple)  # noqa: S101 -- the output is a single number
+        # A vector state can be assigned a single number, which stands for all.
+        after = zip((values[entry.index] for entry in self.after), self.states, strict=True)
+        return output, tuple(
+            (value,) * state.width if state.width > 1 and not isinstance(value, tuple) else value
+            for value, state in after
+        )
 
 
 def pull_back(
@@ -182,7 +219,9 @@ def pull_back(
     """
     parts: dict[TapeEntry, list[TapeEntry]] = {}
     for entry, gradient in roots:
-        parts.setdefault(entry, []).append(gradient)
+        # A single number that is assigned to a vector has the sum of its gradients.
+        adds_up = gradient.width > entry.width
+        parts.setdefault(entry, []).append(gradient.put("sum", gradient) if adds_up else gradient)
     gradients: dict[TapeEntry, TapeEntry] = {}
     for entry in reversed(needed([entry for entry, _ in (*roots, *((last,) if last else ()))], STEP)):
         terms = parts.pop(entry, [])
@@ -200,8 +239,18 @@ def pull_back(
         pulled = OPERATIONS[entry.operation].pull(entry, gradient, *entry.operands)
         for operand, part in zip(entry.operands, pulled, strict=True):
             if part is not None:
-                parts.setdefault(operand, []).append(part)
+                parts.setdefault(operand, []).append(_narrowed(part, entry, operand))
     return gradients
+
+
+def _narrowed(part: TapeEntry, entry: TapeEntry, operand: TapeEntry) -> TapeEntry:
+    """Return the gradient of an operand, summed over a vector that a single number is combined with.
+
+    The gradient of a vector can be a single number, which stands for all.
+    """
+    if entry.width == 1 or operand.width > 1 or operand.level == NUMBER:
+        return part
+    return part.put("sum", part) if part.width > 1 else part * float(entry.width)
 
 
 # --- serialized time-steps
@@ -228,6 +277,7 @@ class StepLaw(NamedTuple):
         start: Values of the states before the first time-step.
         factors: Leaves of the factors, in the order of the arguments.
         more_inputs: Leaves of the inputs after the first one.
+        states: Leaves of the states before the time-step.
     """
 
     given: TapeEntry
@@ -235,6 +285,12 @@ class StepLaw(NamedTuple):
     start: tuple[float, ...]
     factors: tuple[TapeEntry, ...]
     more_inputs: tuple[TapeEntry, ...] = ()
+    states: tuple[TapeEntry, ...] = ()
+
+    @property
+    def has_vectors(self) -> bool:
+        """Whether a result of the time-step is a vector."""
+        return any(entry.width > 1 for entry in (*self.factors, *self.states))
 
 
 class ResetSettings(NamedTuple):
@@ -278,7 +334,15 @@ class ResetSettings(NamedTuple):
     def fire(self, h: TapeEntry) -> StepLaw:
         """Return a time-step that fires and resets at a charged potential."""
         spikes = h.tape.put("fire", h - self.threshold(h.tape))
-        return StepLaw(spikes, (self.reset(h, spikes),), (self.v_reset or 0.0,), ())
+        state = (h.tape.leaf("state"),)
+        return StepLaw(spikes, (self.reset(h, spikes),), (self.v_reset or 0.0,), (), states=state)
+
+
+@lru_cache(maxsize=1024)
+def factor_widths(text: str, count: int) -> tuple[int, ...]:
+    """Return the widths of ``count`` factors, from the text of :func:`step_text` or of :class:`LinearConstants`."""
+    widths = text.rpartition("; widths ")[2].partition(";")[0].split() if "; widths " in text else ["1"] * count
+    return tuple(map(int, widths[:count]))
 
 
 def step_text(step: NeuronStep) -> str:
@@ -286,16 +350,18 @@ def step_text(step: NeuronStep) -> str:
 
     Instructions are separated by ``; `` and refer to ``factor0``, …, ``state0``, … and ``x``, ``x1``, … The last four
     entries are the numbers of factors and of inputs (if there are several), the output, the states after the time-step
-    and the initial states.
+    and the initial states. If there are vectors, the widths of factors and states precede these entries.
     """
     names = {factor: f"factor{index}" for index, factor in enumerate(step.factors)}
     names |= {state: f"state{index}" for index, state in enumerate(step.states)} | {step.x: "x"}
     names |= {leaf: f"x{leaf.leaf}" for leaf in step.more_inputs}
     lines = write_instructions(needed([step.given, *step.after], STEP), names)
+    widths = [each.width for each in (*step.factors, *step.states)]
+    lines += [" ".join(["widths", *map(str, widths)])] if max(widths, default=1) > 1 else []
     inputs = f" {step.inputs}" if step.inputs > 1 else ""
     lines += [f"factors {len(step.factors)}{inputs}", f"give {names[step.given]}"]
     lines.append(" ".join(["after", *(names[entry] for entry in step.after)]))
-    lines.append(" ".join(["start", *map(repr, step.start.values())]))
+    lines.append(" ".join(["start", *map(repr, step.rest)]))
     return "; ".join(lines)
 
 
@@ -310,17 +376,22 @@ def parse_step(text: str, tape: Tape, x: TapeEntry | None = None) -> StepLaw:
     if linear is not None:
         return _linear_step(linear, tape, x)
     *lines, count, give, after, start = text.split("; ")
-    factors = tuple(tape.leaf("factor", index, LEARNED) for index in range(int(count.split()[1])))
+    counts, names_after = int(count.split()[1]), after.split()[1:]
+    widths = [1] * (counts + len(names_after))
+    if lines and lines[-1].startswith("widths "):
+        widths = [int(width) for width in lines.pop().split()[1:]]
+    factors = tuple(tape.leaf("factor", index, LEARNED, widths[index]) for index in range(counts))
+    states_before = tuple(tape.leaf("state", i, width=width) for i, width in enumerate(widths[counts:]))
     initial_states = tuple(map(float, start.split()[1:]))
     entries = {f"factor{index}": factor for index, factor in enumerate(factors)}
-    entries |= {"x": x} | {f"state{index}": tape.leaf("state", index) for index in range(len(initial_states))}
+    entries |= {"x": x} | {f"state{index}": state for index, state in enumerate(states_before)}
     others = more_inputs(tape, input_count(text))
     entries |= {f"x{leaf.leaf}": leaf for leaf in others}
     read_instructions(tape, lines, entries)
     # A result can be a literal, which has no name.
-    names = [*give.split()[1:], *after.split()[1:]]
+    names = [*give.split()[1:], *names_after]
     output, *states = (entries[name] if name in entries else tape.number(float(name)) for name in names)
-    return StepLaw(output, tuple(states), initial_states, factors, others)
+    return StepLaw(output, tuple(states), initial_states, factors, others, states_before)
 
 
 class LinearConstants(NamedTuple):

@@ -2,13 +2,16 @@
 
 Each result has a level: 0 for a number, 1 if it depends on learnables, and 2 if it depends on the input or a state.
 Levels 0 and 1 are arguments of kernels. Neurons with the same structure therefore share a kernel.
+
+A result has a width: 1 for a single number, or the length of a vector. Operations apply to each number of a vector, and
+a single number is combined with all of them. Only ``sum`` reduces a vector to one number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from math import copysign, inf, isnan
-from typing import Any, Final, Self, final
+from typing import Any, Final, Self, cast, final
 
 from sewdsl.equations.operations import OPERATIONS, EquationRange
 
@@ -92,15 +95,30 @@ class TapeEntry(TapeOperators):
         level: Level from 0 to 2, see the module.
         index: Index on the tape.
         literal: Whether the result is a number in the source, independent of arguments.
+        width: Length of a vector, or 1.
     """
 
-    __slots__ = ("index", "leaf", "level", "literal", "operands", "operation", "tape")
+    __slots__ = ("index", "leaf", "level", "literal", "operands", "operation", "tape", "width")
 
     def __init__(  # noqa: PLR0913 -- one argument per attribute
-        self, tape: Tape, operation: str, operands: tuple[TapeEntry, ...], leaf: Any, level: int, *, literal: bool
+        self,
+        tape: Tape,
+        operation: str,
+        operands: tuple[TapeEntry, ...],
+        leaf: Any,
+        level: int,
+        *,
+        literal: bool,
+        width: int = 1,
     ) -> None:
         self.tape, self.operation, self.operands, self.leaf, self.level = tape, operation, operands, leaf, level
         self.literal, self.index = literal, len(tape.entries)
+        self.width: int = 1 if operation == "sum" else max([width, *(operand.width for operand in operands)])
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether the result is the sum of a vector."""
+        return self.operation == "sum" and self.operands[0].width > 1
 
     @property
     def number(self) -> float | None:
@@ -144,9 +162,9 @@ class Tape:
         value = float(value)
         return self._entry(("number", value, copysign(1, value), origin), "number", (), value, NUMBER)
 
-    def leaf(self, operation: str, name: Any = 0, level: int = STEP) -> TapeEntry:
-        """Return the entry of an input, state, gradient or learnable."""
-        return self._entry((operation, name), operation, (), name, level)
+    def leaf(self, operation: str, name: Any = 0, level: int = STEP, width: int = 1) -> TapeEntry:
+        """Return the entry of an input, state, gradient or learnable. The first call determines its width."""
+        return self._entry((operation, name), operation, (), name, level, width)
 
     def put(self, operation: str, *operands: Operand) -> TapeEntry:
         """Record an operation, and return its result.
@@ -166,15 +184,21 @@ class Tape:
         key = (operation, *(each.index for each in entries))
         return self._entry(key, operation, entries, None, max(LEARNED, *(each.level for each in entries)))
 
-    def _entry(
-        self, key: tuple[Any, ...], operation: str, operands: tuple[TapeEntry, ...], leaf: Any, level: int
+    def _entry(  # noqa: PLR0913 -- the attributes of an entry
+        self,
+        key: tuple[Any, ...],
+        operation: str,
+        operands: tuple[TapeEntry, ...],
+        leaf: Any,
+        level: int,
+        width: int = 1,
     ) -> TapeEntry:
         entry = self._known.get(key)
         if entry is None:
             if len(self.entries) >= MAX_ENTRIES:
                 raise TapeTooLong
             literal = operation == "number" and key[-1] is None
-            entry = self._known[key] = TapeEntry(self, operation, operands, leaf, level, literal=literal)
+            entry = self._known[key] = TapeEntry(self, operation, operands, leaf, level, literal=literal, width=width)
             self.entries.append(entry)
         return entry
 
@@ -243,7 +267,22 @@ def needed(roots: Iterable[TapeEntry], stop: int = NUMBER) -> list[TapeEntry]:
     return [entries[index] for index in sorted(entries)]
 
 
-def evaluate(entries: Iterable[TapeEntry], known: dict[int, float]) -> dict[int, float]:
+Value = float | tuple[float, ...]
+"""A number, or the numbers of a vector."""
+
+
+def _computed(entry: TapeEntry, operands: Sequence[Value]) -> Value:
+    """Return the value of an operation."""
+    function = OPERATIONS[entry.operation].number
+    if entry.adds_up:
+        return sum(cast("tuple[float, ...]", operands[0]))
+    if not any(isinstance(operand, tuple) for operand in operands):
+        return function(*operands)
+    rows = (operand if isinstance(operand, tuple) else (operand,) * entry.width for operand in operands)
+    return tuple(function(*numbers) for numbers in zip(*rows, strict=True))
+
+
+def evaluate(entries: Iterable[TapeEntry], known: dict[int, Value]) -> dict[int, Value]:
     """Return the values of results by index.
 
     Args:
@@ -256,10 +295,10 @@ def evaluate(entries: Iterable[TapeEntry], known: dict[int, float]) -> dict[int,
     """
     for entry in entries:
         if entry.index not in known:
-            value = entry.number
-            if value is None:
-                value = OPERATIONS[entry.operation].number(*(known[each.index] for each in entry.operands))
-            known[entry.index] = value
+            number = entry.number
+            known[entry.index] = (
+                _computed(entry, [known[each.index] for each in entry.operands]) if number is None else number
+            )
     return known
 
 
@@ -308,6 +347,8 @@ def value_range(root: TapeEntry) -> EquationRange:
         elif entry.operands:
             operands = (ranges[each.index] for each in entry.operands)
             low, high, whole = OPERATIONS[entry.operation].values(*operands)
+            if entry.adds_up:
+                low, high = low * entry.operands[0].width, high * entry.operands[0].width
             # inf - inf is NaN: the result is unbounded.
             ranges[entry.index] = EquationRange(-inf if isnan(low) else low, inf if isnan(high) else high, whole)
         else:

@@ -198,9 +198,9 @@ class _AnyEquations(EquationKind):
 
     @property
     def takes_norm(self) -> bool:
-        """True for a neuron with state and a kernel."""
+        """True for a neuron with state and a kernel, and without vectors."""
         # Without a state, a static input is computed once, outside the kernel over all time-steps.
-        return bool(self.equations.after) and self.has_kernel
+        return bool(self.equations.after) and self.has_kernel and not self.equations.law.has_vectors
 
     def parameters(self, *inputs: Signal) -> int:
         """Return the number of learnable parameters, over the layer, its channels or the time-steps."""
@@ -330,7 +330,7 @@ class LinearForm(NamedTuple):
 def linear_form(step: NeuronStep) -> LinearForm | None:
     """Return the factors of a neuron with one state, linear dynamics, fire, and hard reset to ``v_reset``."""
     spike, h = step.given, _charged(step)
-    if spike.operation != "fire" or h is None or len(step.after) != 1:
+    if spike.operation != "fire" or h is None or len(step.rest) != 1:
         return None
     threshold_terms = linear_terms(spike.operands[0], {h.index})
     negative_threshold, charge_factor = threshold_terms.get(None), threshold_terms.get(h)
@@ -343,7 +343,7 @@ def linear_form(step: NeuronStep) -> LinearForm | None:
         or not terms.keys() <= {step.x, step.states[0], None}
     ):
         return None
-    (rest,) = step.start.values()
+    (rest,) = step.rest
     # Both variants of the reset have equal values, but different gradients.
     resets = (ResetSettings(v_reset=rest, detach_reset=detach).reset(h, spike) for detach in (False, True))
     if not any(step.after[0] is after for after in resets):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import field
 from difflib import get_close_matches
+from functools import partial
 from keyword import iskeyword
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar, cast
 
 from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
 from sewdsl.equations.operations import OPERATIONS
@@ -18,6 +19,7 @@ from sewdsl.equations.tape import (
     Tape,
     TapeEntry,
     TapeTooLong,
+    Value,
     needed,
     normal_form,
     value_range,
@@ -53,12 +55,17 @@ from sewdsl.syntax.tree import (
     StateDeclaration,
     Variable,
     Word,
+    child_nodes,
     names_in,
     variables_in,
 )
 
 MODULE_WORDS = frozenset({"initial", "keeps_inputs", "learned", "normalised", "spec", "step"})
 """Attributes of sewdsl's neuron modules, in addition to :data:`MODULE_ATTRIBUTES`."""
+
+
+Start = TypeVar("Start", float, float | Draw)
+"""Initial value of a state, or of a learnable."""
 
 
 class EquationFunction(NamedTuple):
@@ -75,6 +82,8 @@ class EquationFunction(NamedTuple):
     about: str
 
 
+SUM = "sum"
+"""Function that adds the numbers of a vector."""
 FUNCTIONS: Mapping[str, EquationFunction] = {
     **{name: EquationFunction(item.arity, item.arity, item.about) for name, item in OPERATIONS.items() if item.about},
     RESET: EquationFunction(
@@ -85,8 +94,11 @@ FUNCTIONS: Mapping[str, EquationFunction] = {
     ),
 }
 """Functions in equations, by name."""
-RESERVED_VARIABLES = frozenset({*GIVEN_NAMES, *NEURON_SETTINGS, *FUNCTIONS, *EQUATION_KEYWORDS, PER})
-"""Names that cannot be defined in a neuron. The membrane potential is not included, because it is always a state."""
+RESERVED_VARIABLES = frozenset({*GIVEN_NAMES, *NEURON_SETTINGS, *FUNCTIONS, *EQUATION_KEYWORDS, PER}) - {SUM}
+"""Names that cannot be defined in a neuron. The membrane potential is not included, because it is always a state.
+
+``sum`` remains free, because it was not a function in the first release.
+"""
 DRAWS: Mapping[str, str] = {
     UNIFORM: "`uniform(low, high)`: random numbers between low and high, as the initial value after `learn`.",
     NORMAL: "`normal(mean, std)`: normally distributed random numbers, as the initial value after `learn`.",
@@ -100,6 +112,12 @@ _OPERAND_NAMES = {
     RESET: "h, s",
 }
 _DRAW_OPERANDS = 2
+INDEX = "index"
+"""Function of a length in initial values: 0, 1, … for the numbers of a vector."""
+MAX_LENGTH = 256
+"""Largest length of a vector, since a backward pass keeps all its numbers at all time-steps."""
+_NUMBERS_ONLY = frozenset({"fire"})
+"""Functions whose operands are single numbers."""
 _MIRRORED = {">": "<", ">=": "<="}
 _OPERATORS = {item.sign: name for name, item in OPERATIONS.items() if item.sign and item.arity > 1}
 _MAX_NAME_LENGTH = 200
@@ -232,6 +250,8 @@ class _Reader:
         ends: Indices of entries that are not expanded in sums: values of names and functions.
         read: Names that are read.
         signed: For each reset, whether its spike can be negative.
+        lengths: Lengths of the vectors by name.
+        index: Index and length during the initial values of a vector, else None.
     """
 
     tape: Tape
@@ -241,6 +261,35 @@ class _Reader:
     ends: set[int] = field(default_factory=set)
     read: set[str] = field(default_factory=set)
     signed: list[bool] = field(default_factory=list)
+    lengths: dict[str, int] = field(default_factory=dict)
+    index: tuple[int, int] | None = None
+
+    def length(self, expression: RealExpression) -> int:
+        """Return the length of a vector, or 0 for a single number.
+
+        Raises:
+            _EquationError: If vectors of several lengths are combined.
+        """
+        if isinstance(expression, Variable):
+            return self.lengths.get(expression.name, 0)
+        operands = (each for each in child_nodes(expression) if not isinstance(each, Word))
+        lengths = {self.length(cast("RealExpression", each)) for each in operands} - {0}
+        if len(lengths) > 1:
+            one, other = sorted(lengths)[:2]
+            message = f"'{expression.span.text}' combines a vector of {one} numbers with one of {other}"
+            raise _error("invalid-equation", message, expression.span, "use vectors of one length, or sum one of them")
+        adds_up = isinstance(expression, FunctionCall) and expression.name.text == SUM
+        return 0 if adds_up else max(lengths, default=0)
+
+    def single(self, expression: RealExpression, what: str) -> None:
+        """Check that an expression is a single number.
+
+        Raises:
+            _EquationError: If it is a vector.
+        """
+        if self.length(expression):
+            message, hint = f"{what} is a vector, expected a single number", f"write sum({expression.span.text})"
+            raise _error("vector-not-summed", message, expression.span, hint)
 
     def expression(self, expression: RealExpression) -> TapeEntry:
         """Return the tape entry of a sum in normal form."""
@@ -350,11 +399,11 @@ class _Reader:
 
     def _function(self, call: FunctionCall) -> TapeEntry:
         name, span, count = call.name.text, call.name.span, len(call.operands)
+        if name == INDEX:
+            return self._index(call)
         if name in DRAWS:
-            message, hint = (
-                f"'{name}' can only be the whole initial value of a learnable",
-                f"write 'learn w = {name}(…)'",
-            )
+            message = f"'{name}' can only be the whole initial value of a learnable"
+            hint = f"write 'learn w = {name}(…)'"
             raise _error("not-from-parameters", message, call.span, hint)
         if name not in FUNCTIONS:
             hint, fixes = _suggest(name, FUNCTIONS, span)
@@ -365,7 +414,12 @@ class _Reader:
             expected = f"{least}" if least == most else f"{least} or {most}"
             message = f"'{name}' takes {expected} operand{'s' * (most > 1)}, got {count}"
             raise _error("operand-count", message, call.span, f"use {name}({_OPERAND_NAMES.get(name, 'x')})")
+        for operand in call.operands if name in _NUMBERS_ONLY else ():
+            self.single(operand, f"the operand of '{name}'")
         operands = [self.expression(each) for each in call.operands]
+        if name == SUM and operands[0].width == 1:
+            # The operand of a vector can be folded to a single number, such as 0*h + x.
+            operands = [operands[0] * float(self.length(call.operands[0]) or 1)]
         if name == "clip":
             self._check_bounds(call, *(each.number for each in operands[1:]))
         if name == RESET:
@@ -376,6 +430,19 @@ class _Reader:
         # The value of a function is a term of its own in sums.
         self.ends.add(entry.index)
         return entry
+
+    def _index(self, call: FunctionCall) -> TapeEntry:
+        """Return the index of a number in the initial values of a vector."""
+        if self.index is None:
+            hint = "use it after the '=' of a state or learnable with a length, e.g. learn a[N] = index(N)"
+            message = f"'{INDEX}' is available in the initial values of vectors only"
+            raise _error("not-from-parameters", message, call.span, hint)
+        position, length = self.index
+        (operand, *more) = call.operands
+        if more or self.expression(operand).number != length:
+            message, hint = f"'{INDEX}' takes the length of the vector, {length}", f"write {INDEX}(N) for a vector a[N]"
+            raise _error("invalid-equation", message, call.span, hint)
+        return self.tape.number(float(position))
 
     def _check_bounds(self, call: FunctionCall, low: float | None, high: float | None) -> None:
         """Check that the bounds of a clip are numbers in the right order.
@@ -408,7 +475,7 @@ class _Translation:
     def __init__(self, definition: NeuronDefinition, reader: _Reader) -> None:
         self.definition, self.reader, self.tape = definition, reader, reader.tape
         self.diagnostics: list[Diagnostic] = []
-        self.start: dict[str, float] = {}
+        self.start: dict[str, Value] = {}
         self.learned: dict[str, Learned] = {}
         self.assigned: dict[str, Word] = {}  # first assignment of each name
         self.output: TapeEntry | None = None
@@ -427,8 +494,8 @@ class _Translation:
                 self.assigned.setdefault(equation.name.text, equation.name)
         meanings |= {name: self.tape.leaf("x", index) for index, name in enumerate(self.inputs)}
         self._declare_states()
-        for index, name in enumerate(self.start):
-            meanings[name] = self.tape.leaf("state", index)
+        for index, (name, value) in enumerate(self.start.items()):
+            meanings[name] = self.tape.leaf("state", index, width=len(value) if isinstance(value, tuple) else 1)
         self.reader.names = frozenset(self.assigned)
         for equation in self.definition.equations:
             self._translate(equation)
@@ -469,12 +536,38 @@ class _Translation:
                 self.diagnostics.append(_duplicate(state.name, next(s.name for s in declared if s.name.text == name)))
                 continue
             self._check_assigned(state.name)
+            what = f"the initial value of '{name}'"
             try:
-                self.start[name] = self.reader.number(state.initial, f"the initial value of '{name}'")
+                values = self._values(state, partial(self.reader.number, what=what))
+                self.start[name] = tuple(values) if len(values) > 1 else values[0]
             except _EquationError as wrong:
                 self.diagnostics += [wrong.diagnostic] if wrong.diagnostic is not None else []
                 # A default value avoids further errors about this state.
                 self.start[name] = 0.0
+
+    def _values(self, declaration: Learn | StateDeclaration, read: Callable[[RealExpression], Start]) -> list[Start]:
+        """Return the initial values of a vector, or that of a single number, and register the length."""
+        word, name = declaration.length, declaration.name.text
+        if word is None:
+            return [read(declaration.initial)]
+        parameter = self.reader.meanings.get(word.text)
+        value = float(word.text) if word.text.isdigit() else parameter.number if parameter is not None else None
+        if value is None:
+            message, hint = f"the length of '{name}' must be a number or a parameter", f"write {name}[8], or {name}[N]"
+            raise _error("not-from-parameters", message, word.span, hint)
+        if not 1 <= value <= MAX_LENGTH or value != int(value):
+            message = f"the length of '{name}' is {value:g}, expected a whole number from 1 to {MAX_LENGTH}"
+            raise _error("invalid-equation", message, word.span, f"use a length from 1 to {MAX_LENGTH}")
+        self.reader.read.add(word.text)
+        self.reader.lengths[name] = int(value)
+        values: list[Start] = []
+        for position in range(int(value)):
+            self.reader.index = position, int(value)
+            try:
+                values.append(read(declaration.initial))
+            finally:
+                self.reader.index = None
+        return values
 
     def _check_assigned(self, word: Word) -> None:
         if word.text not in self.assigned:
@@ -518,6 +611,7 @@ class _Translation:
             self._report("duplicate-name", "the neuron has a second 'give' line", equation.span, hint)
             return
         self.gives = equation
+        self.reader.single(equation.value, "the output")
         self.output = self.reader.expression(equation.value)
 
     def _learn(self, equation: Learn) -> None:
@@ -536,11 +630,13 @@ class _Translation:
             self._report("duplicate-name", f"'{name}' is defined twice", equation.name.span, "choose another name")
             return
         axes = {axis.text for axis in equation.axes}
-        self.reader.meanings[name] = self.tape.leaf("learned", name, LEARNED)
         # Registered before the initial value is read, so that an error there does not make the name unknown.
         self.learned[name] = Learned(0.0)
-        start = self.reader.start(equation.initial, f"the initial value of '{name}'")
-        self.learned[name] = Learned(start, *(axis in axes for axis in AXES))
+        self.reader.meanings[name] = self.tape.leaf("undefined", name, LEARNED)
+        start, *more = self._values(equation, partial(self.reader.start, what=f"the initial value of '{name}'"))
+        others = None if equation.length is None else tuple(more)
+        learned = self.learned[name] = Learned(start, AXES[0] in axes, AXES[1] in axes, others)
+        self.reader.meanings[name] = self.tape.leaf("learned", name, LEARNED, learned.width)
 
     def _assign(self, equation: Assignment) -> None:
         name, meanings = equation.name.text, self.reader.meanings
@@ -554,6 +650,11 @@ class _Translation:
             self._report("duplicate-name", message, equation.name.span, hint)
             return
         try:
+            length = self.reader.length(equation.value)
+            if name in self.start:
+                self._check_state_length(equation, length)
+            else:
+                self.reader.lengths[name] = length
             entry = self.reader.expression(equation.value)
         except _EquationError:
             # Later uses of the name are not reported again.
@@ -561,6 +662,19 @@ class _Translation:
             raise
         meanings[name] = entry
         self.reader.ends.add(entry.index)
+
+    def _check_state_length(self, equation: Assignment, length: int) -> None:
+        """Check that a state can be assigned a value. A single number stands for all numbers of a vector.
+
+        Raises:
+            _EquationError: If the lengths differ.
+        """
+        name, expected = equation.name.text, self.reader.lengths.get(equation.name.text, 0)
+        if not expected:
+            self.reader.single(equation.value, f"the value of the state '{name}'")
+        if length not in {0, expected}:
+            message = f"the state '{name}' has {expected} numbers, but its value has {length}"
+            raise _error("invalid-equation", message, equation.value.span, "use vectors of one length")
 
     def _check_effects(self, step: NeuronStep) -> None:
         """Report learnable parameters, assignments and inputs without effect on the output."""

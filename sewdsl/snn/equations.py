@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from sewdsl.equations.step import Draw
+from sewdsl.equations.step import Draw, Learned
 from sewdsl.snn import kernels
 from sewdsl.snn.batch_norm import BatchNorm
 from sewdsl.snn.join import PendingJoin
@@ -32,8 +32,7 @@ class Equations(ReadsPast):
         super().__init__()
         self.spec = spec
         for name, learned in spec.equations.learned.items():
-            value = torch.empty(learned.shape(channels, steps))
-            self.register_parameter(name, nn.Parameter(_start(value, learned.start)))
+            self.register_parameter(name, nn.Parameter(_initial_values(learned, channels, steps)))
 
     @property
     def learned(self) -> dict[str, Tensor]:
@@ -74,7 +73,7 @@ class Equations(ReadsPast):
             first: Number of time-steps before x_TN, which selects parameters per time-step.
 
         Returns:
-            The output, and states ``[S, N, *]`` in float32 or wider.
+            The output, and states ``[S, N, *]`` in float32 or wider. The numbers of a vector are consecutive states.
         """
         learned = self.learned
         for name, item in self.spec.equations.learned.items():
@@ -86,12 +85,17 @@ class Equations(ReadsPast):
         return str(self.spec)
 
 
-def _start(value: Tensor, start: float | Draw) -> Tensor:
-    """Fill a tensor with a number, or with random ones, and return the tensor."""
-    if isinstance(start, Draw):
-        filled: Tensor = getattr(value, f"{start.distribution}_")(start.first, start.second)
-        return filled
-    return value.fill_(start)
+def _initial_values(learned: Learned, channels: int, steps: int) -> Tensor:
+    """Return the initial values of a learnable."""
+    values = torch.empty(learned.shape(channels, steps))
+    for index, start in enumerate(learned.starts):
+        # The axis of a vector follows that of time-steps.
+        row = values if learned.more is None else values.select(int(learned.per_step), index)
+        if isinstance(start, Draw):
+            getattr(row, f"{start.distribution}_")(start.first, start.second)
+        else:
+            row.fill_(start)
+    return values
 
 
 def pack_inputs(inputs: Sequence[Tensor]) -> Tensor:

@@ -100,7 +100,8 @@ class Spacing:
         # At the start of an expression or after an operator, '-' is a sign.
         first = before in _EQUATION_SIGNS | {"_LPAR", "_COMMA", "_GIVE", "LBRACE"}
         self.negates = after == "_DASH" and first
-        if negated or before in {"_LPAR", "LBRACE"} or after in {"_RPAR", "_COMMA", "RBRACE"}:
+        inside = before in {"_LPAR", "LBRACE", "_LSQB"} or after in {"_RPAR", "_COMMA", "RBRACE", "_LSQB", "_RSQB"}
+        if negated or inside:
             return ""
         if _TIGHT & {before, after}:
             return ""

@@ -98,13 +98,17 @@ def _print_equation(equation: tree.Equation) -> str:
     match equation:
         case tree.Learn():
             per = f" per {', '.join(axis.text for axis in equation.axes)}" if equation.axes else ""
-            return f"learn {equation.name.text}{per} = {_print_sum(equation.initial, 0)}"
+            return f"learn {equation.name.text}{_print_length(equation)}{per} = {_print_sum(equation.initial, 0)}"
         case tree.StateDeclaration():
-            return f"state {equation.name.text} = {_print_sum(equation.initial, 0)}"
+            return f"state {equation.name.text}{_print_length(equation)} = {_print_sum(equation.initial, 0)}"
         case tree.Assignment():
             return f"{equation.name.text} = {_print_sum(equation.value, 0)}"
         case tree.Gives():
             return f"give {_print_sum(equation.value, 0)}"
+
+
+def _print_length(declaration: tree.Learn | tree.StateDeclaration) -> str:
+    return f"[{declaration.length.text}]" if declaration.length is not None else ""
 
 
 def print_neuron(definition: tree.NeuronDefinition) -> str:

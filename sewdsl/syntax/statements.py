@@ -260,5 +260,6 @@ def _is_complete(statement: list[Token], following: Token) -> bool:
 
 
 def _declares(statement: list[Token], keyword: str) -> bool:
-    """Return whether a statement consists of a keyword and a name so far."""
-    return len(statement) == 2 and statement[0].type == keyword  # noqa: PLR2004
+    """Return whether a statement consists of a keyword and a name so far, and possibly a length in brackets."""
+    types = [token.type for token in statement]
+    return types[:1] == [keyword] and (len(types) == 2 or (len(types) == 5 and types[2::2] == ["_LSQB", "_RSQB"]))  # noqa: PLR2004

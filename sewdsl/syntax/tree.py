@@ -301,19 +301,29 @@ RealExpression = Number | Variable | Negation | Infix | FunctionCall | Interpola
 
 @dataclass(frozen=True)
 class Learn(SyntaxNode):
-    """Learnable with its initial value: ``learn w per channel = -log(tau - 1)``."""
+    """Learnable with its initial value: ``learn w per channel = -log(tau - 1)``, ``learn a[N] = index(N)``.
+
+    Attributes:
+        length: Number or parameter in brackets. None for a single number.
+    """
 
     name: Word
     axes: tuple[Word, ...]
     initial: RealExpression
+    length: Word | None = None
 
 
 @dataclass(frozen=True)
 class StateDeclaration(SyntaxNode):
-    """State with its value before the first time-step: ``state i = 0``."""
+    """State with its value before the first time-step: ``state i = 0``, ``state h[N] = 0``.
+
+    Attributes:
+        length: Number or parameter in brackets. None for a single number.
+    """
 
     name: Word
     initial: RealExpression
+    length: Word | None = None
 
 
 @dataclass(frozen=True)
@@ -443,6 +453,8 @@ def names_in(equations: Iterable[Equation]) -> Iterator[Word]:
     for equation in equations:
         if not isinstance(equation, Gives):
             yield equation.name
+        if isinstance(equation, Learn | StateDeclaration) and equation.length and not equation.length.text.isdigit():
+            yield equation.length
         value = equation.value if isinstance(equation, Gives | Assignment) else equation.initial
         yield from variables_in(value)
 

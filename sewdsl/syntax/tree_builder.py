@@ -31,7 +31,6 @@ _NODES: dict[str, Callable[..., tree.SyntaxNode]] = {
     "claim": tree.Claim,
     "allow": tree.Allow,
     "neuron_parameter": tree.NeuronParameter,
-    "state": tree.StateDeclaration,
     "assignment": tree.Assignment,
     "gives": tree.Gives,
     "real_negation": tree.Negation,
@@ -55,7 +54,7 @@ _NODES: dict[str, Callable[..., tree.SyntaxNode]] = {
 _TEXTS = {"variable": tree.Variable, "parameter": tree.Parameter, "quantity": tree.Quantity}
 """Rules with a single token, which is the text of the node."""
 
-_PASSED_ON = frozenset({"statement", "line", "equation", "axis"})
+_PASSED_ON = frozenset({"statement", "line", "equation", "axis", "length"})
 """Rules that only delegate to another rule."""
 
 
@@ -136,8 +135,18 @@ class TreeBuilder:
         return tree.NeuronDefinition(self.build(name), self._all(parameters), (), inputs, span=span)
 
     def _learn(self, children: Children, span: Span) -> tree.Learn:
-        name, *axes, initial = self._all(children)
-        return tree.Learn(name, tuple(axes), initial, span=span)
+        (name, *axes, initial), length = self._declared(children)
+        return tree.Learn(name, tuple(axes), initial, length, span=span)
+
+    def _state(self, children: Children, span: Span) -> tree.StateDeclaration:
+        (name, initial), length = self._declared(children)
+        return tree.StateDeclaration(name, initial, length, span=span)
+
+    def _declared(self, children: Children) -> tuple[tuple[Any, ...], tree.Word | None]:
+        """Return the nodes of a declaration without its length, and the length."""
+        name, *rest = children
+        has_length = isinstance(rest[0], Tree) and rest[0].data == "length"
+        return self._all([name, *rest[has_length:]]), self.build(rest[0]) if has_length else None
 
     def _function(self, children: Children, span: Span) -> tree.FunctionCall:
         name, *operands = self._all(children)

@@ -53,6 +53,17 @@ neuron Two(tau=2.0)[basal | x] {
     give s
 }
 neuron Drawn(high=1) { learn w per channel = uniform(0.5, high)   learn b = normal(0, 1)   give w*x + b }
+neuron Vectors(N=3, M=2) {
+    learn a[N] per channel = 0.5 + 0.1*index(N)   learn b[M] = normal(0, 1)
+    learn k[N] per channel, step = uniform(0.5, 1 + index(N))
+    state h[N] = 0.1*index(N)   state g[M] = 0.5   state o[N] = 1
+    p = sum(a*h*k)/4 + x
+    g = tanh(b*g) + p
+    s = fire(sum(g)*0.1 + p - v_threshold)
+    h = where(s > 0, 0.5*h, a*h + x)*(1 - 0.5*s) + s*sum(g)/10
+    o = s
+    give s + 0.2*p + 0.1*sum(b*b) + 0.01*sum(o)
+}
 neuron Gate[u | past] { give u*sigmoid(past) }
 """
 
@@ -74,6 +85,8 @@ def network(body: str, folder: Path, size: str = "6") -> Network:
         "Two(tau=3.0, v_threshold=0.5)[ FC7 | DELAY-FC7 ]",
         "Gate[ id | Two[ id | id ] ]",
         "Drawn(high=2)",
+        "Vectors(M=4, v_threshold=0.3)",
+        "Vectors(N=1)",
     ],
 )
 def test_source(neuron: str, dialect: str, tmp_path: Path) -> None:
@@ -100,6 +113,7 @@ def written(model: SpikingNetwork, axis: type[TimeAxis]) -> ModelProto:
     "neuron",
     [
         *("Odd", "ALIF", "GLIF", "ILIF", "RF(v_threshold=0.1)", "Rate", "Ternary", "EIF"),
+        *("Vectors", "Vectors(N=1)"),
         *("Two(v_threshold=0.2)[ id | DELAY-Rate ]", "Gate[ Two[ id | id ] | id ]"),
     ],
 )

@@ -114,9 +114,10 @@ reals = st.recursive(positive | st.builds(tree.Variable, words), _reals, max_lea
 mapped = st.recursive(positive | st.builds(tree.Variable, words) | interpolations, _reals, max_leaves=6)
 """What is between the braces of ``MAP``."""
 _axes = st.lists(st.sampled_from(["channel", "step"]).map(tree.Word), max_size=2).map(tuple)
+_lengths = st.one_of(st.none(), _simple_words, st.integers(0, 300).map(lambda number: tree.Word(str(number))))
 equations = st.one_of(
-    st.builds(tree.Learn, _simple_words, _axes, reals),
-    st.builds(tree.StateDeclaration, _simple_words, reals),
+    st.builds(tree.Learn, _simple_words, _axes, reals, _lengths),
+    st.builds(tree.StateDeclaration, _simple_words, reals, _lengths),
     st.builds(tree.Assignment, _assigned, reals),
     st.builds(tree.Gives, reals),
 )

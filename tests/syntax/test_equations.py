@@ -88,6 +88,16 @@ def test_names_of_inputs_are_printed_and_formatted_like_operands() -> None:
     assert {"Two": "block", "basal": "argument", "<": "operator"}.items() <= found.items()
 
 
+def test_lengths_are_printed_and_formatted() -> None:
+    text = "neuron A(N=2){learn a [ N ] per channel=index( N )   state h[ 3 ]=0 h=h+x give sum(h)+sum(a)}\n"
+    source = Source("a.net", f"sewdsl 1\n{text}")
+    formatted = format_source(source)
+    assert "learn a[N] per channel = index(N)   state h[3] = 0   h = h + x   give" in formatted
+    assert format_source(Source("a.net", formatted)) == formatted
+    (one,) = read(text)
+    assert read(f"{print_neuron(one)}\n") == (one,)
+
+
 STATEMENTS = "".join(f"h{i} = x\n" for i in range(MAX_EQUATIONS)) + "give x"
 SUMS = [f"h{i} = {'x*(' * 30}{f'h{i - 1}' if i else 'x + x'}{')' * 30}" for i in range(80)]
 TOO_LARGE = {

@@ -253,16 +253,19 @@ def _equation_kernel(
     if slope is None or x_TN.ndim <= CHANNEL_AXIS or not _suits(x_TN, first):
         return None
     alike = all(
-        factor.shape[0] in {1, len(x_TN) // step.inputs}
-        and factor.shape[1] in {1, x_TN.shape[CHANNEL_AXIS]}
+        factor.shape[-2] in {1, len(x_TN) // step.inputs}
+        and factor.shape[-1] in {1, x_TN.shape[CHANNEL_AXIS]}
         and factor.device == x_TN.device
         for factor in factors
     )
-    if not alike or step.entries > MAX_KERNEL_ENTRIES:
+    # The CUDA kernels have no loops over the numbers of a vector.
+    if not alike or step.entries > MAX_KERNEL_ENTRIES or (step.law.has_vectors and x_TN.device.type == "cuda"):
         return None
     wide = torch.promote_types(x_TN.dtype, torch.float32)
-    values = torch.cat([factor.reshape(-1) for factor in factors]).to(wide) if factors else None
-    axes = tuple((factor.shape[0], factor.shape[1]) for factor in factors)
+    # Kernels read a row of channels for each time-step and number of a vector, in this order.
+    rows = [factor.movedim(0, -2).reshape(-1) for factor in factors]
+    values = torch.cat(rows).to(wide) if factors else None
+    axes = tuple((factor.shape[-2], factor.shape[-1]) for factor in factors)
     return StepKernel(values, LayerProgram(axes, step.text, slope))
 
 

@@ -34,7 +34,7 @@ neuron Each {
 state v = 0.5
 v = 0.5*v + abs(x) + min(x, v)
 w = exp(sin(v)) + cos(x) + log(1 + x*x) + sqrt(1 + v*v)
-u = sigmoid(w) + tanh(x) + relu(v) + clip(x, -1, 1) + max(v, 0.1) + round(3*x)/(2 + v*v)
+u = sigmoid(w) + tanh(x) + relu(v) + clip(x, -1, 1) + max(v, 0.1) + round(3*x)/(2 + v*v) + sum(x)
 give u - where(x < v, w, -w)
 }
 """

@@ -159,6 +159,101 @@ def test_several_inputs_stream_and_repeat_static_ones() -> None:
         assert torch.equal(made(u, v[:1], x), made(u, v[:1].expand_as(u), x))
 
 
+VECTORS = {
+    "rotating": """
+        learn dt per channel = uniform(-1, 0)   learn re[N] per channel = log(0.5)   learn im[N] = 3*index(N)
+        learn c[N] per channel = normal(0, 1)
+        state a[N] = 0   state b[N] = 0.1
+        r = exp(-exp(dt)*exp(re))   w = exp(dt)*im
+        p = r*(cos(w)*a - sin(w)*b) + x
+        b = r*(sin(w)*a + cos(w)*b)
+        a = p
+        give 2*sum(c*a - c*b) + x""",
+    "two lengths": """
+        learn a[N] per channel = 0.5 + 0.1*index(N)   learn b[2] = normal(0, 1)   learn k per channel = 0.5
+        state h[N] = index(N)   state g[2] = 0.5   state z = 0
+        p = sum(a*h) + x
+        g = b*g/2 + p*k
+        s = fire(sum(g)*0.1 + p - v_threshold)
+        q = where(s > 0, h, a*h + x)
+        h = q*(1 - s) + s*sum(g)/10
+        z = 0.5*z + s
+        give s + z*sum(b*b)""",
+    "single numbers": """
+        learn w[N] per step = uniform(0, 1)   learn c[N] per channel, step = 1
+        state h[N] = 0   state o = 1   state l[N] = 2
+        h = o + w*x*c
+        o = 2*o + sum(l)
+        o = sum(relu(h))/4
+        l = o
+        give o + 0.1*sum(l + x)""",
+}
+"""Neurons with vectors: one stage, several stages, and single numbers that stand for all of a vector."""
+
+
+def vectors(name: str, length: int = 5) -> Equations:
+    spec = defined_kind(f"neuron A(N={length}) {{ {VECTORS[name]} }}")
+    return module(spec.model_validate({"steps": T} if "steps" in spec.model_fields else {}))
+
+
+@pytest.mark.parametrize(
+    "given", [True, pytest.param(False, marks=pytest.mark.deep)], ids=["from states", "from the start"]
+)
+@pytest.mark.parametrize("name", VECTORS)
+def test_kernel_of_vectors_is_the_loop(name: str, given: bool) -> None:  # noqa: FBT001 -- a parameter of pytest
+    """As of single numbers: what is given and all states are equal, gradients differ by no more than 1e-10."""
+    made = vectors(name)
+    x_TN = [*LAYOUTS.values()][[*VECTORS].index(name) % 3](current())
+    rows = len(made.spec.equations.rest)
+    start = 0.3 * torch.randn(rows, *x_TN.shape[1:], generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    found = []
+    for choice in ("fastest", "reference"):
+        made.zero_grad()
+        leaves = [x_TN.detach().requires_grad_(), start.clone().requires_grad_()]
+        with kernels.use_kernels(choice):
+            if given:
+                y_TN, after = made.run(leaves[0], leaves[1])
+                torch.autograd.backward([y_TN, after], [current(seed=3), start.flip(0)])
+            else:
+                y_TN = after = made(leaves[0])
+                y_TN.backward(current(seed=3))
+        gradients = [leaf.grad for leaf in leaves[: 1 + given]] + [each.grad for each in made.parameters()]
+        found.append(([y_TN, after], gradients))
+    (one, gradients), (other, expected) = found
+    assert all(map(torch.equal, one, other))
+    assert all(gradient is not None and bool(gradient.any()) for gradient in gradients)
+    assert all(close(*pair) for pair in zip(gradients, expected, strict=True))  # type: ignore[arg-type]
+
+
+def test_vectors_stream_and_a_length_of_one_is_a_number() -> None:
+    made, x_TN = vectors("two lengths"), current()
+    with torch.no_grad():
+        whole, past = made(x_TN), None
+        for t in range(T):
+            here = StreamedPast(t, past.after if past is not None else None)
+            assert torch.equal(made(x_TN[t : t + 1], past=here), whole[t : t + 1])
+            past = here
+        single = vectors("rotating", 1)
+        with kernels.use_kernels("reference"):
+            expected = single(x_TN)
+        assert torch.equal(single(x_TN), expected)
+    assert [tuple(each.shape) for each in single.parameters()] == [(C,), (1, C), (1,), (1, C)]
+
+
+def test_a_state_space_model_is_its_convolution() -> None:
+    """The outputs are those of the kernel c·exp(λt) (Gu et al. 2022, S4D)."""
+    made = vectors("rotating")
+    x_TN = current()[..., 0, 0]
+    p = made.learned
+    with torch.no_grad():
+        made.learned["c"].zero_()[0] = 1.0  # only the first number: b starts at 0.1, and is 0.1·r·exp(iw) later
+        lam = torch.polar(torch.exp(-torch.exp(p["dt"]) * torch.exp(p["re"])), torch.exp(p["dt"]) * p["im"][:, None])[0]
+        kernel = [2 * (lam**t).real - 2 * (lam**t).imag for t in range(T)]
+        first = [2 * (0.1j * lam ** (t + 1)).real - 2 * (0.1j * lam ** (t + 1)).imag for t in range(T)]
+        expected = [sum(kernel[s] * x_TN[t - s] for s in range(t + 1)) + first[t] + x_TN[t] for t in range(T)]
+        torch.testing.assert_close(made(x_TN), torch.stack(expected), rtol=1e-12, atol=1e-12)
+
+
 KINDS: list[tuple[str, dict[str, float]]] = [("PLIF", {}), ("LIF", {"tau": 3.7}), ("IF", {}), ("PLIF", {"tau": 3.7})]
 FORMATS = [(2, torch.float32), (1, torch.float64)]
 OF_A_KIND = [(*kind, *FORMATS[place % 2]) for place, kind in enumerate(KINDS[:2])]

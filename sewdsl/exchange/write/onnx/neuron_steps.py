@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeGuard
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from sewdsl.equations.operations import COMPARISONS, OPERATIONS
 from sewdsl.equations.step import NeuronStep
-from sewdsl.equations.tape import STEP, Tape, TapeEntry, needed
+from sewdsl.equations.tape import STEP, Tape, TapeEntry, Value, needed
 from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.exchange.write.onnx.graph_builder import NodeScope
 from sewdsl.ir.node import Node
@@ -49,7 +50,7 @@ class LinearSteps(NamedTuple):
         return cls(decay, gain, drift, spec.rest, spec.v_threshold, spec.v_reset)
 
     @property
-    def start(self) -> Mapping[str, float]:
+    def start(self) -> Mapping[str, Value]:
         """Initial membrane potential."""
         return {"": self.rest}
 
@@ -127,7 +128,10 @@ class EquationSteps(NamedTuple):
         per_step: dict[int, Numbers] = {}
         for factor, value in zip(step.factors, values, strict=True):
             # Broadcastable to [N, C, ...]: one row per time-step, if the factor differs between them.
-            rows = value.reshape(len(value), -1, *[1] * (len(shape) - 1)).numpy()
+            # The axis of a vector precedes those of the input, as in states.
+            length = (factor.width, 1) if factor.width > 1 else ()
+            steps = value.movedim(-2, 0)
+            rows = steps.reshape(len(steps), *length, -1, *[1] * (len(shape) - 1)).numpy()
             if len(rows) == 1:
                 constant[factor.index] = rows[0]
             else:
@@ -135,7 +139,7 @@ class EquationSteps(NamedTuple):
         return cls(step, constant, per_step)
 
     @property
-    def start(self) -> Mapping[str, float]:
+    def start(self) -> Mapping[str, Value]:
         """Initial states by name."""
         return self.step.start
 
@@ -156,12 +160,15 @@ class EquationSteps(NamedTuple):
         for entry in needed([step.given, *step.after], STEP):
             if entry.index not in names:
                 names[entry.index] = self._write_entry(scope, entry, names)
-        # A state that is set to a number has the shape of the others: it is an output of the time-step.
+        # A state that is set to a number has the shape of the others: it is an output of the time-step. A single number
+        # stands for all numbers of a vector.
         output, *after = (
             names[entry.index]
-            if entry.level == STEP
-            else scope.add("Expand", names[entry.index], scope.add("Shape", inputs[0]))
-            for entry in (step.given, *step.after)
+            if entry.level == STEP and entry.width == leaf.width
+            else scope.add("Expand", names[entry.index], scope.add("Shape", like))
+            for entry, leaf, like in zip(
+                (step.given, *step.after), (step.x, *step.states), (inputs[0], *states), strict=True
+            )
         )
         return output, after
 
@@ -182,6 +189,8 @@ def write_operation(scope: NodeScope, entry: TapeEntry, operands: Sequence[str],
     """
     add = scope.add_output if last else scope.add
     onnx_op = OPERATIONS[entry.operation].spelling.onnx
+    if entry.adds_up:
+        return add("ReduceSum", operands[0], scope.graph.sizes(0), keepdims=0)
     if entry.operation == "detach":
         # Gradients are not exported.
         return operands[0]
@@ -218,6 +227,20 @@ def write_join(scope: NodeScope, spec: JoinSpec, branch: str, identity: str, *, 
         else:
             names[entry.index] = scope.constant(repr(entry.number), entry.number)
     return names[root.index]
+
+
+def initial_state(scope: NodeScope, name: str, value: Value, shape: str) -> str:
+    """Append the initial value of a state, and return its name.
+
+    Args:
+        name: Name of the constant.
+        shape: Name of the shape ``[N, *]``.
+    """
+    numbers = np.array(value)
+    if numbers.ndim:
+        # Broadcast to [W, N, *] by the shape [N, *].
+        numbers = numbers.reshape(-1, *[1] * (1 + len(scope.shape)))
+    return scope.add("Expand", scope.constant(name, numbers), shape)
 
 
 def neuron_steps(node: Node, module: Neuron | Equations, shape: tuple[int, ...]) -> LinearSteps | EquationSteps:

@@ -12,7 +12,7 @@ import numpy as np
 from onnx import GraphProto, numpy_helper
 
 from sewdsl.exchange.write.onnx.graph_builder import NodeScope, OnnxGraph
-from sewdsl.exchange.write.onnx.neuron_steps import EquationSteps, LinearSteps, neuron_steps
+from sewdsl.exchange.write.onnx.neuron_steps import EquationSteps, LinearSteps, initial_state, neuron_steps
 from sewdsl.snn.equations import Equations
 from sewdsl.snn.neuron import Neuron
 
@@ -100,6 +100,9 @@ class ScannedTime(TimeAxis):
         state_shape = scope.add("Shape", sequences[0], start=1)
         initial_states = []
         for name, value in steps.start.items():
+            if isinstance(value, tuple):
+                initial_states.append(initial_state(scope, f"{name}_first", value, state_shape))
+                continue
             start_tensor = numpy_helper.from_array(np.array([value], self._graph.dtype))
             initial_states.append(
                 self._graph.add("ConstantOfShape", [state_shape], f"{scope.name}/{name}_first", value=start_tensor)
@@ -116,12 +119,20 @@ class ScannedTime(TimeAxis):
             inner, x_t, state_names, dict(zip(steps.over_steps, factor_names, strict=True))
         )
         value_info = partial(inner.graph.value, dims=[None] * (1 + len(scope.shape)))
-        factor_info = partial(inner.graph.value, dims=[None] * len(scope.shape))
+        factor_infos = [
+            inner.graph.value(name, [None] * (values.ndim - 1))
+            for name, values in zip(factor_names, steps.over_steps.values(), strict=True)
+        ]
+        ranks = [1 + isinstance(value, tuple) + len(scope.shape) for value in steps.start.values()]
         # The outputs of a Scan body must be distinct, and must not be its inputs.
         new_states = [inner.add("Identity", each) for each in new_states]
         output = inner.add("Identity", output)
-        declared = [*map(value_info, (*state_names, *x_t)), *map(factor_info, factor_names)]
-        body = inner.graph.proto(inner.name, declared, [*map(value_info, (*new_states, output))])
+        states_before, states_after = (
+            [inner.graph.value(name, [None] * rank) for name, rank in zip(names, ranks, strict=True)]
+            for names in (state_names, new_states)
+        )
+        declared = [*states_before, *map(value_info, x_t), *factor_infos]
+        body = inner.graph.proto(inner.name, declared, [*states_after, value_info(output)])
         outputs = [*(f"{scope.name}/{name}_last" for name in steps.start), f"{scope.name}/given"]
         scope.add("Scan", *initial_states, *scanned, outputs=outputs, body=body, num_scan_inputs=len(scanned))
         return scope.add_output("Reshape", outputs[-1], self._graph.sizes(-1, *scope.shape))
@@ -177,9 +188,7 @@ class UnrolledTime(TimeAxis):
                     scope.graph.add("Squeeze", [part, self._graph.sizes(0)], name, [name])
             rows.append(steps_x)
         state_shape = scope.add("Shape", rows[0][0])
-        states = [
-            scope.add("Expand", scope.constant(f"{n}_first", value), state_shape) for n, value in steps.start.items()
-        ]
+        states = [initial_state(scope, f"{name}_first", value, state_shape) for name, value in steps.start.items()]
         outputs = []
         for t, row in enumerate(zip(*rows, strict=True)):
             factors = {index: scope.constant(f"factor_{index}_{t}", v[t]) for index, v in steps.over_steps.items()}

@@ -87,7 +87,10 @@ class LoopWriter(ABC):
                 self._states += [LoopState(index, name, 0.0) for name in names]
             elif isinstance(module, Neuron | Equations):
                 neuron = self._neurons[index] = neuron_steps(node, module, node.output.shape)
-                self._states += [LoopState(index, name, value) for name, value in neuron.start.items()]
+                for name, value in neuron.start.items():
+                    if isinstance(value, tuple):
+                        raise UnsupportedLayer(node, "has a vector state in a loop, which ONNX export does not support")
+                    self._states.append(LoopState(index, name, value))
             # A window over time would have to be carried as a state.
             elif node.op.reads != "step":
                 reason = "reads several time-steps in a loop; ONNX export supports such layers outside of loops only"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import Iterable, Iterator, Mapping
 from keyword import iskeyword
-from typing import NamedTuple
+from typing import NamedTuple, cast
 from unicodedata import normalize
 
 from sewdsl.equations.operations import OPERATIONS
@@ -16,7 +16,7 @@ from sewdsl.ir.node import MODULE_ATTRIBUTES
 from sewdsl.ir.op import KnowsSteps
 from sewdsl.ir.signal import Signal
 from sewdsl.ops.equation_neurons import EquationKind
-from sewdsl.ops.read_equations import DRAWS, input_names
+from sewdsl.ops.read_equations import DRAWS, INDEX, SUM, input_names
 from sewdsl.syntax.lexicon import GIVEN_NAMES, RESET, RESET_POTENTIAL, THRESHOLD
 from sewdsl.syntax.tree import (
     Assignment,
@@ -30,6 +30,7 @@ from sewdsl.syntax.tree import (
     RealExpression,
     StateDeclaration,
     Variable,
+    child_nodes,
     names_in,
 )
 
@@ -38,12 +39,17 @@ def spread(w: Tensor, x: Tensor) -> Tensor:
     """Reshape a parameter per channel to broadcast with x, [N, C, *]."""
     return w.reshape(-1, *[1] * (x.ndim - 2))
 '''
+SPREAD_VECTOR = '''\
+def spread_vector(w: Tensor, x: Tensor) -> Tensor:
+    """Reshape a vector, per channel or not, to broadcast with x, [N, C, *]. Its axis comes first."""
+    return w.reshape(len(w), 1, -1, *[1] * (x.ndim - 2))
+'''
 ROUNDED = '''\
 def rounded(x: Tensor) -> Tensor:
     """Round to the nearest integers, with gradient 1."""
     return x.round().detach() + (x - x.detach())
 '''
-HELPERS = {"spread": SPREAD, "rounded": ROUNDED}
+HELPERS = {"spread": SPREAD, "spread_vector": SPREAD_VECTOR, "rounded": ROUNDED}
 NAMES = frozenset(HELPERS)
 """Functions in files with such neurons."""
 _RESERVED_NAMES = (
@@ -54,6 +60,8 @@ _RESERVED_NAMES = (
 """Names that no parameter or variable of a class may have."""
 _BINDING = {"+": 1, "-": 1, "*": 2, "/": 2}
 _ATOM = 4
+_INDEX_NAME = "number"
+"""Variable of the numbers of a vector."""
 
 
 def python_names(words: Iterable[str]) -> dict[str, str]:
@@ -120,6 +128,12 @@ class EquationClass:
         self.names = python_names(dict.fromkeys([*learned, THRESHOLD, RESET_POTENTIAL, *op.defaults, *words]))
         self.signed: Iterator[bool] = iter(())
         self.initial: dict[str, list[str]] = {}
+        # A name that is assigned a vector is one too.
+        self.vectors: set[str] = set()
+        for equation in self.definition.equations:
+            declares = isinstance(equation, Learn | StateDeclaration) and equation.length
+            if declares or (isinstance(equation, Assignment) and self._is_vector(equation.value)):
+                self.vectors.add(equation.name.text)  # type: ignore[union-attr]
 
     # --- expressions
 
@@ -155,11 +169,15 @@ class EquationClass:
     def _call(self, call: FunctionCall, variables: Mapping[str, _Text]) -> _Text:
         """Translate a function call."""
         name = call.name.text
+        if name == INDEX:  # In the initial values of a vector.
+            return _Text(_INDEX_NAME, NUMBER)
         operands = [self._text(operand, variables) for operand in call.operands]
         texts, level = [operand.text for operand in operands], max(operand.level for operand in operands)
         if name == RESET:
             return self._reset_call(operands, level)
         spelling = OPERATIONS[name].spelling
+        if name == SUM:  # Python adds in the order of the kernels.
+            return _Text(f"sum({texts[0]})", level) if self._is_vector(call.operands[0]) else operands[0]
         if not level:  # All operands are known before the first time-step.
             return _Text(spelling.python.format(*texts), NUMBER)
         receiver = operands[0].within(_ATOM)
@@ -243,6 +261,7 @@ class EquationClass:
         for equation in self.definition.equations:
             if isinstance(equation, Learn):
                 item = learned[equation.name.text]
+                # The numbers of a vector are filled one by one, without the axis of time-steps.
                 axes = ["steps"] * item.per_step + ["channels"] * item.per_channel
                 shape = f"({', '.join(axes)}{',' * (len(axes) == 1)})"
                 yield f"        self.{equation.name.text} = nn.Parameter({self._start(equation, shape)})"
@@ -253,7 +272,27 @@ class EquationClass:
     def _start(self, equation: Learn, shape: str) -> str:
         """Return the expression of the initial value of a learned parameter."""
         numbers, draw = ", ".join(self.initial[equation.name.text]), _draw(equation)
-        return f"torch.full({shape}, float({numbers}))" if draw is None else f"torch.empty({shape}).{draw}_({numbers})"
+        value = f"torch.full({shape}, float({numbers}))" if draw is None else f"torch.empty({shape}).{draw}_({numbers})"
+        axis = int(self.step.learned[equation.name.text].per_step)
+        return f"torch.stack([{value}{self._each_number(equation)}], {axis})" if equation.length else value
+
+    def _length(self, declaration: Learn | StateDeclaration) -> str:
+        """Return the length of a vector as Python code."""
+        assert declaration.length is not None  # noqa: S101 -- of a vector
+        text = declaration.length.text
+        return text if text.isdigit() else f"int(self.{self.names[text]})"
+
+    def _each_number(self, declaration: Learn | StateDeclaration) -> str:
+        """Return the loop of a list over the numbers of a vector."""
+        return f" for {_INDEX_NAME} in range({self._length(declaration)})"
+
+    def _is_vector(self, expression: RealExpression) -> bool:
+        """Return whether an expression is a vector."""
+        if isinstance(expression, FunctionCall) and expression.name.text == SUM:
+            return False
+        if isinstance(expression, Variable):
+            return expression.name in self.vectors
+        return any(self._is_vector(cast("RealExpression", each)) for each in child_nodes(expression))
 
     def reads(self, name: str) -> bool:
         """Return whether the equations need a setting."""
@@ -286,14 +325,14 @@ class EquationClass:
         yield f"    def forward(self, inputs: Tensor{names}) -> Tensor:"
         yield '        """Return the outputs of all time-steps."""'
         yield "        wide = torch.promote_types(inputs.dtype, torch.float32)  # also under autocast"
-        starts = {
-            equation.name.text: self._text(equation.initial, parameters).text
-            for equation in self.definition.equations
-            if isinstance(equation, StateDeclaration)
-        }
+        declared = {each.name.text: each for each in self.definition.equations if isinstance(each, StateDeclaration)}
+        starts = {name: self._text(each.initial, parameters).text for name, each in declared.items()}
         for name in self.step.start:
             start = starts.get(name, parameters[RESET_POTENTIAL].text)
-            yield f"        {self.names[name]} = torch.full_like(inputs[0], {start}, dtype=wide)"
+            start_text = f"torch.full_like(inputs[0], {start}, dtype=wide)"
+            if name in self.vectors:
+                start_text = f"torch.stack([{start_text}{self._each_number(declared[name])}])"
+            yield f"        {self.names[name]} = {start_text}"
             variables[name] = _Text(self.names[name], STEP)
         states, looped = [self.names[name] for name in self.step.start], self.base != "nn.Module"
         if looped and states:
@@ -320,7 +359,13 @@ class EquationClass:
                 case Assignment(name=word, value=value):
                     local, value_text = self.names[word.text], self._text(value, variables)
                     is_state = word.text in self.step.start
-                    yield f"            {local} = {value_text.for_all() if is_state else value_text.text}"
+                    text = value_text.for_all() if is_state else value_text.text
+                    if is_state and word.text in self.vectors:
+                        # A single number stands for all numbers of a vector.
+                        is_vector = self._is_vector(value) and value_text.level == STEP
+                        text = text if is_vector else f"({text}).expand_as({local})"
+                        text = text if value_text.level != LEARNED else f"({value_text.text}).expand_as({local})"
+                    yield f"            {local} = {text}"
                     variables[word.text] = _Text(local, STEP if is_state else value_text.level)
                 case Gives(value=value):
                     yield f"            outputs.append({self._text(value, variables).for_all()})"
@@ -334,9 +379,10 @@ class EquationClass:
         """Yield the line that reads a learned parameter, if it needs one, and register its expression."""
         item = self.step.learned[name]
         text = f"self.{name}" + ("[t]" if item.per_step else "")
-        if item.per_channel:
-            self.used.add("spread")
-            yield f"            {self.names[name]} = spread({text}, x)"
+        helper = "spread_vector" if item.more is not None else "spread" if item.per_channel else ""
+        if helper:
+            self.used.add(helper)
+            yield f"            {self.names[name]} = {helper}({text}, x)"
             text = self.names[name]
         variables[name] = _Text(text, LEARNED)
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sewdsl.equations.step import input_count, read_linear
+from sewdsl.equations.step import factor_widths, input_count, read_linear
 from sewdsl.snn.kernels import memory_layout
 from sewdsl.snn.kernels.neuron.plan_kernel import FactorAxes, KernelVariant, LayerNeedsGrad
 
@@ -155,13 +155,15 @@ class LayerCall(NamedTuple):
         """Return the variant of the kernel."""
         axes, law, slope, join = self.program
         stored, norm = memory_layout.dtype_name(self.x_TN), self.weight is not None
-        return KernelVariant(stored, law, _factor_axes(axes), slope if backward else "", norm, join, states)
+        factors = _factor_axes(axes, factor_widths(law, len(axes)))
+        return KernelVariant(stored, law, factors, slope if backward else "", norm, join, states)
 
 
 @lru_cache(maxsize=1024)
-def _factor_axes(axes: tuple[tuple[int, int], ...]) -> tuple[FactorAxes, ...]:
+def _factor_axes(axes: tuple[tuple[int, int], ...], widths: tuple[int, ...]) -> tuple[FactorAxes, ...]:
     """Return the axes along which each factor varies."""
-    return tuple(FactorAxes(channels=channels > 1, steps=steps > 1) for steps, channels in axes)
+    pairs = zip(axes, widths, strict=True)
+    return tuple(FactorAxes(channels=channels > 1, steps=steps > 1, width=width) for (steps, channels), width in pairs)
 
 
 class LayerGradients(NamedTuple):

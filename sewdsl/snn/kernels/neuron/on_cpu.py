@@ -29,7 +29,7 @@ class _Prepared(NamedTuple):
     Attributes:
         arrays: Initial states, places of factors, and scalars without the learnable ones.
         learned: Indices of the learnable scalars among all scalars, and of their values among the factors.
-        places: Offset, time-steps and channels of each factor, ``[F, 3]``.
+        places: Offset, rows and channels of each factor, ``[F, 3]``: a row per time-step and number of a vector.
     """
 
     kernel: Kernel
@@ -75,7 +75,7 @@ def backward(
     kernel, C = prepared.kernel, call.x_TN.shape[2] if call.x_TN.ndim > 2 else 1  # noqa: PLR2004 -- [T, N, C, *]
     each_channel = [each for each in kernel.sums if each.channels]
     share = Partition.of(call.first_input, strides, MAX_GROUPS if channels is not None or each_channel else 0)
-    columns = sum(share.T if each.steps else 1 for each in each_channel)
+    columns = sum((share.T if each.steps else 1) * each.width for each in each_channel)
     sums = np.zeros((share.groups, C, columns))
     # Without batch norm, kernels write a total per block instead of per group.
     one_each = share.groups if channels is not None else -(-share.neurons // share.block)
@@ -139,13 +139,13 @@ def _fill_factors(
 ) -> None:
     """Write the sums of a kernel into the gradients of the factors."""
     scalars, column = iter(totals), 0
-    # Kernels write sums per time-step after all other columns.
-    for each in sorted(prepared.kernel.sums, key=lambda each: each.steps):
+    # Kernels write sums per time-step, and those of vectors, after all other columns.
+    for each in sorted(prepared.kernel.sums, key=lambda each: each.several):
         if each.factor is None:
             column += 1
             continue
         first, steps, channels = prepared.places[each.factor]
-        count = steps if each.steps else 1
+        count = steps if each.several else 1
         if each.channels:
             of_steps = sums[:, column : column + count].T
             of_steps = of_steps if channels > 1 else of_steps.sum(1, keepdims=True)
@@ -167,9 +167,9 @@ def _prepare(variant: KernelVariant, needs_grad: LayerNeedsGrad | None, axes: tu
     # Rendering and these arrays depend on no tensor, so calls share them.
     kernel = render_forward(variant) if needs_grad is None else render_backward(variant, needs_grad)
     offset, rows = 0, list[tuple[int, int, int]]()
-    for steps, channels in axes:
-        rows.append((offset, steps, channels))
-        offset += steps * channels
+    for (steps, channels), each in zip(axes, variant.axes, strict=True):
+        rows.append((offset, steps * each.width, channels))
+        offset += steps * each.width * channels
     places = np.array(rows, dtype=np.int64).reshape(-1, 3)
     dtype = np.float64 if variant.stored == "float64" else np.float32
     learned = [index for index, each in enumerate(kernel.scalars) if isinstance(each, int)]

@@ -34,10 +34,12 @@ class FactorAxes(NamedTuple):
     Attributes:
         channels: Whether the factor has a value per channel.
         steps: Whether the factor has a value per time-step.
+        width: Length of a vector, or 1.
     """
 
     channels: bool
     steps: bool
+    width: int = 1
 
 
 class LayerNeedsGrad(NamedTuple):
@@ -109,6 +111,11 @@ class KernelLayer(NamedTuple):
     start: tuple[float, ...]
     factors: tuple[TapeEntry, ...]
 
+    @property
+    def has_vectors(self) -> bool:
+        """Whether a state or a factor is a vector."""
+        return any(entry.width > 1 for entry in (*self.states, *self.factors))
+
 
 class Derived(NamedTuple):
     """Gradient of a factor that the host derives from sums over each channel.
@@ -130,12 +137,19 @@ class GradientSum(NamedTuple):
         channels: Whether there is a sum per channel.
         steps: Whether there is a sum per time-step.
         state: Index of the state whose product with the gradient is summed one time-step later, or None if not delayed.
+        width: Number of sums for a vector, or 1.
     """
 
     factor: int | None
     channels: bool
     steps: bool = False
     state: int | None = None
+    width: int = 1
+
+    @property
+    def several(self) -> bool:
+        """Whether there are sums per time-step, or for each number of a vector."""
+        return self.steps or self.width > 1
 
 
 Results = Sequence[tuple[TapeEntry | None, str]]
@@ -176,7 +190,7 @@ def compose(variant: KernelVariant) -> KernelLayer:
     current = raw * line[0] + line[1] if line else raw
     law = parse_step(variant.law, tape, current)
     joined = read_tape(tape, variant.join, {"s": law.given, "z": other}) if variant.join else law.given
-    states = tuple(tape.leaf("state", index) for index in range(len(law.after)))
+    states = law.states
     return KernelLayer(
         raw, law.more_inputs, current, line, other, law.given, joined, law.after, states, law.start, law.factors
     )
@@ -191,7 +205,8 @@ def plan_backward(layer: KernelLayer, variant: KernelVariant, needs_grad: LayerN
         # Differentiate the join separately, so that its gradient is rounded as in the unfused join.
         slopes = pull_back([(layer.joined, tape.number(1.0))], stop=layer.output)
         g_output, g_other = g_joined * slopes[layer.output], g_joined * slopes[layer.other]
-    g_after = [(entry, tape.leaf("g_state", index)) for index, entry in enumerate(layer.after)]
+    widths = [state.width for state in layer.states]
+    g_after = [(entry, tape.leaf("g_state", index, width=widths[index])) for index, entry in enumerate(layer.after)]
     pulled = pull_back(g_after, last=(layer.output, g_output))
     results: list[tuple[TapeEntry | None, str]] = [
         (pulled.get(state), f"g{index}") for index, state in enumerate(layer.states)
@@ -217,7 +232,7 @@ def plan_backward(layer: KernelLayer, variant: KernelVariant, needs_grad: LayerN
             derived.append(Derived(factor_index, gradient is not core))
             continue
         row, state = f"s{len(sums)}", next((each for each in gradient.operands if each in layer.states), None)
-        delayed = gradient.operation == "mul" and state is not None and not axes.steps
+        delayed = gradient.operation == "mul" and state is not None and not axes.steps and axes.width == 1
         if delayed and state is not None:
             # The state before a time-step is the state after the next one on the way back.
             index, leaf = layer.states.index(state), tape.leaf("later", factor_index)
@@ -227,7 +242,8 @@ def plan_backward(layer: KernelLayer, variant: KernelVariant, needs_grad: LayerN
         else:
             results.append((gradient, row))
         state_index = layer.states.index(state) if delayed and state is not None else None
-        sums.append(GradientSum(factor_index, axes.channels or axes.steps, axes.steps, state_index))
+        by_channel = axes.channels or axes.steps or axes.width > 1
+        sums.append(GradientSum(factor_index, by_channel, axes.steps, state_index, axes.width))
     roots = [entry for entry, _ in results if entry is not None]
     return BackwardPlan(results, _cut(layer, roots), tuple(sums), tuple(gain), tuple(derived), later)
 
@@ -253,6 +269,9 @@ def _hoisted(
 
 def _cut(layer: KernelLayer, roots: Sequence[TapeEntry]) -> tuple[TapeEntry, ...]:
     """Return the results to save: for each state, the state or a later result."""
+    # A later result can have another width.
+    if any(state.width > 1 for state in layer.states):
+        return layer.states
     kept, last = list(layer.states), max((entry.index for entry in layer.after), default=-1)
     candidates = [
         entry

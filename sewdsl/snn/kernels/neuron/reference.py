@@ -6,7 +6,9 @@ It evaluates the tape of a time-step. Tests compare faster kernels with it, and 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, reduce
+from itertools import islice
+from operator import add
 from typing import Any
 
 import torch
@@ -61,15 +63,18 @@ TORCH_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
 def factor_values(step: NeuronStep, learned: Mapping[str, Tensor], surrogate: SurrogateSpec) -> list[Tensor]:
     """Return the factors of a time-step, ``[T or 1, C or 1]`` each, once for all time-steps.
 
+    The numbers of a vector are the first axis, ``[W, T or 1, C or 1]``.
+
     Args:
         step: Definition of the time-step.
-        learned: Learnable values by name: ``[]``, ``[C]``, ``[T]`` or ``[T, C]``.
+        learned: Learnable values by name, in the shape of :meth:`sewdsl.equations.step.Learned.shape`.
     """
     values: dict[int, Any] = {}
     for name, item in step.learned.items():
         parameter = learned[name]
         rows = parameter.shape[0] if item.per_step else 1
-        values[step.tape.leaf("learned", name, LEARNED).index] = parameter.reshape(rows, -1)
+        value = parameter.reshape(rows, item.width, -1).movedim(1, 0) if item.width > 1 else parameter.reshape(rows, -1)
+        values[step.tape.leaf("learned", name, LEARNED).index] = value
     # PyTorch's vectorised exponential differs in the last bits from that of single values, so kernels and the loop have
     # to share these values.
     for factor in step.factors:
@@ -87,6 +92,9 @@ def _evaluate(entries: list[TapeEntry], values: dict[int, Any], surrogate: Surro
             values[entry.index] = entry.number
         elif entry.operation == "fire":
             values[entry.index] = heaviside(operands[0], surrogate)
+        elif entry.adds_up:
+            # One after the other, as in kernels. Tensor.sum has another order.
+            values[entry.index] = reduce(add, operands[0].unbind())
         else:
             values[entry.index] = TORCH_FUNCTIONS[entry.operation](*operands)
 
@@ -147,8 +155,8 @@ def integrate_equations(
     """
     wide_TN = x_TN.to(torch.promote_types(x_TN.dtype, torch.float32))
     if start is not None:
-        if len(start) != len(step.law.after):
-            raise ValueError(f"expected {len(step.law.after)} initial states, got {len(start)}")
+        if len(start) != len(step.rest):
+            raise ValueError(f"expected {len(step.rest)} initial states, got {len(start)}")
         start = start.to(wide_TN.dtype)
     y_TN, after = _loop(step.law, surrogate, wide_TN, start, factors)
     return y_TN.to(x_TN.dtype), after
@@ -172,9 +180,12 @@ def _loop(  # noqa: PLR0913 -- all arguments of a kernel
         charge: Function of a state and the input that returns the input of the time-step, or None for the identity.
     """
     if start is None:
-        states = [torch.full_like(x_TN[0], each) for each in law.start]
+        first_states = iter([torch.full_like(x_TN[0], each) for each in law.start])
     else:
-        states = [*start.to(torch.promote_types(start.dtype, x_TN.dtype))]
+        first_states = iter(start.to(torch.promote_types(start.dtype, x_TN.dtype)))
+    # The numbers of a vector are the first axis of its state.
+    widths = [state.width for state in law.states]
+    states = [next(first_states) if width == 1 else torch.stack([*islice(first_states, width)]) for width in widths]
     entries, spread, outputs = needed([law.given, *law.after], STEP), (1, -1, *[1] * (x_TN.ndim - 3)), []
     leaves = {entry.leaf: entry.index for entry in entries if entry.operation == "state"}
     numbers = {entry.index: entry.number for entry in entries if entry.number is not None}
@@ -182,23 +193,28 @@ def _loop(  # noqa: PLR0913 -- all arguments of a kernel
     first, *others = x_TN.chunk(1 + len(law.more_inputs))
     x_index = next((entry.index for entry in entries if entry.operation == "x" and not entry.leaf), -1)
 
-    def value(entry: TapeEntry) -> Tensor:
-        """Return a result expanded to all neurons."""
+    def value(entry: TapeEntry, width: int = 1) -> Tensor:
+        """Return a result expanded to all neurons, and to all numbers of a vector."""
         result: Tensor = values[entry.index]
         # Results of equations may lack the axes of neurons. Expanding them here sums the gradients of all readers once.
-        return result if charge is not None else _like(result, x_N).expand_as(x_N)
+        shape = (width,) * (width > 1) + x_N.shape
+        return result if charge is not None else _like(result, x_N).expand(shape)
 
     for t, x_N in enumerate(first.unbind()):
         values: dict[int, Any] = {**numbers, **{index: states[each] for each, index in leaves.items()}}
         values |= {leaf.index: other[t] for leaf, other in zip(law.more_inputs, others, strict=True)}
         values[x_index] = x_N if charge is None else charge(states[0], x_N)
         for factor, rows in zip(law.factors, factors, strict=True):
-            row = rows[min(t, len(rows) - 1)]
-            values[factor.index] = row[0] if len(row) == 1 else row.view(spread)
+            row = rows[..., min(t, rows.shape[-2] - 1), :]
+            if factor.width > 1:
+                values[factor.index] = row.reshape(factor.width, *spread)
+            else:
+                values[factor.index] = row[0] if len(row) == 1 else row.view(spread)
         _evaluate(operations, values, surrogate)
-        states = [value(entry) for entry in law.after]
+        states = [value(entry, width) for entry, width in zip(law.after, widths, strict=True)]
         outputs.append(value(law.given))
-    return torch.stack(outputs), torch.stack(states) if states else x_TN.new_empty(0, *x_TN.shape[1:])
+    after = [row for state, width in zip(states, widths, strict=True) for row in (state if width > 1 else [state])]
+    return torch.stack(outputs), torch.stack(after) if after else x_TN.new_empty(0, *x_TN.shape[1:])
 
 
 def charge_function(

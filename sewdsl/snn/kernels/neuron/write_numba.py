@@ -7,6 +7,9 @@ order chosen by the compiler.
 
 The forward pass saves nothing for the backward pass, which recomputes the states from the input.
 
+A time-step with vectors has several functions: one for single numbers, one that is called for each number of a vector,
+and after each sum of a vector two more. Rows of scratch memory hold the results that a later function reads.
+
 A text contains no numbers other than 0, 1 and 2, and scalars are named in the order of their use. So neurons that
 differ in their constants share a kernel, also if a constant of one is a learnable factor of the other.
 """
@@ -23,15 +26,18 @@ from sewdsl.equations.tape import TapeEntry
 from sewdsl.snn.kernels.neuron.plan_kernel import (
     BackwardPlan,
     Derived,
+    FactorAxes,
     GradientSum,
     KernelVariant,
     LayerNeedsGrad,
     Results,
     compose,
+    needed_for,
     ordered_leaves,
     plan_backward,
     write_lines,
 )
+from sewdsl.snn.kernels.neuron.plan_phases import plan_phases
 from sewdsl.snn.kernels.render_kernels import render_generated
 
 INLINE_NUMBERS = {0.0: "zero", 1.0: "one", 2.0: "two"}
@@ -105,6 +111,9 @@ class _Writer:
     def __init__(self, variant: KernelVariant) -> None:
         self.variant, self.layer = variant, compose(variant)
         self.states = range(len(self.layer.states))
+        self.widths = [state.width for state in self.layer.states]
+        self.sum_widths, self.scratch = list[int](), list[str]()
+        self.old_rows = {f"v{index}": state for index, state in enumerate(self.layer.states)}
         self.axes = dict(zip(self.layer.factors, variant.axes, strict=True))
 
     # --- the loop over a block
@@ -124,12 +133,13 @@ class _Writer:
         for entry in ordered_leaves(roots):
             axes = self.axes.get(entry)
             factor_index = layer.factors.index(entry) if axes else 0
+            position = _position(axes) if axes else ""
             if axes and axes.channels:
                 names[entry] = f"f{factor_index}[i]"
-                rows[f"f{factor_index}"] = f"part(f{factor_index}, {'t * spread_over + ' if axes.steps else ''}p, n)"
-            elif axes and axes.steps:
+                rows[f"f{factor_index}"] = f"part(f{factor_index}, {position and f'{position} * spread_over + '}p, n)"
+            elif axes and position:
                 names[entry] = f"f{factor_index}"
-                rows[f"f{factor_index}"] = f"factors[places[{factor_index}, 0] + t]"
+                rows[f"f{factor_index}"] = f"factors[places[{factor_index}, 0] + {position}]"
             # Only numbers written in the equations. Constants of a neuron stay arguments, even if they are 0, 1 or 2.
             elif entry.literal and entry.number in INLINE_NUMBERS:
                 names[entry] = INLINE_NUMBERS[entry.number]
@@ -146,10 +156,10 @@ class _Writer:
         names: Mapping[TapeEntry, str],
         results: Results,
         known: Sequence[TapeEntry] = (),
-    ) -> tuple[str, str]:
-        """Return the function of one time-step of a block, and its call.
+    ) -> tuple[str, list[str]]:
+        """Return the functions of one time-step of a block, and the lines that call them.
 
-        The function reads all rows of an element before it writes any.
+        A function reads all rows of an element before it writes any.
 
         Args:
             name: Name of the function.
@@ -158,21 +168,56 @@ class _Writer:
             results: Results to compute, and the rows they are written to.
             known: Results that are passed in.
         """
-        spelling = {operation: record.spelling.numba for operation, record in OPERATIONS.items()}
+        if self.layer.has_vectors:
+            return self._vector_loops(name, rows, names, results, known)
         roots = [entry for entry, _ in results if entry is not None]
-        lines, named = write_lines(dict(names), roots, spelling, known)
-        for result, row in results:
-            value = "zero" if result is None else named[result]
-            if row == "g_x" and self.layer.line:
-                value = f"spread2[i] * {value}"
-            value = f"write({value})" if row.rstrip("0123456789") in STORED else value
-            lines.append(f"{row}[i] {'+=' if row[0] == 's' else '='} {value}")
-        body = "\n        ".join(lines) or "pass"
-        used = _words(body) | {"x"}
-        # `x` gives the number of elements, also if its values are not read.
-        head = [each for each in rows if each in used]
-        text = f"@njit(**apart)\ndef {name}({', '.join(head)}):\n    for i in range(x.size):\n        {body}\n\n"
-        return text, f"{name}({', '.join(rows[each] for each in head)})"
+        lines, named = write_lines(dict(names), roots, _SPELLING, known)
+        return _function(name, rows, [*lines, *(self._write(entry, row, named) for entry, row in results)])
+
+    def _write(self, result: TapeEntry | None, row: str, named: Mapping[TapeEntry, str]) -> str:
+        """Return the line that writes a result to a row."""
+        value = "zero" if result is None else named[result]
+        if row == "g_x" and self.layer.line:
+            value = f"spread2[i] * {value}"
+        value = f"write({value})" if row.rstrip("0123456789") in STORED else value
+        return f"{row}[i] {'+=' if row[0] == 's' else '='} {value}"
+
+    def _vector_loops(
+        self,
+        name: str,
+        rows: Mapping[str, str],
+        names: Mapping[TapeEntry, str],
+        results: Results,
+        known: Sequence[TapeEntry],
+    ) -> tuple[str, list[str]]:
+        """Return the functions of a time-step with vectors, and the lines that call them. See :meth:`_loop`."""
+        entries = needed_for([entry for entry, _ in results if entry is not None], known)
+        phases = plan_phases(entries, results, self._row_width, self.old_rows, known)
+        rows, names, text, calls = dict(rows), dict(names), "", list[str]()
+        scratch = {entry: f"q{len(self.scratch) + index}" for index, entry in enumerate(phases.carried)}
+        self.scratch += [f"{row} = np.empty({_times(entry.width)}block, number)" for entry, row in scratch.items()]
+        rows |= {row: _vector_row(row, entry.width) for entry, row in scratch.items()}
+        names |= {entry: f"{row}[i]" for entry, row in scratch.items()}
+        for number, (key, phase) in enumerate(phases.phases.items()):
+            earlier = (entry for entry, other in phases.keys.items() if other < key or entry.adds_up)
+            before, summed = [*known, *earlier], [entry.operands[0] for entry in phase.sums]
+            roots = [*phase.carried, *summed, *(entry for entry, _ in phase.results if entry is not None)]
+            lines, named = write_lines(names, roots, _SPELLING, before)
+            lines += [f"{scratch[entry]}[i] = {named[entry]}" for entry in phase.carried]
+            lines += [f"{scratch[entry]}[i] += {named[entry.operands[0]]}" for entry in phase.sums]
+            lines += [self._write(entry, row, named) for entry, row in phase.results]
+            function, call = _function(f"{name}_{number}", rows, lines)
+            text += function
+            calls += [f"fill({rows[scratch[entry]]}, zero)" for entry in phase.sums]
+            calls += [f"for m in range({key.width}):", *_indented(call)] if key.width > 1 else call
+        return text, calls
+
+    def _row_width(self, row: str) -> int:
+        """Return the number of values per neuron in a row of results."""
+        letter, number = row[0], row[1:]
+        if letter == "s":
+            return self.sum_widths[int(number)]
+        return self.widths[int(number)] if letter in "vgk" and number.isdigit() else 1
 
     # --- around it
 
@@ -184,26 +229,26 @@ class _Writer:
                 values[row] = f"line{row[6:]}"
             elif row[0] == "f":
                 axes, index = self.variant.axes[int(row[1:])], row[1:]
-                first = f"places[{index}, 0]" + (" + t * C" if axes.steps else "")
+                first = f"places[{index}, 0]" + (" + t * C" if _count(axes) else "")
                 if axes.channels:
                     values[row] = f"part(factors, {first}, C)"
         return values
 
-    def _over_steps(self, row: str) -> bool:
-        """Return whether a row has values per time-step."""
-        return row[0] == "f" and self.variant.axes[int(row[1:])].steps
+    def _several(self, row: str) -> str:
+        """Return how often a row of channels is repeated, for time-steps and numbers of a vector, or an empty text."""
+        return _count(self.variant.axes[int(row[1:])]) if row[0] == "f" else ""
 
     def _spreading(self, rows: Mapping[str, str], *, whole: bool) -> list[str]:
         """Return lines that spread values per channel over a period, or over the neurons of a block."""
         lines = []
         for row, values in rows.items():
-            steps = self._over_steps(row)
+            several = self._several(row)
             first, count, low = (
-                ("t * spread_over" if steps else "0"),
+                ("t * spread_over" if several else "0"),
                 *(("spread_over", "int64(0)") if whole else ("n", "low")),
             )
-            lines += ["for t in range(T):"] if steps else []
-            lines.append(f"{'    ' * steps}spread({values}, part({row}, {first}, {count}), {low}, stride, C)")
+            lines += [f"for t in range({several}):"] if several else []
+            lines.append(f"{'    ' * bool(several)}spread({values}, part({row}, {first}, {count}), {low}, stride, C)")
         return lines
 
     def _setup(self, scalars: Sequence[object], rows: Mapping[str, str], *, sums: bool) -> list[str]:
@@ -212,7 +257,9 @@ class _Writer:
         # `span` decides at run time whether values are spread over a whole period of channels.
         if rows or sums:
             lines.append("whole, spread_over = span(block, stride, C)")
-        lines += [f"{row} = np.empty({'T * ' if self._over_steps(row) else ''}spread_over, number)" for row in rows]
+        for row in rows:
+            several = self._several(row)
+            lines.append(f"{row} = np.empty({several and f'{several} * '}spread_over, number)")
         if rows:
             lines += ["if whole:", *_indented(self._spreading(rows, whole=True))]
         return lines
@@ -225,21 +272,44 @@ class _Writer:
         if rows:
             lines += ["if not whole:", *_indented(self._spreading(rows, whole=False))]
         for index in self.states:
-            lines += self._first_row(f"v{index}", "start", index, f"rest[{index}]")
+            lines += self._first_row(f"v{index}", "start", index, "rest[{}]")
         return lines
 
     def _first_row(self, row: str, source: str, index: int, otherwise: str) -> list[str]:
-        """Return lines that set a row to an initial state of the caller, or to a number."""
+        """Return lines that set a row to an initial state of the caller, or to a number for the index of the state."""
+        width = self.widths[index]
+        place, otherwise = self._place(index), otherwise.format(self._place(index))
         if not self.variant.states:
-            return [f"fill(part({row}, 0, n), {otherwise})"]
-        value = f"{source}[{index} * N + low + i] if {source}.size else {otherwise}"
-        return ["for i in range(n):", f"    {row}[i] = {value}"]
+            lines = [f"fill({_vector_row(row, width)}, {otherwise})"]
+        else:
+            value = f"{source}[{place} * N + low + i] if {source}.size else {otherwise}"
+            lines = ["for i in range(n):", f"    {row}[{'m * block + ' * (width > 1)}i] = {value}"]
+        return [f"for m in range({width}):", *_indented(lines)] if width > 1 else lines
+
+    def _place(self, index: int) -> str:
+        """Return the index of a state among all numbers of all states."""
+        first = sum(self.widths[:index])
+        return f"({first} + m)" if self.widths[index] > 1 else f"{first}"
 
     def _last_row(self, row: str, target: str, index: int) -> list[str]:
         """Return lines that store a state, or its gradient."""
         if not self.variant.states:
             return []
-        return [f"for i in range(n if {target}.size else 0):", f"    {target}[{index} * N + low + i] = {row}[i]"]
+        width = self.widths[index]
+        value = f"{row}[{'m * block + ' * (width > 1)}i]"
+        lines = [
+            f"for i in range(n if {target}.size else 0):",
+            f"    {target}[{self._place(index)} * N + low + i] = {value}",
+        ]
+        return [f"for m in range({width}):", *_indented(lines)] if width > 1 else lines
+
+    def _state_rows(self, rows: Sequence[str]) -> dict[str, str]:
+        """Return the arguments for rows of states, or of their gradients."""
+        return {row: _vector_row(row, width) for row, width in zip(rows, self.widths, strict=True)}
+
+    def _scratch(self, rows: Sequence[str]) -> list[str]:
+        """Return lines that allocate the rows of states, or of their gradients."""
+        return [f"{row} = np.empty({_times(w)}block, number)" for row, w in zip(rows, self.widths, strict=True)]
 
     def _inputs(self) -> dict[str, str]:
         """Return the rows of the inputs, which follow each other along time."""
@@ -257,22 +327,23 @@ class _Writer:
         names = self._names([layer.joined, *layer.after])
         spread = self._spread(names.rows)
         states = [f"v{index}" for index in self.states]
-        rows = {**self._inputs(), "others": "part(others, j, n)", "y": "row", **_rows(states), **names.rows}
+        rows = {**self._inputs(), "others": "part(others, j, n)", "y": "row", **self._state_rows(states), **names.rows}
         results = [(layer.joined, "y"), *zip(layer.after, states, strict=True)]
         text, call = self._loop("charge", rows, names.names, results)
+        reads_other = "others" in "".join(call)
         lines = [*self._setup(names.scalars, spread, sums=False)]
-        lines += [f"{state} = np.empty(block, number)" for state in states]
+        lines += self._scratch(states)
         lines += ["line = np.empty(block, y.dtype)", "past = streams(y, step)"]
         body = [
             *self._begin(spread, sums=False),
             "for t in range(T):",
             "    i, k = t * x_step + low, t * step + low",
             *self._fetches(),
-            *(["    j = t * other_step + low", "    fetch(others, j + block, block)"] if "others" in call else []),
+            *(["    j = t * other_step + low", "    fetch(others, j + block, block)"] if reads_other else []),
             "    if not past:",
             "        fetch(y, k + block, block)",
             "    row = part(line, 0, n) if past else part(y, k, n)",
-            f"    {call}",
+            *_indented(call),
             "    if past:",
             "        stream(part(line, 0, n), y, k)",
         ]
@@ -289,28 +360,47 @@ class _Writer:
         spread = self._spread(names.rows)
         v, g = ([f"{letter}{index}" for index in self.states] for letter in "vg")
         k = [f"k{index}" for index in range(len(plan.kept))]
-        saved = {name: f"part({name}, r, n)" for name in k}
-        rows = {**self._inputs(), **_rows(v), **saved, **names.rows}
+        kept_widths = [entry.width for entry in plan.kept]
+        saved = {
+            name: f"part({name}, r * {width} + m * block, n)" if width > 1 else f"part({name}, r, n)"
+            for name, width in zip(k, kept_widths, strict=True)
+        }
+        rows = {**self._inputs(), **self._state_rows(v), **saved, **names.rows}
         results = [*zip(plan.kept, k, strict=True), *zip(layer.after, v, strict=True)]
         text, charge = self._loop("charge", rows, names.names, results)
         sums = {f"s{index}": each for index, each in enumerate(plan.sums)}
         delayed = {f"s{index}": f"w{index}" for index, each in enumerate(plan.sums) if each.state is not None}
         rows = {**self._inputs(), **saved, "others": "part(others, e, n)", "g_y": "part(g_y, j, n)"}
         rows |= {f"g_x{leaf.leaf}": f"row_x{leaf.leaf}" for leaf in layer.more_inputs}
-        rows |= {"g_others": "row_others", "g_x": "row", **_rows([*g, *delayed.values()]), **names.rows}
-        rows |= {row: f"part({row}, {'t * block' if each.steps else '0'}, n)" for row, each in sums.items()}
+        rows |= {
+            "g_others": "row_others",
+            "g_x": "row",
+            **self._state_rows(g),
+            **_rows([*delayed.values()]),
+            **names.rows,
+        }
+        for row, each in sums.items():
+            position = _position(each)
+            rows[row] = f"part({row}, {f'{position} * block' if position else '0'}, n)"
+        self.sum_widths, tape = [each.width for each in plan.sums], layer.output.tape
+        self.old_rows |= plan.later | {f"g{index}": tape.leaf("g_state", index) for index in self.states}
         pull_names = names.names | {entry: f"{name}[i]" for entry, name in zip(plan.kept, k, strict=True)}
         pull_text, pull = self._loop("pull", rows, pull_names, plan.results, plan.kept)
         each_channel = [row for row, each in sums.items() if each.channels]
         lines = [
             *self._setup(names.scalars, spread, sums=bool(each_channel)),
-            *(f"{name} = np.empty(block, number)" for name in [*v, *g, *delayed.values()]),
-            *(f"{name} = np.empty(T * block, number)" for name in k),
+            *self._scratch(v),
+            *self._scratch(g),
+            *(f"{name} = np.empty(block, number)" for name in delayed.values()),
+            *(
+                f"{name} = np.empty({_times(width)}T * block, number)"
+                for name, width in zip(k, kept_widths, strict=True)
+            ),
         ]
         for row, each in sums.items():
-            steps = "T * " if each.steps else ""
-            lines.append(f"{row} = np.zeros({steps}block, number)")
-            lines += [f"all_{row} = np.zeros({steps}spread_over)"] if each.channels else []
+            several = _count(each) and f"{_count(each)} * "
+            lines.append(f"{row} = np.zeros({several}block, number)")
+            lines += [f"all_{row} = np.zeros({several}spread_over)"] if each.channels else []
         written = [("g_x", "row", "line", "past", "step", "k", "")] if needs_grad.x else []
         for number in (leaf.leaf for leaf in layer.more_inputs if needs_grad.x):
             place = f"{number} * T * step + "
@@ -325,7 +415,7 @@ class _Writer:
         body = self._begin(spread, sums=bool(each_channel))
         if v:
             body += ["for t in range(T):", "    i, r = t * x_step + low, t * block", *self._fetches()]
-            body.append(f"    {charge}")
+            body += _indented(charge)
         for index, name in enumerate(g):
             body += self._first_row(name, "g_final", index, "zero")
         body += [f"fill(part({name}, 0, n), zero)" for name in delayed.values()]
@@ -339,9 +429,9 @@ class _Writer:
                 f"        fetch({name}, {offset} + block, block)",
             ]
             body.append(f"    {row} = part({line}, 0, n) if {past} else part({name}, {offset}, n)")
-        if "part(others" in pull:
+        if "part(others" in "".join(pull):
             body += ["    e = t * other_step + low", "    fetch(others, e + block, block)"]
-        body.append(f"    {pull}")
+        body += _indented(pull)
         for name, _, line, past, _, offset, _ in written:
             body += [f"    if {past}:", f"        stream(part({line}, 0, n), {name}, {offset})"]
         for index, name in enumerate(g):
@@ -371,23 +461,25 @@ class _Writer:
                 body.append(f"totals[index, {column}] = total(part({row}, 0, n))")
             body.append(f"fill({row}, zero)")
             column += 1
-        # Columns with one sum come first, followed by T columns for each sum per time-step.
-        rows = [(row, each.steps) for row, each in sums.items() if each.channels]
-        count = sum(not steps for _, steps in rows)
-        places = iter(range(len(rows)))
-        gathered, period_lines = list[str](), list[str]()
-        for row, steps in sorted(rows, key=lambda each: each[1]):
-            position = next(places)
-            column_text = f"{count} + {position - count} * T + t" if steps else f"{position}"
-            first, at, over = ("t * spread_over", "t * block", "t * spread_over + p") if steps else ("0", "0", "p")
+        # Columns with one sum come first, followed by those of sums per time-step and of vectors.
+        rows = [(row, _count(each)) for row, each in sums.items() if each.channels]
+        count = sum(not several for _, several in rows)
+        gathered, period_lines, before = list[str](), list[str](), list[str]()
+        for position, (row, several) in enumerate(sorted(rows, key=lambda each: bool(each[1]))):
+            column_text = f"{position}"
+            if several:
+                others = "".join(f" + {each}" for each in before if each != "T")
+                column_text = f"{count} + {before.count('T')} * T{others} + t"
+                before.append(several)
+            first, at, over = ("t * spread_over", "t * block", "t * spread_over + p") if several else ("0", "0", "p")
             into = f"channel_sums[group], {{}}, stride, C, int64({column_text})"
             each_row = [
                 f"move(part({row}, {at}, n), part(all_{row}, {over}, n))",
                 f"gather(part(all_{row}, {first}, n), {into.format('low')})",
                 f"gather(part(all_{row}, {first}, spread_over), {into.format('int64(0)')})",
             ]
-            loop = ["for t in range(T):"] if steps else []
-            moved, block, period = ([*loop, f"{'    ' * steps}{line}"] for line in each_row)
+            loop = [f"for t in range({several}):"] if several else []
+            moved, block, period = ([*loop, f"{'    ' * bool(several)}{line}"] for line in each_row)
             body += moved
             gathered += block
             period_lines += period
@@ -414,6 +506,7 @@ class _Writer:
         """Return the kernel with loops over groups and blocks around the given parts."""
         loops = [
             *lines,
+            *self.scratch,
             "blocks = (N + block - 1) // block",
             "for group in range(first, last):",
             "    for index in range(blocks * group // groups, blocks * (group + 1) // groups):",
@@ -428,6 +521,42 @@ class _Writer:
         head += f"def {function}({', '.join(arguments)}, {RANGES}):\n"
         rendered = render_generated(f"{text}{head}{inside}\n", function, self.variant.stored)
         return Kernel(rendered, arguments, tuple(names.scalars), self.layer.start)
+
+
+_SPELLING = {operation: record.spelling.numba for operation, record in OPERATIONS.items()}
+
+
+def _function(name: str, rows: Mapping[str, str], lines: Sequence[str]) -> tuple[str, list[str]]:
+    """Return a function of all neurons of a block, and the line that calls it."""
+    body = "\n        ".join(lines) or "pass"
+    used = _words(body) | {"x"}
+    # `x` gives the number of elements, also if its values are not read.
+    head = [each for each in rows if each in used]
+    text = f"@njit(**apart)\ndef {name}({', '.join(head)}):\n    for i in range(x.size):\n        {body}\n\n"
+    return text, [f"{name}({', '.join(rows[each] for each in head)})"]
+
+
+def _position(axes: FactorAxes | GradientSum) -> str:
+    """Return the index of a time-step and number of a vector among the rows of a factor, or an empty text for one."""
+    if axes.width == 1:
+        return "t" if axes.steps else ""
+    return f"(t * {axes.width} + m)" if axes.steps else "m"
+
+
+def _count(axes: FactorAxes | GradientSum) -> str:
+    """Return the number of rows of a factor, or an empty text for one."""
+    if axes.width == 1:
+        return "T" if axes.steps else ""
+    return f"{'T * ' * axes.steps}{axes.width}"
+
+
+def _times(width: int) -> str:
+    return f"{width} * " if width > 1 else ""
+
+
+def _vector_row(row: str, width: int) -> str:
+    """Return the argument for a row of scratch memory, or for the row of one number of a vector."""
+    return f"part({row}, m * block, n)" if width > 1 else f"part({row}, 0, n)"
 
 
 def _rows(names: Sequence[str]) -> dict[str, str]:
