@@ -18,14 +18,13 @@ NON_INCREASING_LAYERS = (AvgPool, GlobalAvgPool, MaxPool, Flatten, Reshape)
 
 def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
     """Warn if bounded logits keep the loss up: with logits in [0, b], the softmax is at most e^b / (e^b + K - 1)."""
-    recipe, output = network.recipe, network.nodes[network.output]
-    if network.outputs:
-        return  # A recipe supports a single output, which is reported elsewhere.
+    recipe, output = network.recipe, network.nodes[network.main_output]
     last = output
     while isinstance(last.op, NON_INCREASING_LAYERS):
         last = network.nodes[last.inputs[0]]
     most = last.output.values.count
-    if recipe is None or recipe.loss.of_rates:
+    # Outputs without a loss are reported elsewhere.
+    if recipe is None or recipe.loss.of_rates or recipe.loss.target or (network.outputs and not recipe.losses):
         return
     if not whole or most is None or network.settings.readout == "sum" or len(output.output.shape) > 1:
         return

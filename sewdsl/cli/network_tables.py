@@ -199,7 +199,7 @@ def print_network(network: Network, *, expand: bool) -> None:
     out.print(_layers(network, layer_rows(network) if expand else list(block_rows(network))))
     out.print(_in_force(network))
     if network.recipe is not None:
-        out.print(_pairs("recipe", [(key, format_value(value)) for key, value in network.recipe]))
+        out.print(_pairs("recipe", [(key, format_value(value)) for key, value in stated_fields(network.recipe)]))
     if network.expectations:
         out.print(_figures(network))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +16,7 @@ from sewdsl.cli.output import echo_json
 from sewdsl.ir.kind import stated_fields
 from sewdsl.ir.network import Network
 from sewdsl.ir.printed_values import format_value
+from sewdsl.ir.recipe import Recipe
 from sewdsl.ir.settings import Expectation
 from sewdsl.notation.energy_forms import energy_to_json
 from sewdsl.passes.step_report import predict_memory
@@ -110,7 +111,7 @@ def network_to_json(network: Network) -> ShownNetwork:
     return {
         "name": network.name,
         "settings": {key: _plain(value) for key, value in stated_fields(network.settings)},
-        "recipe": network.recipe.model_dump(mode="json") if network.recipe else None,
+        "recipe": _recipe(network.recipe) if network.recipe else None,
         "parameters": network.total_parameters,
         "macs": network.total_macs,
         "activations": network.total_activations,
@@ -150,3 +151,7 @@ def _plain(value: object) -> str | int | bool | None:
     if isinstance(value, tuple):
         return format_value(value)
     return value if isinstance(value, str | int | bool) or value is None else str(value)
+
+
+def _recipe(recipe: Recipe) -> dict[str, Any]:
+    return recipe.model_dump(mode="json", include={name for name, _ in stated_fields(recipe)})

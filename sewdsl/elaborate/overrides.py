@@ -278,12 +278,17 @@ class _Replacement:
 
     def _in_section(self, name: str, way: Sequence[str], values: tuple[Value, ...]) -> Assembly:
         section = self._section(name)
-        settings = {setting.key.text: setting for setting in section.settings}
-        changed = self._setting(settings.get(way[0]), way[0], way[1:], values)
+        old = [setting for setting in section.settings if setting.key.text == way[0]]
+        if way[1:] and len(old) > 1:
+            message = f"cannot set '{'.'.join(way)}': the recipe has {len(old)} '{way[0]}' lines"
+            return self._refuse("unknown-setting", message, f"set all of them with train.{way[0]}=…")
+        changed = self._setting(old[-1] if old else None, way[0], way[1:], values)
         if changed is None:
             return self.assembly
-        settings[way[0]] = changed
-        return self._with_section(name, replace(section, settings=tuple(settings.values())))
+        kept = [setting for setting in section.settings if setting.key.text != way[0] or setting is old[0]]
+        settings = [changed if setting.key.text == way[0] else setting for setting in kept]
+        settings += [] if old else [changed]
+        return self._with_section(name, replace(section, settings=tuple(settings)))
 
     def _setting(self, old: Setting | None, key: str, way: Sequence[str], values: tuple[Value, ...]) -> Setting | None:
         """Return a setting with new values, or with one argument of its value changed."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import field
+
+from pydantic import BaseModel, SerializeAsAny
 
 from sewdsl.analysis.named_parts import fold_parts, match_nodes, match_parameters, part_names
 from sewdsl.diagnostics import Diagnostic, Severity
@@ -12,7 +14,8 @@ from sewdsl.elaborate.arguments import GivenArgument, validate_arguments
 from sewdsl.elaborate.suggestions import advice, listed, nearest_name, rename
 from sewdsl.elaborate.values import ValueReader
 from sewdsl.ir.network import Network
-from sewdsl.ir.recipe import LISTS, Recipe, Transform
+from sewdsl.ir.printed_values import parse_multiple
+from sewdsl.ir.recipe import LISTS, Loss, LossTerm, Recipe, Transform
 from sewdsl.light_dataclass import dataclass
 from sewdsl.ops import catalogue
 from sewdsl.reporter import InvalidText, Reported, Reporter
@@ -21,7 +24,7 @@ from sewdsl.syntax.lexicon import SETTINGS
 from sewdsl.syntax.tree import Call, Number, Quantity, Section, Setting, Text, Word
 
 KEY_ALIASES = {
-    **{name: f"train.{name}" for name in Recipe.model_fields},
+    **{name: f"train.{name}" for name in Recipe.model_fields if name != "losses"},
     **{name: name for name in SETTINGS},
     "lr": "train.optimizer.lr",
     "learning_rate": "train.optimizer.lr",
@@ -37,7 +40,9 @@ def resolve_key_alias(name: str) -> str | None:
     return KEY_ALIASES.get(name.removeprefix("train.").lstrip("-").replace("-", "_"))
 
 
-KEYS = tuple(name for name in Recipe.model_fields if name != "on")
+KEYS = tuple(name for name in Recipe.model_fields if name not in {"on", "losses"})
+LOSS = "loss"
+"""Key of the lines with the terms of the loss, which may be repeated."""
 PARTS = {"freeze": "conv1 sew_block1", "lr": "fc1 10x"}
 """Keys whose values name layers and parts of the network, with examples."""
 
@@ -52,6 +57,12 @@ def read_train_section(section: Section, *, library: bool = False) -> Reported[R
     return reader.reporter.follow(reader.read)
 
 
+class _LossLine(BaseModel):
+    """Kind of a single ``loss`` line."""
+
+    loss: SerializeAsAny[Loss]
+
+
 @dataclass(frozen=True)
 class _RecipeReader:
     section: Section
@@ -60,7 +71,14 @@ class _RecipeReader:
 
     def read(self) -> Recipe | None:
         section, settings, wrong = self.section, dict[str, GivenArgument](), set[str]()
+        lines = [setting for setting in section.settings if setting.key.text == LOSS]
+        several = len(lines) > 1 or any(len(line.values) > 1 for line in lines)
+        if several and (losses := self._losses(lines)):
+            span = lines[0].span
+            settings |= {"losses": GivenArgument(losses, span), LOSS: GivenArgument(losses[0].loss, span)}
         for setting in section.settings:
+            if several and setting.key.text == LOSS:
+                continue
             key, value = setting.key.text, None
             with suppress(InvalidText):
                 value = self._value(setting)
@@ -103,6 +121,28 @@ class _RecipeReader:
             raise self.reporter.refuse("invalid-argument", message, setting.span, help=hint)
         value = setting.values[0]
         return GivenArgument(ValueReader(self.reporter).read(value), value.span)
+
+    def _losses(self, lines: Iterable[Setting]) -> tuple[LossTerm, ...]:
+        """Return the terms of ``loss`` lines, or none after an error."""
+        terms = []
+        for line in lines:
+            *words, last = line.values
+            factor = parse_multiple(last.text) if isinstance(last, Quantity) and words else None
+            words = words if factor is not None else [*words, last]
+            kinds = [value for value in words[-1:] if isinstance(value, Call)]
+            names = [value.name.plain for value in words[:-1] if isinstance(value, Call) and not value.called]
+            if not kinds or len(names) != len(words) - 1 or len(names) > 1 or factor == 0:
+                text = " ".join(value.span.text for value in line.values)
+                message = f"'loss' requires an output, a loss and a factor, got '{text}'"
+                hint = "write 'loss OUTPUT KIND FACTORx', e.g. 'loss early CrossEntropy 0.3x'"
+                self.reporter.report("invalid-argument", message, line.span, help=hint)
+                continue
+            with suppress(InvalidText):
+                given = GivenArgument(ValueReader(self.reporter).read(kinds[0]), kinds[0].span)
+                loss = self.reporter.take(validate_arguments(_LossLine, "the recipe", {LOSS: given}, kinds[0].span))
+                if loss is not None:
+                    terms.append(LossTerm(names[0] or "" if names else "", loss.loss, factor or 1.0))
+        return tuple(terms) if not self.reporter.errors else ()
 
     def _list(self, setting: Setting) -> GivenArgument:
         """Return the values of a setting with several values. A single ``none`` is an empty list."""

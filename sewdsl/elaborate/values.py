@@ -16,6 +16,7 @@ from sewdsl.ir.op import Activation
 from sewdsl.ir.printed_values import format_value
 from sewdsl.light_dataclass import dataclass
 from sewdsl.ops import find
+from sewdsl.ops.input import Input
 from sewdsl.reporter import InvalidText, Reporter
 from sewdsl.syntax.lexicon import OWN_NEURON
 from sewdsl.syntax.tree import Arithmetic, Call, Formula, Interpolation, Number, Parameter, Quantity, Size, Text, Value
@@ -69,14 +70,15 @@ class ValueReader:
             return _WORDS[word]
         if word == OWN_NEURON and self.neuron is not None:
             return self.change_neuron(self.neuron, call)
-        if self.kinds.find(word):
+        # The input is no value. As a word, it is a target of a loss.
+        if word != Input.kind and self.kinds.find(word):
             return self.instantiate(call)
         if word in self.kinds.broken:
             raise InvalidText
         # A bare word can be a choice such as 'mean'. The model validates it.
         if not call.called:
             return word
-        names = [name for name in self.kinds.names(Kind) if name != "input"]
+        names = [name for name in self.kinds.names(Kind) if name != Input.kind]
         span = call.name.span
         near = advice(word, names, span)
         raise self.reporter.refuse("unknown-name", f"unknown name '{word}'", span, path=self.path, **near)

@@ -81,6 +81,20 @@ class Network:
         # Two names may refer to the same node.
         return tuple(dict.fromkeys(index for _, index in self.outputs)) or (self.output,)
 
+    @property
+    def main_output(self) -> int:
+        """Index of the output of the first loss of the recipe, or of the only output."""
+        return dict(self.outputs).get(self.recipe.terms[0].output if self.recipe else "", self.output)
+
+    @property
+    def classified(self) -> tuple[str, ...]:
+        """Names of the outputs that the recipe trains to output the class, the main one first. Empty: the only one."""
+        return (
+            tuple(dict.fromkeys(term.output for term in self.recipe.terms if not term.loss.target))
+            if self.recipe
+            else ("",)
+        )
+
     def name_outputs(self, values: Mapping[int, Value]) -> Value | dict[str, Value]:
         """Return the value of the only output, or a dict of the values of several outputs by name.
 

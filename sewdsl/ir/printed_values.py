@@ -124,6 +124,9 @@ def format_value(value: object) -> str:
     """
     if value is None or isinstance(value, bool):
         return _WORDS[value]
+    # Some named tuples have a text of their own.
+    if isinstance(value, tuple) and type(value).__str__ is not object.__str__:
+        return str(value)
     # Tuples of integers are shapes.
     if isinstance(value, tuple | list) and not all(isinstance(item, int) for item in value or ("",)):
         return " ".join(map(format_value, value)) or "none"

@@ -6,12 +6,12 @@ from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from math import isfinite
 from types import ModuleType
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Self, cast
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, model_validator
 
 from sewdsl.ir.kind import CATALOGUE, Kind, Natural, OmittedDefault, Positive
-from sewdsl.ir.printed_values import parse_memory, parse_multiple
+from sewdsl.ir.printed_values import format_value, parse_memory, parse_multiple
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -85,6 +85,11 @@ class Loss(Kind):
     readouts: ClassVar[tuple[str, ...]] = ("mean", "sum", "last")
     """Values of ``readout`` that the loss can be combined with."""
 
+    @property
+    def target(self) -> str:
+        """Target: ``input``, ``teacher``, ``teacher.NAME``, the name of an output, or empty for the class."""
+        return getattr(self, "to", None) or ""
+
     @abstractmethod
     def value(self, functional: ModuleType, outputs: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:
         """Return the loss of a batch, a scalar.
@@ -101,6 +106,23 @@ class Loss(Kind):
         # Losses of different trainings are compared, so the evaluation loss does not depend on the training loss.
         loss: Tensor = functional.cross_entropy(readout, target)
         return loss
+
+
+class LossTerm(NamedTuple):
+    """A ``loss`` line of a recipe.
+
+    Attributes:
+        output: Name of the output, or empty for the only output.
+        factor: Factor of the loss in the total, > 0.
+    """
+
+    output: str
+    loss: SerializeAsAny[Loss]
+    factor: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+
+    def __str__(self) -> str:
+        factor = "" if self.factor == 1 else f"{format_value(self.factor)}x"
+        return " ".join(filter(None, (self.output, str(self.loss), factor)))
 
 
 class Transform(Kind):
@@ -198,6 +220,9 @@ class Recipe(BaseModel):
         clip: Maximum Euclidean norm of all gradients together. Larger gradients are scaled down. None: no clipping.
         loss: Training loss: ``CrossEntropy`` of the readout (or ``mean``), ``TET`` of the output of each time-step (or
             ``tet``, Deng et al. 2022), or ``MSE`` of firing rates.
+        losses: All ``loss`` lines, if there are several, or one with an output or a factor. ``loss`` is then the first.
+        teacher: Folder of a run whose outputs are targets of losses with ``to=teacher``. The folder is relative to the
+            working directory.
         label_smoothing: Label smoothing in training: fraction of the target spread evenly over all classes.
         precision: ``32``, ``mixed`` (16-bit floats where they are safe: bfloat16, or float16 on GPUs without bfloat16),
             or a name of Lightning, ``bf16-mixed`` or ``16-mixed``.
@@ -246,6 +271,8 @@ class Recipe(BaseModel):
     warmup: Natural = 0
     clip: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     loss: SerializeAsAny[Loss] = Field(default_factory=_default_loss)
+    losses: Annotated[tuple[LossTerm, ...], OmittedDefault()] = ()
+    teacher: Annotated[str | None, OmittedDefault()] = None
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     precision: Annotated[Literal["32", "mixed", "bf16-mixed", "16-mixed"], BeforeValidator(str)] = "32"
     tf32: bool | None = None
@@ -278,6 +305,11 @@ class Recipe(BaseModel):
         if self.memory is not None and self.compile:
             raise ValueError("'memory' requires 'compile off': PyTorch's compiler plans memory itself")
         return self
+
+    @property
+    def terms(self) -> tuple[LossTerm, ...]:
+        """Terms of the loss. The first one is the main term."""
+        return self.losses or (LossTerm("", self.loss),)
 
     @property
     def budget(self) -> int | None:

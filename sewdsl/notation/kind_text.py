@@ -16,6 +16,7 @@ from sewdsl.ir.op import Merge, Op
 from sewdsl.ir.printed_values import format_value
 from sewdsl.notation.item_text import UnwritableNetwork
 from sewdsl.ops import find
+from sewdsl.ops.input import Input
 from sewdsl.syntax.lexicon import OWN_JOIN
 
 ALWAYS_WRITTEN = "s"
@@ -113,7 +114,7 @@ def value_text(value: object) -> str:
 def _plain(text: str) -> bool:
     """Return whether a text needs no quotes."""
     # The name of a kind would be read as a value of that kind.
-    return bool(_WORD.fullmatch(text)) and text not in _RESERVED_WORDS and find(text) is None
+    return bool(_WORD.fullmatch(text)) and text not in _RESERVED_WORDS and find(text) in {None, Input}
 
 
 def quote_text(text: str) -> str:

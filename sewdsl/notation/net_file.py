@@ -193,10 +193,12 @@ def _recipe(recipe: Recipe) -> str:
         name: field.get_default(call_default_factory=True, validated_data={})
         for name, field in Recipe.model_fields.items()
     }
-    entries = ((name, value) for name, value in recipe if name != "on" and value != defaults[name])
+    omitted = {"on", "loss", "losses"} if recipe.losses else {"on"}
+    entries = ((name, value) for name, value in recipe if name not in omitted and value != defaults[name])
     texts = {
         name: " ".join(map(value_text, value)) if name in LISTS and value else value_text(value)
         for name, value in entries
     }
     lines = [f"    {name} {text}\n" for name, text in texts.items()]
+    lines += [f"    loss {term}\n" for term in recipe.losses]
     return f"train on {recipe.on} {{\n{''.join(lines)}}}\n"

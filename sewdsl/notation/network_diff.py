@@ -266,7 +266,7 @@ def _recipes(one: Recipe | None, other: Recipe | None) -> tuple[dict[str, str], 
 
 
 def _recipe(recipe: Recipe) -> dict[str, str]:
-    rest = {name: _value_text(value) for name, value in recipe}
+    rest = {name: _value_text(value) for name, value in stated_fields(recipe)}
     return {"data": rest.pop("on"), **rest}
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from sewdsl.ir.kind import OmittedDefault
 from sewdsl.ir.recipe import Loss
 
 if TYPE_CHECKING:
@@ -25,21 +26,32 @@ class CrossEntropy(Loss, kind="CrossEntropy"):
 
 
 class MSE(Loss, kind="MSE"):
-    """Mean squared error between the readout and a one-hot vector of the class.
+    """Mean squared error between the readout and a one-hot vector of the class, or another target.
 
     In a file: ``loss MSE``, for networks that end in neurons or in a voting layer, whose readout is a firing rate in
     [0, 1]::
 
         L = 1 / (N · K) · Σ (O[n, k] - Y[n, k])²
 
+    With ``loss MSE(to=input)``, the target is the input of the network, as in autoencoders: at each time-step, or the
+    static input. ``MSE(to=NAME)`` compares with another output, and ``MSE(to=teacher)`` with a trained network.
+
     Source: Fang et al. 2021, Incorporating Learnable Membrane Time Constant, and ``F.mse_loss(rate, one_hot)`` in the
     recipes of SpikingJelly.
+
+    Attributes:
+        to: Target: ``input``, ``teacher``, ``teacher.NAME`` or the name of another output. None is the class.
     """
 
     of_rates = True
     readouts = ("mean", "last")
 
+    to: Annotated[str | None, OmittedDefault()] = None
+
     def value(self, functional: ModuleType, outputs: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:
+        if self.to is not None:
+            plain: Tensor = functional.mse_loss(outputs, target)
+            return plain
         classes = outputs.shape[-1]
         # Transforms of batches return probabilities instead of classes.
         probabilities = functional.one_hot(target, classes) if target.ndim == 1 else target
@@ -49,6 +61,30 @@ class MSE(Loss, kind="MSE"):
 
     def judge(self, functional: ModuleType, readout: Tensor, target: Tensor) -> Tensor:
         return self.value(functional, readout, target)
+
+
+class KL(Loss, kind="KL"):
+    """Kullback-Leibler divergence from the softmax of a target to that of the readout.
+
+    In a file: ``loss KL(to=teacher, temperature=4.0)`` for distillation, or with the name of another output, which is
+    not trained by this loss::
+
+        L = temperature² / N · Σ_n KL(softmax(Z[n] / temperature), softmax(O[n] / temperature))
+
+    Source: Hinton et al. 2015, Distilling the Knowledge in a Neural Network.
+
+    Attributes:
+        to: Target Z: ``teacher``, ``teacher.NAME`` or the name of another output.
+        temperature: Divisor of the outputs before the softmax, > 0.
+    """
+
+    to: str
+    temperature: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+
+    def value(self, functional: ModuleType, outputs: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:
+        logarithms = (functional.log_softmax(each / self.temperature, 1) for each in (outputs, target))
+        divergence: Tensor = functional.kl_div(*logarithms, reduction="batchmean", log_target=True)
+        return self.temperature**2 * divergence
 
 
 class TET(Loss, kind="TET"):

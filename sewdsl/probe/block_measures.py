@@ -85,11 +85,12 @@ def block_gradients(model: SpikingNetwork, batches: Iterable[tuple[Tensor, Tenso
     Raises:
         ValueError: If there is no batch, an input does not fit, or the output is not a vector of classes.
     """
-    if model.network.outputs:
-        names = ", ".join(name for name, _ in model.network.outputs)
-        message = f"gradients require one output, but the network has {names}; write 'body' instead of 'outputs'"
+    network = model.network
+    if network.outputs and network.recipe is None:
+        names = ", ".join(name for name, _ in network.outputs)
+        message = f"gradients require one output, or a recipe with a loss, but the network has {names}"
         raise ValueError(message)
-    output = model.network.nodes[model.network.output].output
+    main, output = network.recipe.terms[0].output if network.recipe else "", network.nodes[network.main_output].output
     if len(output.shape) > 1:
         message = f"cross-entropy requires a vector, but the output is [{output.size}]; end the network with e.g. FC"
         raise ValueError(message)
@@ -104,7 +105,8 @@ def block_gradients(model: SpikingNetwork, batches: Iterable[tuple[Tensor, Tenso
             x = map_inputs(
                 lambda each: each.detach().requires_grad_(each.is_floating_point()), _at_each_step(inputs, model)
             )
-            loss = functional.cross_entropy(model(x), y)
+            readout = model(x)
+            loss = functional.cross_entropy(readout[main] if network.outputs else readout, y)
             # A block without a source reads the network's input.
             outputs |= x if named else {}
             sources = [x if block.source is None else outputs[block.source] for block in blocks]

@@ -48,7 +48,7 @@ def random_inputs(
         ``[N, C, H, W]`` or ``[T, N, C, H, W]``, or a dictionary of named inputs, and classes ``[N]``.
     """
     settings = network.settings
-    classes = network.nodes[network.output].output.elements
+    classes = network.nodes[network.main_output].output.elements
     random = torch.Generator().manual_seed(seed)
     for _ in range(batches):
         drawn = {source.name: _random_input(source, settings.steps, samples, random) for source in settings.sources}

@@ -8,7 +8,7 @@ from math import lcm
 from pathlib import Path
 from typing import NamedTuple
 
-from sewdsl.compiler import Compilation, CompiledVariant
+from sewdsl.compiler import Compilation, CompiledVariant, read
 from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity, SewdslError, errors_in, sort_diagnostics
 from sewdsl.elaborate.suggestions import advice
 from sewdsl.ir.network import Network
@@ -99,11 +99,11 @@ def training_problems(compilation: Compilation) -> tuple[Diagnostic, ...]:
 
 def _find_data(network: Network, recipe: Recipe, folder: Path | None, spans: _Spans) -> Reported[DataSet | None]:
     """Return the dataset of a recipe, with diagnostics, or None if it is unknown or the network has several outputs."""
-    if network.outputs:
+    if network.outputs and not recipe.losses:
         names = ", ".join(name for name, _ in network.outputs)
         message, hint = (
-            f"training requires one output, but the network has {names}",
-            "write 'body' instead of 'outputs'",
+            f"the loss requires the name of an output: {names}",
+            f"write a line for each output, e.g. 'loss {network.outputs[0][0]} {recipe.loss}'",
         )
         return Reported(None, (Diagnostic("several-outputs", Severity.ERROR, message, spans.body, help=hint),))
     kind = find_dataset(recipe.on)
@@ -142,13 +142,13 @@ def _suggest_recipe(compilation: Compilation, network: Network) -> str:
 
 
 def _setup(network: Network, recipe: Recipe, folder: Path | None) -> DataOptions:
-    output = network.nodes[network.output].output
+    output = network.nodes[network.main_output].output
     return DataOptions(
         folder=folder or data_folders.data_folder_variable(),
         steps=network.settings.steps,
         shape=network.settings.input or None,
         inputs=network.settings.inputs,
-        classes=output.elements,
+        classes=None if recipe.terms[0].loss.target else output.elements,
         subset=recipe.subset,
         augmentation=Augmentation(recipe.shift, recipe.flip, recipe.augment),
         resize=recipe.resize or "bilinear",
@@ -199,6 +199,11 @@ class _Spans:
         settings = section.settings if section else ()
         return next((setting.span for setting in settings if setting.key.text == key), self.body)
 
+    def recipe_lines(self, key: str) -> list[Span]:
+        """Return the spans of all settings with a key in the ``train`` section."""
+        section = self._assembly.sections["train"] if self._assembly else None
+        return [setting.span for setting in section.settings if setting.key.text == key] if section else []
+
     def data(self, name: str) -> Span:
         """Return the span of the dataset's name after ``train on``."""
         section = self._assembly.sections["train"] if self._assembly else None
@@ -245,6 +250,7 @@ def _compare_named(network: Network, recipe: Recipe, data: DataSet, spans: _Span
         if getattr(recipe, key) != Recipe.model_fields[key].get_default(call_default_factory=True):
             message = f"'{key}' requires one input, but the network has {names}"
             yield Diagnostic("invalid-argument", Severity.ERROR, message, spans.recipe(key), help="remove it")
+    yield from _compare_classes(network, data, spans)
     yield from _compare_loss(network, recipe, spans)
 
 
@@ -254,7 +260,7 @@ def _compare(network: Network, recipe: Recipe, data: DataSet, spans: _Spans) -> 
     if network.settings.inputs:
         yield from _compare_named(network, recipe, data, spans)
         return
-    settings, output = network.settings, network.nodes[network.output].output
+    settings = network.settings
     # Frames of events can be resized, but their number of channels cannot change.
     resized = (
         recipe.resize is not None
@@ -270,10 +276,7 @@ def _compare(network: Network, recipe: Recipe, data: DataSet, spans: _Spans) -> 
         yield Diagnostic(
             "data-mismatch", error, message, spans.setting("input"), help=f"write 'input {size}'", fixes=fixes
         )
-    classes = data.classes or output.elements
-    if output.shape != (classes,):
-        message = f"{data.name} has {classes} classes, but the network's output is {output.size}"
-        yield Diagnostic("data-mismatch", error, message, spans.body, help=f"end the network with FC{classes}")
+    yield from _compare_classes(network, data, spans)
     if data.varies and settings.encode == "direct":
         message = f"dataset {data.name} has sequences, but the network repeats a static input"
         hint, fixes = "remove 'encode direct'", spans.writing("encode", "none", safe=True)
@@ -297,12 +300,88 @@ def _compare(network: Network, recipe: Recipe, data: DataSet, spans: _Spans) -> 
     yield from _compare_loss(network, recipe, spans)
 
 
+def _compare_classes(network: Network, data: DataSet, spans: _Spans) -> Iterator[Diagnostic]:
+    """Find outputs that are trained to output the class, and do not have one element for each class."""
+    for name in network.classified:
+        output = network.nodes[dict(network.outputs).get(name, network.output)].output
+        classes = data.classes or output.elements
+        if output.shape != (classes,):
+            subject = f"the output {name}" if name else "the network's output"
+            message = f"{data.name} has {classes} classes, but {subject} is {output.size}"
+            hint = f"end the network with FC{classes}"
+            yield Diagnostic("data-mismatch", Severity.ERROR, message, spans.body, help=hint)
+
+
+def _compare_terms(network: Network, recipe: Recipe, spans: _Spans) -> Iterator[Diagnostic]:
+    """Find losses with an unknown output, or with a target that does not fit their output."""
+    shapes = {name: network.nodes[index].output.shape for name, index in network.outputs}
+    shapes = shapes or {"": network.nodes[network.output].output.shape}
+    taught, problem = _teacher_outputs(network, recipe)
+    lines, known = spans.recipe_lines("loss"), ", ".join(shapes)
+    if problem:
+        hint = "name the folder of a run whose inputs and outputs fit, e.g. 'teacher \"runs/ann-1\"'"
+        yield Diagnostic("teacher-mismatch", Severity.ERROR, problem, spans.recipe("teacher"), help=hint)
+    for index, term in enumerate(recipe.terms):
+        span, target = lines[index] if index < len(lines) else spans.body, term.loss.target
+        refusal, code, hint = "", "invalid-argument", "change the loss, or the layers of the output"
+        if term.output not in shapes:
+            refusal, code = f"unknown output '{term.output}'", "unknown-name"
+            hint = f"known outputs: {known}" if known else "remove the name: the network has one output"
+            if not term.output:
+                refusal, code = f"the loss requires the name of an output: {known}", "several-outputs"
+                hint = f"write 'loss {next(iter(shapes))} {term.loss}'"
+            yield Diagnostic(code, Severity.ERROR, refusal, span, help=hint)
+            continue
+        shape = shapes[term.output]
+        targets = {name: shape_ for name, shape_ in shapes.items() if name and name != term.output}
+        targets |= {f"teacher.{name}" if name else "teacher": shape_ for name, shape_ in taught.items()}
+        targets |= {} if network.settings.inputs else {"input": network.settings.input}
+        if index == 0 and target not in {"", "input"}:
+            refusal, hint = (
+                "the first loss selects the best epoch",
+                "begin with a loss whose target is the class or the input",
+            )
+        elif target == "next":
+            refusal, hint = "the target 'next' is not available", "train the module in a custom loop"
+        elif target and target not in targets and (taught or target.partition(".")[0] != "teacher"):
+            refusal, hint = f"unknown target '{target}'", f"known targets: {', '.join(targets) or 'none'}"
+        elif target in targets and targets[target] != shape:
+            code = "teacher-mismatch" if target.partition(".")[0] == "teacher" else code
+            refusal = f"{term.loss.kind} compares the output {_size(shape)} with the target {_size(targets[target])}"
+        elif term.loss.kind == "KL" and len(shape) > 1:
+            refusal = f"KL requires a vector, but the output is {_size(shape)}"
+        if refusal:
+            yield Diagnostic(code, Severity.ERROR, refusal, span, help=hint)
+
+
+def _teacher_outputs(network: Network, recipe: Recipe) -> tuple[dict[str, tuple[int, ...]], str]:
+    """Return the shapes of the teacher's outputs by name, and why the teacher does not fit (empty if it does)."""
+    needed = any(term.loss.target.partition(".")[0] == "teacher" for term in recipe.terms)
+    if recipe.teacher is None:
+        return {}, "a loss has a teacher as target, but the recipe has no 'teacher'" if needed else ""
+    if not needed:
+        return {}, "the recipe has a teacher, but no loss with to=teacher"
+    file = Path(recipe.teacher) / "spec.net"
+    if not file.is_file():
+        return {}, ""  # As for data, only a training requires it.
+    teacher = read(file).network
+    if teacher is None:
+        return {}, f"the network of the teacher '{recipe.teacher}' has errors"
+    own, other = ({each.name: each.shape for each in net.settings.sources} for net in (network, teacher))
+    if own != other:
+        texts = teacher.settings.input_text, network.settings.input_text
+        return {}, f"the input of the teacher is {texts[0]}, but the network's input is {texts[1]}"
+    outputs = teacher.outputs or (("", teacher.output),)
+    return {name: teacher.nodes[index].output.shape for name, index in outputs}, ""
+
+
 def _compare_loss(network: Network, recipe: Recipe, spans: _Spans) -> Iterator[Diagnostic]:
     """Find a loss or a number of time-steps that do not fit the network."""
     error, settings = Severity.ERROR, network.settings
-    if settings.readout not in recipe.loss.readouts:
-        loss = "the loss of each time-step" if recipe.loss.each_step else f"the loss {recipe.loss.kind}"
-        readouts = " or ".join(f"'readout {word}'" for word in recipe.loss.readouts)
+    yield from _compare_terms(network, recipe, spans)
+    for own_loss in dict.fromkeys(term.loss for term in recipe.terms if settings.readout not in term.loss.readouts):
+        loss = "the loss of each time-step" if own_loss.each_step else f"the loss {own_loss.kind}"
+        readouts = " or ".join(f"'readout {word}'" for word in own_loss.readouts)
         message = f"{loss} requires {readouts}, got 'readout {settings.readout}'"
         yield Diagnostic("invalid-argument", error, message, spans.recipe("loss"), help="write 'loss CrossEntropy'")
     if recipe.T_train is not None and recipe.T_train > settings.steps:

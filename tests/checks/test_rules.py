@@ -13,6 +13,7 @@ from tests.words import check_words
 HERE = Path(__file__).parent
 RULES = sorted(module.name for module in pkgutil.iter_modules(checks.__path__))
 CODES = {
+    "unused_output": ("unused-output", 7, 21, Severity.WARNING),
     "cropped_input": ("cropped-input", 4, 17, Severity.WARNING),
     "expectation": ("expectation-failed", 4, 1, Severity.ERROR),
     "zero_init_needs_norm": ("zero-init-needs-norm", 5, 17, Severity.ERROR),

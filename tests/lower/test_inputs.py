@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -71,7 +73,7 @@ def test_levels_calls_and_streams_agree(text: str) -> None:
     for optimize in (0, 1, 2):
         model = sewdsl.compile(network, seed=0, optimize=optimize).double()
         y = named(model(**x))
-        sum(each.square().sum() for each in y.values()).backward()
+        torch.stack([each.square().sum() for each in y.values()]).sum().backward()  # type: ignore[no-untyped-call]
         results.append((y, {name: weight.grad for name, weight in model.named_parameters()}))
         for other in (model(x), model(*x.values()), model(x["left"], right=x["right"])):
             torch.testing.assert_close(named(other), y)
@@ -89,10 +91,9 @@ def test_levels_calls_and_streams_agree(text: str) -> None:
 def test_it_equals_two_towers_in_pytorch() -> None:
     model = sewdsl.compile(loaded(PAIR.replace("SN", "ReLU")), seed=0).double()
     x = drawn(model.network)
-    conv = {name: model.get_submodule(f"{name}.conv1") for name in "ab"}
     towers = []
     for name, each in zip("ab", x.values(), strict=True):
-        maps = nn.functional.conv2d(each, conv[name].weight, padding=1)
+        maps = nn.functional.conv2d(each, model.get_parameter(f"{name}.conv1.weight"), padding=1)
         towers.append(nn.functional.batch_norm(maps, None, None, training=True).relu().mean((2, 3)))
     expected = nn.functional.linear(torch.cat(towers, 1), *model.get_submodule("fc1").parameters())
     torch.testing.assert_close(model(**x), expected)
@@ -184,7 +185,7 @@ def test_what_is_refused(case: str) -> None:
 def test_calls_that_do_not_fit() -> None:
     model = sewdsl.compile(loaded(PAIR))
     a, b = torch.rand(2, 3, 2, 6, 6)
-    calls = {
+    calls: dict[str, Callable[[], Any]] = {
         "missing": lambda: model(a),
         "too many": lambda: model(a, b, b),
         "unknown": lambda: model(lef=a, right=b),
@@ -192,7 +193,7 @@ def test_calls_that_do_not_fit() -> None:
         "samples": lambda: model(a, b[:2]),
         "shape": lambda: model(a, b[..., :5]),
         "step": lambda: model.eval().stream()(left=a[:, :1], right=b),
-        "one": lambda: sewdsl.compile("FC3", input=5)(a, b),
+        "one": lambda: sewdsl.compile("FC3", input="5")(a, b),
     }
     for name, call in calls.items():
         with raises((TypeError, ValueError), part=name):
@@ -216,7 +217,7 @@ def test_inputs_of_a_used_file(tmp_path: Path) -> None:
     assert sewdsl.read(path).result().settings.sources == ((("", (2, 6, 6), "direct")),)
 
 
-def arrays(path: Path, count: int, seed: int, **changes: object) -> None:
+def arrays(path: Path, count: int, seed: int, **changes: Any) -> None:
     draw = np.random.default_rng(seed)
     same, left = draw.integers(0, 2, count), draw.normal(size=(count, 1, 6, 6)).astype(np.float32)
     right = np.where(same[:, None, None, None] == 1, left, -left)
@@ -248,7 +249,7 @@ def test_it_learns_pairs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("changes", [{"left": np.zeros((8, 1, 6, 5))}, {"y": np.full(8, 2)}, {"y": np.zeros(8)}])
-def test_arrays_that_do_not_fit(tmp_path: Path, changes: dict[str, object]) -> None:
+def test_arrays_that_do_not_fit(tmp_path: Path, changes: dict[str, Any]) -> None:
     arrays(tmp_path / "train.npz", 8, 0, **changes)
     with raises(DataError):
         dataset_of(sewdsl.read(SIAMESE + RECIPE.format("")).result(), tmp_path).load()

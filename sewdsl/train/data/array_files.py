@@ -83,6 +83,10 @@ class NumpyFiles(DataSet, name="numpy-files"):
         """
         return f"arrays in '{self._folder()}'"
 
+    def scaling(self) -> str:
+        """Return the description of unscaled values."""
+        return "values as in the files"
+
     def load(self) -> Splits:
         """Read the arrays of each part."""
         folder = self._folder()

@@ -58,10 +58,13 @@ class EpochLines(Callback):
         module = cast("Classifier", pl_module)
         train, test, epochs = module.train_tally, module.test_tally, str(trainer.max_epochs)
         console = rich.get_console()
+        accuracies = f"accuracy {train.accuracy:7.2%}   {module.evaluation_split} {test.accuracy:7.2%}"
+        if not module.classifies:
+            accuracies = f"{module.evaluation_split} {test.loss:.4f}"
+        others = "".join(f"   {name} {tally.accuracy:7.2%}" for name, tally in module.others.items())
         line = (
             f"epoch {trainer.current_epoch + 1:>{len(epochs)}}/{epochs}   loss {train.loss:.4f}   "
-            f"accuracy {train.accuracy:7.2%}   {module.evaluation_split} {test.accuracy:7.2%}   "
-            f"{perf_counter() - self._start:5.1f} s"
+            f"{accuracies}{others}   {perf_counter() - self._start:5.1f} s"
         )
         # A narrow terminal would break the aligned line.
         console.print(line if len(line) <= console.width else re.sub(" +", " ", line), highlight=False)

@@ -213,9 +213,9 @@ class RunCheckpointer(Checkpoint):
         figures = {name: float(value) for name, value in trainer.callback_metrics.items() if name not in BATCH_FIGURES}
         figures.update(module.figures)
         history = module.history
-        best = max((row[module.monitor] for row in history.values()), default=-1.0)
+        is_better = module.is_better(figures)
         history[trainer.current_epoch + 1] = figures
-        if figures[module.monitor] > best:
+        if is_better:
             # Lightning puts averaged weights in the place of the trained ones only in a full checkpoint.
             trainer.save_checkpoint(self._folder.best, weights_only=module.recipe.ema is None)
         self._save(trainer)

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, distributed, nn
-from torch.nn import functional
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 
 from sewdsl.analysis.named_parts import match_nodes, match_parameters
@@ -25,7 +24,7 @@ from sewdsl.plugins import installed_version
 from sewdsl.snn.time_filters import DelayedLinear
 from sewdsl.train.data.dataset import Samples
 from sewdsl.train.fit.execution import CompiledNetwork
-from sewdsl.train.fit.loss_and_accuracy import AccuracyTally, delete_steps, training_loss
+from sewdsl.train.fit.loss_and_accuracy import AccuracyTally, delete_steps, evaluate_batch, total_loss
 from sewdsl.train.store.run_folder import RunDiverged, RunError
 
 if TYPE_CHECKING:
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
 
     from sewdsl.lower.inputs import Inputs
     from sewdsl.train.data.batches import Batches
+    from sewdsl.train.fit.teacher import Teacher
 
 
 def random_state() -> dict[str, Any]:
@@ -147,6 +147,8 @@ class Classifier(LightningModule):
     """Classifier trained with the loss of the recipe and evaluated by its accuracy.
 
     Attributes:
+        teacher: Trained network whose outputs are targets, or None.
+        others: Results of the last evaluation of the further outputs that are trained to output the class, by name.
         model: Network from ``[N, C, H, W]`` or ``[T, N, C, H, W]`` to ``[N, classes]``.
         evaluation_split: Split to evaluate each epoch on: ``validation``, or ``test`` without a validation set.
         train_tally: Results of the epoch's training batches, each before its optimizer step.
@@ -159,9 +161,12 @@ class Classifier(LightningModule):
             Lightning has restored the position of a resumed run.
     """
 
-    def __init__(self, model: SpikingNetwork, recipe: Recipe) -> None:
+    def __init__(self, model: SpikingNetwork, recipe: Recipe, teacher: Teacher | None = None) -> None:
         super().__init__()
-        self.model, self.recipe = model, recipe
+        # The network may have been loaded with another recipe.
+        self.network = model.network.with_recipe(recipe)
+        self.model, self.recipe, self.teacher = model, recipe, teacher
+        self.others = {name: AccuracyTally() for name in self.network.classified if name != self.main}
         model.doubts_layout = False  # Samples have time first, and T_train may differ from the network's steps.
         self.evaluation_split = "validation" if recipe.validation else "test"
         self.train_tally, self.test_tally = AccuracyTally(), AccuracyTally()
@@ -173,24 +178,46 @@ class Classifier(LightningModule):
         self.steps = 0
         self._start = perf_counter()
         self._batch: Samples | None = None
+        self._taught: dict[str, Tensor] = {}
         self._rate = 0.0
         self._frozen: list[nn.Module] = []
         self._delayed = [module for module in model.modules() if isinstance(module, DelayedLinear)]
 
     @property
+    def main(self) -> str:
+        """Name of the output of the first loss, or empty for the only output."""
+        return self.recipe.terms[0].output
+
+    @property
+    def classifies(self) -> bool:
+        """Whether the main output is trained to output the class."""
+        return not self.recipe.terms[0].loss.target
+
+    @property
     def monitor(self) -> str:
         """Metric that selects the best epoch."""
-        return f"{self.evaluation_split}_accuracy"
+        return f"{self.evaluation_split}_{'accuracy' if self.classifies else 'loss'}"
+
+    def is_better(self, figures: Mapping[str, float]) -> bool:
+        """Return whether an epoch is better than all epochs so far."""
+        sign = 1 if self.classifies else -1
+        return all(sign * figures[self.monitor] > sign * row[self.monitor] for row in self.history.values())
 
     @property
     def figures(self) -> dict[str, float]:
         """Exact metrics of the current epoch. Lightning's logged values are rounded to 32 bits."""
-        return {
-            "train_loss": self.train_tally.loss,
-            "train_accuracy": self.train_tally.accuracy,
-            f"{self.evaluation_split}_loss": self.test_tally.loss,
-            self.monitor: self.test_tally.accuracy,
-        }
+        return {**self._figures("train", self.train_tally), **self.evaluation_figures}
+
+    @property
+    def evaluation_figures(self) -> dict[str, float]:
+        """Metrics of the last evaluation, with the accuracy of each output that is trained to output the class."""
+        split = self.evaluation_split
+        others = {f"{split}_accuracy.{name}": tally.accuracy for name, tally in self.others.items()}
+        return {**self._figures(split, self.test_tally), **others}
+
+    def _figures(self, split: str, tally: AccuracyTally) -> dict[str, float]:
+        """Return the loss and, if the main output is trained to output the class, the accuracy."""
+        return {f"{split}_loss": tally.loss, **({f"{split}_accuracy": tally.accuracy} if self.classifies else {})}
 
     @property
     def seconds(self) -> float:
@@ -248,23 +275,29 @@ class Classifier(LightningModule):
             "threads": torch.get_num_threads(),
             "spec": self.spec,
             "start": self.start,
+            **({"teacher": self.teacher.sha256} if self.teacher is not None else {}),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore the state of the run.
 
         Raises:
-            RunError: If the number of processes has changed.
+            RunError: If the number of processes or the weights of the teacher have changed.
         """
         self.state = checkpoint["run"]
         self.start = self.state["start"]
         self.history = {int(epoch): dict(figures) for epoch, figures in self.state["history"].items()}
         saved, now = len(self.state["processes"]), self.trainer.world_size
+        teacher = None if self.teacher is None else self.teacher.sha256
+        if teacher != self.state.get("teacher"):
+            raise RunError(f"the weights of the teacher '{self.recipe.teacher}' changed after the run started")
         if saved != now:
             raise RunError(f"the run was saved by {saved} processes and cannot be resumed with {now}")
 
     def on_train_start(self) -> None:
         """Start the clock, and restore the random state, or seed each process differently."""
+        if self.teacher is not None:
+            self.teacher.model.to(self.device)
         self._start = perf_counter()
         if self.state:
             own_state = self.state["processes"][self.global_rank]
@@ -296,15 +329,19 @@ class Classifier(LightningModule):
             RunDiverged: If the loss is not finite.
         """
         x, y = batch
+        taught = {} if self.teacher is None else self.teacher.readouts(x)
         if self.recipe.T_train is not None:
             x = delete_steps(x, self.recipe.T_train, self.model.network.settings)
         compiled = self.compiled and self.compiled.for_batch(len(y), self._training.largest)
-        logits, loss = training_loss(compiled or self.model, x, y, self.recipe)
-        self._batch, value = Samples(x, y), loss.item()
+        readouts, loss = total_loss(compiled or self.model, Samples(x, y), self.network, taught)
+        self._batch, self._taught, value = Samples(x, y), taught, loss.item()
         if not isfinite(value):
             self._diverged(f"the loss is {value}", index)
-        accuracy = self.train_tally.add(logits, y, value)
-        self.log_dict({"loss": loss, "accuracy": accuracy}, prog_bar=True, logger=False, batch_size=len(y))
+        tally = self.train_tally
+        accuracies = {"accuracy": tally.add(readouts[self.main], y, value)} if self.classifies else {}
+        if not self.classifies:
+            tally.add_loss(len(y), value)
+        self.log_dict({"loss": loss, **accuracies}, prog_bar=True, logger=False, batch_size=len(y))
         return loss
 
     def on_after_backward(self) -> None:
@@ -339,25 +376,31 @@ class Classifier(LightningModule):
         # Schedules by epoch give the rate directly. The rates of others are those of the last step.
         is_computable = schedule is None or not (schedule.by_validation or schedule.each == "step")
         rate = self.recipe.factor(self.current_epoch) * self.recipe.optimizer.lr if is_computable else self._rate
-        figures = {"train_loss": self.train_tally.loss, "train_accuracy": self.train_tally.accuracy}
-        self.log_dict({"learning_rate": rate, **figures})
+        self.log_dict({"learning_rate": rate, **self._figures("train", self.train_tally)})
 
     def on_validation_epoch_start(self) -> None:
         """Reset the counts."""
         self.test_tally = AccuracyTally()
+        self.others = {name: AccuracyTally() for name in self.others}
 
     def validation_step(self, batch: Samples, _index: int) -> Tensor:
-        """Evaluate a batch with all time-steps, and return its logits."""
-        x, y = batch
+        """Evaluate a batch with all time-steps, and return the readout of the main output."""
         # Not through the compiled network: it would not run the hooks that measure firing rates.
-        logits: Tensor = self.model.forward(x)
-        self.test_tally.add(logits, y, self.recipe.loss.judge(functional, logits, y).item())
-        return logits
+        readouts, loss = evaluate_batch(self.model.forward, Samples(*batch), self.network)
+        readout, y = readouts[self.main], batch[1]
+        if self.classifies:
+            self.test_tally.add(readout, y, loss.item())
+        else:
+            self.test_tally.add_loss(len(y), loss.item())
+        for name, tally in self.others.items():
+            tally.add(readouts[name], y, 0.0)
+        return readout
 
     def on_validation_epoch_end(self) -> None:
         """Log the metrics of the evaluation, and update the plateau schedule."""
         self.test_tally = self.test_tally.of_all(self.trainer.strategy)
-        self.log_dict({f"{self.evaluation_split}_loss": self.test_tally.loss, self.monitor: self.test_tally.accuracy})
+        self.others = {name: tally.of_all(self.trainer.strategy) for name, tally in self.others.items()}
+        self.log_dict(self.evaluation_figures)
 
         scheduler = self.lr_schedulers() if self.trainer.state.fn == "fit" else None
         if isinstance(scheduler, ReduceLROnPlateau):
@@ -377,10 +420,10 @@ class Classifier(LightningModule):
     def _diverged(self, reason: str, index: int) -> NoReturn:
         """End the run with an error that names the first non-finite tensor."""
         assert self._batch is not None  # noqa: S101 -- a batch came before its loss
-        x, y = self._batch
+        (x, y), taught = self._batch, self._taught
         forward = self.model.forward  # A compiled network would not run the hooks of the search.
         with self.trainer.precision_plugin.forward_context():
-            source = first_nonfinite(self.model, x, lambda: training_loss(forward, x, y, self.recipe)[1])
+            source = first_nonfinite(self.model, x, lambda: total_loss(forward, Samples(x, y), self.network, taught)[1])
         raise RunDiverged(
             f"{reason} in epoch {self.current_epoch + 1}, batch {index + 1}: the first non-finite tensor is {source}"
         )

@@ -135,6 +135,7 @@ class Score(NamedTuple):
         firing_rates: Firing rate of each layer, by node name.
         neurons: Neurons of each layer by firing rate, by node name.
         confusion: Row i, column j: number of samples of class i that are classified as j.
+        accuracies: Fraction of correct samples for each further output that is trained to output the class.
     """
 
     accuracy: float
@@ -142,6 +143,7 @@ class Score(NamedTuple):
     firing_rates: dict[str, float]
     neurons: dict[str, Population]
     confusion: list[list[int]]
+    accuracies: dict[str, float]
 
 
 def fit_epochs(module: Classifier, parts: Parts, folder: RunFolder, options: RunOptions) -> FitResult:
@@ -174,8 +176,8 @@ def fit_epochs(module: Classifier, parts: Parts, folder: RunFolder, options: Run
                 log_every_n_steps=1,
                 num_sanity_val_steps=0,
             )
-            network = module.model.network
-            classes = network.nodes[network.output].output.elements
+            network = module.network
+            classes = network.nodes[network.main_output].output.elements
             training, evaluation = _batches(parts, recipe, trainer.global_rank, trainer.world_size, classes)
             module.steps = recipe.epochs * ceil(len(training) / recipe.accumulate)
             for batches in (training, evaluation):
@@ -293,6 +295,7 @@ def evaluate_samples(module: Classifier, samples: SampleSet, how: EvaluationOpti
         RunError: If a GPU is requested but not available.
     """
     confusion = Confusion()
+    callbacks: list[Callback] = [confusion] if module.classifies else []
     device = device_type(how.accelerator)
     run_precision = evaluation_precision(module.recipe, device, how.trained_in)
     trainer = Trainer(
@@ -300,7 +303,7 @@ def evaluate_samples(module: Classifier, samples: SampleSet, how: EvaluationOpti
         devices=1,
         # Lightning rejects the name of 16-bit precision on CPUs, but not the plugin.
         plugins=None if run_precision == "32-true" else MixedPrecision(run_precision, device),
-        callbacks=[confusion],
+        callbacks=callbacks,
         logger=False,
         enable_checkpointing=False,
         enable_model_summary=False,
@@ -310,7 +313,10 @@ def evaluate_samples(module: Classifier, samples: SampleSet, how: EvaluationOpti
     batches = Batches(samples, module.recipe.batch, readers=how.readers, device=trainer.strategy.root_device)
     with rates.watch(module.model):
         trainer.validate(module, batches, verbose=False)
-    network = module.model.network
-    has_top5 = network.nodes[network.output].output.elements >= TOP5_CLASSES
+    network = module.network
+    has_top5 = module.classifies and network.nodes[network.main_output].output.elements >= TOP5_CLASSES
     top5_accuracy = module.test_tally.top5_accuracy if has_top5 else None
-    return Score(module.test_tally.accuracy, top5_accuracy, rates.rates, rates.populations, confusion.counts)
+    accuracies = {name: tally.accuracy for name, tally in module.others.items()}
+    return Score(
+        module.test_tally.accuracy, top5_accuracy, rates.rates, rates.populations, confusion.counts, accuracies
+    )

@@ -1,18 +1,21 @@
-"""Training loss, accuracy counts, and random temporal delete (appendix A.2 of Fang et al. 2021)."""
+"""Training losses, accuracy counts, and random temporal delete (appendix A.2 of Fang et al. 2021)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sewdsl.ir.recipe import Recipe
+from sewdsl.ir.network import Network
+from sewdsl.ir.recipe import Loss, LossTerm, Recipe
 from sewdsl.ir.settings import Settings
 from sewdsl.light_dataclass import dataclass
+from sewdsl.lower.spiking_network import READOUTS
+from sewdsl.train.data.dataset import Samples
 
 if TYPE_CHECKING:
     from lightning.pytorch.strategies import Strategy
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
 
     from sewdsl.lower.inputs import Inputs
 
+
+INPUT, TEACHER = "input", "teacher"
+"""Targets that are no outputs of the network: its input, and ``teacher`` or ``teacher.NAME``."""
 
 TOP = 5
 """Number of largest logits that count as correct in the top-5 accuracy."""
@@ -41,6 +47,79 @@ def training_loss(model: Callable[..., Tensor], x: Inputs, y: Tensor, recipe: Re
         return logits, recipe.loss.value(functional, logits, y, recipe.label_smoothing)
     sequence = model(x, return_sequence=True)
     return sequence.mean(0), recipe.loss.value(functional, sequence, y, recipe.label_smoothing)
+
+
+def total_loss(
+    model: Callable[..., Any], batch: Samples, network: Network, taught: Mapping[str, Tensor]
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Return the readouts of a batch by output, and the sum of all terms of the loss, each times its factor.
+
+    Args:
+        model: The network, possibly compiled.
+        taught: Readouts of the teacher by output (empty without a teacher).
+    """
+    recipe = _recipe(network)
+    if not recipe.losses and not recipe.loss.target:
+        logits, loss = training_loss(model, *batch, recipe)
+        return {"": logits}, loss
+    readouts, values = _losses(model, batch, network, taught, recipe.terms)
+    total, *rest = (term.factor * value for term, value in zip(recipe.terms, values, strict=True))
+    return readouts, sum(rest, total)
+
+
+def evaluate_batch(model: Callable[..., Any], batch: Samples, network: Network) -> tuple[dict[str, Tensor], Tensor]:
+    """Return the readouts of a batch by output, and the evaluation loss of the main output.
+
+    The evaluation loss is the cross-entropy, or the training loss for another target than the class.
+    """
+    main = _recipe(network).terms[0]
+    if main.loss.target:
+        readouts, (loss,) = _losses(model, batch, network, {}, (main,))
+        return readouts, loss
+    readouts = _by_name(model(batch.x))
+    return readouts, main.loss.judge(functional, readouts[main.output], batch.y)
+
+
+def _recipe(network: Network) -> Recipe:
+    assert network.recipe is not None  # noqa: S101 -- a network without a recipe is not trained
+    return network.recipe
+
+
+def _by_name(outputs: Tensor | dict[str, Tensor]) -> dict[str, Tensor]:
+    return outputs if isinstance(outputs, dict) else {"": outputs}
+
+
+def _losses(
+    model: Callable[..., Any],
+    batch: Samples,
+    network: Network,
+    taught: Mapping[str, Tensor],
+    terms: Sequence[LossTerm],
+) -> tuple[dict[str, Tensor], list[Tensor]]:
+    """Return the readouts of a batch by output, and the values of some terms."""
+    x, y = batch
+
+    # The input of an autoencoder is the target at each time-step, if it depends on time.
+    def is_stepwise(loss: Loss) -> bool:
+        return loss.each_step or (loss.target == INPUT and x.ndim > len(network.settings.input) + 1)
+
+    if any(is_stepwise(term.loss) for term in terms):
+        sequences = _by_name(model(x, return_sequence=True))
+        readouts = {name: READOUTS[network.settings.readout](y_TN) for name, y_TN in sequences.items()}
+    else:
+        sequences = readouts = _by_name(model(x))
+    values = []
+    for term in terms:
+        head, _, name = term.loss.target.partition(".")
+        if not head:
+            target = y
+        elif head in {INPUT, TEACHER}:
+            target = x if head == INPUT else taught[name]
+        else:
+            target = readouts[head].detach()
+        output = (sequences if is_stepwise(term.loss) else readouts)[term.output]
+        values.append(term.loss.value(functional, output, target, _recipe(network).label_smoothing))
+    return readouts, values
 
 
 def delete_steps(x: Inputs, keep: int, settings: Settings) -> Inputs:
@@ -107,6 +186,12 @@ class AccuracyTally:
         self.seen += len(y)
         self.total_loss += loss * len(y)
         return right / len(y)
+
+    def add_loss(self, samples: int, loss: float) -> float:
+        """Count a batch without classes with its mean loss, and return an accuracy of 0."""
+        self.seen += samples
+        self.total_loss += loss * samples
+        return 0.0
 
     def of_all(self, strategy: Strategy) -> AccuracyTally:
         """Return the sum of the counts of all processes."""

@@ -16,7 +16,7 @@ from lightning.pytorch import seed_everything
 from sewdsl import draw
 from sewdsl.allocator import return_memory
 from sewdsl.compiler import Compilation, compile
-from sewdsl.ir.kind import Kind
+from sewdsl.ir.kind import Kind, stated_fields
 from sewdsl.probe import MeasuredActivations, measure_operations
 from sewdsl.snn.batch_norm import synchronise_statistics
 from sewdsl.tensor_file import tensor_digest
@@ -47,6 +47,7 @@ from sewdsl.train.fit.processes import (
     restore_processes,
 )
 from sewdsl.train.fit.run_weights import InitialWeights, load_weights, read_weights
+from sewdsl.train.fit.teacher import Teacher
 from sewdsl.train.report import pictures
 from sewdsl.train.store import measurements
 from sewdsl.train.store.measurements import COUNTED_SAMPLES, EnergyRecord, LayerRecord
@@ -191,12 +192,14 @@ def _run(
 
 def _module(compilation: Compilation, planned: TrainingPlan, start: InitialWeights | None) -> Classifier:
     """Build the module with its initial weights."""
-    module = Classifier(compile(planned.network, optimize=planned.recipe.optimize), planned.recipe)
+    recipe = planned.recipe
+    teacher = None if recipe.teacher is None else Teacher.of(recipe.teacher)
+    module = Classifier(compile(planned.network, optimize=recipe.optimize), recipe, teacher)
     module.spec = compilation.standalone_text()
     if start is not None:
         run_weights.load_into(module.model, start)
         module.start = start.origin.model_dump()
-    if planned.recipe.sync_bn:
+    if recipe.sync_bn:
         synchronise_statistics(module.model)
     return module
 
@@ -297,8 +300,8 @@ def _describe(compilation: Compilation, planned: TrainingPlan, folder: RunFolder
     record_plugins(folder)
     write_run_file(folder.spec, compilation.standalone_text())
     recipe = {
-        name: [*map(str, value)] if name == "augment" else str(value) if isinstance(value, Kind) else value
-        for name, value in planned.recipe
+        name: [*map(str, value)] if name in {"augment", "losses"} else str(value) if isinstance(value, Kind) else value
+        for name, value in stated_fields(planned.recipe)
     }
     write_run_file(folder.recipe, json.dumps(recipe, indent=2) + "\n")
     write_data_path(folder, planned)
@@ -329,6 +332,7 @@ def _evaluate_both(
         "best_accuracy": best.accuracy,
         "top5_accuracy": last.top5_accuracy,
         "best_top5_accuracy": best.top5_accuracy,
+        "accuracies": last.accuracies,
         "firing_rates": last.firing_rates,
         "neurons": last.neurons,
     }

@@ -91,7 +91,7 @@ def _head(facts: RunRecord, exported: ExportedFiles | None) -> dict[str, Any]:
     metrics: list[dict[str, Any]] = [
         {"type": "accuracy", "name": f"accuracy on the test samples, {epoch} epoch", "value": round(value, 6)}
         for epoch, value in accuracies.items()
-        if value is not None
+        if value is not None and run_facts.is_classified(facts)
     ]
     table = facts.energy_table
     if metrics and table is not None:
@@ -150,13 +150,16 @@ def _summary(facts: RunRecord, network: Network | None) -> str:
 
 def _results(facts: RunRecord, network: Network | None) -> Iterator[str]:
     result, samples = facts.result, sum(map(sum, facts.confusion.counts))
-    last, best = result.get("accuracy"), result.get("best_accuracy")
+    shown = result if run_facts.is_classified(facts) else {}
+    last, best = shown.get("accuracy"), shown.get("best_accuracy")
     if last is not None and best is not None:
         sample_text = f"{samples:,} test samples" if samples else "test samples"
         rows = [
             (f"{epoch} epoch", f"{share:.2%}", f"{100 * sqrt(share * (1 - share) / samples):.2f}" if samples else "")
             for epoch, share in (("last", last), ("best", best))
         ]
+        others: dict[str, float] = result.get("accuracies") or {}
+        rows += [(f"last epoch, accuracy.{name}", f"{share:.2%}", "") for name, share in others.items()]
         table = _table(("weights", f"accuracy on {sample_text}", "standard error (percentage points)"), rows)
         yield f"## Results\n\n{table}\n\n{run_facts.choice(facts)}"
     if network is None:

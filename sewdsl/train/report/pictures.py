@@ -184,7 +184,8 @@ def _panel(axes: Axes, epochs: Epochs, quantity: str) -> None:
     whole_axis(axes, "epoch")
     axes.set_ylabel(quantity)
     axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
+    if axes.lines:  # An autoencoder has no accuracies.
+        axes.legend(frameon=False)
 
 
 def whole_axis(axes: Axes, label: str) -> None:

@@ -26,7 +26,9 @@ def summary(facts: RunRecord) -> str:
 
 
 def accuracies(facts: RunRecord) -> dict[str, str]:
-    """Return the known accuracies of the last and the best epoch."""
+    """Return the known accuracies of the last and the best epoch, and of further outputs."""
+    if not is_classified(facts):
+        return {}
     selecting = f"{selection_split(facts)}_accuracy"
     selected = {epoch: row[selecting] for epoch, row in facts.epochs.items() if selecting in row}
     # Of equal epochs, the first one is saved as the best.
@@ -36,7 +38,15 @@ def accuracies(facts: RunRecord) -> dict[str, str]:
         f"{epoch}, top-5": facts.result.get(name)
         for epoch, name in zip([*shares], ("top5_accuracy", "best_top5_accuracy"), strict=True)
     }
+    others = facts.result.get("accuracies")
+    shares |= {f"last epoch, accuracy.{name}": value for name, value in (others or {}).items()}
     return {epoch: f"{value:.2%}" for epoch, value in shares.items() if isinstance(value, int | float)}
+
+
+def is_classified(facts: RunRecord) -> bool:
+    """Return whether the main output is trained to output the class, as far as the network is known."""
+    recipe = facts.network.recipe if facts.network is not None else None
+    return recipe is None or not recipe.terms[0].loss.target
 
 
 def selection_split(facts: RunRecord) -> str:
@@ -47,7 +57,7 @@ def selection_split(facts: RunRecord) -> str:
 
 def choice(facts: RunRecord) -> str:
     """Describe the samples that selected the best epoch, and the consequence for its accuracy."""
-    if "best_accuracy" not in facts.result:
+    if "best_accuracy" not in facts.result or not is_classified(facts):
         return ""
     basis = "Both accuracies are on the test samples. The best epoch was selected on"
     if selection_split(facts) == "validation":

@@ -96,7 +96,7 @@ def _figures(texts: dict[str, str]) -> Iterator[tuple[str, float]]:
     for name, text in texts.items():
         if not text:
             continue  # Another epoch has this metric.
-        is_fraction = name.endswith("_accuracy") or name.startswith((FIRING_RATE, BY_EVENTS))
+        is_fraction = name.partition(".")[0].endswith("_accuracy") or name.startswith((FIRING_RATE, BY_EVENTS))
         largest = 1.0 if is_fraction else MAX_FIGURE
         try:
             value = float(text)

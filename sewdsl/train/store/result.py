@@ -7,9 +7,16 @@ import os
 import platform
 import re
 from math import prod, sqrt
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from sewdsl.checks.expectation import claimed_value, measured_claims
 from sewdsl.ir.network import Network
@@ -161,6 +168,9 @@ class Result(BaseModel):
         top5_accuracy: Fraction of test samples with their class among the five largest logits, with the last weights,
             or None below 20 classes.
         best_top5_accuracy: The same with the weights of the best epoch.
+        accuracies: Fraction of correct test samples with the last weights, for each further output that is trained to
+            output the class. Left out of the file if empty. Without a class as target of the main output, ``accuracy``
+            and ``best_accuracy`` are 0.
         epochs: Number of completed epochs.
         parameters: Number of learnable parameters.
         seconds: Wall-clock time of all parts of the training, including the evaluation after each epoch.
@@ -184,6 +194,7 @@ class Result(BaseModel):
     best_accuracy: Share
     top5_accuracy: Share | None = None
     best_top5_accuracy: Share | None = None
+    accuracies: dict[Text, Share] = {}
     epochs: Count
     parameters: Count
     seconds: Seconds
@@ -197,6 +208,11 @@ class Result(BaseModel):
     versions: dict[Word, Word]
     firing_rates: dict[Text, Share]
     neurons: dict[Text, Population] = {}
+
+    @model_serializer(mode="wrap")
+    def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = write(self)
+        return {name: value for name, value in written.items() if name != "accuracies" or value}
 
 
 def parse_result(data: bytes) -> Result:

@@ -44,6 +44,7 @@ class _Recipe(BaseModel):
     freeze: list[Text] = []
     lr: list[list[Text | float]] = []
     augment: list[Text] = []
+    losses: list[Text] = []
     mean: list[float] | None = None
     std: list[float] | None = None
 
