@@ -25,7 +25,7 @@ from sewdsl.ir.kind import Kind, argument_fields
 from sewdsl.ir.op import Activation, Join, Merge
 from sewdsl.ir.recipe import Recipe
 from sewdsl.source import Span
-from sewdsl.syntax.lexicon import AXES, CLOSERS, EQUATION_KEYWORDS, INPUT, NEURON, OPENERS, PER
+from sewdsl.syntax.lexicon import AXES, CLOSERS, EQUATION_KEYWORDS, INPUT, NEURON, OPENERS, PER, POINTWISE
 from sewdsl.syntax.tree import Section
 
 if TYPE_CHECKING:
@@ -228,6 +228,7 @@ def _layers(view: EditorView) -> Iterator[Completion]:
         if kind is not None and kind.key != "input":
             yield _of_kind(name, kind, "layer")
     yield Completion("SN", "layer", about=kind_docs.NAMES["SN"])
+    yield Completion(f"{POINTWISE}{{", "layer", about=kind_docs.NAMES[POINTWISE])
     yield Completion("g[", "join", about=kind_docs.NAMES["g"])
     for name in sorted(view.vocabulary.neurons.names(Merge)):
         merge = view.vocabulary.neurons.find(name)

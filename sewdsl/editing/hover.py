@@ -11,7 +11,7 @@ from sewdsl.editing.cursor import nodes_at
 from sewdsl.editing.item_summary import item_flows, summarize_item
 from sewdsl.elaborate.name_table import Meaning, neuron_words
 from sewdsl.source import Span
-from sewdsl.syntax.lexicon import BLOCK_KEYWORDS
+from sewdsl.syntax.lexicon import BLOCK_KEYWORDS, POINTWISE
 from sewdsl.syntax.scanner import token_end, token_start
 from sewdsl.syntax.tree import (
     Allow,
@@ -102,6 +102,8 @@ def _of_item(view: EditorView, item: Item) -> Hover | None:
         text = _block(meaning.definition)
     elif isinstance(item, Call):
         text = _kind(view, item.name.plain or item.name.span.text, signature=not flow)
+    elif isinstance(item, Pointwise):
+        text = kind_docs.NAMES[POINTWISE]
     elif isinstance(item, MergeOf):
         text = _kind(view, item.name.plain or "")
     return Hover("\n\n".join(filter(None, (flow, text))), item.span) if flow or text else None

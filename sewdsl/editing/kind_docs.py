@@ -19,6 +19,7 @@ from sewdsl.ir.settings import Settings
 from sewdsl.light_dataclass import dataclass
 from sewdsl.ops import read_equations
 from sewdsl.resources import resource_folder
+from sewdsl.syntax.lexicon import POINTWISE
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -90,6 +91,7 @@ NAMES = {
     "g": "The join of the file, as in `g[ branch | shortcut ]`.",
     "id": "Identity shortcut. `id or X` uses X only if the identity does not fit.",
     "in": "Number of input channels of the block.",
+    POINTWISE: "Function of each value `x`, with the functions of neurons: `MAP{1 - x}`.",
 }
 """Names with a meaning in the language."""
 

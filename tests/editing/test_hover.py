@@ -207,4 +207,4 @@ def test_outputs_and_loops() -> None:
     assert "Recurrent loop" in text
     text, _ = said(f"{HEAD}let h = ADD[ c8k3 | h-DEL‸AY-c8k3 ]-SN\nbody h-GAP\n")
     assert "`[8, 32, 32] binary`" in text
-    assert "zeros at the first" in text
+    assert "zeros at first" in text
