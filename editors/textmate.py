@@ -264,7 +264,7 @@ def _statements() -> dict[str, Rule]:
     statements = [
         _statement(_keywords("_VERSION", "_USE"), {"1": "keyword"}, values),
         _statement(_keywords("_BODY"), {"1": "keyword"}, body),
-        _statement(_keywords("_LET", "_BLOCK"), {"1": "keyword"}, header),
+        _statement(_keywords("_LET", "_BLOCK", "_PART"), {"1": "keyword"}, header),
         _statement(neuron, {"1": "keyword"}, [equations, *header]),
         _statement(_keywords("_EXPECT", "_CLAIM") + quantity, {"1": "keyword", "2": "key"}, values),
         _statement(_keywords("_ALLOW"), {"1": "keyword"}, allow_values),

@@ -6,12 +6,23 @@ from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 
 from sewdsl.ir.network import Network
-from sewdsl.ir.node import enclosing_parts
+from sewdsl.ir.node import Node, enclosing_parts, innermost_part
 
 
 def part_names(network: Network) -> Iterator[str]:
     """Yield the names of all layers and parts, a part before its first layer."""
     yield from dict.fromkeys(name for node in network.layers for name in enclosing_parts(node.name))
+
+
+def parts_around(node: Node) -> Iterator[str]:
+    """Yield the names of all parts that contain a node, and its own: ``one``, ``Eye``, ``Eye.conv1`` in ``let one``."""
+    depth = innermost_part(node.path)
+    prefix = ""
+    for step in node.path[: max(depth - 1, 0)]:
+        # The names inside a part begin with its key.
+        prefix = step.key if step.kind == "part" or not prefix else f"{prefix}.{step.key}"
+        yield prefix
+    yield from enclosing_parts(node.name)
 
 
 def match_nodes(network: Network, pattern: str) -> frozenset[int]:

@@ -106,7 +106,7 @@ class _Residuals:
         network = self._network
         ends: list[bool] = []
         for node in network:
-            has_weights = (network.macs(node) or network.parameters(node)) and not node.op.scales_samples
+            has_weights = (network.macs(node) or network.parameters(network.owner(node))) and not node.op.scales_samples
             is_transparent = len(node.inputs) == 1 and not has_weights
             ends.append(isinstance(node.op, Activation) or (is_transparent and ends[node.inputs[0]]))
         return ends

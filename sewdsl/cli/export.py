@@ -40,7 +40,7 @@ from sewdsl.cli.run_setup import run_errors, set_up_process
 from sewdsl.compiler import read
 from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.exchange.errors import ExportError
-from sewdsl.exchange.write.formats import FORMAT_BY_SUFFIX, FORMATS
+from sewdsl.exchange.write.formats import FORMAT_BY_SUFFIX, FORMATS, untied_weights
 from sewdsl.notation.kind_text import mixture
 from sewdsl.terminal import echo
 from sewdsl.train.store.run_lookup import is_run_folder
@@ -214,6 +214,8 @@ def command(
             write_file(weights_file, encode(model.state_dict(), weights_file.suffix), f"{weights_file}: weights")
         if not to_folder:
             write_file(out, content, f"{out}: {model.network.name} as {name}, {len(content):,} bytes")
+        if not format_.ties_weights and (untied := untied_weights(model.network)):
+            echo(f"note: weights-untied: {untied}")
         if check:
             _compare(model, format_, content, origin, data)
 

@@ -296,10 +296,19 @@ class Measure:
         match item.items:
             # The block has no frame of its own, so that the frame of the fold shows its arguments.
             case (PictureBlock(name, value=False, note=block_note),):
-                note = " · ".join(filter(None, (arguments_text(block_note), note)))
+                tied = "same weights" if self._shares_weights(item) else ""
+                note = " · ".join(filter(None, (arguments_text(block_note), tied, note)))
                 title = f"{name} · {copies}" if count == 1 else f"{name} {copies}"
                 return Title(title, note, FOLDED_BLOCK, item.key)
         return Title(copies, note, FOLD, item.key)
+
+    def _shares_weights(self, fold: PictureRepeat) -> bool:
+        """Return whether the copies of a fold are calls of one part."""
+        network = self._wiring.network
+        first_layer = next(iter(drawn_layers(fold.items)))
+        copies = first_layer.nodes
+        owners = {network.owner(network.nodes[index]).name for index in copies}
+        return len(owners) < len(copies)
 
     def _copy_shapes(self, fold: PictureRepeat) -> str:
         """Return the shapes of the successive copies, if their outputs differ."""

@@ -36,12 +36,14 @@ class PictureCall(PictureLayer):
         arguments: Arguments of the call, ``c128s2``. May be empty.
         inside: Nodes of each folded copy.
         note: Number of copies, if there are several: ``×3``.
+        shared: Whether it is a further call of a part, which has a double border.
     """
 
     title: str = ""
     arguments: str = ""
     inside: tuple[tuple[int, ...], ...] = ()
     note: str = ""
+    shared: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class PictureBlock:
     Attributes:
         value: Whether it is a named value, with readers other than the next item.
         gives: Layer with its output, if that is not the last layer.
+        shared: Whether it is a further call of a part, whose first call is drawn in a frame.
     """
 
     label: str
@@ -66,6 +69,7 @@ class PictureBlock:
     gives: PictureLayer | None = None
     arguments: str = ""
     note: str = ""
+    shared: bool = False
 
 
 @dataclass(frozen=True)
@@ -358,7 +362,7 @@ def picture_items(
     """
     folder = _Folder(network, expand=expand)
     items = folder.sequence(network.nesting[min(network.input_indices) :], "")
-    if collapse or depth is not None:
+    if collapse or depth is not None or network.users:
         boxer = _Boxer(network, collapse=collapse, depth=depth)
         boxer.sequence(items)  # First pass: count the different blocks of each name.
         boxer.number_blocks()
@@ -452,8 +456,8 @@ class _Boxer:
         # A stride of 1 is omitted.
         title, arguments = f"{block.label.strip() or 'block'}{letters}", block.arguments.removesuffix("s1")
         is_deep = self._depth is not None and level >= self._depth
-        if is_deep or (self._collapse and (block.label, outline_key) in self._seen):
-            call = self._call(block.items, title, arguments, copies)
+        if block.shared or is_deep or (self._collapse and (block.label, outline_key) in self._seen):
+            call = self._call(block.items, title, arguments, copies, shared=block.shared)
             if call is not None:
                 return call
         self._seen.add((block.label, outline_key))
@@ -466,7 +470,14 @@ class _Boxer:
         )
 
     def _call(
-        self, items: PictureItems, title: str, arguments: str, copies: int, note: str = ""
+        self,
+        items: PictureItems,
+        title: str,
+        arguments: str,
+        copies: int,
+        note: str = "",
+        *,
+        shared: bool = False,
     ) -> PictureCall | PictureMerge | None:
         """Return items as a box, or None if they have several outputs."""
         insides: list[list[int]] = [[] for _ in range(copies)]
@@ -489,7 +500,7 @@ class _Boxer:
         if len(set(map(len, sources))) > 1:
             return None
         # Only a merge can have several operands: a box with several inputs is the layer of one.
-        call = PictureCall(tuple(outputs), title, arguments, tuple(map(tuple, insides)), note)
+        call = PictureCall(tuple(outputs), title, arguments, tuple(map(tuple, insides)), note, shared)
         return call if len(sources[0]) <= 1 else PictureMerge(((),) * len(sources[0]), call)
 
     def _summary(self, items: PictureItems) -> str:
@@ -580,9 +591,11 @@ class _Folder:
                 prefixes = (f"{prefix}{step.key}." if step else prefix for step in steps)
                 return (PictureMerge(tuple(map(self.sequence, operands, prefixes)), PictureLayer((node,))),)
             case structure.BlockItem(step, items):
-                inside = self.sequence(items, f"{prefix}{step.key}.")
+                # The keys inside a part begin with its key.
+                inside = self.sequence(items, f"{'' if step.kind == 'part' else prefix}{step.key}.")
                 output_layer = self._inner_output_layer(item, inside)
-                return (PictureBlock(step.label, inside, gives=output_layer, arguments=step.arguments),)
+                shared = all(self._nodes[index].weights is not None for index in structure.nodes((item,)))
+                return (PictureBlock(step.label, inside, gives=output_layer, arguments=step.arguments, shared=shared),)
             case structure.ValueItem(step, items):
                 inside = self.sequence(items, f"{prefix}{step.key}.")
                 if step.kind != "value":

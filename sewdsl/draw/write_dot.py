@@ -13,7 +13,7 @@ from sewdsl.draw import labels, style
 from sewdsl.draw.geometry import PAGE_HEIGHT, Length, Point, round_corners, shorten_end, text_width
 from sewdsl.draw.labels import DETAIL
 from sewdsl.draw.measure import SMALL, TEXT, Measure
-from sewdsl.draw.picture_items import Unfolded, Wiring, frame_depth, picture_items
+from sewdsl.draw.picture_items import PictureCall, Unfolded, Wiring, frame_depth, picture_items
 from sewdsl.draw.placement import lay_out, possible_stops, widest_item
 from sewdsl.draw.scene import (
     Box,
@@ -50,7 +50,8 @@ TITLE_AT, TITLE_HEIGHT = 30.0, 40.0
 LEGEND_AT, LEGEND_ROW = 14.0, 16.0
 """Distance of the legend from the picture above it, and height of a row."""
 STATIC, BRANCH, CALLED = "the same at every time-step", "a value branches", "a block as one box"
-"""Legend texts of dashed lines, dots, and boxes that represent blocks or repeats."""
+SHARED = "double border: same weights"
+"""Legend texts of dashed lines, dots, boxes that represent blocks or repeats, and further calls of parts."""
 FRAMES = (
     (style.BLOCK, "a block"),
     (style.FOLD, "equal copies, drawn once"),
@@ -204,6 +205,11 @@ def _drawn(
     )
 
 
+def _is_shared(box: Box) -> bool:
+    """Return whether a box is a further call of a part."""
+    return isinstance(box.layer, PictureCall) and box.layer.shared
+
+
 class _Writer:
     def __init__(self, wiring: Wiring, measure: Measure, scene: Scene, direction: Direction, look: PictureLook) -> None:
         # Imported here because Mermaid text does not need it.
@@ -311,7 +317,8 @@ class _Writer:
             if look in boxes and theme.family(look).border != "solid":
                 entries.append(labels.box_entry(theme.family(look), meaning))
         if style.CALL in boxes:
-            entries.append(labels.box_entry(theme.family(style.CALL), CALLED))
+            shared = any(isinstance(e, Box) and _is_shared(e) for e in elements)
+            entries.append(labels.box_entry(theme.family(style.CALL), SHARED if shared else CALLED))
         neuron = theme.family(style.NEURON)
         for kind, details in self._measure.common.items():
             entries.append(labels.box_entry(neuron, f"{kind}: {', '.join(details)}"))
@@ -346,6 +353,8 @@ class _Writer:
         if box.layer:
             box_style = self._wiring.style(box.layer)
             attributes["tooltip"] = self._plain(labels.layer_tooltip(self._wiring.network, box.layer))
+            if _is_shared(box):
+                attributes["peripheries"] = "2"
             if self._wiring.is_join(box.layer):
                 attributes |= {"shape": "circle", "fontsize": f"{SMALL:g}"}
                 text = f"<<b>{escape(label.title)}</b>>"

@@ -93,6 +93,8 @@ class _Writer:
                     label = self._measure.label(item)
                     text = "<br/>".join(map(_text, (label.title, *label.details)))
                     left, right = ("((", "))") if self._wiring.is_join(item) else ("(", ")")
+                    if isinstance(item, PictureCall) and item.shared:
+                        left, right = "[[", "]]"
                     yield f'{indent}{self._ids[item]}{left}"{text}"{right}:::{self._wiring.style(item).name}'
                 case PictureReadout():
                     yield f'{indent}readout(["{_text(self._measure.readout)}"]):::terminal'

@@ -25,7 +25,17 @@ from sewdsl.ir.kind import Kind, argument_fields
 from sewdsl.ir.op import Activation, Join, Merge
 from sewdsl.ir.recipe import Recipe
 from sewdsl.source import Span
-from sewdsl.syntax.lexicon import AXES, CLOSERS, EQUATION_KEYWORDS, INPUT, NEURON, OPENERS, PER, POINTWISE
+from sewdsl.syntax.lexicon import (
+    AXES,
+    CLOSERS,
+    DEFINES_BLOCK,
+    EQUATION_KEYWORDS,
+    INPUT,
+    NEURON,
+    OPENERS,
+    PER,
+    POINTWISE,
+)
 from sewdsl.syntax.tree import Section
 
 if TYPE_CHECKING:
@@ -68,7 +78,7 @@ def complete(view: EditorView, offset: int, datasets: Collection[str] = ()) -> C
 def _proposals(view: EditorView, context: CursorContext, datasets: Collection[str]) -> Iterator[Completion]:
     if context.text is not None:
         return _files(view) if context.first == "_USE" else iter(())
-    if context.section and context.name == "block":
+    if context.section and context.name in {"block", "part"}:
         if not context.statement:
             return (Completion(word, "statement", about=about) for word, about in kind_docs.BLOCK_LINES.items())
         # Before the equals sign, a new name is typed.
@@ -83,7 +93,7 @@ def _proposals(view: EditorView, context: CursorContext, datasets: Collection[st
             return _statements(view)
         case "_BODY":
             return _items(view, context)
-        case "_BLOCK" | "_LET":
+        case "_BLOCK" | "_PART" | "_LET":
             return _items(view, context) if any(token.type == "_EQUAL" for token in context.statement) else iter(())
         case "_ALLOW":
             codes = kind_docs.code_pages() if len(context.statement) == 1 else {}
@@ -154,7 +164,7 @@ def _statements(view: EditorView) -> Iterator[Completion]:
 
 def _named_values(context: CursorContext) -> Iterator[Completion]:
     """Propose the preceding named values of the block or file, for the start of a sequence."""
-    if not context.section and context.first == "_BLOCK":
+    if not context.section and context.first in DEFINES_BLOCK:
         yield from (Completion(str(token), "value") for token in _operands(context.statement))
         return
     lines = statements_before(context.written.source, context.written.start)
@@ -220,7 +230,7 @@ def _items(view: EditorView, context: CursorContext) -> Iterator[Completion]:
 
 def _layers(view: EditorView) -> Iterator[Completion]:
     for key, definition in view.vocabulary.blocks.items():
-        origin = "own block" if key in view.vocabulary.own else "shipped block"
+        origin = f"own {definition.keyword}" if key in view.vocabulary.own else "shipped block"
         yield Completion(block_title(definition), "block", origin, f"```sewdsl\n{definition.span.text}\n```")
     neurons = ((name, view.vocabulary.neurons.find(name)) for name in view.vocabulary.neurons.names(Activation))
     for name, kind in {**view.vocabulary.layers, **dict(neurons)}.items():

@@ -48,6 +48,8 @@ STATEMENTS = {
     "block": "`block NAME(c=in, s=1) = expression` defines a block. `$(c)` is the value of a parameter. A block with "
     "several operands names them: `block Up(c)[low | high] = …`. A block with named values has braces and ends with "
     "`give`.",
+    "part": "`part NAME = expression` defines a part. All calls of a part share one set of weights. A part can have "
+    "operands and braces, but no parameters.",
     "neuron": "`neuron NAME(tau=2.0) { … }` defines a neuron by the equations of a time-step. Without braces, it is a "
     "setting: the neuron to use for `SN`.",
     "use": '`use "other.net"` imports the blocks, settings and recipe of another file.',

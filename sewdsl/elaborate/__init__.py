@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.elaborate.assembly import OUTPUTS, Assembly
+from sewdsl.elaborate.block_calls import block_key
 from sewdsl.elaborate.call_frame import CallFrame
 from sewdsl.elaborate.definitions import check_shadowed_blocks, default_number
 from sewdsl.elaborate.expressions import ExpansionLimitExceeded, NodeCounter, Walker
@@ -16,6 +17,7 @@ from sewdsl.elaborate.named_values import NamedValue, check_block_names, check_n
 from sewdsl.elaborate.neuron_kinds import check_blocks_and_neurons, read_neurons
 from sewdsl.elaborate.node_builder import Expansion, NodeBuilder
 from sewdsl.elaborate.resolve_calls import CallResolver
+from sewdsl.elaborate.shared_parts import check_used, share_weights
 from sewdsl.elaborate.suggestions import advice
 from sewdsl.elaborate.text_files import SiblingBlocks
 from sewdsl.elaborate.train_section import check_parts, read_train_section
@@ -120,13 +122,18 @@ class _Elaborator:
             hint = "add 'input CxHxW' to the file, or --input CxHxW, e.g. --input 2x128x128"
             span = assembly.expression.span
             self.reporter.report("missing-input", "missing input shape", span, help=hint)
+        nodes = builder.settled() if complete and builder.closed else tuple(builder.nodes)
+        if complete:
+            nodes = self.reporter.take(share_weights(nodes, builder.part_calls))
         whole = complete and not self.reporter.errors
         self._check_uncalled(name for name in assembly.own if name not in builder.called)
         self._report_unused(unused)
         recipe = self.reporter.take(read_train_section(train)) if train is not None else None
         if settings is None or not builder.nodes or not builder.closed:
             return Elaboration(None, whole=False)
-        nodes = builder.settled() if complete else tuple(builder.nodes)
+        if whole:
+            own = (self.vocabulary.blocks[name] for name in assembly.own)
+            self.reporter.extend(check_used(nodes, (block for block in own if block.shared)))
         name, figures = self.header.name(self.context.name), tuple(map(_expectation, assembly.figures))
         output = max(outputs or (len(nodes) - 1,))
         calls = assembly.outputs if outputs and assembly.body is None else ()
@@ -256,13 +263,16 @@ class _Elaborator:
             )
             return None
         neuron = settings.neuron if settings else self.header.neuron()
-        frame = CallFrame(settings.join if settings else self.header.join(), neuron, neuron)
+        join = settings.join if settings else self.header.join()
         input_index, names = None, {word.text: NamedValue(word.span, computed=True) for word in words}
         if settings is not None:
             input_index = self._add_inputs(settings, expression.span, names)
-        frame = frame.with_names(names)
+        # The keys of parts start at the network.
+        keys = {block_key(block) for block in self.assembly.blocks.values() if block.shared}
+        frame = CallFrame(join, neuron, neuron, taken=keys).with_names(names)
         root = input_index if names else None
-        walker = Walker(self.builder, CallResolver(self.vocabulary, neuron, self.reporter), self.budget, root=root)
+        resolver = CallResolver(self.vocabulary, neuron, self.reporter, join)
+        walker = Walker(self.builder, resolver, self.budget, root=root)
         try:
             if self.assembly.body is None:
                 places = walker.named(lets, expression, self.assembly.outputs, input_index, frame)

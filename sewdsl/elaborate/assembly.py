@@ -35,7 +35,7 @@ SECTIONS = ("train",)
 STUDY = "study"
 """Section of variants, which is not inherited."""
 
-STATEMENTS = ("let", "body", "block", "neuron", "use", "expect", "claim", "allow", *SECTIONS, STUDY)
+STATEMENTS = ("let", "body", "block", "part", "neuron", "use", "expect", "claim", "allow", *SECTIONS, STUDY)
 """Keywords of the other statements."""
 
 
@@ -193,7 +193,7 @@ class _Statements:
             case tree.Section(name=name):
                 self._put(self.sections, name.text, statement, f"section '{name.text}'")
             case tree.BlockDefinition(name=name):
-                self._put(self.blocks, name.plain or "", statement, f"block '{block_title(statement)}'")
+                self._put(self.blocks, name.plain or "", statement, f"{statement.keyword} '{block_title(statement)}'")
             case tree.NeuronDefinition(name=name):
                 self._put(self.neurons, name.text, statement, f"neuron '{name.text}'")
             case tree.Body():

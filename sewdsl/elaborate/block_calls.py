@@ -35,7 +35,9 @@ def block_title(definition: BlockDefinition) -> str:
 
 
 def block_key(definition: BlockDefinition) -> str:
-    """Return the name of a block in ``state_dict`` keys, without its number: ``sew_block``."""
+    """Return the name of a block in ``state_dict`` keys, without its number: ``sew_block``, or ``Eye`` for a part."""
+    if definition.shared:
+        return block_title(definition)
     return re.sub(r"\W+", "_", block_title(definition)).lower()
 
 
@@ -49,6 +51,7 @@ class Binding:
         scope: Number shared by calls with equal parameter values.
         title: Name of the block as defined.
         arguments: Parameter values for paths in diagnostics: ``c128s2``.
+        shared: Whether the block is a part.
     """
 
     stated: Activation | None
@@ -57,14 +60,15 @@ class Binding:
     scope: int
     title: str
     arguments: str
+    shared: bool = False
 
 
 class BlockCalls:
     """Cache of the bindings of one source."""
 
-    def __init__(self, default: Activation | None, reporter: Reporter, kinds: NeuronKinds) -> None:
+    def __init__(self, default: Activation | None, join: Join, reporter: Reporter, kinds: NeuronKinds) -> None:
         self._kinds = kinds
-        self._default, self._reporter = default, reporter
+        self._default, self._join, self._reporter = default, join, reporter
         self._bindings: dict[tuple[int | None, ...], Binding | Literal["problem"] | None] = {}
         self._scopes: dict[tuple[tuple[str, str], ...], int] = {}
         self._neurons: list[Activation | None] = []
@@ -80,6 +84,9 @@ class BlockCalls:
             line: Line of the call if user code calls a block of its own, else 0.
         """
         step = PathStep("block", binding.title, name, arguments=binding.arguments, line=line)
+        if binding.shared:  # Every call of a part has the neuron and the join of the file.
+            step = replace(step, kind="part")
+            binding = replace(binding, stated=self._default, join=self._join)
         # A block does not see the named values of its caller.
         return replace(
             outer.inside(step),
@@ -140,6 +147,10 @@ class BlockCalls:
         self, call: Call | MergeOf, definition: BlockDefinition, outer: CallFrame, before: Signal | None
     ) -> Binding | None:
         path = outer.where(call.span.text)
+        if definition.shared and call.arguments:
+            title = block_title(definition)
+            message, hint = f"'{title}' is a part and takes no arguments", f"write {title}, or define it as a block"
+            raise self._reporter.refuse("unknown-argument", message, call.span, help=hint, path=path)
         arguments = self._arguments(call, definition, outer, path)
         stated = self._family(arguments.pop(OWN_NEURON, None), Activation, path) or outer.stated
         join = self._family(arguments.pop(OWN_JOIN, None), Join, path) or outer.join
@@ -150,7 +161,7 @@ class BlockCalls:
         values = tuple((parameter, repr(value)) for parameter, value in parameters.items())
         scope = self._scopes.setdefault(values, len(self._scopes) + 1)
         shown = "".join(f"{letter}{number_text(value)}" for letter, value in parameters.items())
-        return Binding(stated, join, parameters, scope, block_title(definition), shown)
+        return Binding(stated, join, parameters, scope, block_title(definition), shown, definition.shared)
 
     def _parameters(
         self,

@@ -27,7 +27,7 @@ def check_definitions(blocks: Iterable[BlockDefinition]) -> Iterator[Diagnostic]
     for block in blocks:
         name = block.name.plain or ""
         if name in RESERVED_NAMES or is_reserved(name):
-            hint = "rename the block, e.g. to two words"
+            hint = "rename the part" if block.shared else "rename the block, e.g. to two words"
             message = f"'{name}' is a reserved name"
             yield Diagnostic("duplicate-block", Severity.ERROR, message, block.name.span, help=hint)
         seen: set[str] = set()
@@ -58,7 +58,7 @@ def default_number(parameter: BlockParameter) -> float | None:
 
 
 def _meaning(block: BlockDefinition) -> tuple[object, ...]:
-    return block.parameters, block.operands, block.lets, block.expression
+    return block.shared, block.parameters, block.operands, block.lets, block.expression
 
 
 def _check_parameter(parameter: BlockParameter, seen: set[str]) -> Iterator[Diagnostic]:

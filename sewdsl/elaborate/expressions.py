@@ -77,7 +77,7 @@ class Walker:
     ) -> None:
         self._builder, self._calls, self._vocabulary = builder, calls, calls.vocabulary
         self._reporter, self._limits = calls.reporter, calls.reporter.limits
-        self._blocks = BlockCalls(calls.default, self._reporter, calls.vocabulary.neurons)
+        self._blocks = BlockCalls(calls.default, calls.join, self._reporter, calls.vocabulary.neurons)
         self._budget = budget or Budget.of(self._limits)
         self._expanded, self._root = expanded, root
         self._nearest: Activation | None = None
@@ -774,13 +774,22 @@ class Walker:
             self._expanded.add(key)
         own = key in self._vocabulary.own
         line = call.span.line if own and frame.site is None else 0
+        nearest = self._nearest
+        if definition.shared:
+            self._nearest = None  # The meaning of 'SN' must be the same in each call.
         inner = self._blocks.frame(key, name, frame, binding, self._nearest, line)
+        if definition.shared:
+            self._builder.part_calls[inner.path] = frame.site or call.span
         if values:
             inner = inner.with_names(values)
         if frame.site is not None or own:
-            return self.scope(definition.lets, definition.expression, at, inner)
-        with self._reporter.at(call.span):
-            return self.scope(definition.lets, definition.expression, at, replace(inner, site=call.span))
+            place = self.scope(definition.lets, definition.expression, at, inner)
+        else:
+            with self._reporter.at(call.span):
+                place = self.scope(definition.lets, definition.expression, at, replace(inner, site=call.span))
+        if definition.shared:
+            self._nearest = self._nearest or nearest
+        return place
 
     def _add(self, op: Op, inputs: tuple[int, ...], span: Span, text: str, frame: CallFrame, name: str = "") -> Place:
         """Add a node, and return its place, or report that it does not fit.

@@ -142,7 +142,8 @@ def check_names(
             message, hint = f"'{name}' cannot be an argument of the module", "rename the input"
             yield Diagnostic("reserved-name", Severity.ERROR, message, word.span, help=hint)
         elif not is_free_name(name, vocabulary):
-            what = "the name of a block" if name in vocabulary.blocks else "a reserved name"
+            block = vocabulary.blocks.get(name)
+            what = f"the name of a {block.keyword}" if block is not None else "a reserved name"
             message, hint = f"'{name}' is {what}", "rename the value"
             yield Diagnostic("reserved-name", Severity.ERROR, message, word.span, help=hint)
     if expression is None:

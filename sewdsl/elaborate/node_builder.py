@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import accumulate
 from typing import NamedTuple
 
-from sewdsl.ir.node import Node, PathStep, graph_of
+from sewdsl.ir.node import Node, PathStep, graph_of, innermost_part
 from sewdsl.ir.op import Op, ShapeMismatch
 from sewdsl.ir.signal import Signal
 from sewdsl.source import Span
@@ -54,6 +54,7 @@ class NodeBuilder:
         called: Names of called blocks.
         named: Indices of neurons that the source names explicitly instead of by ``SN``.
         understood: Whether any call was resolved to a layer or a block.
+        part_calls: Spans of the calls of parts, by the path to the sequence of the part.
     """
 
     def __init__(self, steps: int = 1) -> None:
@@ -63,6 +64,7 @@ class NodeBuilder:
         self.called: set[str] = set()
         self.named: list[int] = []
         self.understood = False
+        self.part_calls: dict[tuple[PathStep, ...], Span] = {}
         self._delays: list[tuple[int, list[int]]] = []
         self._known: dict[tuple[int, tuple[Signal, ...]], tuple[Op, Signal, Op]] = {}
 
@@ -164,7 +166,15 @@ class NodeBuilder:
     def settled(self) -> tuple[Node, ...]:
         """Return the nodes, with the arguments that depend on following nodes filled in."""
         graph = graph_of(self.nodes)
-        followers = FollowerIndex([node.op for node in self.nodes], graph.consumers, self._steps)
+        consumers: Sequence[Sequence[int]] = graph.consumers
+        if self.part_calls:
+            # Each call of a part must have equal ops, so that only readers in the same call count.
+            calls = [node.path[: innermost_part(node.path)] for node in self.nodes]
+            consumers = [
+                [reader for reader in readers if self.nodes[reader].path[: len(call)] == call]
+                for call, readers in zip(calls, consumers, strict=True)
+            ]
+        followers = FollowerIndex([node.op for node in self.nodes], consumers, self._steps)
         return tuple(
             node if (op := Followers(followers, i).settled(node.op)) is node.op else replace(node, op=op)
             for i, node in enumerate(self.nodes)

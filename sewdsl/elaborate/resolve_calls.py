@@ -14,9 +14,10 @@ from sewdsl.elaborate.suggestions import rename
 from sewdsl.elaborate.values import ValueReader
 from sewdsl.elaborate.vocabulary import Vocabulary, check_unknown, did_you_mean_digits
 from sewdsl.ir.kind import Kind
-from sewdsl.ir.op import Activation, Op
+from sewdsl.ir.op import Activation, Join, Op
 from sewdsl.ir.printed_values import number_text
 from sewdsl.ops.equation_neurons import pointwise_definition, read_kind
+from sewdsl.ops.joins import Add
 from sewdsl.reporter import Reporter
 from sewdsl.source import Span
 from sewdsl.syntax.lexicon import OWN_NEURON, POINTWISE, POTENTIAL
@@ -29,10 +30,14 @@ class CallResolver:
     Attributes:
         vocabulary: Names that the source can use.
         default: Neuron of the header.
+        join: Join of the header.
     """
 
-    def __init__(self, vocabulary: Vocabulary, default: Activation | None, reporter: Reporter) -> None:
+    def __init__(
+        self, vocabulary: Vocabulary, default: Activation | None, reporter: Reporter, join: Join | None = None
+    ) -> None:
         self.vocabulary, self.default, self.reporter = vocabulary, default, reporter
+        self.join: Join = Add() if join is None else join
 
     def reader(self, path: tuple[str, ...], frame: CallFrame) -> ValueReader:
         """Return a reader for the values of a call at a path."""

@@ -15,7 +15,8 @@ from sewdsl.ir.settings import Expectation, Settings
 from sewdsl.ir.signal import Signal, ValueRange
 from sewdsl.source import Source, Span
 
-# Incremented by incompatible changes of the format. Optional keys, such as "outputs" and "delayed", do not change it.
+# Incremented by incompatible changes of the format. Optional keys, such as "outputs", "delayed" and "weights", do not
+# change it.
 VERSION = 1
 
 
@@ -88,11 +89,13 @@ def _node(node: Node) -> dict[str, Any]:
     # Defaults are omitted: files written before these keys existed remain valid.
     unit = {**({"unit": values.unit} if values.unit != 1 else {}), **({"lower": values.lower} if values.lower else {})}
     delayed = {} if node.delayed is None else {"delayed": node.delayed}
+    weights = {} if node.weights is None else {"weights": node.weights}
     return {
         "name": node.name,
         "op": _value(node.op),
         "inputs": list(node.inputs),
         **delayed,
+        **weights,
         "output": {"shape": list(signal.shape), "upper": values.upper, **unit, "varies": signal.varies},
         # The line of a call belongs to the source, and must not change the network.
         "path": [{key: value for key, value in asdict(step).items() if key != "line"} for step in node.path],
@@ -109,7 +112,7 @@ def _read_node(item: Mapping[str, Any], span: Span, kinds: _Kinds) -> Node:
         tuple(out["shape"]), ValueRange(out["upper"], out.get("unit", 1.0), out.get("lower", 0)), out["varies"]
     )
     path = tuple(PathStep(**step) for step in item["path"])
-    return Node(item["name"], op, tuple(item["inputs"]), signal, path, span, item.get("delayed"))
+    return Node(item["name"], op, tuple(item["inputs"]), signal, path, span, item.get("delayed"), item.get("weights"))
 
 
 def _fields(model: Any) -> dict[str, Any]:

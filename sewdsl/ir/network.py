@@ -108,8 +108,26 @@ class Network:
         return tuple(self.nodes[i].output for i in node.sources)
 
     def parameters(self, node: Node) -> int:
-        """Return the number of learnable parameters of a node."""
-        return self.op_with_init(node).parameters(*self.inputs(node))
+        """Return the number of learnable parameters of a node, or 0 if it uses the module of another node."""
+        return self.op_with_init(node).parameters(*self.inputs(node)) if node.weights is None else 0
+
+    def owner(self, node: Node) -> Node:
+        """Return the node whose module a node uses: itself, or the one in the first call of its part."""
+        return node if node.weights is None else self.nodes[node.weights]
+
+    @cached_property
+    def users(self) -> Mapping[int, tuple[int, ...]]:
+        """Nodes that use the module of each node with several users, in order, by the index of the owner."""
+        users: dict[int, list[int]] = {}
+        for index, node in enumerate(self.nodes):
+            if node.weights is not None:
+                users.setdefault(node.weights, [node.weights]).append(index)
+        return {owner: tuple(indices) for owner, indices in users.items()}
+
+    def shared_name(self, node: Node) -> str:
+        """Return the name of the owner if several nodes use the module of a node, or an empty text."""
+        shared = node.weights is not None or any(self.nodes[index] is node for index in self.users)
+        return self.owner(node).name if shared else ""
 
     def macs(self, node: Node) -> int:
         """Return the multiply-accumulate operations of a node, per time-step and sample."""
@@ -120,7 +138,7 @@ class Network:
 
         Parameters and operations are counted with it, because a rule can leave out weights.
         """
-        return self._ops_with_init.get(node.name, node.op)
+        return self._ops_with_init.get(self.owner(node).name, node.op)
 
     def with_init_in_calls(self) -> Network:
         """Return the network with the rules of parts as arguments of layers, independent of names."""
@@ -184,8 +202,12 @@ class Network:
         Raises:
             UnstructuredError: If a value does not reach the output, or if merges are nested too deeply.
         """
+        return self.wiring_with(frozenset())
+
+    def wiring_with(self, named: frozenset[int]) -> Sequences:
+        """Return the sequences of the network, in which some nodes have names even if they are read once."""
         output = self.output_indices if self.outputs else self.output
-        return wiring(self.graph, output, self.sums, self.long_delays)
+        return wiring(self.graph, output, self.sums, self.long_delays, named)
 
     @property
     def long_delays(self) -> frozenset[int]:
@@ -221,8 +243,8 @@ class Network:
 
         Raises:
             ValueError: If there are no nodes, names are not unique, an input is not an earlier node, a signal differs
-                from the inferred signal, an op was built for another number of time-steps, or the delayed source of a
-                delay is a later node that does not depend on the delay.
+                from the inferred signal, an op was built for another number of time-steps, the delayed source of a
+                delay is a later node that does not depend on the delay, or a node cannot use the weights of its owner.
         """
         names = {node.name for node in self.nodes}
         outputs = (self.output, *self.output_indices)
@@ -245,9 +267,21 @@ class Network:
                 raise ValueError(
                     f"{node.name}: {node.op} does not match the network's {self.settings.steps} time-steps"
                 )
+            if node.weights is not None:
+                self._check_owner(node, index)
         for index in sorted(self.graph.open_delays):
             raise ValueError(f"{self.nodes[index].name}: a delay outside a loop must read its source directly")
         return self
+
+    def _check_owner(self, node: Node, index: int) -> None:
+        """Raise ValueError if a node cannot use the module of its owner."""
+        if node.weights is None or not 0 < node.weights < index:
+            raise ValueError(f"{node.name}: the owner of its weights is not an earlier node")
+        owner = self.nodes[node.weights]
+        if owner.weights is not None or owner.op != node.op:
+            raise ValueError(f"{node.name}: {owner.name} has no weights of {node.op}")
+        if owner.op.weights_key(*self.inputs(owner)) != node.op.weights_key(*self.inputs(node)):
+            raise ValueError(f"{node.name}: the weights of {owner.name} do not fit its input")
 
     def in_evaluation(self) -> Network:
         """Return the network in evaluation mode: ops as in evaluation, with the value ranges that follow.

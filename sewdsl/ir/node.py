@@ -36,17 +36,18 @@ class PathStep:
     """One step of the path to a node.
 
     Attributes:
-        kind: ``repeat`` (a copy of a repeated sequence), ``block`` (a call), ``branch`` or ``shortcut`` (of a join of
-            two operands), ``operand`` (of any other merge), ``loop`` (its body or its feedback), ``value`` (a named
-            value: of ``let``, or an operand of a call).
+        kind: ``repeat`` (a copy of a repeated sequence), ``block`` or ``part`` (a call), ``branch`` or ``shortcut`` (of
+            a join of two operands), ``operand`` (of any other merge), ``loop`` (its body or its feedback), ``value`` (a
+            named value: of ``let``, or an operand of a call).
         label: ``SEW Block`` for a block, the name of an operand or a value, otherwise the kind.
-        key: Part of the ``state_dict`` key: ``repeat1.3``, ``sew_block1``, ``branch``.
+        key: Part of the ``state_dict`` key: ``repeat1.3``, ``sew_block1``, ``branch``. Names of nodes in a part do
+            not contain the keys before it.
         copy: Number of the copy of a repeat, or of the operand of a merge or loop, from 1.
         arguments: Values of the parameters of a block, e.g. ``c128s2``.
         line: Line of the call of a user-defined block, or 0 for other steps. Ignored in comparisons.
     """
 
-    kind: Literal["repeat", "block", "branch", "shortcut", "operand", "loop", "value"]
+    kind: Literal["repeat", "block", "part", "branch", "shortcut", "operand", "loop", "value"]
     label: str
     key: str
     copy: int = 0
@@ -56,6 +57,11 @@ class PathStep:
 
     def __str__(self) -> str:
         return f"copy {self.copy} of {self.copies}" if self.kind == "repeat" else self.label
+
+    @property
+    def calls(self) -> bool:
+        """True for a call of a block or a part."""
+        return self.kind in {"block", "part"}
 
     @property
     def where(self) -> str:
@@ -68,6 +74,11 @@ def enclosing_parts(name: str) -> Iterator[str]:
     steps = name.split(".")
     for depth in range(1, len(steps) + 1):
         yield ".".join(steps[:depth])
+
+
+def innermost_part(path: Sequence[PathStep]) -> int:
+    """Return the number of steps of a path up to its innermost call of a part, or 0 outside of parts."""
+    return next((depth for depth in range(len(path), 0, -1) if path[depth - 1].kind == "part"), 0)
 
 
 # Shared with drafts of imported networks, which have edges before they have ops.
@@ -119,6 +130,7 @@ class Node(Wired):
         span: Span in the source. For a node inside a block of the shipped library, the span of the call.
         delayed: Index of the delayed source, for a delay in a loop. Such a delay has no inputs, and its source is
             usually a later node.
+        weights: Index of the node whose module this node uses, in the first call of a part. None: a module of its own.
     """
 
     name: str
@@ -128,6 +140,12 @@ class Node(Wired):
     path: tuple[PathStep, ...] = ()
     span: Span = field(default=BUILTIN, compare=False, repr=False)
     delayed: int | None = None
+    weights: int | None = None
+
+    def moved(self, places: Mapping[int, int] | Sequence[int]) -> Node:
+        """Return a copy with new indices of its sources and of the owner of its weights."""
+        node = Wired.moved(self, places)
+        return node if self.weights is None else replace(node, weights=places[self.weights])
 
     @property
     def stores_nothing(self) -> bool:

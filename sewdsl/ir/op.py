@@ -113,6 +113,8 @@ class Op(Kind):
         learns_delays: Whether its module learns delays with a width that the recipe can reduce.
         saves: Values that the module saves for its gradient.
         encloses: Whether ``KIND[ body ]`` is the op, the body, and then the op of :meth:`closing`.
+        weights_for: What the shapes of the weights depend on: the ``shape`` of the inputs, their number of ``channels``
+            or ``elements``, or ``nothing``.
     """
 
     repeatable: ClassVar[bool] = True
@@ -125,6 +127,7 @@ class Op(Kind):
     learns_delays: ClassVar[bool] = False
     saves: ClassVar[Literal["inputs", "output", "nothing"]] = "inputs"
     encloses: ClassVar[bool] = False
+    weights_for: ClassVar[Literal["shape", "channels", "elements", "nothing"]] = "shape"
 
     @abstractmethod
     def infer(self, *inputs: Signal) -> Signal:
@@ -141,6 +144,17 @@ class Op(Kind):
     def parameter_names(self) -> tuple[str, ...]:
         """Return the names of the parameters that a pattern of a recipe can end in."""
         return ()
+
+    def weights_key(self, *inputs: Signal) -> tuple[object, ...]:
+        """Return a key that is equal for inputs for which one module can be used."""
+        if self.weights_for == "nothing":
+            return ()
+        if self.weights_for == "elements":
+            return tuple(signal.elements for signal in inputs)
+        # Modules without weights, such as pooling, are made for a number of axes.
+        if not self.parameters(*inputs):
+            return tuple(len(signal.shape) for signal in inputs)
+        return tuple(s.shape if self.weights_for == "shape" else (len(s.shape), s.channels) for s in inputs)
 
     def macs(self, *inputs: Signal) -> int:
         """Return the multiply-accumulate operations per time-step and sample."""
@@ -339,6 +353,10 @@ class Activation(Op):
     def can_be_silent(self) -> bool:
         """True if the output can be 0 at all time-steps, so that a branch ending here can be an identity."""
         return True
+
+    def weights_key(self, *inputs: Signal) -> tuple[object, ...]:
+        """Return the number of parameters: the weights are numbers for the layer, or for each channel."""
+        return (self.parameters(*inputs),)
 
     def infer(self, *inputs: Signal) -> Signal:
         """Return a signal of real values with the shape of the input."""

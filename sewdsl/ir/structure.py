@@ -71,7 +71,7 @@ class LoopItem:
 
 @dataclass(frozen=True, slots=True)
 class BlockItem:
-    """A call of a block.
+    """A call of a block or a part.
 
     Attributes:
         step: Path step with title, key and arguments.
@@ -184,7 +184,7 @@ def _nest(nodes: Sequence[Node], indices: Sequence[int], depth: int) -> Items:
         inside = _nest(nodes, group, depth + 1)
         if step.kind == "repeat":
             copies.append((step, inside))
-        elif step.kind == "block":
+        elif step.calls:
             items.append(BlockItem(step, inside))
         elif step.kind == "value":
             items.append(ValueItem(step, inside))

@@ -48,6 +48,7 @@ def wiring(
     output: int | tuple[int, ...],
     sums: frozenset[int] = frozenset(),
     long_delays: frozenset[int] = frozenset(),
+    named: frozenset[int] = frozenset(),
 ) -> Sequences:
     """Return the sequences of a network from its edges, without the input: layers, merges, loops and named values.
 
@@ -58,6 +59,7 @@ def wiring(
         graph: Edges. Node 0 is the input.
         output: Output node, or a tuple of output nodes, which are named.
         sums: Nodes that add two operands. A loop starts with one of them.
+        named: Nodes whose values have names even if they are read once.
 
     Raises:
         UnstructuredError: If a value does not reach the output, or if merges are nested more than
@@ -65,7 +67,7 @@ def wiring(
     """
     outputs = output if isinstance(output, tuple) else (output,)
     loops = find_loops(graph, outputs, sums, long_delays)
-    return _Sequencer(graph, outputs, loops, by_name=isinstance(output, tuple)).sequences()
+    return _Sequencer(graph, outputs, loops, named, by_name=isinstance(output, tuple)).sequences()
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,12 +237,15 @@ class _Sequencer:
         by_name: Whether the outputs are named values instead of a body.
     """
 
-    def __init__(self, graph: Graph, outputs: tuple[int, ...], loops: tuple[_Loop, ...], *, by_name: bool) -> None:
+    def __init__(
+        self, graph: Graph, outputs: tuple[int, ...], loops: tuple[_Loop, ...], named: frozenset[int], *, by_name: bool
+    ) -> None:
         self._graph, self._outputs, self._by_name = graph, outputs, by_name
+        self._required = {*named, *(outputs if by_name else ())}
         dominance = _Dominance(graph, {loop.delay: graph.inputs[loop.total][0] for loop in loops})
         self._reads = dominance.reads
         self._starts = [dominance.tree[i] for i in range(len(self._reads))]  # start of the item that ends with a node
-        self._named = _named(graph, outputs, dominance, loops) | ({*outputs} if by_name else set())
+        self._named = _named(graph, outputs, dominance, loops) | self._required
         self._sums = {loop.total: loop for loop in loops}
         self._delays = {loop.delay for loop in loops}
         self._closing: dict[int, list[_Loop]] = {}
@@ -274,7 +279,7 @@ class _Sequencer:
         reads = Counter(item.node for sequence in (*values.values(), body) for item in _reads(sequence))
         # Delayed values and outputs need their names even if they are read once.
         required = {source for delay, source in self._graph.back_edges.items() if delay not in self._delays}
-        required |= {*self._outputs} if self._by_name else set()
+        required |= self._required
         # A value that is read once, at the start of a sequence, is written in place.
         for index, sequence in list(values.items()):
             if (first := _first_read(sequence)) is not None and reads[first] == 1 and first not in required:

@@ -101,7 +101,8 @@ def initialise(network: Network, model: nn.Module) -> None:
     """Initialise a new model as specified by the settings of the network.
 
     Raises:
-        ValueError: If ``zero_init`` is set and a branch does not end in a batch norm that can make it neutral.
+        ValueError: If ``zero_init`` is set and a branch does not end in a batch norm that can make it neutral, or if
+            joins of two calls of a part require different biases of one batch norm.
     """
     ops = {node.name: op for node in network if isinstance(op := network.op_with_init(node), WeightedLayer)}
     with torch.no_grad():
@@ -110,10 +111,11 @@ def initialise(network: Network, model: nn.Module) -> None:
             if name in ops and (rule := ops[name].init) is not None:
                 draw_weights(rule, module)
     if network.settings.zero_init:
+        biases: dict[str, float] = {}
         # Other merges, and joins in loops, have no identity.
         for index, node in enumerate(network.nodes):
             if isinstance(node.op, Join) and is_residual(network, index):
-                _make_identity(network, model, node, node.op)
+                _make_identity(network, model, node, node.op, biases)
 
 
 def draw_weights(rule: InitRule, layer: nn.Module) -> None:
@@ -139,10 +141,15 @@ def draw_weights(rule: InitRule, layer: nn.Module) -> None:
         layer.get_buffer("weight_mask").copy_(weight != 0)
 
 
-def _make_identity(network: Network, model: nn.Module, node: Node, join: Join) -> None:
-    """Initialise the batch norm at the end of the branch so that g(A, S) = S (Sec. 3.3)."""
+def _make_identity(network: Network, model: nn.Module, node: Node, join: Join, biases: dict[str, float]) -> None:
+    """Initialise the batch norm at the end of the branch so that g(A, S) = S (Sec. 3.3).
+
+    Args:
+        biases: Biases set for other joins, by the name of the norm.
+    """
     end = branch_end(network, node)
-    norm = model.get_submodule(end.norm.name) if end.norm else None
+    name = network.owner(end.norm).name if end.norm else ""
+    norm = model.get_submodule(name) if end.norm else None
     if not isinstance(norm, BatchNorm):
         message = (
             f"{node.name}: 'init zero' requires a branch that ends in BN, or in BN and a neuron, but it ends in "
@@ -154,6 +161,10 @@ def _make_identity(network: Network, model: nn.Module, node: Node, join: Join) -
     except ValueError as error:
         message = f"{node.name}: {error}"
         raise ValueError(message) from None
+    if biases.setdefault(name, bias) != bias:
+        raise ValueError(
+            f"{node.name}: 'init zero' requires the bias {bias} of {name}, but another join {biases[name]}"
+        )
     # Weight 0 removes the dependence on the input. The bias makes A neutral: 0 for ADD and IAND, and for AND a current
     # for which the neuron fires at every time-step.
     nn.init.zeros_(norm.weight)
@@ -177,7 +188,9 @@ def lower(spec: Network | Program, *, seed: int | None = None) -> SpikingNetwork
         if seed is not None:
             torch.manual_seed(seed)
         modules = {
-            node.name: network.op_with_init(node).build(Runtime, *network.inputs(node)) for node in network.layers
+            node.name: network.op_with_init(node).build(Runtime, *network.inputs(node))
+            for node in network.layers
+            if node.weights is None
         }
         model = SpikingNetwork(program, modules)
         initialise(network, model)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from torch import Tensor, nn
 
-from sewdsl.analysis.named_parts import match_nodes, part_names
+from sewdsl.analysis.named_parts import part_names, parts_around
 from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.ir.network import Network
 
@@ -100,7 +100,7 @@ def find_part(network: Network, path: str) -> PartNodes:
         ValueError: If there is no part of this name, if it does not have exactly one output, or if it is inside a loop,
             whose layers are computed together at each time-step.
     """
-    nodes = match_nodes(network, path) if path in {*part_names(network)} else frozenset[int]()
+    nodes = frozenset(i for i, node in enumerate(network.nodes) if i and path in parts_around(node))
     if not nodes:
         suggestion = (
             did_you_mean(path, part_names(network)) or f"its layers: {', '.join(n.name for n in network.layers[:8])}, …"
@@ -121,6 +121,18 @@ def find_part(network: Network, path: str) -> PartNodes:
         names = ", ".join(network.nodes[index].name for index in gives) or "none"
         raise ValueError(f"{path} does not have exactly one output; layers that are read outside it: {names}")
     return PartNodes(path, nodes, tuple(reads), gives[0])
+
+
+def find_calls(network: Network, path: str) -> tuple[PartNodes, ...]:
+    """Return a part for each call that uses the modules of the part with the given name, in order.
+
+    Raises:
+        ValueError: If the part does not have exactly one output in each call, or is inside a loop.
+    """
+    inside = next(i for i, node in enumerate(network.nodes) if i and node.name.startswith(f"{path}."))
+    inner = network.nodes[inside].name.removeprefix(path)
+    users = network.users.get(inside, (inside,))
+    return tuple(find_part(network, network.nodes[user].name.removesuffix(inner)) for user in users)
 
 
 class PartCall:

@@ -14,7 +14,7 @@ from sewdsl.ir.network import Network
 from sewdsl.lower import inputs
 from sewdsl.lower.forward_pass import ForwardPass, prepare_rehearsal
 from sewdsl.lower.inputs import Inputs
-from sewdsl.lower.parts import Group, ModuleGroup, PartCall, PartNodes, find_part
+from sewdsl.lower.parts import Group, ModuleGroup, PartCall, PartNodes, find_calls, find_part
 from sewdsl.lower.stream import State, StepState
 from sewdsl.passes import Program
 from sewdsl.passes.plan import AS_BUILT, ExecutionContext, ExecutionPlan, ModuleState, PlanOutline
@@ -39,6 +39,8 @@ MAX_PLANS = 16
 class SpikingNetwork(Group):
     """PyTorch module of a network, with one submodule per node, named after the node.
 
+    Nodes that share weights, in the calls of a part, have one submodule. It has the name of the node in the first call.
+
     Each call starts from resting neurons. No state is kept between calls. The execution plan depends on the input and
     on the current modules, see :mod:`sewdsl.passes.plan`.
 
@@ -54,13 +56,15 @@ class SpikingNetwork(Group):
     _program: Program
     _outline: PlanOutline
     _plans: dict[ExecutionContext, ExecutionPlan]
-    _part_cache: dict[str, PartNodes]
+    _part_cache: dict[str, tuple[PartNodes, ...]]
 
     def __init__(self, program: Program, modules: Mapping[str, nn.Module]) -> None:
         super().__init__()
         self.program = program
         self.event_listener = None
-        self._built = tuple((node.name, type(modules[node.name])) for node in program.network.layers)
+        owners = {node.name: program.network.owner(node).name for node in program.network.layers}
+        self._built = tuple((name, type(modules[name])) for name in owners.values())
+        self._owners = {name: owner for name, owner in owners.items() if name != owner}
         for name, module in modules.items():
             _add_module(self, name, module)
         paths = [name for name, module in self.named_modules(remove_duplicate=False) if isinstance(module, ModuleGroup)]
@@ -199,21 +203,25 @@ class SpikingNetwork(Group):
                 replaced = not isinstance(module, ModuleGroup)
                 if replaced or module._forward_hooks or module._forward_pre_hooks:  # noqa: SLF001 -- no public equivalent
                     if path not in self._part_cache:
-                        self._part_cache[path] = find_part(self.network, path)
-                    part = self._part_cache[path]
-                    if streaming and replaced and any(self.network.nodes[i].op.reads == "past" for i in part.nodes):
-                        raise TypeError(
-                            f"cannot stream the network: the module that replaces {path} does not return a state"
-                        )
-                    calls.append(PartCall(part, module, replaced=replaced))
+                        self._part_cache[path] = find_calls(self.network, path)
+                    for part in self._part_cache[path]:
+                        if streaming and replaced and any(self.network.nodes[i].op.reads == "past" for i in part.nodes):
+                            raise TypeError(
+                                f"cannot stream the network: the module that replaces {path} does not return a state"
+                            )
+                        calls.append(PartCall(part, module, replaced=replaced))
         return calls
 
     def get_submodule(self, target: str) -> nn.Module:
         """Return a layer, a group, or a module inside a layer, by path.
 
+        Args:
+            target: Name of a module, or of a node that uses the module of another node.
+
         Raises:
             AttributeError: If there is none, or if its group was replaced by another module.
         """
+        target = self.__dict__.get("_owners", {}).get(target, target)
         try:
             return super().get_submodule(target)
         except AttributeError:

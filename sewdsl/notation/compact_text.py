@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from sewdsl.ir.network import Network
 from sewdsl.limits import Limits
@@ -11,6 +11,7 @@ from sewdsl.notation.fold_repeats import fold_repeats
 from sewdsl.notation.item_text import (
     BlockText,
     Definition,
+    PartText,
     TextItems,
     definition_head,
     item_nodes,
@@ -23,6 +24,7 @@ from sewdsl.notation.item_text import (
 )
 from sewdsl.notation.kind_text import NodeTexts
 from sewdsl.notation.match_blocks import Blocks
+from sewdsl.notation.part_text import TextScope, scopes
 from sewdsl.notation.propose_blocks import propose_blocks
 from sewdsl.source import Source
 from sewdsl.syntax.lexicon import VERSION
@@ -52,24 +54,37 @@ def compact_text(network: Network) -> str:
 
 
 def body_items(network: Network) -> TextItems:
-    """Return the body of a network as items, with repeats and calls of shipped blocks.
+    """Return the parts and the body of a network as items, with repeats and calls of shipped blocks.
 
     Raises:
         UnwritableNetwork: If no text of the language compiles to this network. The message names a node.
     """
-    wording, items = body_unfolded(network)
-    return _folded(Blocks(network, wording, items), items)
+    *parts, body = scopes(network)
+    return *part_items(parts), *body.located(_scope_items(body, parts))
+
+
+def part_items(parts: Sequence[TextScope]) -> Iterator[PartText]:
+    """Yield the definitions of parts, with repeats and calls of shipped blocks."""
+    for part in parts:
+        yield PartText(part.title, part.located(_scope_items(part, parts)), part.operands)
+
+
+def _scope_items(scope: TextScope, parts: Sequence[TextScope]) -> TextItems:
+    wording, items = body_unfolded(scope.network, [part.title for part in parts])
+    return _folded(Blocks(scope.network, wording, items), items)
 
 
 def body_with_own_blocks(
-    network: Network, *, nameless: bool = True
+    network: Network, *, nameless: bool = True, parts: Collection[str] = ()
 ) -> tuple[tuple[Definition, ...], TextItems, TextItems]:
     """Return the blocks of a network, its unfolded body with calls of blocks with joins, and its folded body.
 
     Args:
+        network: Network of a scope, in which calls of parts are nodes.
         nameless: Whether to name blocks without a name in the network, e.g. ``Block A``.
+        parts: Names of the parts.
     """
-    node_texts, items = body_unfolded(network)
+    node_texts, items = body_unfolded(network, parts)
     blocks = Blocks(network, node_texts, items)
     plain = _folded(blocks, items)
     definitions = propose_blocks(network, items, plain, nameless=nameless)
@@ -92,11 +107,11 @@ def _useful_definitions(definitions: Sequence[Definition], folded: TextItems, pl
     yield from (definition for definition in definitions if calls[definition.title] >= min_calls)
 
 
-def body_unfolded(network: Network) -> tuple[NodeTexts, TextItems]:
+def body_unfolded(network: Network, parts: Collection[str] = ()) -> tuple[NodeTexts, TextItems]:
     """Return the texts of the nodes, and the body without repeats and calls."""
     # The text of a node depends on its position: the order of the nodes comes first.
     node_texts = NodeTexts(network, item_nodes(network_items(network)))
-    return node_texts, network_items(network, node_texts.node)
+    return node_texts, network_items(network, node_texts.node, parts)
 
 
 def _folded(blocks: Blocks, items: TextItems) -> TextItems:

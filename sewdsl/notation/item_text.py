@@ -6,7 +6,7 @@ Items are equal if their texts are equal, independent of their nodes.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import field, replace
 from itertools import count
 
@@ -20,8 +20,10 @@ from sewdsl.ir.op import Join as JoinOp
 from sewdsl.ir.op import Layer as LayerOp
 from sewdsl.ir.op import Merge as MergeOp
 from sewdsl.ir.structure import DelayedItem, Item, Items, LayerItem, LoopItem, MergeItem, ReadItem
+from sewdsl.ir.structure import nodes as wired_nodes
 from sewdsl.ir.wiring import UnstructuredError
 from sewdsl.light_dataclass import dataclass
+from sewdsl.notation.part_calls import is_call
 from sewdsl.ops.input import Input
 from sewdsl.ops.merges import Loop
 
@@ -129,6 +131,17 @@ class LetText:
 
 
 @dataclass(frozen=True)
+class PartText(LetText):
+    """Definition of a part: ``part Up[low | high] = …``. Precedes the named values of a network.
+
+    Attributes:
+        operands: Names of several operands, or empty.
+    """
+
+    operands: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Definition:
     """Definition of a block: ``block NAME(c, s=1) = …``.
 
@@ -209,12 +222,18 @@ def item_text(item: TextItem | BracketText) -> str:
             return f"{{{items_text(inner)}}}*{count}"
         case ReadText(name):
             return name
+        case PartText() if (inside := split_lets(item.items))[0]:
+            lines = [*map(item_text, inside[0]), f"give {items_text(inside[1])}"]
+            return "\n    ".join([f"{let_head(item).removesuffix('= ')}{{", *lines]) + "\n}"
         case LetText(name, inner):
             return f"{let_head(item)}{items_text(inner)}"
 
 
 def let_head(let: LetText) -> str:
-    """Return the text before the items of a named value: ``let low = ``."""
+    """Return the text before the items of a named value or a part: ``let low = ``, ``part Up[low | high] = ``."""
+    if isinstance(let, PartText):
+        operands = f"[{' | '.join(let.operands)}]" if let.operands else ""
+        return f"part {let.name}{operands} = "
     return f"let {let.name} = "
 
 
@@ -306,13 +325,16 @@ class UnwritableNetwork(ValueError):
         super().__init__(f"{node.name} ({node.op.kind}): {reason}" if node is not None else reason)
 
 
-def network_items(network: Network, node_text: Callable[[int], str] = lambda _: "") -> TextItems:
+def network_items(
+    network: Network, node_text: Callable[[int], str] = lambda _: "", taken: Collection[str] = ()
+) -> TextItems:
     """Return the named values and the body of a network as items, from its edges alone.
 
     Args:
         network: Network whose paths are ignored, except for names of values.
         node_text: Returns the text of a node, e.g. ``c32k3s1`` or the name of a join. May be omitted if only the order
             of the items matters.
+        taken: Names of parts, which values cannot have.
 
     Raises:
         UnwritableNetwork: If no text has these nodes and edges.
@@ -326,9 +348,14 @@ def network_items(network: Network, node_text: Callable[[int], str] = lambda _: 
             raise UnwritableNetwork(node, "only layers, activations and merges can follow the input")
     try:
         wiring = network.wiring
+        calls = {i for i, node in enumerate(nodes) if is_call(node.op)} - network.graph.looped
+        # The order of the calls of a part is that of their batches in its norms.
+        sequences = (*(items for _, items in wiring.values), wiring.body)
+        if [i for items in sequences for i in wired_nodes(items) if i in calls] != sorted(calls):
+            wiring = network.wiring_with(frozenset(calls))
     except UnstructuredError as error:
         raise UnwritableNetwork(nodes[error.node] if error.node is not None else None, error.why) from None
-    names = _value_names(network, [index for index, _ in wiring.values])
+    names = _value_names(network, [index for index, _ in wiring.values], taken)
 
     def to_texts(items: Items) -> TextItems:
         return tuple(text for item in items for text in item_texts(item))
@@ -361,14 +388,14 @@ def network_items(network: Network, node_text: Callable[[int], str] = lambda _: 
     return *lets, *others, *to_texts(wiring.body)
 
 
-def _value_names(network: Network, indices: Sequence[int]) -> dict[int, str]:
+def _value_names(network: Network, indices: Sequence[int], parts: Collection[str]) -> dict[int, str]:
     """Return the names of values by node: from paths if they are valid and free, otherwise generated."""
     vocabulary = Vocabulary(library=shipped_blocks())
     names: dict[int, str] = {i: network.nodes[i].name for i in range(1, network.first_layer)}
     for name, index in network.outputs:
         names.setdefault(index, name)
     blocks = {"".join(step.label.split()) for node in network for step in node.path if step.kind == "block"}
-    taken = {name for name, _ in network.outputs}
+    taken = {name for name, _ in network.outputs} | {*parts}
     for index in indices:
         if index in names:
             continue

@@ -15,6 +15,7 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.op import Merge, Op
 from sewdsl.ir.printed_values import format_value
 from sewdsl.notation.item_text import UnwritableNetwork
+from sewdsl.notation.part_calls import CalledMerge, PartOperand
 from sewdsl.ops import find
 from sewdsl.ops.input import Input
 from sewdsl.syntax.lexicon import OWN_JOIN
@@ -145,6 +146,8 @@ class NodeTexts:
     def node(self, index: int) -> str:
         """Return the text of a node, e.g. ``c32k3s1``, or the text before the operands of a merge."""
         op = self._network.nodes[index].op
+        if isinstance(op, PartOperand | CalledMerge):
+            return op.title
         try:
             if isinstance(op, Merge):
                 return self.merge(op)

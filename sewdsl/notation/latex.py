@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import zip_longest
 from textwrap import wrap
 from unicodedata import combining, normalize
@@ -15,6 +16,7 @@ from sewdsl.notation.item_text import (
     LayerText,
     LetText,
     MergeText,
+    PartText,
     PrintedItems,
     ReadText,
     RepeatText,
@@ -100,9 +102,18 @@ def latex(network: Network) -> str:
         UnwritableNetwork: If no text of the language compiles to this network. The message names a node.
     """
     lets, body = split_lets(body_items(network))
-    lines = [line for let in lets for line in _lines(f"{tex(let.name)} = {_sequence(let.items)}\\\\")]
+    lines = [line for let in lets for line in _let_lines(let)]
     last = tex(outputs_text(network)) if network.outputs else _sequence(body)
     return "\n".join([*lines, *_lines(last)])
+
+
+def _let_lines(let: LetText) -> Iterator[str]:
+    """Yield the lines of a named value, or of a part after those of its own named values, ``Eye.low = …``."""
+    inner, items = split_lets(let.items)
+    for each in inner:
+        yield from _let_lines(LetText(f"{let.name}.{each.name}", each.items))
+    keyword = "part " if isinstance(let, PartText) else ""
+    yield from _lines(f"{keyword}{tex(let.name)} = {_sequence(items)}\\\\")
 
 
 def _lines(text: str) -> list[str]:

@@ -32,6 +32,7 @@ from sewdsl.notation.item_text import (
     with_sequences,
 )
 from sewdsl.notation.kind_text import NodeTexts
+from sewdsl.notation.part_calls import is_call
 from sewdsl.ops import find
 from sewdsl.ops.input import Input
 from sewdsl.reporter import Reporter
@@ -368,4 +369,6 @@ def _activations(items: TextItems) -> dict[int, Activation | None]:
             activations[item.node] = nearest
         if isinstance(item, LayerText) and isinstance(item.op, Activation):
             nearest = item.op
+        elif isinstance(item, LayerText | MergeText) and is_call(item.op):
+            nearest = None  # The part may contain an activation.
     return activations

@@ -11,12 +11,13 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.op import Join
 from sewdsl.ir.recipe import LISTS, Recipe
 from sewdsl.ir.settings import Expectation
-from sewdsl.notation.compact_text import UNLIMITED, body_with_own_blocks
+from sewdsl.notation.compact_text import UNLIMITED, body_with_own_blocks, part_items
 from sewdsl.notation.fold_repeats import fold_repeats
 from sewdsl.notation.item_text import (
     BracketText,
     Definition,
     MergeText,
+    PartText,
     PrintedItems,
     RepeatText,
     TextItem,
@@ -33,6 +34,7 @@ from sewdsl.notation.item_text import (
     walk_items,
 )
 from sewdsl.notation.kind_text import kind_text, quote_text, value_text
+from sewdsl.notation.part_text import scopes
 from sewdsl.ops.input import Input
 from sewdsl.source import Source
 from sewdsl.syntax.formatter import format_source
@@ -110,7 +112,9 @@ def write_net(network: Network, name: str | None = None) -> str:
         UnwritableNetwork: If no text of the language compiles to this network. The message names a node.
     """
     network = network.with_init_in_calls()  # The names of parts can change.
-    definitions, _, items = body_with_own_blocks(network)
+    *parts, body_scope = scopes(network)
+    part_lines = "".join(f"{_part(part)}\n" for part in part_items(parts))
+    definitions, _, items = body_with_own_blocks(body_scope.network, parts=[part.title for part in parts])
     neurons = "".join(f"{text}\n\n" for text in neuron_definitions(network))
     try:
         header = "".join(f"{line}\n" for line in _header(network, name or network.name, items))
@@ -123,7 +127,7 @@ def write_net(network: Network, name: str | None = None) -> str:
     body = "".join(f"{head}{wrap_sequence(row, HEADER_VALUE_COLUMN, len(head))}\n" for head, row in heads)
     last = outputs_text(network) if network.outputs else f"body {wrap_sequence(rest, HEADER_VALUE_COLUMN)}"
     body += f"{last}\n"
-    text = neurons + "\n".join(filter(None, (*map(_block, definitions), header + body, figures, recipe)))
+    text = neurons + "\n".join(filter(None, (*map(_block, definitions), part_lines, header + body, figures, recipe)))
     return format_source(Source(network.name, f"sewdsl {VERSION}\n\n{text}"), UNLIMITED)
 
 
@@ -146,6 +150,17 @@ def neuron_definitions(network: Network) -> list[str]:
 def _block(definition: Definition) -> str:
     head = definition_head(definition)
     return f"{head}{wrap_sequence(fold_repeats(definition.items), 0, len(head))}\n"
+
+
+def _part(part: PartText) -> str:
+    """Return the text of a part, with wrapped sequences."""
+    lets, output = split_lets(part.items)
+    if not lets:
+        head = let_head(part)
+        return f"{head}{wrap_sequence(output, 0, len(head))}"
+    rows = [(let_head(let), let.items) for let in lets] + [("give ", output)]
+    lines = [f"    {head}{wrap_sequence(items, STEP, len(head))}" for head, items in rows]
+    return "\n".join([f"{let_head(part).removesuffix('= ')}{{", *lines, "}"])
 
 
 def _header(network: Network, name: str, items: TextItems) -> Iterator[str]:

@@ -20,7 +20,9 @@ from sewdsl.notation.item_text import (
     LayerText,
     LetText,
     MergeText,
+    PartText,
     ReadText,
+    RepeatText,
     item_nodes,
     item_text,
     items_text,
@@ -28,6 +30,7 @@ from sewdsl.notation.item_text import (
     split_lets,
 )
 from sewdsl.notation.kind_text import NodeTexts, kind_text
+from sewdsl.notation.part_text import TextScope, scopes
 from sewdsl.syntax.lexicon import OWN_JOIN, OWN_NEURON
 
 
@@ -216,6 +219,8 @@ def diff_networks(one: Network, other: Network) -> Difference:
         UnwritableNetwork: If no text of the language compiles to one of them. The message names a node.
     """
     before, after = _parts(one, other), _parts(other, one)
+    inside = {part.item.name: part.sides[0] for part in before if isinstance(part.item, PartText)}
+    after = tuple(_with_names(part, inside.get(_title(part), ())) for part in after)
     names = _same_names(before, after)
     neurons = _definitions(one), _definitions(other)
     defined = ({key: each[key] for key in each if key in neurons[0].keys() & neurons[1].keys()} for each in neurons)
@@ -297,6 +302,20 @@ def _same_names(one: Parts, other: Parts) -> dict[str, str]:
     return renames | {name: f"{name}'" for name in _value_keys(other) if name not in renames and name in taken}
 
 
+def _title(part: Part) -> str:
+    """Return the name of a defined part, or an empty text."""
+    return part.item.name if isinstance(part.item, PartText) else ""
+
+
+def _with_names(part: Part, other: Parts) -> Part:
+    """Return a defined part in which values have the names of equal values in the part ``other``."""
+    if not isinstance(part.item, PartText):
+        return part
+    inside = _renamed(part.sides[0], _same_names(other, part.sides[0]))
+    text = PartText(part.item.name, tuple(each.item for each in inside), part.item.operands)
+    return replace(part, item=text, sides=(inside,))
+
+
 def _value_keys(parts: Parts) -> dict[str, str]:
     """Return a key for each named value, equal for values with the same computation."""
     keys: dict[str, str] = {}
@@ -334,7 +353,19 @@ def _renamed(parts: Parts, names: Mapping[str, str]) -> Parts:
 
 
 def _parts(network: Network, other: Network) -> Parts:
-    """Return the unrolled body of a network, with texts that have the same meaning in both networks."""
+    """Return the unrolled parts and body of a network, with texts that have the same meaning in both networks."""
+    *parts, body = scopes(network)
+    titles = [part.title for part in parts]
+    definitions: list[Part] = []
+    for part in parts:
+        inside = _scope_parts(part, other, titles)
+        text = PartText(part.title, tuple(each.item for each in inside), part.operands)
+        definitions.append(Part(text, (inside,), ItemPosition((part.title,))))
+    return *definitions, *_scope_parts(body, other, titles)
+
+
+def _scope_parts(scope: TextScope, other: Network, titles: Sequence[str]) -> Parts:
+    network = scope.network
     own, others = network.settings, other.settings
     # Without a default neuron, all arguments are explicit.
     plain = replace(network, settings=own.model_copy(update={"neuron": None}))
@@ -348,5 +379,13 @@ def _parts(network: Network, other: Network) -> Parts:
             return OWN_NEURON
         return join_names[op] if op in join_names else node_texts.node(node)
 
-    _, _, body = body_with_own_blocks(network, nameless=False)
-    return unroll_parts(body, node_text)
+    _, _, body = body_with_own_blocks(network, nameless=False, parts=titles)
+    return tuple(_located(part, scope) for part in unroll_parts(body, node_text))
+
+
+def _located(part: Part, scope: TextScope) -> Part:
+    """Return a part with the indices of the nodes in the complete network."""
+    (item,) = scope.located((part.item,))
+    assert not isinstance(item, RepeatText)  # noqa: S101 -- unrolled
+    sides = tuple(tuple(_located(inner, scope) for inner in side) for side in part.sides)
+    return replace(part, item=item, sides=sides)

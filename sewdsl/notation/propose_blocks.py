@@ -27,6 +27,7 @@ from sewdsl.notation.item_text import (
     walk_items,
     with_sequences,
 )
+from sewdsl.notation.part_calls import PartOperand
 from sewdsl.syntax.lexicon import KEYWORDS, SETTINGS
 
 _WORDS = re.compile(r"[A-Za-z][A-Za-z0-9_]*( [A-Za-z][A-Za-z0-9_]*)*")
@@ -86,7 +87,9 @@ class _Unit:
     def stride(self) -> int:
         """Largest stride in the branch."""
         layers = (item for item in walk_items(self.join.operands[0]) if isinstance(item, LayerText))
-        matches = (_STRIDE.search(layer.text.partition("(")[0]) for layer in layers)
+        matches = (
+            _STRIDE.search(layer.text.partition("(")[0]) for layer in layers if not isinstance(layer.op, PartOperand)
+        )
         return max((int(match[1]) for match in matches if match), default=1)
 
     @property
@@ -139,6 +142,8 @@ def _width(item: TextItem) -> int | None:
 
 def _parametrised(layer: LayerText, width: Callable[[int], str], stride: Callable[[int], str]) -> str:
     """Return the text of a layer with replaced width and stride."""
+    if isinstance(layer.op, PartOperand):
+        return layer.text
     compact, paren, named = layer.text.partition("(")
     compact = _STRIDE.sub(lambda match: f"s{stride(int(match[1]))}", compact)
     channels = _width(layer)

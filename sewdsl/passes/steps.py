@@ -105,6 +105,7 @@ def _norms_by_neuron(network: Network) -> dict[int, int]:
         if isinstance(network.nodes[i].op, BatchNorm)
         and len(readers) == 1
         and network.graph.looped.isdisjoint((i, *readers))
+        and _stays_in_order(network, i, readers[0])
         and i not in network.output_indices
         and isinstance(op := network.nodes[readers[0]].op, Activation)
         and op.takes_norm
@@ -116,8 +117,21 @@ def _neurons_by_join(network: Network, neurons: Mapping[int, int]) -> dict[int, 
     return {
         readers[0]: i
         for i, readers in enumerate(network.graph.consumers)
-        if i in neurons and len(readers) == 1 and i not in network.output_indices and is_residual(network, readers[0])
+        if i in neurons
+        and len(readers) == 1
+        and i not in network.output_indices
+        and is_residual(network, readers[0])
+        and _stays_in_order(network, neurons[i], readers[0])
     }
+
+
+def _stays_in_order(network: Network, norm: int, end: int) -> bool:
+    """Return whether no other call of a norm is computed between its node and the end of a fused step.
+
+    The calls of a part update the running statistics in order.
+    """
+    owner = network.nodes[norm].weights
+    return not any(norm < user <= end for user in network.users.get(norm if owner is None else owner, ()))
 
 
 def _fuse_step(

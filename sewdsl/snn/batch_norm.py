@@ -121,6 +121,10 @@ class BatchNorm(_BatchNorm):
         if self.shares_statistics:
             return self._normalise_over_processes(x, weight, self._momentum)
         statistics = self.running_mean, self.running_var if running_var is None else running_var
+        if self.training and not torch.compiler.is_compiling():
+            # Autograd saves the running statistics without using them, and rejects them after an update by another
+            # call of a part. The version of .data does not change then.
+            statistics = statistics[0].data, statistics[1].data
         return functional.batch_norm(x, *statistics, weight, self.bias, self.training, self._momentum, self.eps)
 
     def _normalise_over_processes(self, x: Tensor, weight: Tensor, momentum: float) -> Tensor:

@@ -11,7 +11,7 @@ from sewdsl.light_dataclass import dataclass
 from sewdsl.limits import DEFAULT_LIMITS, Limits, raise_limit_help
 from sewdsl.source import Source, Span
 from sewdsl.syntax.brackets import match_brackets
-from sewdsl.syntax.lexicon import ALIGNED_KEYWORDS, CLOSERS, HEADER_VALUE_COLUMN, OPENERS
+from sewdsl.syntax.lexicon import ALIGNED_KEYWORDS, CLOSERS, DEFINES_BLOCK, HEADER_VALUE_COLUMN, OPENERS
 from sewdsl.syntax.parser import parse
 from sewdsl.syntax.scanner import scan, token_end, token_start
 from sewdsl.syntax.statements import statements
@@ -127,7 +127,7 @@ class Spacing:
             self.name_spaced = self.name_spaced or blank
             return " " if blank else ""
         if after == "_LPAR" and (before == "WORD" or self.formula_closed):
-            defines = self.head.type == "_BLOCK" and not self.defined
+            defines = self.head.type in DEFINES_BLOCK and not self.defined
             return " " if self.name_spaced and not defines else ""
         if "_OPEN" not in self.open and after == "WORD":
             self.name_spaced = False

@@ -53,7 +53,7 @@ _Context = Literal["expression", "values", "arguments", "parameters", "block nam
 
 _KEYWORDS = frozenset(
     {"SECTION", "_VERSION", "_LET", "_GIVE", "_BODY", "_BLOCK", "_NEURON", "_USE", "_EXPECT", "_CLAIM", "_ALLOW", "_ON"}
-    | {"_OR", "_LEARN", "_STATE", "_PER"}
+    | {"_PART", "_OR", "_LEARN", "_STATE", "_PER"}
 )
 _PLAIN: dict[str, TokenType] = {
     **dict.fromkeys(_KEYWORDS, "keyword"),
@@ -81,6 +81,7 @@ _BEGINS: dict[str, _Context] = {
     "_GIVE": "expression",
     "_LET": "block name",
     "_BLOCK": "block name",
+    "_PART": "block name",
     "_NEURON": "block name",
     "_ALLOW": "place",
     "SECTION": "place",

@@ -10,6 +10,7 @@ KEYWORDS = {
     "let": "_LET",
     "body": "_BODY",
     BLOCK: "_BLOCK",
+    "part": "_PART",
     "use": "_USE",
     "expect": "_EXPECT",
     "claim": "_CLAIM",
@@ -19,6 +20,9 @@ KEYWORDS = {
     "data": "SECTION",
 }
 """Token types of the first words of statements. Any other word is the key of a setting."""
+
+DEFINES_BLOCK = frozenset({"_BLOCK", "_PART"})
+"""Token types of the first words of definitions of blocks and parts."""
 
 BLOCK_KEYWORDS = {"let": "_LET", "give": "_GIVE"}
 """Token types of the first words of lines between the braces of a block."""

@@ -15,7 +15,7 @@ from sewdsl.source import Source, Span
 from sewdsl.syntax import tree
 from sewdsl.syntax.brackets import BracketPairs, match_brackets
 from sewdsl.syntax.characters import check_arrows, check_characters
-from sewdsl.syntax.lexicon import SETTINGS
+from sewdsl.syntax.lexicon import DEFINES_BLOCK, SETTINGS
 from sewdsl.syntax.pasted_text import (
     add_missing_body,
     check_other_notation,
@@ -316,7 +316,7 @@ def _defined(tokens: list[Token]) -> str:
     words = list(takewhile(lambda token: token.type == "WORD", tokens[1:]))
     if tokens[0].type in {"_LET", "_NEURON"}:
         return str(words[0]) if words else ""
-    return "".join(words) if tokens[0].type == "_BLOCK" else ""
+    return "".join(words) if tokens[0].type in DEFINES_BLOCK else ""
 
 
 Tree = TypeVar("Tree")

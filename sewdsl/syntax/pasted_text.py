@@ -12,7 +12,7 @@ from lark import Token
 from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
 from sewdsl.reporter import Reported
 from sewdsl.source import Source, Span
-from sewdsl.syntax.lexicon import HEADER_VALUE_COLUMN, KEYWORDS, SETTINGS
+from sewdsl.syntax.lexicon import DEFINES_BLOCK, HEADER_VALUE_COLUMN, KEYWORDS, SETTINGS
 from sewdsl.syntax.scanner import token_end, token_span, token_start
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def rejoin_lines(source: Source, statements: list[Lines], can_parse: CanParse) -
     within_names = {
         pair
         for lines in statements
-        if lines.tokens[0].type == "_BLOCK"
+        if lines.tokens[0].type in DEFINES_BLOCK
         for pair in pairwise(map(str, takewhile(lambda token: token.type == "WORD", lines.tokens[1:])))
     }
     joined: list[Lines] = []
@@ -78,7 +78,7 @@ def _can_continue(before: list[Token], tokens: list[Token], *, with_body: bool) 
     opener = before[0]
     deeper = (first.column or 0) > (opener.column or 0)
     # In a file without a body, an unindented line after a block can be the body itself.
-    if opener.type not in {"_BODY", "_LET", "_BLOCK"} or not (with_body or deeper):
+    if opener.type not in {"_BODY", "_LET", *DEFINES_BLOCK} or not (with_body or deeper):
         return False
     if first.type in {"LBRACE", "LESS"}:
         return True
@@ -138,7 +138,7 @@ def add_missing_body(source: Source, statements: list[Lines]) -> Diagnostic | No
         return None
     index = bare[0]
     # After a block, the line may be its continuation.
-    if index and statements[index - 1].tokens[0].type == "_BLOCK":
+    if index and statements[index - 1].tokens[0].type in DEFINES_BLOCK:
         return None
     tokens = statements[index].tokens
     first = tokens[0]

@@ -148,7 +148,7 @@ def _print_statement(statement: tree.Statement) -> str:
             signature = f"({', '.join(parameters)})" if parameters else ""
             if statement.operands:
                 signature += f"[{' | '.join(operand.text for operand in statement.operands)}]"
-            head = f"block {print_expression(statement.name)}{signature}"
+            head = f"{statement.keyword} {print_expression(statement.name)}{signature}"
             if not statement.long:
                 return f"{head} = {print_expression(statement.expression)}"
             lines = [" ".join(_words(let)) for let in statement.lets]

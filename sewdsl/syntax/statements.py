@@ -15,6 +15,7 @@ from sewdsl.syntax.characters import BYTE_ORDER_MARK
 from sewdsl.syntax.lexicon import (
     BLOCK_KEYWORDS,
     CONTINUATION_TOKENS,
+    DEFINES_BLOCK,
     EQUATION_KEYWORDS,
     KEYWORDS,
     PER,
@@ -39,7 +40,7 @@ class Lines:
     Attributes:
         tokens: All tokens, except those between the braces of a section, a neuron or a block.
         entries: Lines between the braces, or statements of a neuron. The first tokens have the types of their keywords.
-        long_block: Whether the statement is a block with braces.
+        long_block: Whether the statement is a block or a part with braces.
     """
 
     tokens: list[Token] = field(default_factory=list)
@@ -120,7 +121,7 @@ class _Layout:
         self.unclosed = self.unclosed or token_start(token) in self.brackets.unclosed
         # A brace after '=' starts a repeat, not the lines of a block.
         opens = self.depth == 1 and change == 1 and token.type == "LBRACE"
-        if opens and tokens and tokens[0].type == "_BLOCK" and not self.defined:
+        if opens and tokens and tokens[0].type in DEFINES_BLOCK and not self.defined:
             self.statement.long_block = True
         inside = self.statement.braced and bool(self.statement.entries) and self.depth > 0
         if inside:

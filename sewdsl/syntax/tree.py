@@ -251,9 +251,12 @@ class BlockParameter(SyntaxNode):
 class BlockDefinition(SyntaxNode):
     """Block definition ``block SEW Block(c=in, s=1) = expression`` or ``block NAME { let … give expression }``.
 
+    A part, ``part Eye = expression``, is a block without parameters whose calls share their weights.
+
     Attributes:
         operands: Names in brackets, as in ``block Up(c)[low | high]``. Empty for a block with one input.
         long: Whether the definition has braces. Not compared.
+        shared: Whether the definition is a part.
     """
 
     name: Name
@@ -262,6 +265,12 @@ class BlockDefinition(SyntaxNode):
     operands: tuple[Word, ...] = ()
     lets: tuple[Let, ...] = ()
     long: bool = field(default=False, compare=False)
+    shared: bool = False
+
+    @property
+    def keyword(self) -> str:
+        """First word of the definition: ``block`` or ``part``."""
+        return "part" if self.shared else "block"
 
 
 @dataclass(frozen=True)

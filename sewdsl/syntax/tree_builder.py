@@ -106,6 +106,13 @@ class TreeBuilder:
             operands = self._all(parameters.pop().children)
         return tree.BlockDefinition(self.build(name), self._all(parameters), expression, operands, span=span)
 
+    def _part(self, children: Children, span: Span) -> tree.BlockDefinition:
+        *head, expression = children
+        return replace(self._defined(head, self.build(expression), span), shared=True)
+
+    def _long_part(self, children: Children, span: Span) -> tree.BlockDefinition:
+        return replace(self._defined(children[:-2], tree.Sequence(()), span), long=True, shared=True)
+
     def _block_parameter(self, children: Children, span: Span) -> tree.BlockParameter:
         name, *default = self._all(children)
         return tree.BlockParameter(name.text, *default, span=span)
@@ -171,7 +178,7 @@ class TreeBuilder:
         spaced = [before.span.end != part.span.start for before, part in pairwise(parts)]
         return tree.Name(parts, (False, *spaced), span=span)
 
-    _block_name = _plain_name = _name
+    _block_name = _part_name = _plain_name = _name
 
     def _pattern(self, children: Children, span: Span) -> tree.Call:
         return tree.Call(tree.Name.of(str(children[0]), span), span=span)

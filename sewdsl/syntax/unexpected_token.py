@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
 from sewdsl.light_dataclass import dataclass
 from sewdsl.source import Source, Span
-from sewdsl.syntax.lexicon import CLOSERS, KEYWORDS, OPENERS
+from sewdsl.syntax.lexicon import CLOSERS, DEFINES_BLOCK, KEYWORDS, OPENERS
 from sewdsl.syntax.scanner import token_end, token_span, token_start
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class ParseFailure:
     @property
     def expression(self) -> bool:
         """True if the statement ends with a sequence of layers."""
-        return self.rule == "compact" or self.tokens[0].type in {"_BODY", "_LET", "_GIVE", "_BLOCK"}
+        return self.rule == "compact" or self.tokens[0].type in {"_BODY", "_LET", "_GIVE", *DEFINES_BLOCK}
 
     @property
     def in_equation(self) -> bool:
@@ -86,7 +86,7 @@ def mistake_help(situation: ParseFailure) -> MistakeHelp:
     elif situation.tokens[0].type in {"KEY", "SECTION", "_USE"}:
         tries = (_shape, _commas, _change, _on, _entries, _hyphenated, _network, _dashed, _path)
     else:
-        tries = (_group, _spaced_number, _count)
+        tries = (_part_head, _group, _spaced_number, _count)
     return next((advice for find in tries if (advice := find(situation))), MistakeHelp())
 
 
@@ -100,6 +100,15 @@ def _leading_hyphen(at: ParseFailure) -> MistakeHelp | None:
     """``-FC10`` at the start of a line."""
     hint = "move the '-' to the end of the previous line to continue the statement"
     return MistakeHelp(hint) if at.token.type == "_DASH" else None
+
+
+def _part_head(at: ParseFailure) -> MistakeHelp | None:
+    """``part Eye(c) = …`` and ``part My Eye = …``."""
+    head = ("part", "NAME")
+    if at.tokens[0].type != "_PART" or at.index != len(head):
+        return None
+    hints = {"_LPAR": "a part has no parameters: use a block", "WORD": f"use one word: {at.before}{at.token}"}
+    return MistakeHelp(hints[at.token.type]) if at.token.type in hints else None
 
 
 def _group(at: ParseFailure) -> MistakeHelp | None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sewdsl.syntax.highlight_tokens import TokenType
 
 _MAY_BE: dict[str, set[TokenType]] = {
-    "_VERSION _LET _GIVE _BODY _BLOCK _USE _EXPECT _CLAIM _ALLOW SECTION _ON _OR": {"keyword"},
+    "_VERSION _LET _GIVE _BODY _BLOCK _PART _USE _EXPECT _CLAIM _ALLOW SECTION _ON _OR": {"keyword"},
     "_NEURON _LEARN _STATE _PER": {"keyword"},
     "KEY": {"key"},
     "_MAP": {"name"},

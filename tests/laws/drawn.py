@@ -64,6 +64,24 @@ BLOCKS = (
     *("Spiking Block", "Spiking Block (c6s2)", "Spiking Bottleneck (c1)", "Plain Block (c3s2)"),
     *("Basic Block", "Basic Block (c6s2)", "Bottleneck (c1s2)", "RBA Block"),
 )
+PARTS = (
+    ("part Same", "= c4k3-BN-SN"),
+    ("part Two[a | b]", "= ADD[a-Same | b]-Norm"),
+    ("part Norm", "= BN"),
+    ("part Deep", "{\n let h = Same\n let r = ADD[h | r-DELAY-c4k1]-SN\n give CAT[r | h]-c4k1b0-Norm\n}"),
+)
+"""Definitions of the parts whose calls networks contain."""
+CALLS = (
+    "Same",
+    "Same-Same",
+    "{Same}*2",
+    "Two[Same | id]",
+    "Two[SN | c4k3]",
+    "Norm",
+    "Deep",
+    "ADD[Deep | id]",
+    "LOOP[SN | Same]",
+)
 ENDS = (
     *(
         "FC5",
@@ -191,6 +209,7 @@ def items(neuron: Texts, depth: int = 2) -> Texts:
     """What a network is made of, nested up to a depth."""
     layered = st.builds(lambda conv, norm, behind: f"{conv}-{norm}-{behind}", convolutions(), NORMS, neuron)
     found = [layered, layered, neuron, convolutions(), st.sampled_from(LAYERS), st.sampled_from(BLOCKS)]
+    found.append(st.sampled_from(CALLS))
     if depth:
         inner = st.lists(items(neuron, depth - 1), min_size=1, max_size=3).map("-".join)
         found += [
@@ -210,7 +229,7 @@ def items(neuron: Texts, depth: int = 2) -> Texts:
 def same(neuron: Texts) -> Texts:
     """What keeps the shape of a map of four channels."""
     way = st.sampled_from(("", "c4k3-BN-", "c4k3-BN-", "c4k1-tdBN-", "BN-", "c4k3g2-BN-", "SEW Block-"))
-    ends = st.one_of(neuron, neuron, st.sampled_from(("BN", "ReLU", "MPk3s1p1", "DP0")))
+    ends = st.one_of(neuron, neuron, st.sampled_from(("BN", "ReLU", "MPk3s1p1", "DP0", "Same")))
     return st.one_of(st.just("id"), st.builds(str.__add__, way, ends))
 
 
@@ -245,7 +264,7 @@ def nets(draw: st.DrawFn, suits: Callable[[Network], bool] = lambda _: True) -> 
         "join": draw(st.sampled_from(JOINS)),
         "readout": draw(st.sampled_from(("mean", "last"))),
     }
-    known, body = tuple(settings.items()), ""
+    known, body = (*settings.items(), *PARTS), ""
     for item in draw(middle) + draw(end):
         longer = f"{body}-{item}" if body else item
         body = longer if _valid(longer, known) else body

@@ -9,12 +9,13 @@ from typing import Any
 
 import sewdsl
 from sewdsl.ir.network import Network
+from sewdsl.ir.node import Node, PathStep
 from sewdsl.source import Source
 
 
 def essence(network: Network) -> tuple[Any, ...]:
     """All but names, paths and spans."""
-    nodes = [(node.op, node.inputs, node.delayed, node.output) for node in network]
+    nodes = [(node.op, node.inputs, node.delayed, node.weights, node.output) for node in network]
     return nodes, network.output, network.settings, network.recipe, network.expectations
 
 
@@ -35,8 +36,12 @@ def unordered(network: Network) -> tuple[Any, ...]:
 
 
 def anonymous(network: Network) -> Network:
-    """A network as somebody builds it by hand: nodes have numbers, and no paths."""
-    return network.with_nodes(tuple(replace(node, name=f"n{i}", path=()) for i, node in enumerate(network)))
+    """A network as somebody builds it by hand: nodes have numbers, and no paths but those of shared weights."""
+
+    def calls(node: Node) -> tuple[PathStep, ...]:
+        return tuple(step for step in node.path if step.kind == "part")
+
+    return network.with_nodes(tuple(replace(node, name=f"n{i}", path=calls(node)) for i, node in enumerate(network)))
 
 
 def compiled(text: str) -> Network:
@@ -59,4 +64,5 @@ def ways(network: Network) -> Counter[str]:
     for node in network:
         inputs = "".join(found[source] for source in node.inputs)
         found.append(sha256(f"{node.op} {inputs}".encode()).hexdigest())
-    return Counter(found)
+    shared = (f"{found[node.weights]} = {found[i]}" for i, node in enumerate(network) if node.weights is not None)
+    return Counter([*found, *shared])

@@ -24,7 +24,9 @@ from tests.shipped import SHIPPED
 def holds(network: Network, seed: int = 0) -> None:
     """The laws of both forms, with the names of the nodes, without them, and in another order."""
     text, line, handmade = write_net(network), compact_text(network), write_net(anonymous(network))
-    if network.wiring.values:  # the order of the nodes follows that of the text, and names those of the paths
+    if (
+        network.wiring.values or network.users
+    ):  # the order of the nodes follows that of the text, and names those of the paths
         for each in {text, handmade, write_net(shuffled(network, seed))}:
             again = compiled(each)
             assert (ways(again), again.settings) == (ways(network), network.settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from string import ascii_letters, ascii_lowercase, digits
 
 from hypothesis import strategies as st
@@ -150,6 +151,22 @@ statements: st.SearchStrategy[tree.Statement] = st.one_of(
         st.lists(lets, max_size=3).map(tuple),
         long=st.just(value=True),
     ),
+    st.builds(
+        lambda name, block: replace(block, name=tree.Name((tree.Word(name),), (False,)), shared=True),
+        words,
+        st.one_of(
+            st.builds(tree.BlockDefinition, block_names, st.just(()), sequences, operands),
+            st.builds(
+                tree.BlockDefinition,
+                block_names,
+                st.just(()),
+                sequences,
+                operands,
+                st.lists(lets, max_size=2).map(tuple),
+                long=st.just(value=True),
+            ),
+        ),
+    ),
     neurons,
     st.builds(tree.Use, texts),
     st.builds(tree.Expect, words.map(tree.Word), plain_values),
@@ -200,6 +217,7 @@ fragments = st.lists(
                 "sewdsl 1\n",
                 "body ",
                 "block ",
+                "part ",
                 "let ",
                 "give ",
                 "use ",

@@ -477,4 +477,4 @@ def test_the_help_of_an_unknown_statement_names_statements_that_exist() -> None:
     """Not `sewdsl`, which only the first line begins with, nor `data`, which is parsed to be rejected."""
     (diagnostic,) = parse(Source("t", "sewdsl 1\nblok A = a\n")).diagnostics
     words = diagnostic.help.removeprefix("start the statement with ").removesuffix(" or the name of a setting")
-    assert words.split(", ") == ["let", "body", "block", "use", "expect", "claim", "allow", "train", "study"]
+    assert words.split(", ") == ["let", "body", "block", "part", "use", "expect", "claim", "allow", "train", "study"]

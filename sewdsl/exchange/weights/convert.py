@@ -81,6 +81,8 @@ def keys(network: Network, scheme: Scheme) -> dict[str, tuple[TensorKey, ...]]:
         layer_keys = {entry.node.name: entry for entry in scheme.layer_keys(network)}
         tensor_keys: list[TensorKey] = []
         for node in network.layers:
+            if node.weights is not None:
+                continue
             # The meta device: only names, shapes and dtypes are needed.
             with torch.device("meta"):
                 state = network.op_with_init(node).build(Runtime, *network.inputs(node)).state_dict()

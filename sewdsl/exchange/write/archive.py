@@ -43,7 +43,8 @@ class PlainNetwork(SpikingNetwork):
 
     def __init__(self, model: SpikingNetwork) -> None:
         program, _ = hoist_static(Program.of(model.network))
-        modules = {node.name: deepcopy(model.get_submodule(node.name)) for node in model.network.layers}
+        owners = (node.name for node in model.network.layers if node.weights is None)
+        modules = {name: deepcopy(model.get_submodule(name)) for name in owners}
         super().__init__(program, modules)
         # torch.save warns about weights that are not contiguous.
         self.eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload, unused-ignore]

@@ -31,6 +31,7 @@ class ExportFormat:
         double: Whether ``run`` computes in float64 for a float64 input, whatever the dtype of the weights.
         sequence: Whether ``run`` returns the output of every time-step, ``[T, N, *]``, instead of the readout.
         holds_weights: Whether the file contains the weights. If not, they are written to a separate file.
+        ties_weights: Whether the file contains the weights of a part once for all its calls.
     """
 
     endings: tuple[str, ...]
@@ -40,6 +41,7 @@ class ExportFormat:
     double: bool = False
     sequence: bool = False
     holds_weights: bool = True
+    ties_weights: bool = True
 
 
 def _lazy(module: str, name: str) -> Callable[..., Any]:
@@ -69,6 +71,7 @@ FORMATS: dict[str, ExportFormat] = {
         1e-4,
         double=True,
         sequence=True,
+        ties_weights=False,
     ),
     "onnx": ExportFormat((".onnx",), _lazy("onnx.write_model", "to_scanned_bytes"), _run_onnx, 1e-4),
     "onnx-unrolled": ExportFormat((".onnx",), _lazy("onnx.write_model", "to_unrolled_bytes"), _run_onnx, 1e-4),
@@ -92,6 +95,13 @@ FORMATS: dict[str, ExportFormat] = {
 }
 FORMAT_BY_SUFFIX: dict[str, str] = {".nir": "nir", ".onnx": "onnx", ".pt2": "torch-export", ".py": "python"}
 """Default format by file suffix."""
+
+
+def untied_weights(network: Network) -> str:
+    """Return a sentence about the parts whose weights a file contains several times, or an empty text."""
+    calls = {network.nodes[owner].name.partition(".")[0]: len(users) for owner, users in network.users.items()}
+    parts = " and ".join(f"'{part}' for each of its {count} calls" for part, count in calls.items())
+    return f"the file has separate weights of {parts}" if parts else ""
 
 
 def file_metadata(network: Network, inputs: str) -> dict[str, str]:

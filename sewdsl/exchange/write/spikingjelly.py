@@ -201,6 +201,7 @@ DIALECT = Dialect(
     reserved=frozenset({*MODULES, *TEXTS, "fire"}) | equations.NAMES,
     ready=('functional.set_step_mode(self, "m")',),
     begin=("functional.reset_net(self)  # Every forward starts from the initial state.",),
+    reset="functional.reset_net({})",
 )
 
 

@@ -9,6 +9,7 @@ from sewdsl.draw.labels import replace_unprintable, short_name
 from sewdsl.ir.network import Network
 from sewdsl.notation.compact_text import body_with_own_blocks
 from sewdsl.notation.item_text import TextItems, first_node, split_lets
+from sewdsl.notation.part_text import scopes
 from sewdsl.notation.tikz.boxes import (
     BoxText,
     BoxTexts,
@@ -49,6 +50,20 @@ def fragment(network: Network) -> str:
 
 
 def _pictures(network: Network) -> Iterator[str]:
+    """Yield a picture of each part, and those of the body."""
+    *parts, body = scopes(network)
+    for part in parts:
+        operands = f"[{' | '.join(part.operands)}]" if part.operands else ""
+        yield from _scope_pictures(part.network, f"{part.title}{operands}")
+    yield from _scope_pictures(body.network)
+
+
+def _scope_pictures(network: Network, part: str = "") -> Iterator[str]:
+    """Yield the pictures of the blocks, the named values and the body of a scope.
+
+    Args:
+        part: Caption of a part, or empty for the network.
+    """
     unfolded, body = calls_by_path(network) if has_paths(network) else body_with_own_blocks(network)[1:]
     box_texts = BoxTexts(network)
 
@@ -65,6 +80,6 @@ def _pictures(network: Network) -> Iterator[str]:
         yield f"% {let.name}\n{picture.value(BoxText.of(let.name).source)}"
     if network.outputs:
         return  # Each output is a named value, which has a picture.
-    name, steps = short_name(network), network.settings.steps
-    caption = f"{BoxText.of(name).source}, $T={steps}$" if steps > 1 else BoxText.of(name).source
+    name, steps = part or short_name(network), network.settings.steps
+    caption = BoxText.of(name).source + (f", $T={steps}$" if steps > 1 and not part else "")
     yield f"% {name}\n{Picture(network, body, texts_of(body), note).net(caption)}"

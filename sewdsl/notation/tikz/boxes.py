@@ -35,6 +35,7 @@ from sewdsl.notation.item_text import (
 )
 from sewdsl.notation.latex import tex
 from sewdsl.notation.match_blocks import Blocks
+from sewdsl.notation.part_calls import PartOperand, is_call
 
 NAMES = {"c": "Conv", "tc": "Transposed Conv"}
 """Names of kinds in Figure 1 that differ from the language."""
@@ -81,6 +82,8 @@ class BoxTexts:
         Args:
             width: Text for the channels, features or rate, e.g. ``4c`` or empty. None for the actual value.
         """
+        if isinstance(box, LayerText) and isinstance(box.op, PartOperand):
+            return BoxText.of(f"{box.op.title}, same weights" if is_call(box.op) else box.op.title)
         if isinstance(box, LayerText):
             return BoxText.of(self._layer(box, width_of(box) if width is None else width))
         arguments = box.arguments if width is None else _C.sub(width, box.arguments, count=1).removeprefix(", ")

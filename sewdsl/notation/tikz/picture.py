@@ -29,6 +29,7 @@ from sewdsl.notation.item_text import (
     walk_items,
 )
 from sewdsl.notation.latex import tex
+from sewdsl.notation.part_calls import is_call
 from sewdsl.notation.tikz.boxes import BoxText, drawn_boxes
 
 LIBRARIES = "arrows.meta, calc, decorations.pathreplacing, fit, positioning"
@@ -52,7 +53,7 @@ _FAMILIES: tuple[FamilyStyle, ...] = (*(look for classes, look in FAMILIES if Jo
 
 def style_of(op: Op) -> str:
     """Return the TikZ style of the box of a layer."""
-    return f"sew {layer_style(op).name}"
+    return BLOCK_STYLE if is_call(op) else f"sew {layer_style(op).name}"
 
 
 def style_preamble() -> str:

@@ -54,6 +54,7 @@ class ChannelAttention(Layer, KnowsSteps, kind="CA"):
     which is computed once for T time-steps, are divided by T and rounded up.
     """
 
+    weights_for = "channels"
     reads = "sequence"
 
     r: Positive = 8
@@ -94,6 +95,7 @@ class TemporalAttention(Layer, KnowsSteps, kind="TA"):
     of g.
     """
 
+    weights_for = "nothing"
     reads = "sequence"
     fixed_steps = True
 
@@ -145,6 +147,7 @@ class SpatialAttention(Layer, KnowsSteps, kind="SA"):
     once for T time-steps, are divided by T and rounded up.
     """
 
+    weights_for = "nothing"
     reads = "sequence"
 
     k: Annotated[Positive, AfterValidator(require_odd)] = 3
@@ -186,6 +189,7 @@ class TemporalChannelAttention(Layer, KnowsSteps, kind="TCJA"):
     Shape: ``[C, H, W]``, unchanged. T² kernel_t + C² kernel_c parameters. Multiply-accumulates are those of A and B.
     """
 
+    weights_for = "channels"
     reads = "sequence"
     fixed_steps = True
 

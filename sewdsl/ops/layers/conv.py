@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 class _Convolution(WeightedLayer):
     """Base class of convolutions, with groups and an optional bias."""
 
+    weights_for = "channels"
+
     channels: Annotated[Positive, Letter("")]
     kernel: Annotated[PositivePair, Letter("k")]
     stride: Annotated[PositivePair, Letter("s")] = (1, 1)

@@ -27,6 +27,8 @@ class Linear(WeightedLayer, kind="FC"):
     Shape: ``[C, H, W]``, ``[C, L]`` or ``[F]`` to ``[features]``.
     """
 
+    weights_for = "elements"
+
     features: Annotated[Positive, Letter("")]
     bias: Annotated[Switch, Letter("b")] = True
     init: RuleArgument = None

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 class _ScaledPerChannel(Layer):
     """Normalised real values with a learnable weight and bias per channel."""
 
+    weights_for = "channels"
+
     def infer(self, *inputs: Signal) -> Signal:
         return Signal(inputs[0].shape, varies=inputs[0].varies)
 

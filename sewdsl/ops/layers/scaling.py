@@ -32,6 +32,7 @@ class Scale(Layer, kind="SCALE"):
     become real values.
     """
 
+    weights_for = "nothing"
     scales_samples = True
 
     value: float = 1.0

@@ -163,7 +163,7 @@ class ValueSizes:
         total += sum(map(self.value, saved_nodes))
         stacked = sum(self.value(i) for i in step.outputs if self._stored(i) not in saved_nodes)
         widest = max(self.value(i) for i in step.nodes) // self.T
-        weights = WIDE * max(self.network.parameters(nodes[i]) for i in step.nodes)
+        weights = WIDE * max(self._parameters(i) for i in step.nodes)
         return LoopBytes(total, stacked, widest, weights)
 
     def _stored(self, index: int) -> int:
@@ -182,7 +182,12 @@ class ValueSizes:
 
     def weights(self, step: PlannedStep) -> int:
         """Return the size of the parameters of a step in bytes."""
-        return WIDE * sum(self.network.parameters(self.network.nodes[i]) for i in step.nodes)
+        return WIDE * sum(map(self._parameters, step.nodes))
+
+    def _parameters(self, index: int) -> int:
+        """Return the number of parameters of a node's module. Each call of a part has a gradient before the sum."""
+        node = self.network.nodes[index]
+        return node.op.parameters(*self.network.inputs(node))
 
     @property
     def standing(self) -> dict[str, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -21,14 +22,17 @@ class OnnxGraph:
 
     Attributes:
         dtype: Dtype of all values except sizes: float32 or float64.
+        main: Main graph of the model, whose constants the body of an operation can read.
         bytes: Size of the constants in bytes.
     """
 
-    def __init__(self, dtype: np.dtype[Any]) -> None:
+    def __init__(self, dtype: np.dtype[Any], main: OnnxGraph | None = None) -> None:
         self.dtype = dtype
+        self.main = main or self
         self.bytes = 0
         self._nodes: list[NodeProto] = []
         self._numbers: dict[str, TensorProto] = {}
+        self._contents: dict[str, tuple[tuple[int, ...], bytes]] = {}
         self._names: Counter[str] = Counter()
 
     @property
@@ -52,9 +56,14 @@ class OnnxGraph:
     def constant(self, name: str, values: Any) -> str:
         """Add a constant and return its name.
 
-        An existing constant of this name is reused.
+        An existing constant of this name and value is reused. Another value gets a number: two calls of a part can have
+        other weights, if a batch norm after one of them is folded.
         """
-        return self._constant(name, values, self.dtype)
+        array = np.asarray(values, self.dtype)
+        content = array.shape, array.tobytes()
+        names = (name if number == 1 else f"{name}_{number}" for number in count(1))
+        free = next(each for each in names if self._contents.setdefault(each, content) == content)
+        return self._constant(free, values, self.dtype)
 
     def sizes(self, *sizes: int) -> str:
         """Add a vector of integers, named by its content, and return its name."""
@@ -94,6 +103,7 @@ class NodeScope:
         output: Name of the node's value.
         shapes: Shapes of its inputs, ``(C, H, W)`` or ``(F,)``.
         sizes: Returns the name of the sizes ``[T, …]``, given the sizes after T.
+        weights: Name of the node whose module several nodes use, or empty.
     """
 
     graph: OnnxGraph
@@ -102,6 +112,7 @@ class NodeScope:
     output: str
     shapes: Sequence[tuple[int, ...]]
     sizes: Callable[..., str]
+    weights: str = ""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -121,4 +132,5 @@ class NodeScope:
 
         Weights have their name in the ``state_dict``.
         """
-        return self.graph.constant(f"{self.name}.{name}", values)
+        graph = self.graph.main if self.weights else self.graph
+        return graph.constant(f"{self.weights or self.name}.{name}", values)

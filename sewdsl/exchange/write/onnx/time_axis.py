@@ -111,7 +111,7 @@ class ScannedTime(TimeAxis):
             *sequences,
             *(scope.constant(f"factor_{index}", values) for index, values in steps.over_steps.items()),
         ]
-        inner = replace(scope, graph=OnnxGraph(self._graph.dtype), name=f"{scope.name}/step")
+        inner = replace(scope, graph=OnnxGraph(self._graph.dtype, self._graph), name=f"{scope.name}/step")
         state_names = [f"{inner.name}/{name}" for name in steps.start]
         x_t = [f"{inner.name}/x{index or ''}" for index in range(len(inputs))]
         factor_names = [f"{inner.name}/factor_{index}" for index in steps.over_steps]
@@ -139,7 +139,7 @@ class ScannedTime(TimeAxis):
 
     def _step(self, scope: NodeScope, law: LinearSteps) -> GraphProto:
         """Return the body of the ``Scan``: one time-step of a row of neurons."""
-        inner = replace(scope, graph=OnnxGraph(self._graph.dtype), name=f"{scope.name}/step")
+        inner = replace(scope, graph=OnnxGraph(self._graph.dtype, self._graph), name=f"{scope.name}/step")
         v, x = f"{inner.name}/v", f"{inner.name}/x"
         h = law.charge(inner, x, v)
         fired, spikes = law.fire(inner, h)

@@ -133,7 +133,8 @@ class LoopWriter(ABC):
                 values[index] = before.states[states[0].key]
                 continue
             shapes = [signal.shape for signal in self._network.inputs(node)]
-            scope = NodeScope(graph, node, node.name, node.name + suffix, shapes, partial(graph.sizes, 1))
+            sizes, shared = partial(graph.sizes, 1), self._network.shared_name(node)
+            scope = NodeScope(graph, node, node.name, node.name + suffix, shapes, sizes, shared)
             operands = [values[i] for i in node.inputs]
             if index in self._neurons:
                 state_names, factors = [before.states[state.key] for state in states], before.factors.get(index, {})
@@ -159,7 +160,7 @@ class ScannedLoop(LoopWriter):
         inputs = {index: self._sequence(index, value) for index, value in sequences.items()}
         reference = next(iter(inputs.values()))
         initial = [self._initial(state, reference) for state in self._states]
-        inner = OnnxGraph(self._graph.dtype)
+        inner = OnnxGraph(self._graph.dtype, self._graph)
         before = LoopValues(
             {index: f"{self._name}/x{index}" for index in sequences},
             {state.key: f"{self._name}/state{state.key}" for state in self._states},

@@ -101,7 +101,15 @@ class OnnxModelWriter:
         first, *norms = (self._network.nodes[i] for i in step.nodes)
         shapes = [signal.shape for signal in self._network.inputs(first)]
         sizes = partial(self._graph.sizes, 1) if step.once else self._axis.sizes
-        scope = NodeScope(self._graph, first, first.name, self._network.nodes[step.gives].name, shapes, sizes)
+        scope = NodeScope(
+            self._graph,
+            first,
+            first.name,
+            self._network.nodes[step.gives].name,
+            shapes,
+            sizes,
+            self._network.shared_name(first),
+        )
         module = self._modules(first.name)
         if step.once:
             self._constant_values.add(step.gives)

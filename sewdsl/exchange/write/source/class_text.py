@@ -98,10 +98,20 @@ def init_statements(spec: ClassSpec, network: Network) -> Iterator[str]:
         yield f"        nn.init.constant_({norm}.bias, {bias})"
 
 
-def forward_statements(spec: ClassSpec, network: Network) -> Iterator[str]:
-    """Yield the statements of a ``forward``, from its input to the return value."""
+def forward_statements(spec: ClassSpec, network: Network, reset: str = "") -> Iterator[str]:
+    """Yield the statements of a ``forward``, from its input to the return value.
+
+    Args:
+        reset: Statement before a further call of a part outside of loops, with ``{}`` for the module.
+    """
     section = spec.section
     steps = [(step.gives, _step_value(step, network)) for step in section.flow]
+    if reset:
+        looped = {index for loop in section.loops for index in range(loop.begin, loop.end)}
+        for index, key in _repeated_calls(section.flow):
+            if index not in looped:
+                variable, value = steps[index]
+                steps[index] = f"{reset.format(_module(key))}\n        {variable}", value
     result = section.result
     last_is_looped = section.loops and section.loops[-1].end == len(steps)
     # Return the last expression directly.
@@ -119,6 +129,16 @@ def forward_statements(spec: ClassSpec, network: Network) -> Iterator[str]:
         yield from bracketed("return {", outputs, "}", 8)
     else:
         yield f"        return {result}"
+
+
+def _repeated_calls(flow: Sequence[FlowStep]) -> Iterator[tuple[int, str]]:
+    """Yield the index and the key of each step whose module, or a module inside or around it, was called before."""
+    called: list[str] = []
+    for index, step in enumerate(flow):
+        for key in filter(None, (*step.keys, step.module)):
+            if any(f"{key}.".startswith(f"{other}.") or f"{other}.".startswith(f"{key}.") for other in called):
+                yield index, key
+            called.append(key)
 
 
 def _step_value(step: FlowStep, network: Network) -> str:

@@ -82,6 +82,8 @@ class Notation:
         items = {item.key: item for item in section.items}
         texts = []
         for step in section.flow:
+            if not items.keys() >= {key for key in step.keys if key is not None}:
+                return ""  # A layer of an inner section.
             operands = [
                 _with_value_name("id" if key is None else self._item(items[key]), reads)
                 for key, reads in zip(step.keys, step.reads, strict=True)

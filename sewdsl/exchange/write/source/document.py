@@ -90,6 +90,7 @@ class Dialect:
         reserved: Names that blocks must not have.
         ready: Statements at the end of the constructor.
         begin: Statements at the beginning of ``forward``.
+        reset: Statement that resets the state of the module ``{}``, for libraries that keep states between calls.
     """
 
     title: str
@@ -98,6 +99,7 @@ class Dialect:
     reserved: frozenset[str]
     ready: Sequence[str] = ()
     begin: Sequence[str] = ()
+    reset: str = ""
 
     def source(self, network: Network, inputs: str = "") -> str:
         """Return a Python file that defines a network.
@@ -229,7 +231,7 @@ def _root(spec: ClassSpec, network: Network, dialect: Dialect) -> str:
         "",
         f"    def sequence(self, {parameters}) -> {annotation}:",
         f'        """Return the {output} of every time-step."""',
-        *class_text.forward_statements(spec, network),
+        *class_text.forward_statements(spec, network, dialect.reset),
         "",
     ]
     return "\n".join(lines)

@@ -83,7 +83,9 @@ class _Instance:
         A class may omit them.
         """
         keys = {step.key: step.kind for step in self.section.items if isinstance(step, SourceSection)}
-        return frozenset(key for step in self.section.flow for key in step.keys[1:] if key and keys[key] == "shortcut")
+        return frozenset(
+            key for step in self.section.flow for key in step.keys[1:] if key and keys.get(key) == "shortcut"
+        )
 
     def form(self, ops: Callable[[int], object], *, bare: bool) -> Hashable:
         """Return the properties that instances of a class share.
@@ -200,6 +202,8 @@ class ClassFinder:
             end = branch_end(self._network, node)
             if end.norm is None or not isinstance(node.op, Join):
                 raise UnsupportedLayer(node, f"cannot be initialised as an identity: its branch ends in {end.why}")
+            if self._network.shared_name(end.norm):
+                raise UnsupportedLayer(node, "cannot be initialised as an identity: its branch ends in a part")
             relative_name = end.norm.name.removeprefix(node.name.rpartition(".")[0]).removeprefix(".")
             yield Arg(relative_name, Literal(neutral_current(end.activation, node.op.neutral_branch)))
 

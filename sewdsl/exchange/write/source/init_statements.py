@@ -39,7 +39,8 @@ def init_lines(network: Network) -> Iterator[str]:
         UnsupportedLayer: If a file cannot contain the rule of a layer.
     """
     settings, rule = network.settings, network.settings.rule
-    layers = [(node, op) for node in network if isinstance(op := network.op_with_init(node), WeightedLayer)]
+    owners = [node for node in network if node.weights is None]
+    layers = [(node, op) for node in owners if isinstance(op := network.op_with_init(node), WeightedLayer)]
     axes = 1 if len(settings.input) == len("CL") else 2
     if not settings.part_init and all(op.init in {None, rule} for _, op in layers) and not _by_layer(rule):
         if isinstance(rule, Kaiming):

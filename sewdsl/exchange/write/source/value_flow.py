@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.exchange.write.source.expressions import is_identifier
 from sewdsl.ir.network import Network
-from sewdsl.ir.node import PathStep
+from sewdsl.ir.node import PathStep, innermost_part
 from sewdsl.ir.op import Merge
 from sewdsl.ir.structure import (
     BlockItem,
@@ -58,7 +58,7 @@ class FlowStep:
     module: str = ""
 
 
-Kind = Literal["network", "block", "repeat", "copy", "branch", "shortcut", "operand", "loop", "value"]
+Kind = Literal["network", "block", "part", "repeat", "copy", "branch", "shortcut", "operand", "loop", "value"]
 """Kind of a section."""
 
 
@@ -144,11 +144,35 @@ def tree(network: Network, taken: Collection[str]) -> SourceSection:
     Raises:
         UnsupportedLayer: If the name of a node does not match its path, or if a repeat reads additional values.
     """
+    _check_states(network)
     for node in network:
-        path = [step.key for step in node.path]
+        path = [step.key for step in node.path[max(innermost_part(node.path) - 1, 0) :]]
         if node.name != ".".join([*path, node.name.rpartition(".")[2]]):
             raise UnsupportedLayer(node, "is not named after its repeats and blocks")
     return _Reader(network, taken).section(("", "network", ""), network.nesting[network.first_layer :], 0, 0)
+
+
+def _check_states(network: Network) -> None:
+    """Check that no layer with a state is called twice in one loop.
+
+    Raises:
+        UnsupportedLayer: If a layer of a part keeps a state for two calls.
+    """
+    for users in network.users.values():
+        node = network.nodes[users[-1]]
+        if (node.op.reads == "past" or node.feeds_back) and any(
+            len({*loop} & {*users}) > 1 for loop in network.graph.loops
+        ):
+            raise UnsupportedLayer(node, "keeps a state in a loop for two calls of its part")
+
+
+ABSOLUTE = "."
+"""First character of the key of a part, which is an attribute of the network wherever it is called."""
+
+
+def _prefixed(key: str, prefix: str) -> str:
+    """Return the key of a module in an enclosing section."""
+    return key if not key or key.startswith(ABSOLUTE) else f"{prefix}.{key}"
 
 
 @dataclass(frozen=True)
@@ -166,6 +190,11 @@ class _Step:
     merge: int | None = None
     name: str = ""
     module: str = ""
+
+    def inside_of(self, prefix: str, name: str = "") -> _Step:
+        """Return the step in an enclosing section, whose modules have a prefix in their keys."""
+        keys = tuple(key and _prefixed(key, prefix) for key in self.keys)
+        return replace(self, keys=keys, module=_prefixed(self.module, prefix), name=name)
 
     @property
     def all_reads(self) -> set[int]:
@@ -210,6 +239,7 @@ class _Reader:
     def __init__(self, network: Network, taken: Collection[str]) -> None:
         self._network, self._nodes, self._reserved_names = network, network.nodes, taken
         self._loops = [*map(frozenset, network.graph.loops)]
+        self._has_parts = False
         self._inlined_steps: dict[str, list[_Step]] = {}  # By prefix of the inlined section.
 
     def section(self, naming: tuple[str, Kind, str], items: Items, flow_node: int, start: int) -> SourceSection:
@@ -224,14 +254,20 @@ class _Reader:
         reads = self._reads(items, flow_node)
         first_node = reads[0] if reads else start
         builder = _SectionBuilder(prefix, first_node, first_node)
+        if kind == "network":
+            self._root = builder
         for item in items:
             self._add(builder, item)
+        if self._has_parts and kind == "network":
+            builder.items.sort(key=_first_leaf)  # the order of the state_dict
         inside = frozenset(nodes(items))
         output = self._output(builder, inside, {builder.start, *reads})
         section = SourceSection(key, kind, builder.start, output, tuple(builder.items), others=reads[1:])
         # Only the enclosing section can compute a loop that crosses this section and nodes that need all time-steps.
         crossing = [loop for loop in self._loops if not loop.isdisjoint(inside) and not loop <= inside]
-        if crossing and any(map(self._needs_all_steps, inside.difference(*crossing))):
+        # Only the network has the modules of parts.
+        calls = prefix and any(key and key.startswith(ABSOLUTE) for step in builder.steps for key in step.keys)
+        if calls or (crossing and any(map(self._needs_all_steps, inside.difference(*crossing)))):
             self._inlined_steps[prefix] = builder.steps
             return replace(section, inlined=True)
         return self._flowing(section, builder)
@@ -316,11 +352,11 @@ class _Reader:
 
         flow = tuple(
             FlowStep(
-                step.keys,
+                tuple(key and key.removeprefix(ABSOLUTE) for key in step.keys),
                 tuple(tuple(map(variable_of, each)) for each in step.reads),
                 variable_of(step.gives),
                 step.merge,
-                step.module,
+                step.module.removeprefix(ABSOLUTE),
             )
             for step in steps
         )
@@ -363,7 +399,7 @@ class _Reader:
             if step_of[source].gives != source:
                 reason = f"delays {self._nodes[source].name}, which is local to another part of the file"
                 raise UnsupportedLayer(node, reason)
-            delays[index] = node.name.removeprefix(builder.prefix), source
+            delays[index] = self._network.owner(node).name.removeprefix(builder.prefix), source
         return delays
 
     def _regions(self, builder: _SectionBuilder) -> tuple[list[_Region], list[_Step]]:
@@ -457,6 +493,8 @@ class _Reader:
                 builder.current = index
                 if body_step is not None:
                     self._part(builder, body_step, "loop", body, entry)
+            case BlockItem(step, items) if step.kind == "part":
+                self._call(builder, step, items)
             case BlockItem(step, items):
                 self._part(builder, step, "block", items, builder.start)
             case RepeatItem(steps, copies):
@@ -469,13 +507,22 @@ class _Reader:
                         f"{builder.prefix}{step.key}.",
                     )
                     section = self.section(naming, copy, entry, entry)
-                    if (section.source, section.others) != (entry, ()) and (sections or section.others):
+                    sections.append(section)
+                    if section.inlined:
+                        steps_of_copy = self._inlined_steps.pop(naming[2])
+                        builder.steps += [each.inside_of(step.key) for each in steps_of_copy]
+                        builder.current = section.output
+                        continue
+                    if (section.source, section.others) != (entry, ()) and (len(sections) > 1 or section.others):
                         first = self._nodes[next(nodes(copy))]
                         raise UnsupportedLayer(first, "is in a repeat that reads more than one value")
-                    sections.append(section)
                 key, source, output = steps[0].key.rpartition(".")[0], sections[0].source, sections[-1].output
                 inside = frozenset(index for copy in copies for index in nodes(copy))
-                builder.add(SourceSection(key, "repeat", source, output, tuple(sections)), (source,), output, inside)
+                repeat = SourceSection(key, "repeat", source, output, tuple(sections))
+                if not any(section.inlined for section in sections):
+                    builder.add(repeat, (source,), output, inside)
+                elif any(section.items for section in sections):
+                    builder.items.append(repeat)
             case ValueItem(step, items):
                 self._part(builder, step, step.kind, items, builder.start, step.key)
             case ReadItem():
@@ -494,15 +541,29 @@ class _Reader:
             # The enclosing section takes over the steps, with the prefixed keys of their modules.
             builder.steps.pop()
             builder.steps += [
-                replace(
-                    each,
-                    keys=tuple(key and f"{step.key}.{key}" for key in each.keys),
-                    module=each.module and f"{step.key}.{each.module}",
-                    name=name if each.gives == inner.output else "",
-                )
+                each.inside_of(step.key, name if each.gives == inner.output else "")
                 for each in self._inlined_steps.pop(prefix)
             ]
+            if not inner.items:
+                builder.items.pop()
         return inner
+
+    def _call(self, builder: _SectionBuilder, step: PathStep, items: Items) -> None:
+        """Append a call of a part, whose modules are attributes of the network."""
+        inside = [self._nodes[index] for index in nodes(items)]
+        own = (node for node in inside if step == node.path[innermost_part(node.path) - 1])
+        key = next((self._network.owner(node).name.partition(".")[0] for node in own), step.key)
+        inner = self.section((key, "block", f"{step.key}."), items, builder.current, builder.start)
+        if step.key == key and inner.items:
+            self._root.items.append(replace(inner, title=step.label))
+            self._has_parts = True
+        if inner.inlined:
+            steps = self._inlined_steps.pop(f"{step.key}.")
+            builder.steps += [each.inside_of(f"{ABSOLUTE}{key}") for each in steps]
+        else:
+            reads = ((inner.source, *inner.others),)
+            builder.steps.append(_Step(reads, inner.output, (f"{ABSOLUTE}{key}",), frozenset(nodes(items))))
+        builder.current = inner.output
 
     def _merge(self, builder: _SectionBuilder, item: MergeItem) -> None:
         """Append a merge with its operands."""
@@ -519,20 +580,29 @@ class _Reader:
             inner = self._part(builder, step, step.kind, items, builder.start)
             if inner.output != source:
                 raise UnsupportedLayer(self._nodes[item.node], "does not read the values of its operands")
-            if looped:  # Operands outside of the loop are computed for all time-steps before it.
+            # Operands outside of the loop are computed for all time-steps before it.
+            if looped or inner.inlined:
                 reads.append((source,))
                 keys.append(None)
                 continue
             builder.steps.pop()
             reads.append((inner.source, *inner.others))
             keys.append(inner.key)
-        inside = frozenset({item.node} if looped else nodes((item,)))
+        apart = (items for items, key in zip(item.operands, keys, strict=True) if key is None)
+        inside = frozenset({item.node} if looped else nodes((item,))).difference(*map(nodes, apart))
         node, module = self._nodes[item.node], ""
         if isinstance(node.op, Merge) and node.op.has_module:
             module = node.name.rpartition(".")[2]
             builder.items.append(Leaf(module, item.node))
         builder.steps.append(_Step(tuple(reads), item.node, tuple(keys), inside, item.node, module=module))
         builder.current = item.node
+
+
+def _first_leaf(item: SourceItem) -> int:
+    """Return the index of the first layer of an item, or of its output without layers."""
+    if isinstance(item, Leaf):
+        return item.index
+    return min(map(_first_leaf, item.items), default=item.output)
 
 
 def _step_edges(steps: Sequence[_Step]) -> tuple[list[set[int]], list[set[int]]]:

@@ -1,0 +1,87 @@
+"""Parts in texts: one definition, and a call for each use."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+import sewdsl
+from sewdsl.ir.network import Network
+from sewdsl.notation import UnwritableNetwork, compact_text, write_net
+from sewdsl.notation.latex import latex
+from sewdsl.notation.network_diff import diff_networks
+from sewdsl.notation.tikz import fragment
+from tests.notation.same import anonymous, compiled, essence, ways
+from tests.words import raises
+
+HEAD = "sewdsl 1\ninput 4x8x8\nsteps 2\nneuron IF\n"
+TEXTS = {
+    "twice": "part Eye = c4k3-BN-SN\nlet two = c4k1-Eye\nbody ADD[Eye | two]-GAP-FC3",
+    "repeat": "part Eye = c4k3-BN-SN\nbody {Eye}*3-GAP-FC3",
+    "operands": "part Up[a | b] = ADD[a-c4k3-BN-SN | b]\nbody Up[id | SN]-Up[SN-c4k1 | id]-GAP-FC3",
+    "same operands": "part Up[a | b] = ADD[a-c4k3-BN-SN | b]\nbody Up[id | id]-Up[id | id]-GAP-FC3",
+    "one operand": "part P[x] = ADD[x-c4k1 | x]\nbody P-P[SN]-GAP-FC3",
+    "named inside": "part P {\n    let h = c4k1-SN\n    let k = h-c4k3\n    give CAT[h | k | ADD[k-SN | id]]-c4k1\n}\n"
+    "body P-P-GAP-FC3",
+    "nested": "part W = c4k1b0\npart Deep[a | b] = ADD[a-W-SN | b-W]-W\nbody Deep[W | id]-Deep[SN | W]-GAP-FC3",
+    "loops": "part W = c4k1b0\npart L = LOOP[SN | W]\npart H {\n    let h = ADD[id | h-DELAY-W]-SN\n"
+    "    give CAT[h | id]-c4k1\n}\n"
+    "body L-W-LOOP[L | W]-H-H-GAP-FC3",
+    "in a block": "part Eye = c4k3-BN-SN\nblock B = ADD[Eye-c4k1-BN-SN | id]\nbody B-B-B-GAP-FC3",
+    "shipped block inside": "part P = SEW Block-MPk2\nbody P-P-GAP-FC3",
+    "outputs": "part Eye = c4k3-BN-SN\nlet one = Eye\nlet two = one-Eye\noutputs one two",
+    "own neuron": "part Eye = c4k3-LIF(tau=3.0)-tdBN\nbody Eye-Eye-SN-GAP-FC3",
+    "named like a stride": "part P2s1 = c4k3-SN\npart P2s2 = c4k3-SN\n"
+    "body ADD[P2s1 | id]-ADD[P2s2 | id]-P2s1-P2s2-GAP-FC3",
+    "named like a value": "part value1 = c4k3-SN\nlet x = value1-c4k1\nbody ADD[x-value1 | x]-GAP-FC3",
+}
+
+
+def load(name: str) -> Network:
+    return sewdsl.load(f"{HEAD}{TEXTS[name]}\n")
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_the_text_has_parts_and_is_read_as_the_same_network(name: str) -> None:
+    network = load(name)
+    for each in (network, anonymous(network)):
+        text = write_net(each)
+        again = compiled(text)
+        assert ways(again) == ways(network)
+        assert again.total_parameters == network.total_parameters
+        assert text.count("\npart ") == TEXTS[name].count("part ")
+        assert not diff_networks(each, network)
+    assert len(latex(network)) > 0
+    assert "same weights" in fragment(network) or "operands" in name
+
+
+def test_a_text_is_written_back_as_it_is() -> None:
+    network = load("repeat")
+    assert compact_text(network) == "part Eye = c4k3s1-BN-IF\n{Eye}*3-GAP-FC3"
+    assert essence(compiled(write_net(network))) == essence(network)
+    assert "part P {\n    let h = c4k1s1-IF\n    let k = h-c4k3s1\n    give " in write_net(load("named inside"))
+
+
+def test_difference_to_a_block() -> None:
+    network = load("repeat")
+    block = sewdsl.load(f"{HEAD}{TEXTS['repeat'].replace('part', 'block')}\n")
+    changes = diff_networks(network, block).changes
+    assert [(change.before, change.after) for change in changes] == [
+        ("part Eye = c4k3s1-BN-IF; {Eye}*3", "{c4k3s1-BN-IF}*3")
+    ]
+    other = sewdsl.load(f"{HEAD}{TEXTS['repeat'].replace('k3', 'k5')}\n")
+    assert [(change.before, change.after, change.node) for change in diff_networks(network, other).changes] == [
+        ("c4k3s1", "c4k5s1", "Eye.conv1")
+    ]
+
+
+def test_what_has_no_text() -> None:
+    network = load("twice")
+    without = network.with_nodes(tuple(replace(node, path=()) for node in network))
+    with raises(UnwritableNetwork, part="no path"):
+        write_net(without)
+    # A third call whose nodes have modules of their own.
+    own = network.with_nodes(tuple(replace(node, weights=None) for node in network))
+    with raises(UnwritableNetwork, part="other weights"):
+        write_net(own)
