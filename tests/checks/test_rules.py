@@ -28,6 +28,7 @@ CODES = {
     "row_input": ("row-input", 4, 6, Severity.NOTE),
     "norm_in_loop": ("norm-in-loop", 4, 11, Severity.NOTE),
     "static_delay": ("static-delay", 5, 10, Severity.WARNING),
+    "mismatched_scores": ("join-shape-mismatch", 4, 17, Severity.ERROR),
     "swapped_operands": ("swapped-operands", 3, 17, Severity.WARNING),
 }
 
