@@ -11,7 +11,7 @@ LIBRARIES = frozenset({"blocks", "neurons", "imagenet", "dvs-gesture", "residual
 """Files of blocks and settings: networks only with what uses them."""
 SHIPPED = sorted(set(shipped_networks()) - LIBRARIES)
 
-LOOPED = frozenset({"dcls-shd", "snasnet-backward", "srnn-shd", "tim"})
+LOOPED = frozenset({"dcls-shd", "evflow-gru", "snasnet-backward", "srnn-shd", "tim"})
 """Networks with loops, whose neurons fire step by step: not all at once, as tests that watch them take it."""
 
 

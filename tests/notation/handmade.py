@@ -60,4 +60,5 @@ def shuffled(network: Network, seed: int) -> Network:
         return replace(network.nodes[index].moved(place), name=f"n{place[index]}", path=())
 
     nodes = tuple(moved(index) for index in order)
-    return replace(network, nodes=nodes, output=place[network.output]).validate()
+    outputs = tuple((name, place[index]) for name, index in network.outputs)
+    return replace(network, nodes=nodes, output=place[network.output], outputs=outputs).validate()

@@ -31,7 +31,7 @@ def holds(network: Network) -> None:
     source = latex(network)
     assert balanced(source)
     assert max(map(len, source.split("\n"))) < 100
-    assert not re.search(r"-(?!\\allowbreak\s|[0-9])", source)
+    assert not re.search(r"-(?!\\allowbreak\s|[0-9]| )", source)
     for pattern, shown in SHOWN.items():
         source = re.sub(pattern, shown, source)
     *lets, body = compact_text(network).split("\n")
