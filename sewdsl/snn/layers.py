@@ -25,7 +25,9 @@ AVX2_FLOATS = 8
 
 def masked_weight(layer: nn.Module) -> Tensor:
     """Return the weight of a layer, with zeros where its buffer ``weight_mask``, if any, is 0."""
-    weight, mask = layer.get_parameter("weight"), layer._buffers.get("weight_mask")  # noqa: SLF001 -- optional buffer
+    # An attribute, because a parametrised weight is not a parameter of the layer.
+    weight: Tensor = layer.weight  # type: ignore[assignment]
+    mask = layer._buffers.get("weight_mask")  # noqa: SLF001 -- optional buffer
     # The product also makes the gradient of the other weights 0, so that optimizers leave them at 0.
     return weight if mask is None else weight * mask
 
