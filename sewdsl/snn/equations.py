@@ -78,7 +78,7 @@ class Equations(ReadsPast):
         learned = self.learned
         for name, item in self.spec.equations.learned.items():
             if item.per_step:
-                learned[name] = learned[name][first : first + len(x_TN) // self.spec.equations.inputs]
+                learned[name] = learned[name][first : first + x_TN.shape[0] // self.spec.equations.inputs]
         return kernels.run_equations(self.spec, x_TN, start, learned, final=True)
 
     def extra_repr(self) -> str:

@@ -253,7 +253,7 @@ def _equation_kernel(
     if slope is None or x_TN.ndim <= CHANNEL_AXIS or not _suits(x_TN, first):
         return None
     alike = all(
-        factor.shape[-2] in {1, len(x_TN) // step.inputs}
+        factor.shape[-2] in {1, x_TN.shape[0] // step.inputs}
         and factor.shape[-1] in {1, x_TN.shape[CHANNEL_AXIS]}
         and factor.device == x_TN.device
         for factor in factors

@@ -124,7 +124,7 @@ class LayerCall(NamedTuple):
     @property
     def first_input(self) -> Tensor:
         """First input, ``[T, N, C, *]``."""
-        return self.x_TN[: len(self.x_TN) // input_count(self.program.law)]
+        return self.x_TN[: self.x_TN.shape[0] // input_count(self.program.law)]
 
     @property
     def states(self) -> int:
