@@ -136,9 +136,9 @@ class ForwardPass:
         outputs: dict[int, list[Tensor]] = {i: [] for i in {*step.loop, *(self._targets or ())} & {*step.nodes}}
         masks: dict[str, Tensor] = {}
         state = self._step.first_step(masks) if self._step is not None else StepState(None, 0, masks)
-        # The next outputs of each delay. They enter the state after the last time-step only.
+        # The next outputs of each delay, [1, N, *] each. They enter the state after the last time-step only.
         delays = {
-            i: deque(state.delayed_values(node.name, (N, *node.output.shape), node.op.delay_steps, like))
+            i: deque(state.delayed_values(node.name, (N, *node.output.shape), node.op.delay_steps, like).split(1))
             for i in step.nodes
             if (node := nodes[i]).feeds_back
         }
@@ -148,19 +148,19 @@ class ForwardPass:
                 node, module = nodes[i], self._modules[i]
                 operand_values = [values[j] for j in node.inputs]
                 if node.feeds_back:
-                    values[i] = delays[i].popleft()[None]
+                    values[i] = delays[i].popleft()
                 elif node.op.reads == "past" or (module.training and isinstance(module, Dropout)):
                     values[i] = state.advance(node.name, module, *operand_values)
                 else:
                     values[i] = module(*operand_values)
             # The delayed sources are available only after all nodes of the time-step.
             for i, ring in delays.items():
-                ring.append(values[nodes[i].sources[0]][0])
+                ring.append(values[nodes[i].sources[0]])
             for i, steps in outputs.items():
                 steps.append(values[i])
             if t < self._T - 1:
                 state = state.next_step(masks)
-        state.after |= {nodes[i].name: torch.stack((*ring,)) for i, ring in delays.items()}
+        state.after |= {nodes[i].name: torch.cat((*ring,)) if len(ring) > 1 else ring[0] for i, ring in delays.items()}
         return {i: torch.cat(steps) for i, steps in outputs.items()}
 
     def _compute(self, step: PlannedStep, modules: Sequence[Any], operands: Sequence[Tensor]) -> Tensor:
