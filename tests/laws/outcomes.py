@@ -64,7 +64,8 @@ def build(drawn: Drawn, program: Program, numbers: Numbers = DOUBLE) -> SpikingN
     with torch.no_grad():
         for norm in model.modules():
             if isinstance(norm, BatchNorm):
-                for values, low in ((norm.weight, -1.0), (norm.bias, -0.5), (norm.running_mean, -0.5)):
+                values_and_minima = ((norm.weight, -1.0), (norm.bias, -0.5), (norm.running_mean, -0.5))
+                for values, low in ((values, low) for values, low in values_and_minima if values is not None):
                     values.copy_(low + 2 * torch.rand(values.shape, generator=generator))
                 norm.running_var.copy_(0.3 + torch.rand(norm.running_var.shape, generator=generator))
     return model
