@@ -55,12 +55,14 @@ class SavedForBackward(NamedTuple):
         inputs: Positions of the saved inputs.
         bytes_per_step: Additional bytes per time-step and sample.
         bytes_per_sample: Additional bytes per sample, independent of the number of time-steps.
+        bytes_per_call: Additional bytes independent of samples and time-steps, e.g. of a kernel computed from weights.
     """
 
     inputs: tuple[int, ...] = ()
     output: bool = False
     bytes_per_step: int = 0
     bytes_per_sample: int = 0
+    bytes_per_call: int = 0
 
 
 class FanOut(NamedTuple):

@@ -6,6 +6,7 @@ The generator tracks shapes and value ranges by itself, so that commits with ano
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from random import Random
 from typing import NamedTuple
 
@@ -343,9 +344,12 @@ YOUNGER_NEURONS = (
 REAL_LAYERS = (
     *("LN", "GN1", "GELU", "SiLU", "Tanh", "Logistic", "PReLU", "PReLU(shared=off)", "SCALE(learn=on)"),
     *("DropPath0.25", "BN(weight=0.5)", "TEBN", "TA(r=1)-ReLU", "CA(r=1)", "SCALE(value=0.5)"),
-    *("DELAY", "LOOP[ id | SCALE(value=0.5) ]", "ILIF", "Ternary", "FIRk3d2"),
+    *("DELAY", "LOOP[ id | SCALE(value=0.5) ]", "ILIF", "Ternary", "FIRk3d2", "DELAY3", "MAP{1 - x}"),
+    *("RMS", "BNTT", "TAB", "POS", "POS(per=step)", "Softmax", "MEAN(over=time)"),
 )
 """Layers that keep the shape and return real values."""
+MAX_TOKENS = 64
+"""Largest number of positions that become channels."""
 
 
 class _YoungerGrowth(_Growth):
@@ -365,6 +369,8 @@ class _YoungerGrowth(_Growth):
     def _ending(self, value: Values) -> tuple[str, Values]:
         if self.random.random() < 0.1:
             return "DFC5(reach=3)", Values((5,), None)
+        if self.random.random() < 0.1:
+            return f"Reshape({prod(value.shape)})", Values((prod(value.shape),), None)
         return super()._ending(value)
 
     def _norm(self) -> str:
@@ -428,8 +434,15 @@ class _YoungerGrowth(_Growth):
         c, *_ = value.shape
         self.can_begin_as_identities = False
         operand = f"c{c}k1-BN-SN"
-        if self.random.random() < 0.5:
+        chance, places = self.random.random(), prod(value.shape[1:])
+        if chance < 0.4:
             return f"ATTN(scale=0.5)[ {operand} | {operand} | {operand} ]-SN", Values(value.shape, 1)
+        if chance < 0.6 and places <= MAX_TOKENS:
+            between = self.random.choice(("", "-SN", "-Softmax"))
+            scores = f"SCORES(scale=0.5)[ {operand} | {operand} ]{between}"
+            return f"APPLY[ {scores} | {operand} ]-SN", Values(value.shape, 1)
+        if chance < 0.7 and places <= MAX_TOKENS:
+            return f"Swap[ c{places}k1-BN-SN ]", Values(value.shape, 1)
         gate = self.random.choice(("SUM(over=places)", "SUM(over=channels)", "MEAN(over=places)"))
         return f"MUL[ {operand} | {operand}-{gate}-SN ]", Values(value.shape, 1)
 

@@ -109,9 +109,14 @@ class DelayedLinear(WeightedLayer, kind="DFC"):
         return FanOut.everywhere(inputs[0].shape, self.features * self.kept_fraction(*inputs))
 
     def keeps(self, *inputs: Signal) -> SavedForBackward:
-        """Return a copy of the input with time as last axis, padded by reach - 1 time-steps."""
+        """Return the padded input with time as last axis, and the values between the delays and the kernel.
+
+        These are four kernels (the distances, the Gaussians, their products with the weights, and the result), and two
+        numbers of each synapse.
+        """
         size = BYTES * inputs[0].elements
-        return SavedForBackward(bytes_per_step=size, bytes_per_sample=(self.reach - 1) * size)
+        kernels = BYTES * self.features * inputs[0].elements * (4 * self.reach + 2)
+        return SavedForBackward(bytes_per_step=size, bytes_per_sample=(self.reach - 1) * size, bytes_per_call=kernels)
 
     def build_layer(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         return runtime.DelayedLinear(inputs[0].elements, self.features, self.reach, bias=self.bias)

@@ -143,7 +143,10 @@ class ValueSizes:
             return self.elements(step.gives)
         samples = self.load.samples * (1 if step.once else self.T)
         saved = [self.network.nodes[i].op.keeps(*self.network.inputs(self.network.nodes[i])) for i in step.nodes]
-        return sum(item.bytes_per_step * samples + item.bytes_per_sample * self.load.samples for item in saved)
+        return sum(
+            item.bytes_per_step * samples + item.bytes_per_sample * self.load.samples + item.bytes_per_call
+            for item in saved
+        )
 
     def loop(self, step: PlannedStep) -> LoopBytes:
         """Return the memory of a loop."""
@@ -158,6 +161,7 @@ class ValueSizes:
             }
             saved_nodes |= {self._stored(i)} if saved.output else set()
             total += (saved.bytes_per_step * self.T + saved.bytes_per_sample) * self.load.samples
+            total += saved.bytes_per_call * self.T
             if isinstance(node.op, Neuron):  # the membrane potential before each time-step is saved
                 total += WIDE * self.elements(i)
         total += sum(map(self.value, saved_nodes))
