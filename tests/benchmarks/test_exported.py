@@ -33,7 +33,7 @@ def test_all_that_infers_in_float32_on_the_processor_has_them() -> None:
     names = {engine.name for engine in ENGINES}
     found = [row.name for row in rows if {m.name for m in row.measurements} | {*row.absent} >= names]
     assert found == [row.name for row in rows if "inference, fp32" in row.name and "cuda" not in row.name]
-    assert len(found) == 4
+    assert len(found) == 5
     assert engines(SMALL) == ENGINES
     assert [one.name for one in ENGINES] == ["onnxruntime", "onnxruntime, unrolled", "OpenVINO", "OpenVINO, unrolled"]
 

@@ -166,8 +166,9 @@ class StepBatchNorm(nn.Module):
             self.num_batches_tracked.add_(1)
         for index in range(len(x)):
             t = first + index
+            start = 0 if self.accumulate and self.training else index
             y = nn.functional.batch_norm(
-                (x[: index + 1] if self.accumulate and self.training else x[index : index + 1]).flatten(0, 1),
+                x[start : index + 1].flatten(0, 1),
                 self.running_mean[t],
                 self.running_var[t],
                 self.weight[t],
@@ -177,7 +178,9 @@ class StepBatchNorm(nn.Module):
                 self.eps,
             )
             y = y[-x.shape[1] :]
-            outputs.append(y if self.step_weight is None else y * self.step_weight[t] ** 2)
+            if self.step_weight is not None:
+                y = y * self.step_weight[t] ** 2
+            outputs.append(y)
         return torch.stack(outputs)
 '''
 LOOPED_STEP_NORM = (
@@ -299,7 +302,8 @@ class StepPosition(nn.Module):
 
     def __init__(self, channels: int, steps: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(nn.init.normal_(torch.empty(steps, channels), std=0.02))
+        initial = nn.init.normal_(torch.empty(steps, channels), std=0.02)
+        self.weight = nn.Parameter(initial)
 
     def forward(self, x: Tensor) -> Tensor:
         """Process all time-steps."""
@@ -430,7 +434,8 @@ class TokenProduct(nn.Module):
         causal: str | None = None,
     ) -> None:
         super().__init__()
-        self.heads, self.scale, self.terms, self.chunk, self.causal = heads, scale, terms, chunk, causal
+        self.heads, self.scale, self.terms = heads, scale, terms
+        self.chunk, self.causal = chunk, causal
         if scale == "rate":
             self.register_buffer("rate", torch.zeros(heads))
 
@@ -442,9 +447,12 @@ class TokenProduct(nn.Module):
     def scaled(self, y: Tensor, x: Tensor) -> Tensor:
         """Return the scaled map of heads, with the positions of the first operand x."""
         if self.training and self.scale == "rate":
-            mean = x.detach().abs().unflatten(2, (self.heads, -1)).flatten(4).mean((0, 1, 3, 4))
+            size = x.detach().abs().unflatten(2, (self.heads, -1))
+            mean = size.flatten(4).mean((0, 1, 3, 4))
             running = 0.999 * self.rate + (1 - 0.999) * mean
-            self.rate.copy_(torch.where(self.rate <= 1e-9, mean, running).clamp(min=1e-9))
+            silent = 1e-9
+            rate = torch.where(self.rate <= silent, mean, running)
+            self.rate.copy_(rate.clamp(min=silent))
         scale = self.scale
         if scale == "rate":
             scale = (self.rate * self.terms).rsqrt()[:, None, None]
@@ -455,7 +463,8 @@ class TokenProduct(nn.Module):
         """Return scores without those of later keys; x has the positions of the queries."""
         if self.causal is None:
             return scores
-        keys, queries = (torch.arange(size, device=x.device) for size in scores.shape[-2:])
+        sizes = scores.shape[-2:]
+        keys, queries = (torch.arange(size, device=x.device) for size in sizes)
         key, positions = keys[:, None], x.shape[3:].numel()
         later = key % positions > queries % positions
         if self.causal == "time":

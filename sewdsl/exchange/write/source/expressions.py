@@ -48,7 +48,7 @@ class Note:
 
 @dataclass(frozen=True)
 class Literal:
-    """Number, boolean, pair of numbers, None, or piece of code."""
+    """Number, boolean, pair of numbers, None, name, or piece of code."""
 
     value: object
 
@@ -284,6 +284,8 @@ MAX_EQUAL_COPIES = 4
 def one_line(expr: Expr) -> str:
     """Return an expression on one line of any length, without comments."""
     match expr:
+        case Literal(value=str(text)) if not isinstance(text, Code):
+            return f'"{text}"'
         case Literal():
             return repr(expr.value)
         case PyCall():
