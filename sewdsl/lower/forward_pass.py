@@ -138,7 +138,9 @@ class ForwardPass:
         state = self._step.first_step(masks) if self._step is not None else StepState(None, 0, masks)
         # The next outputs of each delay, [1, N, *] each. They enter the state after the last time-step only.
         delays = {
-            i: deque(state.delayed_values(node.name, (N, *node.output.shape), node.op.delay_steps, like).split(1))
+            i: deque(
+                torch.split(state.delayed_values(node.name, (N, *node.output.shape), node.op.delay_steps, like), 1)
+            )
             for i in step.nodes
             if (node := nodes[i]).feeds_back
         }

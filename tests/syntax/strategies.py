@@ -86,8 +86,12 @@ def _nested(items: st.SearchStrategy[tree.Item]) -> st.SearchStrategy[tree.Item]
     return items | repeats | st.builds(tree.MergeOf, names(), operands)
 
 
+def _mapped() -> st.SearchStrategy[tree.RealExpression]:
+    return mapped
+
+
 _given = st.lists(st.builds(tree.Argument, st.none() | words, values), max_size=2).map(tuple)
-pointwise = st.builds(tree.Pointwise, st.deferred(lambda: mapped), _given, st.booleans())
+pointwise = st.builds(tree.Pointwise, st.deferred(_mapped), _given, st.booleans())
 sequences = _sequences(_nested(_nested(calls | pointwise)))
 
 keys = words.filter(lambda word: word not in KEYWORDS and word.isalpha() and word.islower()).map(tree.Word)
@@ -112,7 +116,9 @@ def _reals(inner: st.SearchStrategy[tree.RealExpression]) -> st.SearchStrategy[t
 
 
 reals = st.recursive(positive | st.builds(tree.Variable, words), _reals, max_leaves=6)
-mapped = st.recursive(positive | st.builds(tree.Variable, words) | interpolations, _reals, max_leaves=6)
+mapped: st.SearchStrategy[tree.RealExpression] = st.recursive(
+    positive | st.builds(tree.Variable, words) | interpolations, _reals, max_leaves=6
+)
 """What is between the braces of ``MAP``."""
 _axes = st.lists(st.sampled_from(["channel", "step"]).map(tree.Word), max_size=2).map(tuple)
 _lengths = st.one_of(st.none(), _simple_words, st.integers(0, 300).map(lambda number: tree.Word(str(number))))

@@ -14,11 +14,12 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.optim import Optimizer
 
-from sewdsl.analysis.named_parts import enclosing_parts, fold_parts, match_nodes, part_names
+from sewdsl.analysis.named_parts import fold_parts, match_nodes, part_names
 from sewdsl.compiler import compile, read
 from sewdsl.elaborate.train_section import read_train_section
 from sewdsl.ir.json import from_json, to_json
 from sewdsl.ir.network import Network
+from sewdsl.ir.node import enclosing_parts
 from sewdsl.ir.recipe import Recipe
 from sewdsl.notation.net_file import write_net
 from sewdsl.ops import catalogue

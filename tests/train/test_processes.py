@@ -153,7 +153,8 @@ def test_gradients(small: Path, two: Two, statistics: str) -> None:
 
 def indices_of(part: Samples, samples: Samples) -> torch.Tensor:
     """Which of the samples a batch holds."""
-    return (part.x.flatten(1)[:, None] == samples.x.flatten(1)).all(-1).nonzero()[:, 1]
+    indices: torch.Tensor = (part.x.flatten(1)[:, None] == samples.x.flatten(1)).all(-1).nonzero()[:, 1]
+    return indices
 
 
 def test_the_command(two: Two) -> None:

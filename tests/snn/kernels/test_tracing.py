@@ -54,8 +54,10 @@ UNTRACEABLE: dict[str, Callable[[Any], Any]] = {
 
 
 def evaluated(root: TapeEntry, **leaves: float) -> float:
-    known = {root.tape.leaf(name).index: value for name, value in leaves.items()}
-    return evaluate(needed([root]), known)[root.index]
+    known: dict[int, float | tuple[float, ...]] = {root.tape.leaf(name).index: x for name, x in leaves.items()}
+    result = evaluate(needed([root]), known)[root.index]
+    assert isinstance(result, int | float)
+    return result
 
 
 @pytest.mark.parametrize("name", [*SURROGATES, *TRACEABLE])

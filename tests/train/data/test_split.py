@@ -29,7 +29,8 @@ def splits() -> Splits:
 
 def values(samples: object) -> list[float]:
     assert isinstance(samples, Samples)
-    return samples.x.flatten().tolist()
+    numbers: list[float] = samples.x.flatten().tolist()
+    return numbers
 
 
 class TestValidation:
