@@ -16,7 +16,7 @@ from sewdsl.draw import dot
 from sewdsl.ir.network import Network
 from tests.draw.scenes import assert_readable, scene
 from tests.effort import representatives
-from tests.shipped import LOOPED, SHIPPED
+from tests.shipped import LOOPED, SHIPPED, shipped
 
 if TYPE_CHECKING:
     from tests.draw.conftest import Drawing
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 Networks = Callable[[str], Network]
 Parse = Callable[[str], "Drawing"]
 STRINGS = ["seven", "nested", "projection", "plain", "sides"]
-NAMES = [*STRINGS, *representatives(set(SHIPPED) - LOOPED)]
+PARTS = {name for name in SHIPPED if shipped(name).users}
+"""Networks whose parts are drawn once."""
+NAMES = [*STRINGS, *representatives(set(SHIPPED) - LOOPED - PARTS)]
 SOME = [*STRINGS, "sew-resnet-18", "sew-resnet-152", "7b-net-spiking", "lif-net-dvs-gesture", "tdbn-resnet-19"]
 HOSTILE = [
     '"',

@@ -41,14 +41,15 @@ def network(*rows: tuple[str | Op, Sequence[int]], neuron: Activation | None = N
 def shuffled(network: Network, seed: int) -> Network:
     """The same nodes in another order of computation, without names and paths.
 
-    It begins with the input, and the delay of a loop follows what flows into the loop.
+    It begins with the inputs, and the delay of a loop follows what flows into the loop.
     """
     if network.users:  # the calls of a part have their nodes in one order
         return network
     choice = random.Random(seed)  # noqa: S311 -- no secret
     loops = find_loops(network.graph, network.output_indices, network.sums)
     entries = {loop.delay: network.nodes[loop.total].inputs[:1] for loop in loops}
-    waiting, order, place = set(range(1, len(network))), [0], {0: 0}
+    inputs = range(network.first_layer)
+    waiting, order, place = {*range(len(inputs), len(network))}, [*inputs], {i: i for i in inputs}
     while waiting:
         ready = sorted(i for i in waiting if place.keys() >= {*network.nodes[i].inputs, *entries.get(i, ())})
         index = choice.choice(ready)
@@ -57,7 +58,8 @@ def shuffled(network: Network, seed: int) -> Network:
         order.append(index)
 
     def moved(index: int) -> Node:
-        return replace(network.nodes[index].moved(place), name=f"n{place[index]}", path=())
+        node = network.nodes[index]
+        return node if index in inputs else replace(node.moved(place), name=f"n{place[index]}", path=())
 
     nodes = tuple(moved(index) for index in order)
     outputs = tuple((name, place[index]) for name, index in network.outputs)

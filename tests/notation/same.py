@@ -41,7 +41,9 @@ def anonymous(network: Network) -> Network:
     def calls(node: Node) -> tuple[PathStep, ...]:
         return tuple(step for step in node.path if step.kind == "part")
 
-    return network.with_nodes(tuple(replace(node, name=f"n{i}", path=calls(node)) for i, node in enumerate(network)))
+    inputs = network.nodes[: network.first_layer]
+    layers = (replace(node, name=f"n{i}", path=calls(node)) for i, node in enumerate(network.layers, len(inputs)))
+    return network.with_nodes((*inputs, *layers))
 
 
 def compiled(text: str) -> Network:

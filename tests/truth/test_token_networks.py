@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import pairwise
-from math import pi
-from typing import Any
 
 import pytest
 import torch
@@ -13,41 +10,8 @@ from torch import Tensor, nn
 
 import sewdsl
 from sewdsl.compiler import shipped_networks
-from sewdsl.lower import SpikingNetwork
 from tests.effort import factor
-
-
-class Fire(torch.autograd.Function):
-    """Spikes where u >= 0, with the derivative of the arctangent."""
-
-    @staticmethod
-    def forward(ctx: Any, u: Tensor) -> Any:
-        ctx.save_for_backward(u)
-        spikes: Tensor = (u >= 0).to(u.dtype)
-        return spikes
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        (u,) = ctx.saved_tensors
-        derivative: Tensor = 1 / (1 + (pi * u) ** 2)
-        return gradients[0] * derivative
-
-
-def lif(x: Tensor, threshold: float = 1.0) -> Tensor:
-    """Leaky neurons with tau 2 and a detached hard reset, ``[T, N, *]``."""
-    v, spikes = torch.zeros_like(x[0]), []
-    for current in x:
-        h = v + (current - v) / 2
-        spike: Tensor = Fire.apply(h - threshold)  # type: ignore[no-untyped-call]
-        v = h * (1 - spike.detach())
-        spikes.append(spike)
-    return torch.stack(spikes)
-
-
-def each(layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """A layer on all time-steps as one batch."""
-    y = layer(x.flatten(0, 1))
-    return y.reshape(*x.shape[:2], *y.shape[1:])
+from tests.truth.plain import Fire, carry, compare, each, layers_in_order, lif
 
 
 class Generator(nn.Module):
@@ -107,40 +71,6 @@ class Mixer(nn.Module):
             y = y + (block(y) if index % 2 else block(y.transpose(2, 3)).transpose(2, 3))
         z: Tensor = self.classify(lif(y).mean(2))
         return z
-
-
-def layers_in_order(model: nn.Module) -> list[nn.Module]:
-    return [module for module in model.modules() if not list(module.children()) and list(module.parameters())]
-
-
-def carry(reference: nn.Module, order: list[nn.Module], model: SpikingNetwork) -> list[tuple[Tensor, Tensor]]:
-    """Give both the same weights, with norms that let neurons fire, and return pairs of parameters."""
-    pairs: list[tuple[Tensor, Tensor]] = []
-    for source, target in zip(order, layers_in_order(model), strict=True):
-        if isinstance(source, nn.modules.batchnorm._BatchNorm):
-            nn.init.uniform_(source.weight, 0.8, 1.6)
-            nn.init.normal_(source.bias, 0.3, 0.3)
-            assert source.running_var is not None
-            nn.init.uniform_(source.running_var, 0.02, 0.06)
-        state = target.state_dict()
-        target.load_state_dict({key: x.reshape(state[key].shape) for key, x in source.state_dict().items()})
-        pairs += list(zip(source.parameters(), target.parameters(), strict=True))
-    assert len(pairs) == len(list(reference.parameters()))
-    return pairs
-
-
-def compare(reference: nn.Module, model: SpikingNetwork, pairs: list[tuple[Tensor, Tensor]], x: Tensor, T: int) -> None:
-    """Compare outputs, and the gradients of all parameters."""
-    y, expected = model(x, return_sequence=True), reference(x.expand(T, *x.shape))
-    torch.testing.assert_close(y, expected, rtol=0, atol=1e-11)
-    assert y.detach().std() > 0
-    factors = torch.linspace(-1, 2, y.numel(), dtype=y.dtype).reshape(y.shape)
-    theirs = torch.autograd.grad((expected * factors).sum(), [one for one, _ in pairs])
-    ours = torch.autograd.grad((y * factors).sum(), [other for _, other in pairs])
-    for one, other in zip(ours, theirs, strict=True):
-        scale = float(other.abs().max())
-        assert scale > 0
-        torch.testing.assert_close(one.reshape(other.shape), other, rtol=0, atol=1e-10 * scale)
 
 
 @pytest.mark.parametrize("training", [True, False])

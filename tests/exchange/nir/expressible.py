@@ -5,7 +5,7 @@ from __future__ import annotations
 import sewdsl
 from sewdsl.ir.network import Network
 from tests.effort import representatives
-from tests.shipped import LOOPED, SHIPPED
+from tests.shipped import LOOPED, SHIPPED, shipped
 
 REFUSED = {f"resnet-{depth}": "relu1 (ReLU) rectifies real values" for depth in (18, 34, 50, 101, 152)} | {
     "lif-net-dvs-gesture": "max_pool1 (MPk4s4p0) takes the maximum of real values",
@@ -38,7 +38,9 @@ REFUSED = {f"resnet-{depth}": "relu1 (ReLU) rectifies real values" for depth in 
     "spikedhs-cell": "first.cell1.cat1 (CAT) has no equivalent in NIR",
     "spiking-densenet-121": "repeat1.1.dense_layer1.cat1 (CAT) has no equivalent in NIR",
 }
-NETWORKS = representatives(set(SHIPPED) - set(REFUSED) - LOOPED)
+NAMED_INPUTS = {name for name in SHIPPED if shipped(name).settings.inputs}
+"""Networks that are refused without the name of a layer."""
+NETWORKS = representatives(set(SHIPPED) - set(REFUSED) - NAMED_INPUTS - LOOPED)
 SMALL = {224: "3x32x32", 64: "3x32x32"}
 """The input in place of one of so many rows."""
 

@@ -52,11 +52,15 @@ def watched(model: SpikingNetwork) -> Iterator[Mapping[str, Tensor]]:
     """What its neurons give in a forward pass, ``[T, N, *]`` by the names of their nodes."""
     found: dict[str, Tensor] = {}
 
-    def keep(name: str, _: nn.Module, __: Any, spikes: Tensor) -> None:
-        found[name] = spikes
+    def keep(names: list[str], _: nn.Module, __: Any, spikes: Tensor) -> None:
+        found[names[0]] = spikes
+        names.append(names.pop(0))  # the next call of a shared module
 
-    names = [node.name for node in model.network if isinstance(node.op, Spiking)]
-    hooks = [model.get_submodule(name).register_forward_hook(partial(keep, name)) for name in names]
+    calls: dict[nn.Module, list[str]] = {}
+    for node in model.network:
+        if isinstance(node.op, Spiking):
+            calls.setdefault(model.get_submodule(node.name), []).append(node.name)
+    hooks = [module.register_forward_hook(partial(keep, names)) for module, names in calls.items()]
     try:
         yield found
     finally:

@@ -16,6 +16,7 @@ import sewdsl
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Neuron
 from sewdsl.lower import SpikingNetwork
+from sewdsl.lower.inputs import Inputs
 from sewdsl.ops.neurons.integrate_and_fire import IF
 from sewdsl.snn.attention import TokenProduct
 from sewdsl.snn.batch_norm import BatchNorm
@@ -60,8 +61,11 @@ def dyadic(network: Network) -> SpikingNetwork:
     return model
 
 
-def noise(network: Network, T: int, N: int = 2) -> Tensor:
-    """A random input of eighths, ``[T, N, *]``, or ``[N, *]`` where it is static."""
-    settings = network.settings
-    shape = [N, *settings.input] if settings.encode == "direct" else [T, N, *settings.input]
-    return torch.randint(-8, 17, shape, generator=torch.Generator().manual_seed(2)) / 8
+def noise(network: Network, T: int, N: int = 2) -> Inputs:
+    """Random inputs of eighths, ``[T, N, *]``, or ``[N, *]`` where one is static."""
+    generator = torch.Generator().manual_seed(2)
+    x = {
+        name: torch.randint(-8, 17, [N, *shape] if encode == "direct" else [T, N, *shape], generator=generator) / 8
+        for name, shape, encode in network.settings.sources
+    }
+    return x if network.settings.inputs else x[""]

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch import Tensor
 
 import sewdsl
 from sewdsl.exchange.write.onnx.time_axis import ScannedTime, UnrolledTime
@@ -14,6 +13,7 @@ from sewdsl.exchange.write.onnx.write_model import to_onnx
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Neuron
 from sewdsl.lower import SpikingNetwork
+from sewdsl.lower.inputs import Inputs
 from sewdsl.snn.batch_norm import BatchNorm
 from sewdsl.snn.parallel_neuron import ParallelNeuron
 from tests.effort import factor, representatives
@@ -134,7 +134,7 @@ def test_unrolled(name: str) -> None:
     assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
-def used(network: Network, x: Tensor) -> SpikingNetwork:
+def used(network: Network, x: Inputs) -> SpikingNetwork:
     """A module in evaluation, with running statistics that an input gave and odd weights of norms."""
     plain = network.settings.model_copy(update={"zero_init": False})
     model = sewdsl.compile(replace(network, settings=plain), seed=0, optimize=0)

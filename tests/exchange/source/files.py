@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from sewdsl.exchange.write import python, spikingjelly
 from sewdsl.exchange.write.source.document import module_from_source
 from sewdsl.ir.network import Network
+from sewdsl.lower.inputs import Inputs, map_inputs
 
 SOURCES: dict[str, Callable[[Network], str]] = {"python": python.source, "spikingjelly": spikingjelly.source}
 DOUBLE = torch.float64
@@ -33,15 +34,17 @@ def made(text: str, like: nn.Module) -> nn.Module:
     return model.train(like.training)
 
 
-def outcome(model: nn.Module, x: Tensor) -> Outcome:
+def outcome(model: nn.Module, x: Inputs) -> Outcome:
     """Forward and backward, for uneven gradients of the output."""
-    x = x.clone().requires_grad_()
+    x = map_inputs(lambda each: each.clone().requires_grad_(), x)
+    inputs = {"x": x} if isinstance(x, Tensor) else x
     torch.manual_seed(0)  # for dropout
-    y: Tensor = model(x)
+    y = model(*inputs.values())
+    y = y if isinstance(y, Tensor) else torch.cat([each.flatten() for each in y.values()])
     weights = torch.linspace(-1, 2, y.numel(), dtype=y.dtype).reshape(y.shape)
     parameters = dict(model.named_parameters())
-    found = torch.autograd.grad((y * weights).sum(), [x, *parameters.values()], allow_unused=True)
-    gradients = {name: g for name, g in zip(["x", *parameters], found, strict=True) if g is not None}
+    found = torch.autograd.grad((y * weights).sum(), [*inputs.values(), *parameters.values()], allow_unused=True)
+    gradients = {name: g for name, g in zip([*inputs, *parameters], found, strict=True) if g is not None}
     return Outcome(y.detach(), gradients, {key: value.clone() for key, value in model.state_dict().items()})
 
 

@@ -88,9 +88,12 @@ def test_same_network(name: str, narrow: Path) -> None:
         model.to(DOUBLE).load_state_dict(ours.state_dict())
     for layer in (layer for model in (ours, *models) for layer in model.modules() if isinstance(layer, _BatchNorm)):
         layer.momentum = 1.0  # so that neurons fire in evaluation
-    x = torch.randn(
-        network.settings.steps, 1, *network.settings.input, dtype=DOUBLE, generator=torch.Generator().manual_seed(0)
-    )
+    settings, generator = network.settings, torch.Generator().manual_seed(0)
+    inputs = {
+        name: torch.randn(settings.steps, 1, *shape, dtype=DOUBLE, generator=generator)
+        for name, shape, _ in settings.sources
+    }
+    x = inputs if settings.inputs else inputs[""]
     for training in (True, False):
         wanted = outcome(ours.train(training), x)
         assert wanted.y.std() > 0

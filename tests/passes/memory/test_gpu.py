@@ -90,8 +90,10 @@ def trace(network: Network, samples: int) -> Traced:
     """A training step of a network in float32."""
     model = sewdsl.compile(network).to("meta")
     settings = network.settings
-    sequence = () if settings.encode == "direct" else (settings.steps,)
-    x = torch.empty((*sequence, samples, *settings.input), device="meta")
+    inputs = [
+        torch.empty((*(() if encode == "direct" else (settings.steps,)), samples, *shape), device="meta")
+        for _, shape, encode in settings.sources
+    ]
     own = {tensor.untyped_storage()._cdata for tensor in (*model.parameters(), *model.buffers())}
     kept: dict[int, torch.UntypedStorage] = {}
 
@@ -116,7 +118,7 @@ def trace(network: Network, samples: int) -> Traced:
     with _Operators() as operators, pytest.MonkeyPatch.context() as patch:
         patch.setattr(saved_tensors, "saved_tensors_hooks", small)
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            y = model(x)
+            y = model(*inputs)
         waiting = sum(storage.nbytes() for storage in kept.values())
         y = y if isinstance(y, Tensor) else sum(each.sum() for each in y.values())
         y.backward(torch.empty_like(y))

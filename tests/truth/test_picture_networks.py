@@ -1,0 +1,71 @@
+"""Shipped networks with several inputs, several outputs or an image as output, against their own modules."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import sewdsl
+from tests.truth.plain import carry, compare, each, layers_in_order, lif
+
+
+class Unit(nn.Module):
+    """Convolution and norm, with neurons at the end."""
+
+    def __init__(self, c: int, out: int, k: int = 3, stride: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(c, out, k, stride, k // 2, bias=False)
+        self.norm = nn.BatchNorm2d(out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return lif(each(self.norm, each(self.conv, x)))
+
+
+class Block(nn.Module):
+    """SEW block, which adds the spikes of its input or of their projection."""
+
+    def __init__(self, c: int, out: int, stride: int = 1) -> None:
+        super().__init__()
+        self.first, self.second = Unit(c, out, 3, stride), Unit(out, out)
+        self.shortcut = Unit(c, out, 1, stride) if c != out or stride > 1 else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.second(self.first(x)) + (x if self.shortcut is None else self.shortcut(x))
+        return y
+
+
+class Siamese(nn.Module):
+    """Layers for one image, called twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.one, self.two = Unit(1, 32), Block(32, 64), Block(64, 64)
+        self.encode, self.decide = nn.Linear(64, 64), nn.Linear(64, 2)
+        self.pool = nn.MaxPool2d(2)
+
+    def eye(self, x: Tensor) -> Tensor:
+        y = each(self.pool, self.one(each(self.pool, self.stem(x))))
+        z: Tensor = self.encode(self.two(y).mean((3, 4))).sigmoid()
+        return z
+
+    def forward(self, left: Tensor, right: Tensor) -> Tensor:
+        first, second = self.eye(left), self.eye(right)
+        y: Tensor = self.decide((first - second).abs())
+        return y
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_siamese(*, training: bool) -> None:
+    torch.manual_seed(0)
+    model = sewdsl.compile("siamese", seed=0, steps=3).double().train(training)
+    reference = Siamese().double().train(training)
+    order = layers_in_order(reference)
+    pairs = carry(reference, order, model)
+    left, right = torch.randn(2, 3, 1, 28, 28, dtype=torch.float64)
+    compare(reference, model, pairs, {"left": left, "right": right}, 3)
+    for module, other in zip(order, layers_in_order(model), strict=True):
+        if isinstance(module, nn.BatchNorm2d):  # updated by both calls
+            torch.testing.assert_close(other.running_mean, module.running_mean)
+            torch.testing.assert_close(other.running_var, module.running_var)
+    assert [key for key in model.state_dict() if key.startswith("Eye2")] == []
