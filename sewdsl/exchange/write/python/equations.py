@@ -340,14 +340,14 @@ class EquationClass:
                 "        if self.loop_state:",
                 f"            {', '.join(states) if len(states) > 1 else f'({states[0]},)'} = self.loop_state",
             )
-        yield "        outputs = []"
         per_step = any(item.per_step for item in self.step.learned.values())
         t_start = ", self.loop_time" if looped else ""
         steps, x = "inputs.to(wide)", "x"
         if others:
             sequences = ", ".join([steps, *(f"{name}_inputs.to(wide)" for name in others)])
             steps, x = f"zip({sequences}, strict=True)", f"{'(' * per_step}{', '.join(['x', *others])}{')' * per_step}"
-        yield f"        for {f't, {x} in enumerate({steps}{t_start})' if per_step else f'{x} in {steps}'}:"
+        loop = f"for {f't, {x} in enumerate({steps}{t_start})' if per_step else f'{x} in {steps}'}"
+        lines, output = list[str](), ""
         variables[self.first_input] = _Text("x", STEP)
         variables |= {word: _Text(self.names[word], STEP) for word in self.other_inputs}
         for equation in self.definition.equations:
@@ -355,7 +355,7 @@ class EquationClass:
                 case Learn(name=word, initial=value):
                     numbers = value.operands if isinstance(value, FunctionCall) and _draw(equation) else (value,)
                     self.initial[word.text] = [self._text(number, parameters).text for number in numbers]
-                    yield from self._learned(word.text, variables)
+                    lines += self._learned(word.text, variables)
                 case Assignment(name=word, value=value):
                     local, value_text = self.names[word.text], self._text(value, variables)
                     is_state = word.text in self.step.start
@@ -365,12 +365,17 @@ class EquationClass:
                         is_vector = self._is_vector(value) and value_text.level == STEP
                         text = text if is_vector else f"({text}).expand_as({local})"
                         text = text if value_text.level != LEARNED else f"({value_text.text}).expand_as({local})"
-                    yield f"            {local} = {text}"
+                    lines.append(f"            {local} = {text}")
                     variables[word.text] = _Text(local, STEP if is_state else value_text.level)
                 case Gives(value=value):
-                    yield f"            outputs.append({self._text(value, variables).for_all()})"
+                    output = self._text(value, variables).for_all()
+                    lines.append(f"            outputs.append({output})")
                 case StateDeclaration():
                     pass
+        if len(lines) == 1:
+            yield f"        outputs = [{output} {loop}]"
+        else:
+            yield from ("        outputs = []", f"        {loop}:", *lines)
         if looped:
             yield f"        self.keep_state({', '.join(states)})"
         yield "        return torch.stack(outputs).to(inputs.dtype)"

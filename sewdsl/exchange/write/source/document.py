@@ -75,7 +75,7 @@ if __name__ == "__main__":
     model = {name}()
     x = {random}
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    print(f"{{parameters:,}} parameters, {{{given}}} to {{{shape}}}")
+{sizes}    print(f"{{parameters:,}} parameters, {{{given}}} to {{{shape}}}")
 """
 
 
@@ -134,14 +134,18 @@ class Dialect:
         parts = [*layers.definitions(), *(helper for name, helper in HELPERS.items() if name in used), *classes]
         settings = network.settings
         call, given, random = "model(x)", "list(x.shape)", "torch.rand(STEPS, 2, *INPUT)"
+        sizes = ""
         constants = f"STEPS = {settings.steps}\nINPUT = {settings.input!r}\n"
         if settings.inputs:
-            call, given = "model(**x)", "({name: list(each.shape) for name, each in x.items()})"
+            call, given = "model(**x)", "inputs"
             random = "{name: torch.rand(STEPS, 2, *shape) for name, shape in INPUTS.items()}"
+            sizes += "    inputs = {name: list(each.shape) for name, each in x.items()}\n"
             shapes = [f"    {string_literal(source.name)}: {source.shape!r}," for source in settings.inputs]
             constants = "\n".join([f"STEPS = {settings.steps}", "INPUTS = {", *shapes, "}", ""])
-        shape = f"({{name: list(y.shape) for name, y in {call}.items()}})" if network.outputs else f"list({call}.shape)"
-        parts.append(DEMO.format(name=root.name, shape=shape, given=given, random=random))
+        shape = "outputs" if network.outputs else f"list({call}.shape)"
+        if network.outputs:
+            sizes += f"    outputs = {{name: list(y.shape) for name, y in {call}.items()}}\n"
+        parts.append(DEMO.format(name=root.name, shape=shape, given=given, random=random, sizes=sizes))
         header = "\n".join([*_head(network, self, inputs), "", *_imports(_used(parts), self), "", constants])
         return "\n\n".join([header, *parts])
 
