@@ -69,3 +69,39 @@ def test_siamese(*, training: bool) -> None:
             torch.testing.assert_close(other.running_mean, module.running_mean)
             torch.testing.assert_close(other.running_var, module.running_var)
     assert [key for key in model.state_dict() if key.startswith("Eye2")] == []
+
+
+class Exit(nn.Module):
+    """Classifier of an inner layer."""
+
+    def __init__(self, c: int) -> None:
+        super().__init__()
+        self.unit, self.classify = Unit(c, 256, 3, 2), nn.Linear(256, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.classify(self.unit(x).mean((3, 4)))
+        return y
+
+
+class Exits(nn.Module):
+    """SEW ResNet of three stages with an exit after each stage."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.low = nn.Sequential(Unit(3, 64), Block(64, 64), Block(64, 64))
+        self.middle = nn.Sequential(Block(64, 128, 2), Block(128, 128))
+        self.high = nn.Sequential(Block(128, 256, 2), Block(256, 256))
+        self.early, self.mid, self.last = Exit(64), Exit(128), nn.Linear(256, 10)
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        low = self.low(x)
+        middle = self.middle(low)
+        last = self.last(self.high(middle).mean((3, 4)))
+        return {"early": self.early(low), "mid": self.mid(middle), "last": last}
+
+
+def test_exits() -> None:
+    torch.manual_seed(0)
+    model, reference = sewdsl.compile("early-exits", seed=0, steps=2).double(), Exits().double()
+    pairs = carry(reference, layers_in_order(reference), model)
+    compare(reference, model, pairs, torch.randn(1, 3, 32, 32, dtype=torch.float64), 2)

@@ -73,8 +73,11 @@ def differences(model: SpikingNetwork, x: Tensor, **options: Any) -> tuple[float
     with torch.no_grad(), watched(model) as spikes:
         y = model(x, return_sequence=True)
         steps = list(NirExecutor(to_graph(model), **options).watch(x))
-    assert len(steps) == len(y)
-    apart = max((values["output"] - y_N).abs().max().item() for values, y_N in zip(steps, y, strict=True))
+    outputs = {f"output_{name}": each for name, each in y.items()} if model.network.outputs else {"output": y}
+    assert {len(each) for each in outputs.values()} == {len(steps)}
+    apart = max(
+        (values[name] - each[t]).abs().max().item() for t, values in enumerate(steps) for name, each in outputs.items()
+    )
     return apart, [
         (t, name) for t, values in enumerate(steps) for name in spikes if not values[name].equal(spikes[name][t])
     ]
