@@ -115,7 +115,7 @@ ACTIVATIONS = " ".join(sorted(NeuronKinds().names(Activation)))
         ("train on mnist5k {\n optimizer ‸", "Adam AdamW NAdam RAdam RMSprop SGD", ""),
         ("train on mnist5k {\n optimizer SGD(‸", "lr= momentum= weight_decay= nesterov=", ""),
         ("train on mnist5k {\n schedule ‸\n}", "Cosine OneCycle Plateau Step WarmRestarts none", ""),
-        ("train on mnist5k {\n loss ‸\n}", "CrossEntropy MSE TET", ""),
+        ("train on mnist5k {\n loss ‸\n}", "CrossEntropy KL MSE TET", ""),
         ("train on mnist5k {\n flip ‸\n}", "on off", ""),
         ("block X {\n ‸\n}", "let give", ""),
         ("block X {\n let a = BN\n gi‸\n}", "let give", "gi"),

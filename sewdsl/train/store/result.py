@@ -7,16 +7,9 @@ import os
 import platform
 import re
 from math import prod, sqrt
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from sewdsl.checks.expectation import claimed_value, measured_claims
 from sewdsl.ir.network import Network
@@ -169,8 +162,7 @@ class Result(BaseModel):
             or None below 20 classes.
         best_top5_accuracy: The same with the weights of the best epoch.
         accuracies: Fraction of correct test samples with the last weights, for each further output that is trained to
-            output the class. Left out of the file if empty. Without a class as target of the main output, ``accuracy``
-            and ``best_accuracy`` are 0.
+            output the class. Without a class as target of the main output, ``accuracy`` and ``best_accuracy`` are 0.
         epochs: Number of completed epochs.
         parameters: Number of learnable parameters.
         seconds: Wall-clock time of all parts of the training, including the evaluation after each epoch.
@@ -208,11 +200,6 @@ class Result(BaseModel):
     versions: dict[Word, Word]
     firing_rates: dict[Text, Share]
     neurons: dict[Text, Population] = {}
-
-    @model_serializer(mode="wrap")
-    def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        written: dict[str, Any] = write(self)
-        return {name: value for name, value in written.items() if name != "accuracies" or value}
 
 
 def parse_result(data: bytes) -> Result:

@@ -19,7 +19,7 @@ UNLIKE = fires(3, 8, 8)
 UNLIKE.v_threshold[1] = 0.5
 NODES: dict[str, tuple[nir.NIRNode, str]] = {
     "LI": (nir.LI(*(np.ones(4),) * 3), "x (LI) has no equivalent in sewdsl"),
-    "delay": (nir.Delay(np.ones(4) * 1.5e-4), "x (Delay) delays by 1.5 time-steps; expected an integer from 1 to 64"),
+    "delay": (nir.Delay(np.ones(4) * 1.5e-4), "x (Delay) delays by 1.5 time-steps; expected an integer from 1 to 1000"),
     "1-D": (nir.Conv1d(8, numbers(2, 2, 3), 1, 1, 1, 1, numbers(2)), "x (Conv1d) has a 1-D kernel, but its input is"),
     "unlike": (UNLIKE, "x (IF) has a v_threshold that varies from 0.5 to 1"),
     "shape": (fires(3, 8, 7), "x (IF) has a r of shape [3, 8, 7], but its input is [3, 8, 8]"),
