@@ -11,7 +11,7 @@ from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
 from sewdsl.limits import Limits, raise_limit_help
 from sewdsl.reporter import Reported
 from sewdsl.source import Source, Span
-from sewdsl.syntax.lexicon import ARROWS, TYPOGRAPHIC
+from sewdsl.syntax.lexicon import ARROWS, CLOSERS, OPENERS, TYPOGRAPHIC
 from sewdsl.syntax.scanner import token_end, token_span, token_start
 
 if TYPE_CHECKING:
@@ -71,6 +71,10 @@ def small_digits(source: Source, offset: int) -> tuple[Span, str, tuple[Fix, ...
 
 _TYPOGRAPHIC = re.compile(f"[{''.join(TYPOGRAPHIC)}]")
 _SYMBOLS = re.compile(rf"[^\s\w\"#$(){{}}\[\]<>|=,*+/{ARROWS}{''.join(TYPOGRAPHIC)}-]*")
+_FRACTION = re.compile(r"\.[0-9]+(?:[eE][-+]?[0-9]+)?")
+_BEFORE_NUMBER = frozenset({"_EQUAL", "_LPAR", "_OPEN", "_COMMA", "_PLUS", "_STAR", "_SLASH", "_BELOW", "_ABOVE"})
+MAX_EXPONENT = 4
+"""Maximum exponent of a power that a fix writes as a product."""
 _LINE_END = re.compile(r"[ \t.;]*(?:\r|\n|$)")
 BYTE_ORDER_MARK = "\ufeff"
 """First character of files of some Windows programs. File access removes it, but strings can contain it."""
@@ -88,11 +92,21 @@ def check_characters(source: Source, tokens: list[Token], limits: Limits) -> Rep
     too_long = re.compile(rf"(?<![0-9.])[0-9]{{{limits.digits + 1},}}")
     broken: set[int] = set()
     bad_until = -1
-    for token in tokens:
+    brackets: list[bool] = []  # for each open bracket, whether it contains arithmetic
+    arithmetic = False  # whether the next brackets contain arithmetic, up to a brace
+    for index, token in enumerate(tokens):
+        if token.type in OPENERS:
+            brackets.append(arithmetic or token.type == "_OPEN" or brackets[-1:] == [True])
+        elif token.type in CLOSERS and brackets:
+            brackets.pop()
+        arithmetic = token.type in {"_MAP", "_NEURON"} or (arithmetic and token.type != "LBRACE")
         if token.type == "BAD":
             # Adjacent characters are reported once, by the first of them.
             if token_start(token) != bad_until:
-                diagnostics.append(_unexpected_character(source, token))
+                known = _bare_fraction(source, tokens, index)
+                if known is None and token == "^":
+                    known = _caret(source, tokens, index, arithmetic=brackets[-1:] == [True])
+                diagnostics.append(_unexpected_character(source, token, known))
             bad_until = token_end(token)
             broken.add(token_start(token))
         elif token.type == "UNTERMINATED":
@@ -153,8 +167,69 @@ def _check_typographic(source: Source, tokens: list[Token]) -> Iterator[Diagnost
         )
 
 
-def _unexpected_character(source: Source, token: Token) -> Diagnostic:
-    """Return the error for characters that cannot start a token."""
+Advice = tuple[Span, str, tuple[Fix, ...]]
+"""Span, help and fixes of a diagnostic."""
+
+
+def _bare_fraction(source: Source, tokens: list[Token], index: int) -> Advice | None:
+    """Return the span, the help and the fixes of a number without the digits before its point."""
+    offset = token_start(tokens[index])
+    number = _FRACTION.match(source.text, offset)
+    if number is None:
+        return None
+    before = tokens[index - 1].type if index else ""
+    number_expected = before in _BEFORE_NUMBER
+    if before == "_DASH":
+        number_expected = index > 1 and tokens[index - 2].type in _BEFORE_NUMBER
+    # After white space, the number can be the value of a setting.
+    blank = offset == 0 or source.text[offset - 1].isspace()
+    fix = Fix(f"write '0{number.group()}'", (Edit(Span(source, offset, offset), "0"),), safe=number_expected)
+    hint = f"write '0{number.group()}': a number begins with a digit"
+    return Span(source, offset, number.end()), hint, (fix,) if number_expected or blank else ()
+
+
+def _caret(source: Source, tokens: list[Token], index: int, *, arithmetic: bool) -> Advice:
+    """Return the span, the help and the fixes of a ``^``.
+
+    Args:
+        arithmetic: Whether the character is in an equation or a formula.
+    """
+    span = token_span(source, tokens[index])
+    before, after = (tokens[at : at + 1] if at >= 0 else [] for at in (index - 1, index + 1))
+    if arithmetic:
+        return (span, *power_advice(source, tokens[max(0, index - 2) : index], after))
+    if before and after and before[0].type in {"RBRACE", "MORE"} and after[0].type == "INTEGER":
+        return span, f"write '*{after[0]}'", (Fix("write '*'", (Edit(span, "*"),), safe=False),)
+    return span, "remove it; '{…}*2' repeats layers", ()
+
+
+def power_advice(source: Source, before: list[Token], after: list[Token]) -> tuple[str, tuple[Fix, ...]]:
+    """Return the help and the fixes of a power in an equation or a formula, which have products only.
+
+    Args:
+        before: Tokens before the operator, the operand last.
+        after: Tokens after the operator, the exponent first.
+    """
+    hint = "write a power as a product"
+    if not before or not after or before[-1].type != "WORD" or after[0].type != "INTEGER":
+        return f"{hint}, e.g. x*x", ()
+    # Two digits are already too many, and an integer can be too long to convert.
+    exponent = int(after[0]) if len(after[0]) == 1 else 0
+    if not 2 <= exponent <= MAX_EXPONENT:  # noqa: PLR2004 -- the smallest product
+        return f"{hint}, e.g. {before[-1]}*{before[-1]}", ()
+    product = "*".join([str(before[-1])] * exponent)
+    if len(before) > 1 and before[-2].type == "_SLASH":
+        product = f"({product})"
+    edit = Edit(token_span(source, before[-1], after[0]), product)
+    return f"{hint}: {product}", (Fix(f"write '{product}'", (edit,), safe=False),)
+
+
+def _unexpected_character(source: Source, token: Token, known: Advice | None) -> Diagnostic:
+    """Return the error for characters that cannot start a token.
+
+    Args:
+        known: Span, help and fixes of a known mistake.
+    """
     text, stop = source.text, token_end(token)
     # Extend the span over adjacent symbols, e.g. '...', but not over letters, which may be names.
     if not token.isalnum():
@@ -164,7 +239,9 @@ def _unexpected_character(source: Source, token: Token) -> Diagnostic:
     help_ = "remove it; it is only allowed in strings and comments"
     fixes: tuple[Fix, ...] = ()
     digits = small_digits(source, token_start(token))
-    if digits is not None:
+    if known is not None:
+        span, help_, fixes = known
+    elif digits is not None:
         span, help_, fixes = digits
     elif token.isdecimal():
         help_ = "use the digits 0 to 9"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
 from sewdsl.light_dataclass import dataclass
 from sewdsl.source import Source, Span
+from sewdsl.syntax.characters import power_advice
 from sewdsl.syntax.lexicon import CLOSERS, DEFINES_BLOCK, KEYWORDS, OPENERS
 from sewdsl.syntax.scanner import token_end, token_span, token_start
 
@@ -82,11 +83,11 @@ def mistake_help(situation: ParseFailure) -> MistakeHelp:
     if situation.before is None:
         tries = (_group, _leading_hyphen)
     elif situation.in_equation:
-        tries = (_no_number, _equation)
+        tries = (_power, _no_number, _equation)
     elif situation.tokens[0].type in {"KEY", "SECTION", "_USE"}:
         tries = (_shape, _commas, _change, _on, _entries, _hyphenated, _network, _dashed, _path)
     else:
-        tries = (_part_head, _group, _spaced_number, _count)
+        tries = (_part_head, _group, _power, _spaced_number, _count)
     return next((advice for find in tries if (advice := find(situation))), MistakeHelp())
 
 
@@ -144,6 +145,14 @@ def _count(at: ParseFailure) -> MistakeHelp | None:
 
 
 # --- in equations
+
+
+def _power(at: ParseFailure) -> MistakeHelp | None:
+    """``x**2``, also in formulas."""
+    if at.before is None or at.before.type != "_STAR" or at.token.type != "_STAR" or "_LPAR" not in at.accepted:
+        return None
+    before = at.tokens[max(0, at.index - 3) : at.index - 1]
+    return MistakeHelp(*power_advice(at.source, before, at.tokens[at.index + 1 : at.index + 2]))
 
 
 def _no_number(at: ParseFailure) -> MistakeHelp | None:

@@ -191,6 +191,47 @@ CASES = [
     compact("a-\x00", "unexpected-character", 1, 3, r"unexpected character '\x00'"),
     compact("FC10.", "unexpected-character", 1, 5, "unexpected character '.'", fixed="FC10"),
     compact("k$c", "unexpected-character", 1, 2, "unexpected character '$'"),
+    # --- numbers without digits before the point
+    compact("DP(p=.5)", "unexpected-character", 1, 6, "unexpected characters '.5'", fixed="DP(p=0.5)"),
+    compact("a(p=-.5)", "unexpected-character", 1, 6, "unexpected characters '.5'", fixed="a(p=-0.5)"),
+    compact("MAP{x*.5}", "unexpected-character", 1, 7, "unexpected characters '.5'", fixed="MAP{x*0.5}"),
+    compact(
+        "MAP{x - .5}", "unexpected-character", 1, 9, "unexpected characters '.5'", fixed="MAP{x - 0.5}", safe=False
+    ),
+    compact("c3-.5", "unexpected-character", 1, 4, "unexpected characters '.5'"),
+    value(".5", "unexpected-character", 1, 1, "unexpected characters '.5'", fixed="0.5", safe=False),
+    file(
+        "train on mnist {\n  lr .5e-3\n}",
+        *("unexpected-character", 3, 6, "unexpected characters '.5e-3'"),
+        fixed=V + "train on mnist {\n  lr 0.5e-3\n}",
+        safe=False,
+    ),
+    # --- powers
+    compact("MAP{x^2}", "unexpected-character", 1, 6, "unexpected character '^'", fixed="MAP{x*x}", safe=False),
+    compact("MAP{1/x^3}", "unexpected-character", 1, 8, "unexpected character '^'", fixed="MAP{1/(x*x*x)}", safe=False),
+    compact("MAP{(1 - x)^2}", "unexpected-character", 1, 12, "unexpected character '^'"),
+    compact("MAP{x^9}", "unexpected-character", 1, 6, "unexpected character '^'"),
+    compact("c$(c^2)", "unexpected-character", 1, 5, "unexpected character '^'", fixed="c$(c*c)", safe=False),
+    compact("c3^2", "unexpected-character", 1, 3, "unexpected character '^'"),
+    compact("{c3}^2", "unexpected-character", 1, 5, "unexpected character '^'", fixed="{c3}*2", safe=False),
+    compact(
+        "MAP{x**2}",
+        *("unexpected-token", 1, 7, "expected a number or a name, got '*'"),
+        fixed="MAP{x*x}",
+        safe=False,
+    ),
+    compact(
+        "c$(c**2)",
+        *("unexpected-token", 1, 6, "expected an integer, a name or '(', got '*'"),
+        fixed="c$(c*c)",
+        safe=False,
+    ),
+    file(
+        "neuron N(a=2) {\n  b = x\n  give b^2 * a\n}",
+        *("unexpected-character", 4, 9, "unexpected character '^'"),
+        fixed=V + "neuron N(a=2) {\n  b = x\n  give b*b * a\n}",
+        safe=False,
+    ),
     file(
         'network "7B\nsteps 4',
         "unterminated-string",
