@@ -1,4 +1,4 @@
-"""Formatter of ``sewdsl fmt``: canonical spacing, indentation and alignment of the same tokens and comments."""
+"""Formatter of ``sewdsl fmt``: canonical spacing, indentation and alignment of tokens and comments."""
 
 from __future__ import annotations
 
@@ -137,8 +137,8 @@ class Spacing:
 
 
 def canonical_token(token: Token) -> str:
-    """Return the text of a token in ASCII. Strings are not changed."""
-    plain = {"_DASH": "-", "_STAR": "*", "LESS": "<", "MORE": ">", "_BELOW": "<", "_ABOVE": ">"}.get(token.type)
+    """Return the text of a token in ASCII, with braces around repeats. Strings are not changed."""
+    plain = {"_DASH": "-", "_STAR": "*", "LESS": "{", "MORE": "}", "_BELOW": "<", "_ABOVE": ">"}.get(token.type)
     if plain is not None:
         return plain
     if token.type == "SIZE":
@@ -276,8 +276,8 @@ def format_source(source: Source, limits: Limits = DEFAULT_LIMITS) -> str:
     r"""Return the canonical form of a ``.net`` file. Formatting is idempotent.
 
     Line breaks within statements and comments are kept, and aligned comments stay aligned. Typographic characters are
-    replaced, and several blank lines become one. All lines end like the first one (``\n`` or ``\r\n``). A section is on
-    a single line, or its braces end and start lines.
+    replaced, ``<a>*2`` becomes ``{a}*2``, and several blank lines become one. All lines end like the first one (``\n``
+    or ``\r\n``). A section is on a single line, or its braces end and start lines.
 
     Raises:
         SewdslError: If the file has syntax errors, or if the result would exceed the limit of a source.

@@ -14,6 +14,7 @@ from sewdsl.syntax.formatter import format_source
 from sewdsl.syntax.highlight_tokens import tokens
 from sewdsl.syntax.parser import parse
 from sewdsl.syntax.printer import print_document
+from sewdsl.syntax.scanner import scan, token_start
 from tests.effort import examples
 from tests.syntax.fixing import apply_fix
 from tests.syntax.strategies import documents, fragments, untidy
@@ -34,12 +35,21 @@ def comments(text: str) -> list[str]:
     return [span.text for kind, span in tokens(Source("t", text)) if kind == "comment"]
 
 
+def braced(text: str) -> str:
+    """Return a text with braces around repeats."""
+    characters = list(text)
+    for token in scan(Source("t", text)):
+        if token.type in {"LESS", "MORE"}:
+            characters[token_start(token)] = "{" if token.type == "LESS" else "}"
+    return "".join(characters)
+
+
 @examples(25)
 @given(documents.map(print_document).flatmap(lambda text: st.tuples(st.just(text), untidy(text))))
 def test_formatting_keeps_tree_and_comments_and_is_stable(texts: tuple[str, str]) -> None:
-    """What is printed is formatted already; and with other line ends a text is formatted as it was."""
+    """A printed text is formatted, except for ``<`` around repeats. Line ends do not change the format."""
     tidy, messy = texts
-    assert formatted(tidy) == tidy
+    assert formatted(tidy) == braced(tidy)
     reporter = Reporter()
     document = reporter.take(parse(Source("t", messy)))
     assert not reporter.errors
@@ -53,6 +63,14 @@ def test_formatting_keeps_tree_and_comments_and_is_stable(texts: tuple[str, str]
     for end in ("\n", "\r", "\r\n"):
         assert formatted(plain.replace("\n", end)) == plain_result.replace("\n", end)
     assert "\r" not in plain_result
+
+
+def test_repeats_have_braces() -> None:
+    head = 'sewdsl 1\nnetwork "<a>*2"\nneuron N { give where(x < 1, x, 1) }\n'
+    text = head + "body <<c3-\u27e8N\u27e9*2>*2-MAP{fire(x > 1)}>*3  # <b>*2\n"
+    last = "body    {{c3-{N}*2}*2-MAP{fire(x > 1)}}*3  # <b>*2"
+    assert formatted(text) == formatted(head + last)
+    assert formatted(text).splitlines()[-1] == last
 
 
 @given(fragments)
