@@ -22,7 +22,7 @@ from sewdsl.limits import Budget
 from sewdsl.ops import catalogue, find, plugins
 from sewdsl.plugins import plugin_changes
 from sewdsl.source import Span
-from sewdsl.syntax.lexicon import IDENTITY, LETTERED, OWN_NEURON
+from sewdsl.syntax.lexicon import IDENTITY, LETTERED, OWN_NEURON, POINTWISE
 from sewdsl.syntax.tree import BlockDefinition, Word
 
 _LOOKALIKES = str.maketrans("lIOo", "1100")
@@ -364,6 +364,8 @@ def _suggest(name: FilledName, vocabulary: Vocabulary, values: Collection[str]) 
     elsewhere = vocabulary.siblings.blocks.get(name.text) if vocabulary.siblings else None
     if elsewhere is not None:
         return NameSuggestion("", f"add 'use \"{elsewhere}\"' to the file, which defines it")
+    if name.text == POINTWISE:
+        return NameSuggestion("", f"write {POINTWISE}{{…}} with an expression, e.g. {POINTWISE}{{1 - x}}")
     similar = vocabulary.meanings.of_value(name.text, values) or vocabulary.meanings.of(name.text)
     # Only blocks have names of several words.
     if vocabulary.siblings is None or not name.gaps:

@@ -34,6 +34,7 @@ SAID = {
     "Conv64": "use the form c32k3s1",
     "Conv2d(3, 64, 3)": "use the form c32k3s1",
     "MaxPool2d(2)": "use the form MPk2s2",
+    "MAP": "write MAP{…} with an expression, e.g. MAP{1 - x}",
     "VotingLayer": "use APk10 as the voting layer, after a layer of 10 neurons per class",
     "ConvTranspose2d": "use the form tc64k2s2",
     "Deconv64": "use the form tc64k2s2",
