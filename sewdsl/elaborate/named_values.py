@@ -12,12 +12,14 @@ from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
 from sewdsl.elaborate.definitions import RESERVED_NAMES
 from sewdsl.elaborate.vocabulary import Vocabulary
 from sewdsl.ir.node import MODULE_ATTRIBUTES
+from sewdsl.ir.op import Layer
 from sewdsl.ir.signal import Signal
 from sewdsl.light_dataclass import dataclass
-from sewdsl.ops import is_reserved
+from sewdsl.ops import find, is_reserved
 from sewdsl.ops.layers.delay import Delay
 from sewdsl.source import Span
 from sewdsl.syntax import tree
+from sewdsl.syntax.lexicon import OWN_JOIN
 from sewdsl.syntax.tree import BlockDefinition, Call, Item, Let, Word
 
 _NAME = re.compile("[A-Za-z][A-Za-z0-9_]*")
@@ -25,6 +27,8 @@ _DELAY = re.compile(f"{Delay.kind}[0-9]*")
 ALTERNATIVE = "or"
 """Keyword of alternatives, which cannot be the name of a value."""
 
+
+_RESERVED = frozenset({*RESERVED_NAMES, ALTERNATIVE}) - {OWN_JOIN}
 
 INPUT_ATTRIBUTES = MODULE_ATTRIBUTES | {"return_sequence", "self", "x", "x_N"}
 """Names that inputs cannot have, because they are attributes or other arguments of the module."""
@@ -94,9 +98,14 @@ def _delayed(part: tree.Sequence) -> Iterator[str]:
 
 
 def is_free_name(name: str, vocabulary: Vocabulary) -> bool:
-    """Return whether a name is valid for a value: letters, digits and underscores without another meaning."""
-    is_taken = name in {*RESERVED_NAMES, ALTERNATIVE} or is_reserved(name) or vocabulary.complete(name)
-    return bool(_NAME.fullmatch(name)) and not is_taken
+    """Return whether a name is valid for a value: letters, digits and underscores without another meaning.
+
+    A name that means nothing alone is free: ``g`` without operands, and ``c`` and ``FC``, which require arguments.
+    """
+    if not _NAME.fullmatch(name) or name in _RESERVED or vocabulary.complete(name):
+        return False
+    kind = find(name) if is_reserved(name) else None
+    return kind is None or issubclass(kind, Layer)
 
 
 def live_names(lets: Sequence[Let], expression: tree.Sequence) -> set[str]:

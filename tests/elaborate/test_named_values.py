@@ -11,6 +11,7 @@ import sewdsl
 from sewdsl.diagnostics import Severity
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import MODULE_ATTRIBUTES
+from sewdsl.notation.net_file import write_net
 from sewdsl.source import Source
 from tests.words import check_words
 
@@ -38,6 +39,20 @@ def said(text: str) -> list[tuple[str, int, str]]:
 def edges(network: Network) -> Iterator[str]:
     for node in network.nodes[1:]:
         yield f"{node.name} <- {', '.join(network.nodes[source].name for source in node.inputs)}"
+
+
+@pytest.mark.parametrize("name", ["c", "FC", "g", "tc"])
+def test_a_name_without_a_meaning_alone_is_free(name: str) -> None:
+    """Layers with arguments, and joins with operands, keep their meaning."""
+    text = "let {0} = c4k3-SN\nlet high = {0}-MPk2\nbody g[ high | {0}-APk2 ]-CAT[ id | high-SN ]-FC3"
+    network = load(text.format(name))
+    expected = load(text.format("low"))
+    assert [node.op for node in network.nodes] == [node.op for node in expected.nodes]
+    assert [node.inputs for node in network.nodes] == [node.inputs for node in expected.nodes]
+    written = write_net(network)
+    assert f"let     {name} = c4k3" in written
+    assert [node.op for node in sewdsl.load(written).nodes] == [node.op for node in network.nodes]
+    assert write_net(sewdsl.load(written)) == written
 
 
 def test_a_value_is_computed_once_and_read_anywhere() -> None:
@@ -183,6 +198,10 @@ def test_names_of_values_and_of_operands_do_not_meet() -> None:
         ("let CAT = BN\nbody CAT-FC3", [("reserved-name", 1, "'CAT' is a reserved name")]),
         ("let a.b = BN\nbody a.b-FC3", [("reserved-name", 1, "invalid name 'a.b' of a value")]),
         ("block A = BN\nlet A = SN\nbody A-FC3", [("reserved-name", 2, "'A' is the name of a block")]),
+        ("let FC10 = BN\nbody FC10-FC3", [("reserved-name", 1, "'FC10' is a reserved name")]),
+        ("let BN = c3k3\nbody BN-FC3", [("reserved-name", 1, "'BN' is a reserved name")]),
+        ("let id = BN\nbody id-FC3", [("reserved-name", 1, "'id' is a reserved name")]),
+        ("let c = BN\nbody c(k=3)-FC3", [("unknown-argument", 2, "'c' is a value and takes no arguments")]),
         ("let or = BN\nbody or-FC3", [("reserved-name", 1, "'or' is a reserved name")]),
         ("let a = BN\nbody FC3", [("unused-name", 1, "unused value 'a'")]),
         (
