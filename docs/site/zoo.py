@@ -111,6 +111,7 @@ ZOO: dict[str, tuple[str, str]] = {
     "tim": ("after Shen et al., IJCAI 2024", ""),
     "dcgan-generator": ("after Radford et al., ICLR 2016", ""),
     "early-exits": ("after Zhang et al., ICCV 2019", ""),
+    "fsvae": ("after Kamata et al., AAAI 2022", ""),
     "siamese": ("after Koch et al., ICML Workshop 2015", ""),
     "evflow-gru": ("after Hagenaars et al., NeurIPS 2021", ""),
     "srnn-shd": ("Cramer et al., TNNLS 2022", ""),

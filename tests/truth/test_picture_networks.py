@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -105,3 +107,34 @@ def test_exits() -> None:
     model, reference = sewdsl.compile("early-exits", seed=0, steps=2).double(), Exits().double()
     pairs = carry(reference, layers_in_order(reference), model)
     compare(reference, model, pairs, torch.randn(1, 3, 32, 32, dtype=torch.float64), 2)
+
+
+class Autoencoder(nn.Module):
+    """Encoder to 128 spikes, and decoder to an image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        widths = (3, 32, 64, 128, 256)
+        self.encoder = nn.Sequential(*(Unit(a, b, 3, 2) for a, b in pairwise(widths)))
+        self.code, self.spread = nn.Linear(1024, 128), nn.Linear(128, 1024)
+        pairs = list(pairwise((256, 256, 128, 64, 32)))
+        ups = [nn.ConvTranspose2d(a, b, 3, 2, 1, 1, bias=False) for a, b in pairs]
+        self.decoder = nn.ModuleList(layer for up in ups for layer in (up, nn.BatchNorm2d(up.out_channels)))
+        self.image = nn.Conv2d(32, 3, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        latent = lif(self.code(self.encoder(x).flatten(2)))
+        y = lif(self.spread(latent)).reshape(*x.shape[:2], 256, 2, 2)
+        for up, norm in zip(self.decoder[::2], self.decoder[1::2], strict=True):
+            y = lif(each(norm, each(up, y)))
+        return each(self.image, y).tanh()
+
+
+def test_autoencoder() -> None:
+    torch.manual_seed(0)
+    model, reference = sewdsl.compile("fsvae", seed=0, steps=4).double(), Autoencoder().double()
+    with torch.no_grad():
+        for layer in (reference.code, reference.spread):
+            layer.weight *= 8  # so that the neurons after it fire
+    pairs = carry(reference, layers_in_order(reference), model)
+    compare(reference, model, pairs, torch.randn(2, 3, 32, 32, dtype=torch.float64), 4)

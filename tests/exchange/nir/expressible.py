@@ -33,6 +33,7 @@ REFUSED = {f"resnet-{depth}": "relu1 (ReLU) rectifies real values" for depth in 
     "spiking-unet": "operand2.operand2.operand2.upsample1 (UP2) has no equivalent in NIR",
     "dcgan-generator": "reshape1 (Reshape) makes a feature map of other axes",
     "spiking-mlp-mixer": "repeat1.1.token_mixing1.branch.swap1 (Swap) has no equivalent in NIR",
+    "fsvae": "image.reshape1 (Reshape) makes a feature map of other axes",
     "evflow-gru": "e1.down1.relu1 (ReLU) rectifies real values, which no NIR node does",
     "dcls-shd": "reshape1 (Reshape) makes a feature map of other axes",
     "spikedhs-cell": "first.cell1.cat1 (CAT) has no equivalent in NIR",
