@@ -200,6 +200,7 @@ class Walker:
         outer, guessing, changes = self._types_only, self._guessing, 0
         key = self._inflow(lets, at, frame)
         known = self._shapes.get(key, {})
+        lasting: set[Diagnostic] | None = None  # misfits of all passes with a guess
         self._types_only = True
         while True:
             names = self._named(lets, dead, at, frame, known)
@@ -207,6 +208,10 @@ class Walker:
             if not self._guessing and (inferred.keys() == early or len(self._reporter.found) > reported):
                 break
             changed = [name for name in inferred.keys() & known.keys() if inferred[name].shape != known[name].shape]
+            if self._guessing:
+                # The label has the guessed shape.
+                misfits = {replace(each, label="") for each in self._reporter.found[reported:] if each in self._misfits}
+                lasting = misfits if lasting is None else lasting & misfits
             if inferred.keys() == known.keys():
                 changes += 1
                 if not changed and inferred.keys() == early:
@@ -216,7 +221,7 @@ class Walker:
                 if not changed or changes == MAX_ROUNDS:
                     first = next(name for name in names if name in (changed or early - inferred.keys()))
                     if not outer:  # Otherwise the enclosing scope may still determine the shape.
-                        self._report_unknown_shape(names[first], known.get(first), reported, frame)
+                        self._report_unknown_shape(names[first], known.get(first), lasting or set(), reported, frame)
                     break
             if self._guessing:
                 self._forget(reported)
@@ -226,16 +231,28 @@ class Walker:
         self._guessing = self._guessing and outer
         return names
 
-    def _report_unknown_shape(self, value: NamedValue, known: Signal | None, reported: int, frame: CallFrame) -> None:
-        """Report that the shape of a value cannot be inferred.
+    def _report_unknown_shape(
+        self,
+        value: NamedValue,
+        known: Signal | None,
+        lasting: Collection[Diagnostic],
+        reported: int,
+        frame: CallFrame,
+    ) -> None:
+        """Report that the shape of a value cannot be inferred, or the layers that do not fit any guessed shape.
 
         Args:
             known: Signal of the value before the last pass, if any.
+            lasting: Diagnostics of layers that do not fit in any pass.
             reported: Number of diagnostics before the first pass.
         """
         # Another error may be the cause. Errors of guessed shapes do not count.
         fresh = self._reporter.found[reported:]
         if any(diagnostic not in self._misfits for diagnostic in fresh):
+            return
+        if lasting:
+            self._forget(reported)
+            self._reporter.extend(sorted(lasting, key=lambda each: (each.span.start, each.message)))
             return
         name = value.defined.text
         if known is None:

@@ -202,6 +202,21 @@ def test_what_is_said(body: str, said: list[str]) -> None:
     assert all(whole.startswith(begin) for whole, begin in zip(found, said, strict=True)), found
 
 
+@pytest.mark.parametrize(
+    ("layers", "code", "message"),
+    [
+        ("c16k3g5", "groups-mismatch", "5 groups do not divide 16 output channels"),
+        ("SN-c16k3g5-BN", "groups-mismatch", "5 groups do not divide 16 output channels"),
+        ("SN", "unknown-shape", "the shape of 'h' changes in every pass through the loop"),
+    ],
+)
+def test_a_layer_that_fits_no_shape_is_reported(layers: str, code: str, message: str) -> None:
+    """The number of channels of the input is a guess, and therefore not in the message or in the label."""
+    text = f"sewdsl 1\ninput 4x8x8\nsteps 2\nneuron IF\nlet h = CAT[ id | h-DELAY ]-{layers}\nbody h-GAP-FC3\n"
+    (diagnostic,) = sewdsl.read(text).diagnostics
+    assert (diagnostic.code, diagnostic.message, diagnostic.label) == (code, message, "")
+
+
 def test_a_cycle_without_a_delay_says_how_to_write_it() -> None:
     (found,) = sewdsl.read(HEAD + "let h = ADD[FC12 | h-FC12]-SN\nbody h\n").diagnostics
     check_words(found.help)

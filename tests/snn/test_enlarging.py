@@ -40,7 +40,7 @@ def test_padding_makes_the_map_as_many_times_as_large_as_the_stride(text: str, s
         ("tc4k3s2o2", "even-kernel", "2 times as large"),
         ("tc4k3s2p1o2", "invalid-argument", "output padding o2 of a transposed convolution must be less"),
         ("tc4k3s2p9", "spatial-size-exhausted", "has no output for a 5x6 input"),
-        ("tc4k2s2g3", "groups-mismatch", "3 groups do not divide 2 input and 4 output channels"),
+        ("tc4k2s2g3", "groups-mismatch", "3 groups do not divide 4 output channels"),
         ("FC4-tc4k2s2", "wrong-rank", "requires a [C, H, W] or [C, L] input"),
         ("FC4-UP2", "wrong-rank", "upsampling requires a [C, H, W] or [C, L] input"),
         ("GN3", "groups-mismatch", "2 channels cannot be divided into 3 equal groups"),

@@ -43,9 +43,11 @@ class _Convolution(WeightedLayer):
             ShapeMismatch: If they do not.
         """
         if channels % self.groups or self.channels % self.groups:
+            # The input can be unknown yet, in a loop.
+            sizes = f"{self.channels} output" if self.channels % self.groups else f"{channels} input"
             raise ShapeMismatch(
                 "groups-mismatch",
-                f"{self.groups} groups do not divide {channels} input and {self.channels} output channels",
+                f"{self.groups} groups do not divide {sizes} channels",
                 "use a number of groups that divides both input and output channels",
             )
 

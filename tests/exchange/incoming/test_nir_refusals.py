@@ -36,7 +36,7 @@ NODES: dict[str, tuple[nir.NIRNode, str]] = {
     "channels": (conv(2, 4), "x (Conv2d) has weights [4, 2, 3, 3] and 4 biases, but its input is [3, 8, 8]"),
     "size": (conv(3, 4, input_shape=(7, 8)), "x (Conv2d) expects maps of 7x8, but its input is [3, 8, 8]"),
     "padding": (conv(3, 4, 2, padding="same"), "x (Conv2d) has padding 'same'; expected 'valid', or 'same' with"),
-    "groups": (conv(1, 4, groups=3), "x (Conv2d) does not fit: 3 groups do not divide 3 input and 4 output channels"),
+    "groups": (conv(1, 4, groups=3), "x (Conv2d) does not fit: 3 groups do not divide 4 output channels"),
     "stride": (conv(3, 4, stride=0), "x (Conv2d) has a value that c does not accept: stride.0: Input should be"),
     "half": (conv(3, 4, stride=1.5), "x (Conv2d) has a stride that is not an integer or a pair of integers"),
     "large": (conv(3, 4, 11, padding=0), "x (Conv2d) does not fit: convolution k11 does not fit an 8x8 input"),
