@@ -84,7 +84,7 @@ study {
         assert result.stdout.splitlines() == [
             "7B-Net: valid; 130,938 parameters, 60 nodes",
             "Tiny: valid; 822 parameters, 20 nodes",
-            "blocks.net: valid; a library of 15 blocks",
+            "blocks.net: valid; a library of 16 blocks",
         ]
 
     @pytest.mark.parametrize("flag", [["--json"], ["--format", "json"]])
