@@ -74,7 +74,8 @@ def check_init(network: Network, settings: Mapping[str, Setting]) -> Iterator[Di
     """Report rules of parts that match nothing or have no effect, and rules that do not suit the shape of a weight."""
     lines = (line for line in settings.values() if line.key.text == INIT)
     spans = {part: line.values[0].span for line in lines if (part := init_part(line.values)) is not None}
-    layers = {index for index, node in enumerate(network.nodes) if isinstance(node.op, WeightedLayer)}
+    # Another call of a part has no weights of its own.
+    layers = {i for i, node in enumerate(network.nodes) if isinstance(node.op, WeightedLayer) and node.weights is None}
     for part, rule in network.settings.part_init:
         nodes, span = match_nodes(network, part), spans.get(part, network.nodes[0].span)
         if not nodes:

@@ -30,7 +30,7 @@ ALTERNATIVE = "or"
 
 _RESERVED = frozenset({*RESERVED_NAMES, ALTERNATIVE}) - {OWN_JOIN}
 
-INPUT_ATTRIBUTES = MODULE_ATTRIBUTES | {"return_sequence", "self", "x", "x_N"}
+INPUT_ATTRIBUTES = MODULE_ATTRIBUTES | {"return_sequence", "self", "state", "torch", "x", "x_N"}
 """Names that inputs cannot have, because they are attributes or other arguments of the module."""
 
 

@@ -178,3 +178,10 @@ def test_a_hostile_number_of_calls_ends() -> None:
         load("part A = SN\npart B = {A}*9999\npart C = {B}*9999\nbody {C}*9999-GAP")
     network = load("part A = c4k1-SN\npart B = {A}*99\nbody {B}*20-GAP-FC3")
     assert sum(node.weights is None for node in network) == 5
+
+
+def test_initial_weights_of_a_later_call_have_no_effect() -> None:
+    text = "sewdsl 1\ninput 4x8x8\ninit {}.* orthogonal\npart P = c4k3\nbody c4k3-P-P-BN-IF-GAP-FC10\n"
+    (diagnostic,) = sewdsl.read(text.format("P2")).diagnostics
+    assert (diagnostic.code, diagnostic.span.line) == ("invalid-argument", 3)
+    assert sewdsl.read(text.format("P")).diagnostics == ()

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from sewdsl.cli.app import app
 from sewdsl.exchange import weights
+from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.exchange.write.compare_outputs import compare_outputs
 from sewdsl.exchange.write.formats import FORMATS, untied_weights
 from sewdsl.snn.batch_norm import BatchNorm
@@ -89,3 +90,30 @@ def test_weights_are_loaded_by_their_only_keys(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     assert "weights with sewdsl keys" in result.output
+
+
+TWO_OPERANDS = "sewdsl 1\ninput 4\nsteps 2\nneuron LIF(v_threshold=0.4)\npart P[a | b] = ADD[a-FC4 | b]\n"
+
+
+@pytest.mark.parametrize("form", ["python", "onnx"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "body P[FC4 | id]-P[id | FC4]",
+        "let l = FC4\nlet r = FC4\nbody ADD[P[r | l] | P[l | r]]",
+        "let l = FC4\nbody ADD[P[l | id] | P[l | l]]",
+    ],
+)
+def test_the_operands_of_each_call_have_the_order_of_the_part(body: str, form: str) -> None:
+    model, format_ = built(f"{TWO_OPERANDS}{body}\n", 0).eval(), FORMATS[form]
+    model = model if format_.double else model.float()
+    x = shown(2, N, 4).to(next(model.parameters()).dtype)
+    comparison = compare_outputs(model, format_, format_.write(model, ""), x)
+    assert comparison.depends_on_input
+    assert all(output.accepted for output in comparison.outputs)
+
+
+def test_a_class_with_one_value_for_two_operands_cannot_be_called_with_two() -> None:
+    model = built(f"{TWO_OPERANDS}let l = FC4\nbody ADD[P[l | l] | P[l | id]]\n", 0)
+    with pytest.raises(UnsupportedLayer, match=r"P2\.\S+ \(FC4b1\) reads several values"):
+        FORMATS["python"].write(model, "")

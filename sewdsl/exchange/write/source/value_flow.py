@@ -240,6 +240,7 @@ class _Reader:
         self._network, self._nodes, self._reserved_names = network, network.nodes, taken
         self._loops = [*map(frozenset, network.graph.loops)]
         self._has_parts = False
+        self._part_reads: dict[str, tuple[tuple[int, ...], dict[tuple[int, int], int]]] = {}
         self._inlined_steps: dict[str, list[_Step]] = {}  # By prefix of the inlined section.
 
     def section(self, naming: tuple[str, Kind, str], items: Items, flow_node: int, start: int) -> SourceSection:
@@ -561,9 +562,41 @@ class _Reader:
             steps = self._inlined_steps.pop(f"{step.key}.")
             builder.steps += [each.inside_of(f"{ABSOLUTE}{key}") for each in steps]
         else:
-            reads = ((inner.source, *inner.others),)
+            reads = (self._arguments_of_call(key, (inner.source, *inner.others), items),)
             builder.steps.append(_Step(reads, inner.output, (f"{ABSOLUTE}{key}",), frozenset(nodes(items))))
         builder.current = inner.output
+
+    def _arguments_of_call(self, key: str, reads: tuple[int, ...], items: Items) -> tuple[int, ...]:
+        """Return the nodes that a call of a part reads, in the order of the parameters of its class.
+
+        Args:
+            key: Attribute of the part.
+            reads: Nodes outside of the call that it reads. Those of the first call are the parameters of the class.
+
+        Raises:
+            UnsupportedLayer: If a call reads several values where the first call reads one.
+        """
+        inside = sorted(nodes(items))
+        # Calls of a part have equal nodes in equal order, so that a value is known by where it is read.
+        sources = {
+            (offset, position): source
+            for offset, index in enumerate(inside)
+            for position, source in enumerate(self._nodes[index].inputs)
+            if source not in {*inside}
+        }
+        parameters, of_first_call = self._part_reads.setdefault(key, (reads, sources))
+        if sources.keys() != of_first_call.keys():
+            raise UnsupportedLayer(
+                self._nodes[inside[0]], "reads values in other layers than the first call of its part"
+            )
+        arguments: list[int] = []
+        for slot, parameter in enumerate(parameters):
+            values = {sources[where] for where, source in of_first_call.items() if source == parameter}
+            if len(values) > 1:
+                reason = "reads several values where the first call of its part reads one"
+                raise UnsupportedLayer(self._nodes[inside[0]], reason)
+            arguments.append(values.pop() if values else reads[slot])
+        return tuple(arguments)
 
     def _merge(self, builder: _SectionBuilder, item: MergeItem) -> None:
         """Append a merge with its operands."""
