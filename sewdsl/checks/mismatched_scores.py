@@ -9,6 +9,9 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.op import WeightedLayer
 from sewdsl.ops.attention import Apply, Scores
 
+MAX_PAIRS = 2
+"""Largest number of different pairs of heads and chunk to store for a node."""
+
 
 def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
     """Report each APPLY that reads the channels of its scores as other heads or time-steps than SCORES wrote them.
@@ -16,37 +19,54 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
     APPLY infers the number of heads from the channels. With another ``chunk``, or values at another number of
     positions, the number of channels can be divisible nevertheless, and the keys would be multiplied by wrong values.
     """
+    reaching = _reaching_scores(network)
     for node in network:
         if not isinstance(node.op, Apply):
             continue
         heads, _ = node.op.heads_and_terms(*(network.nodes[source].output for source in node.inputs))
-        for scores in _scores(network, node.inputs[0]):
-            if (scores.heads, scores.chunk) != (heads, node.op.chunk):
-                message = (
-                    f"APPLY reads scores of {scores.heads} heads with chunk={scores.chunk} as scores of {heads} heads "
-                    f"with chunk={node.op.chunk}"
-                )
-                yield Diagnostic(
-                    "join-shape-mismatch",
-                    Severity.ERROR,
-                    message,
-                    node.span,
-                    label="incompatible operands",
-                    help="use an equal chunk in SCORES and APPLY, and equally many positions for keys and values",
-                    path=node.where,
-                )
-                break
+        expected = heads, node.op.chunk
+        other = next((each for each in reaching.get(node.inputs[0], ()) if each != expected), None)
+        if other is not None:
+            message = (
+                f"APPLY reads scores of {other[0]} heads with chunk={other[1]} as scores of {heads} heads "
+                f"with chunk={node.op.chunk}"
+            )
+            yield Diagnostic(
+                "join-shape-mismatch",
+                Severity.ERROR,
+                message,
+                node.span,
+                label="incompatible operands",
+                help="use an equal chunk in SCORES and APPLY, and equally many positions for keys and values",
+                path=node.where,
+            )
 
 
-def _scores(network: Network, index: int) -> Iterator[Scores]:
-    """Yield the SCORES whose channels reach a node without being mixed by weights."""
-    channels = network.nodes[index].output.channels
-    waiting, seen = [index], {index}
+def _reaching_scores(network: Network) -> dict[int, tuple[tuple[int, int], ...]]:
+    """Return heads and chunk of the SCORES whose channels reach each node without being mixed by weights.
+
+    At most two different pairs per node are returned: of two, at least one differs from that of an APPLY.
+    """
+    nodes = network.nodes
+    readers: dict[int, list[int]] = {}
+    for index, node in enumerate(nodes):
+        for source in node.sources:
+            readers.setdefault(source, []).append(index)
+    reaching: dict[int, tuple[tuple[int, int], ...]] = {}
+    waiting = [
+        (index, (node.op.heads, node.op.chunk)) for index, node in enumerate(nodes) if isinstance(node.op, Scores)
+    ]
+    # Each node is passed at most twice, so that the time is linear in the edges, also with cycles.
     while waiting:
-        node = network.nodes[waiting.pop()]
-        if isinstance(node.op, Scores):
-            yield node.op
-        elif not isinstance(node.op, WeightedLayer):
-            sources = {source for source in node.sources if network.nodes[source].output.channels == channels} - seen
-            seen |= sources
-            waiting += sources
+        index, pair = waiting.pop()
+        before = reaching.get(index, ())
+        if pair in before or len(before) == MAX_PAIRS:
+            continue
+        reaching[index] = (*before, pair)
+        waiting += [
+            (reader, pair)
+            for reader in readers.get(index, ())
+            if nodes[reader].output.channels == nodes[index].output.channels
+            and not isinstance(nodes[reader].op, WeightedLayer | Scores)
+        ]
+    return reaching

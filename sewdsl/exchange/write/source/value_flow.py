@@ -576,27 +576,25 @@ class _Reader:
         Raises:
             UnsupportedLayer: If a call reads several values where the first call reads one.
         """
-        inside = sorted(nodes(items))
+        inside = {index: offset for offset, index in enumerate(sorted(nodes(items)))}
         # Calls of a part have equal nodes in equal order, so that a value is known by where it is read.
         sources = {
             (offset, position): source
-            for offset, index in enumerate(inside)
+            for index, offset in inside.items()
             for position, source in enumerate(self._nodes[index].inputs)
-            if source not in {*inside}
+            if source not in inside
         }
         parameters, of_first_call = self._part_reads.setdefault(key, (reads, sources))
+        values: dict[int, set[int]] = {parameter: set() for parameter in parameters}
+        for read, parameter in of_first_call.items():
+            if read in sources:
+                values[parameter].add(sources[read])
+        first = self._nodes[next(iter(inside))]
         if sources.keys() != of_first_call.keys():
-            raise UnsupportedLayer(
-                self._nodes[inside[0]], "reads values in other layers than the first call of its part"
-            )
-        arguments: list[int] = []
-        for slot, parameter in enumerate(parameters):
-            values = {sources[where] for where, source in of_first_call.items() if source == parameter}
-            if len(values) > 1:
-                reason = "reads several values where the first call of its part reads one"
-                raise UnsupportedLayer(self._nodes[inside[0]], reason)
-            arguments.append(values.pop() if values else reads[slot])
-        return tuple(arguments)
+            raise UnsupportedLayer(first, "reads values in other layers than the first call of its part")
+        if any(len(each) > 1 for each in values.values()):
+            raise UnsupportedLayer(first, "reads several values where the first call of its part reads one")
+        return tuple(next(iter(values[parameter])) for parameter in parameters)
 
     def _merge(self, builder: _SectionBuilder, item: MergeItem) -> None:
         """Append a merge with its operands."""
