@@ -127,3 +127,17 @@ def test_what_is_not_reached_can_be_padded_or_allowed() -> None:
     assert sewdsl.read("IF-MPk2s2p1-FC2", input="2x9x9").diagnostics == ()
     (found,) = sewdsl.read("IF-MPk1s2-FC2", input="2x8x8").diagnostics
     assert "padding" not in found.help
+
+
+@pytest.mark.parametrize(
+    ("attention", "codes"),
+    [
+        ("APPLY[SCORES(heads=2)[id | c8k2s2p0-BN-IF]-IF | c8k4s4p0-BN-IF]", ["join-shape-mismatch"]),
+        # A layer with weights mixes the channels, so that they are no longer those of keys.
+        ("APPLY[SCORES(heads=2)[id | c8k2s2p0-BN-IF]-c32k1-IF | c8k4s4p0-BN-IF]", []),
+        ("APPLY[ADD[SCORES(heads=2)[id | id] | SCORES(heads=1, chunk=2)[id | id]] | id]", ["join-shape-mismatch"]),
+    ],
+)
+def test_scores_are_followed_to_their_values(attention: str, codes: list[str]) -> None:
+    text = f"sewdsl 1\ninput 2x8x8\nsteps 4\nbody c8k3-BN-IF-{attention}-GAP-FC10\n"
+    assert [diagnostic.code for diagnostic in sewdsl.read(text).diagnostics] == codes
