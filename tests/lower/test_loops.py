@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 import sewdsl
 from sewdsl.lower import SpikingNetwork, State
 from sewdsl.snn.layers import Linear
+from tests.truth.plain import Fire
 from tests.words import raises
 
 T, N, F = 5, 3, 6
@@ -52,20 +52,6 @@ def outcome(model: nn.Module, x: Tensor) -> list[Tensor]:
     return [y.detach(), *torch.autograd.grad((y * weights).sum(), [x, *model.parameters()])]
 
 
-class Spike(torch.autograd.Function):
-    """The step function, with the derivative of arctan(pi x) / pi."""
-
-    @staticmethod
-    def forward(ctx: Any, u: Tensor) -> Tensor:
-        ctx.save_for_backward(u)
-        return (u >= 0).to(u.dtype)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> Any:
-        (u,) = ctx.saved_tensors
-        return gradients[0] / (1 + (math.pi * u) ** 2)
-
-
 class ByHand(nn.Module):
     """A recurrent layer of leaky neurons, one time-step after the other."""
 
@@ -82,7 +68,7 @@ class ByHand(nn.Module):
             current = nn.functional.linear(x, self.into.weight, self.into.bias)
             current = current + nn.functional.linear(s, self.back.weight, self.back.bias)
             h = v + (current - v) / 2
-            s = Spike.apply(h - 1)  # type: ignore[no-untyped-call]
+            s = Fire.apply(h - 1)  # type: ignore[no-untyped-call]
             v = h * (1 - s.detach())
             given.append(nn.functional.linear(s, self.out.weight, self.out.bias))
         return torch.stack(given)

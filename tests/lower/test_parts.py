@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 import pickle
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,6 +16,7 @@ from torch.nn import functional
 import sewdsl
 from sewdsl.lower import SpikingNetwork, lower
 from sewdsl.passes import LEVELS, plan
+from tests.truth.plain import Fire, lif
 from tests.words import raises
 
 T, N = 4, 3
@@ -61,30 +61,6 @@ def built(text: str, level: int = 1, **options: Any) -> SpikingNetwork:
 
 def shown(*shape: int, seed: int = 1) -> Tensor:
     return 2 * torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) + 0.3
-
-
-class Spike(torch.autograd.Function):
-    """The step function, with the derivative of arctan(pi x) / pi."""
-
-    @staticmethod
-    def forward(ctx: Any, u: Tensor) -> Tensor:
-        ctx.save_for_backward(u)
-        return (u >= 0).to(u.dtype)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> Any:
-        (u,) = ctx.saved_tensors
-        return gradients[0] / (1 + (math.pi * u) ** 2)
-
-
-def lif(x_TN: Tensor) -> Tensor:
-    v, spikes = torch.zeros_like(x_TN[0]), []
-    for x_N in x_TN:
-        v = v + (x_N - v) / 2
-        s = Spike.apply(v - 1)  # type: ignore[no-untyped-call]
-        v = v * (1 - s.detach())
-        spikes.append(s)
-    return torch.stack(spikes)
 
 
 def steps(layer: Any, x_TN: Tensor) -> Tensor:
@@ -144,7 +120,7 @@ class Recurrent(nn.Module):
         v, s, outputs = torch.zeros_like(x_TN[0]), torch.zeros_like(x_TN[0]), []
         for x_N in steps(self.fc1, x_TN):
             v = v + (x_N + self.W["fc1"](s) - v) / 2
-            s = Spike.apply(v - 1)  # type: ignore[no-untyped-call]
+            s = Fire.apply(v - 1)  # type: ignore[no-untyped-call]
             v = v * (1 - s.detach())
             outputs.append(s)
         return steps(lambda x: self.fc2(self.W["fc1"](x)), torch.stack(outputs)).mean(0)

@@ -14,19 +14,20 @@ from sewdsl.lower.inputs import Inputs
 
 
 class Fire(torch.autograd.Function):
-    """Spikes where u >= 0, with the derivative of the arctangent."""
+    """Spikes where u >= 0, with the derivative of the arctangent of steepness alpha."""
 
     @staticmethod
-    def forward(ctx: Any, u: Tensor) -> Any:
+    def forward(ctx: Any, u: Tensor, alpha: float = 2.0) -> Any:
         ctx.save_for_backward(u)
+        ctx.alpha = alpha
         spikes: Tensor = (u >= 0).to(u.dtype)
         return spikes
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         (u,) = ctx.saved_tensors
-        derivative: Tensor = 1 / (1 + (pi * u) ** 2)
-        return gradients[0] * derivative
+        derivative: Tensor = ctx.alpha / 2 / (1 + (pi * ctx.alpha / 2 * u) ** 2)
+        return gradients[0] * derivative, None
 
 
 def lif(x: Tensor, threshold: float = 1.0) -> Tensor:

@@ -3,32 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import pi
-from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 import sewdsl
+from tests.truth.plain import Fire
 
 INPUTS, REACH = 140, 25
-
-
-class Fire(torch.autograd.Function):
-    """Spikes where u >= 0, with the derivative of the arctangent of steepness 5."""
-
-    @staticmethod
-    def forward(ctx: Any, u: Tensor) -> Tensor:
-        ctx.save_for_backward(u)
-        spikes: Tensor = (u >= 0).to(u.dtype)
-        return spikes
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        (u,) = ctx.saved_tensors
-        slope: Tensor = 2.5 / (1 + (2.5 * pi * u) ** 2)
-        return gradients[0] * slope
 
 
 def delayed(x: Tensor, weight: Tensor, delay: Tensor, width: float, *, training: bool) -> Tensor:
@@ -55,7 +38,7 @@ def reference(x: Tensor, state: Mapping[str, Tensor], *, training: bool) -> Tens
         v, spikes = torch.zeros_like(x[0]), []
         for current in x:
             h = 0.005 * v + current
-            spikes.append(Fire.apply(h - 1))  # type: ignore[no-untyped-call]
+            spikes.append(Fire.apply(h - 1, 5.0))  # type: ignore[no-untyped-call]
             v = h * (1 - spikes[-1].detach())
         x = torch.stack(spikes)
     x = delayed(x, state["dfc1.weight"], state["dfc1.delay"], REACH / 2, training=training)

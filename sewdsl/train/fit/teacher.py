@@ -44,6 +44,6 @@ class Teacher:
     def readouts(self, x: Inputs) -> dict[str, Tensor]:
         """Return the readouts of a batch, by output, computed with the teacher's own time-steps."""
         with torch.no_grad():
-            outputs = self.model.eval()(x)
+            outputs = self.model(x)
         named: dict[str, Tensor] = outputs if isinstance(outputs, dict) else {"": outputs}
         return named
