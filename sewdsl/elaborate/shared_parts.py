@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
@@ -132,10 +133,10 @@ def _differing(here: Sequence[Signal], there: Sequence[Signal]) -> tuple[tuple[s
 
 def check_used(nodes: Iterable[Node], parts: Iterable[BlockDefinition]) -> Iterator[Diagnostic]:
     """Warn about parts that are called once or never."""
-    calls = [path[-1].label for path in _calls(nodes)]
+    calls = Counter(path[-1].label for path in _calls(nodes))
     for part in parts:
         title = block_title(part)
-        times = calls.count(title)
+        times = calls[title]
         if times > 1:
             continue
         message = f"the part '{title}' is {'called once' if times else 'never called'}"

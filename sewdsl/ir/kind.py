@@ -94,6 +94,13 @@ class Kind(BaseModel):
             cls.key = key or kind.lower()
             CATALOGUE[kind] = cls
 
+    def __hash__(self) -> int:
+        """Return a hash of the class and the arguments."""
+        # The hash of pydantic has only the arguments. Those of 1,000 different MAP{…} are equal, and lookups of 1,000
+        # kinds with equal hashes take quadratic time.
+        values = self.__dict__
+        return hash((type(self), *[values[name] for name in type(self).__pydantic_fields__]))
+
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
         """Delete the annotations of class variables."""
