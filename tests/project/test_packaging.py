@@ -31,14 +31,21 @@ def run(*command: str | Path, cwd: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A wheel made from the source distribution, so that both are complete."""
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source distribution."""
     out = tmp_path_factory.mktemp("dist")
     run(sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", out, cwd=ROOT)
     (archive,) = out.glob("*.tar.gz")
-    with tarfile.open(archive) as sdist:
-        sdist.extractall(out, filter="data")
-    source = out / archive.name.removesuffix(".tar.gz")
+    return archive
+
+
+@pytest.fixture(scope="module")
+def wheel(sdist: Path) -> Path:
+    """A wheel made from the source distribution, so that both are complete."""
+    out = sdist.parent
+    with tarfile.open(sdist) as archive:
+        archive.extractall(out, filter="data")
+    source = out / sdist.name.removesuffix(".tar.gz")
     run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", out, cwd=source)
     (built,) = out.glob("*.whl")
     shutil.rmtree(source)
@@ -60,6 +67,16 @@ def scripts(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 SHARED = {"grammars": "sewdsl/_share/grammars", "nets": "sewdsl/_share/nets", "docs/codes": "sewdsl/_share/codes"}
 """Folders of the checkout by where they are in the wheel."""
+
+
+def test_the_source_distribution_holds_what_git_tracks(sdist: Path) -> None:
+    if not (ROOT / ".git").exists():
+        pytest.skip("needs a checkout")
+    tracked = {path.split("/")[0] for path in run("git", "ls-files", cwd=ROOT).splitlines()}
+    with tarfile.open(sdist) as archive:
+        packed = {name.split("/")[1] for name in archive.getnames()}
+    hooks = {".gitattributes", ".pre-commit-config.yaml", ".pre-commit-hooks.yaml"}
+    assert packed == tracked - hooks | {"PKG-INFO"}
 
 
 def test_the_wheel_holds_the_package(wheel: Path) -> None:
