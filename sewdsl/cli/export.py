@@ -116,7 +116,7 @@ Dt = Annotated[
     typer.Option(
         "--dt",
         metavar="SECONDS",
-        help="Length of a time-step in seconds (NIR only; 1 gives time constants in time-steps).",
+        help="Length of a time-step in seconds (NIR only). With 1, time constants are in time-steps.",
         show_default="0.0001",
         rich_help_panel=HelpPanel.OUTPUT,
     ),
