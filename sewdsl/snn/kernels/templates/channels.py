@@ -26,9 +26,9 @@ def run_of(i, n, low, stride, C):
 
     A run has neurons of one channel, or of consecutive channels if these are adjacent in memory.
     """
-    place = low + i
-    channel = (place // stride) % C
-    return channel, min(n - i, C - channel if stride == 1 else stride - place % stride)
+    position = low + i
+    channel = (position // stride) % C
+    return channel, min(n - i, C - channel if stride == 1 else stride - position % stride)
 
 
 @njit(**inner)

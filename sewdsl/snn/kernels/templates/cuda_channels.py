@@ -67,11 +67,11 @@ def sums(x, table, x_step, rows, inner, C, T, ROWS: tl.constexpr, COLUMNS: tl.co
     ones = tl.zeros([ROWS, COLUMNS], tl.float64)
     squares = tl.zeros([ROWS, COLUMNS], tl.float64)
     for tile in range(tiles * group // groups, tiles * (group + 1) // groups):
-        place, inside = places(tile, rows, inner, C, ROWS, COLUMNS)
+        offset, inside = places(tile, rows, inner, C, ROWS, COLUMNS)
         # Single precision over T values of a lane: double precision is slow on consumer GPUs.
         one = tl.zeros([ROWS, COLUMNS], tl.float32)
         square = tl.zeros([ROWS, COLUMNS], tl.float32)
-        at = x + place
+        at = x + offset
         for _ in range(T):
             value = tl.load(at, inside, 0.0).to(tl.float32)
             # Lanes outside of the tile load 0, which the shift makes non-zero.
@@ -128,15 +128,15 @@ def average(
 @triton.jit
 def settle(x, g_x, terms, x_step, new_step, rows, inner, C, T, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
     """Add the gradient through the statistics to the gradient of x."""
-    place, inside = places(tl.program_id(0), rows, inner, C, ROWS, COLUMNS)
+    offset, inside = places(tl.program_id(0), rows, inner, C, ROWS, COLUMNS)
     column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
     slant = tl.load(terms + column, column < C, 0.0)[None, :]
     base = tl.load(terms + C + column, column < C, 0.0)[None, :]
-    x += place
-    g_x += place
+    x += offset
+    g_x += offset
     for _ in range(T):
         more = tl.load(x, inside, 0.0).to(tl.float32) * slant + base
-        found = tl.load(g_x, inside, 0.0).to(tl.float32) + more
-        tl.store(g_x, found.to(g_x.dtype.element_ty), inside)
+        total = tl.load(g_x, inside, 0.0).to(tl.float32) + more
+        tl.store(g_x, total.to(g_x.dtype.element_ty), inside)
         x += x_step
         g_x += new_step

@@ -36,18 +36,18 @@ def forward(
     row = pixel // OUT_W % OUT_H * STEP_H - PAD_H
     sample = pixel // OUT_W // OUT_H
     best = tl.zeros([BLOCK], tl.float32)
-    place = tl.zeros([BLOCK], tl.int32) - 1
+    winner = tl.zeros([BLOCK], tl.int32) - 1
     for i in tl.static_range(ROWS):
         for j in tl.static_range(COLUMNS):
             h, w = row + i, column + j
             there = inside & (h >= 0) & (h < H) & (w >= 0) & (w < W)
             value = tl.load(x + ((sample * H + h) * W + w) * C + channel, there, 0.0).to(tl.float32)
             # The first element inside the map always wins, since zeros are not a lower bound.
-            wins = there & ((value > best) | (value != value) | (place < 0))  # noqa: PLR0124 -- is it a number
+            wins = there & ((value > best) | (value != value) | (winner < 0))  # noqa: PLR0124 -- is it a number
             best = tl.where(wins, value, best)
-            place = tl.where(wins, i * COLUMNS + j, place)
+            winner = tl.where(wins, i * COLUMNS + j, winner)
     tl.store(y + index, best.to(y.dtype.element_ty), inside)
-    tl.store(places + index, place.to(tl.uint8), inside)
+    tl.store(places + index, winner.to(tl.uint8), inside)
 
 
 @triton.jit
@@ -87,7 +87,7 @@ def backward(
             there = inside & (row >= 0) & (row < OUT_H) & (column >= 0) & (column < OUT_W)
             there = there & (down < ROWS) & (across < COLUMNS)
             at = ((sample * OUT_H + row) * OUT_W + column) * C + channel
-            place = tl.load(places + at, there, 0).to(tl.int64)
+            winner = tl.load(places + at, there, 0).to(tl.int64)
             value = tl.load(g + at, there, 0.0).to(tl.float32)
-            total += tl.where(there & (place == down * COLUMNS + across), value, 0.0)
+            total += tl.where(there & (winner == down * COLUMNS + across), value, 0.0)
     tl.store(g_x + index, total.to(g_x.dtype.element_ty), inside)

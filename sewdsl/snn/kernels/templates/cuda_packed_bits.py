@@ -9,20 +9,20 @@ import triton.language as tl
 
 @triton.jit
 def pack(x, octets, size, count, BITS: tl.constexpr, BLOCK: tl.constexpr):
-    place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    index = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     octet = tl.zeros([BLOCK], tl.int32)
     for k in tl.static_range(8 // BITS):
-        at = place + k * count
-        value = tl.load(x + at, (place < count) & (at < size), 0.0)
+        at = index + k * count
+        value = tl.load(x + at, (index < count) & (at < size), 0.0)
         octet |= value.to(tl.float32).to(tl.int32) << (k * BITS)
-    tl.store(octets + place, octet.to(tl.uint8), place < count)
+    tl.store(octets + index, octet.to(tl.uint8), index < count)
 
 
 @triton.jit
 def unpack(octets, x, size, count, BITS: tl.constexpr, BLOCK: tl.constexpr):
-    place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    octet = tl.load(octets + place, place < count, 0).to(tl.int32)
+    index = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    octet = tl.load(octets + index, index < count, 0).to(tl.int32)
     for k in tl.static_range(8 // BITS):
-        at = place + k * count
+        at = index + k * count
         value = (octet >> (k * BITS)) & ((1 << BITS) - 1)
-        tl.store(x + at, value.to(tl.float32).to(x.dtype.element_ty), (place < count) & (at < size))
+        tl.store(x + at, value.to(tl.float32).to(x.dtype.element_ty), (index < count) & (at < size))

@@ -84,8 +84,8 @@ def accumulate(builder, total, row, value):
 def inputs(context, builder, signature, values):
     """Load the next MASK_LANES inputs in the stored dtype."""
     kind = ir.VectorType(FLOAT if STORED == "float32" else ir.IntType(16), MASK_LANES)
-    place = pointer(context, builder, signature.args[0], values[0], values[1])
-    return load(builder, place, kind, align=4 if STORED == "float32" else 2)
+    source = pointer(context, builder, signature.args[0], values[0], values[1])
+    return load(builder, source, kind, align=4 if STORED == "float32" else 2)
 
 
 def mask_of(builder, bits):
@@ -142,9 +142,9 @@ def put(context, row, index, number):
     """Set an element."""
 
     def generate(context, builder, signature, values):
-        place = pointer(context, builder, signature.args[0], values[0], values[1])
+        target = pointer(context, builder, signature.args[0], values[0], values[1])
         number = builder.trunc(values[2], I32) if signature.args[0].dtype == types.int32 else values[2]
-        builder.store(number, place)
+        builder.store(number, target)
         return context.get_dummy_value()
 
     return types.void(row, int64, number), generate
@@ -161,8 +161,8 @@ def shift(context, events, first, last, offset, factor, taken, at):
         with cgutils.for_range_slice(builder, first, last, whole(VECTOR), intp=I64) as (k, _):
             lanes = load(builder, pointer(context, builder, signature.args[0], values[0], k), INDICES)
             to = builder.add(at, builder.sub(k, first))
-            place = pointer(context, builder, signature.args[5], values[5], to)
-            store(builder, builder.mul(builder.add(lanes, add), times), place)
+            target = pointer(context, builder, signature.args[5], values[5], to)
+            store(builder, builder.mul(builder.add(lanes, add), times), target)
         return context.get_dummy_value()
 
     return types.void(events, int64, int64, int64, int64, taken, int64), generate
@@ -212,11 +212,11 @@ def add_rows(context, w, bias, channel, taken, numbers, count, y, at, past):
         # Store from registers: rounding 16-bit sums in memory would wait for the previous stores.
         with builder.if_else(past) as (streamed, kept):
             with streamed:
-                for place, total in zip(places, totals, strict=True):
-                    store_past_caches(builder, narrowed(builder, builder.load(total)), place, align=16)
+                for target, total in zip(places, totals, strict=True):
+                    store_past_caches(builder, narrowed(builder, builder.load(total)), target, align=16)
             with kept:
-                for place, total in zip(places, totals, strict=True):
-                    store(builder, narrowed(builder, builder.load(total)), place)
+                for target, total in zip(places, totals, strict=True):
+                    store(builder, narrowed(builder, builder.load(total)), target)
         return context.get_dummy_value()
 
     return types.void(w, bias, int64, taken, numbers, int64, y, int64, types.boolean), generate
@@ -238,8 +238,8 @@ def add_around(context, g, channel, row_step, place_step, taken, numbers, first,
             ]
             # One kernel row at a time: its accumulators fit in the registers.
             totals = [cgutils.alloca_once(builder, VALUES) for _ in places]
-            for place, total in zip(places, totals, strict=True):
-                builder.store(load(builder, place, VALUES), total)
+            for target, total in zip(places, totals, strict=True):
+                builder.store(load(builder, target, VALUES), total)
             down = builder.mul(row_step, whole(i))
             with cgutils.for_range_slice(builder, whole(0), count, whole(1), intp=I64) as (k, _):
                 event = builder.add(first, k)
@@ -254,8 +254,8 @@ def add_around(context, g, channel, row_step, place_step, taken, numbers, first,
                     for v in range(VECTORS):
                         total = totals[j * VECTORS + v]
                         accumulate(builder, total, builder.gep(tap, [whole(v * VECTOR)]), value)
-            for place, total in zip(places, totals, strict=True):
-                store(builder, builder.load(total), place)
+            for target, total in zip(places, totals, strict=True):
+                store(builder, builder.load(total), target)
         return context.get_dummy_value()
 
     return types.void(g, int64, int64, int64, taken, numbers, int64, int64, dw, int64), generate
@@ -295,17 +295,17 @@ def forward(x, w, bias, y, other, first, last, strips, H, W, C, CO, rows, column
         for h in range(max(0, low_row * sh - ph), min(H, (top_row - 1) * sh - ph + KERNEL_ROWS)):
             for c in range(W):
                 starts[h * (W + 1) + c] = e
-                place = ((n * H + h) * W + c) * C
+                origin = ((n * H + h) * W + c) * C
                 for low in range(0, C, MASK_LANES):
-                    mask = active(x, place + low)
+                    mask = active(x, origin + low)
                     if not COUNTS:
                         # An active input that is not 1 contradicts the declaration of spikes.
-                        wrong |= mask ^ spikes(x, place + low)
+                        wrong |= mask ^ spikes(x, origin + low)
                     while mask:
                         channel = low + lowest(mask)
                         put(events, e, c * C + channel)
                         if COUNTS:
-                            put(values, e, read(x[place + channel]))
+                            put(values, e, read(x[origin + channel]))
                         e += 1
                         mask &= mask - uint64(1)
             starts[h * (W + 1) + W] = e
@@ -366,33 +366,33 @@ def weight_gradient(x, g, dw, other, first, last, per, N, H, W, C, CO, rows, col
                     # Copy the output gradients around the tile, with zeros outside of the map: events read them often.
                     for q in range(here * tall):
                         sample, r = q // tall, up + ph - (KERNEL_ROWS - 1) + q % tall
-                        place = q * broad * CO
+                        origin = q * broad * CO
                         begin = left + pw - (KERNEL_COLUMNS - 1)
                         low, top = max(0, -begin), max(0, min(broad, columns - begin))
                         if r < 0 or r >= rows or low >= top:
-                            fill(part(around, place, broad * CO), np.float32(0))
+                            fill(part(around, origin, broad * CO), np.float32(0))
                             continue
-                        fill(part(around, place, low * CO), np.float32(0))
-                        fill(part(around, place + top * CO, (broad - top) * CO), np.float32(0))
+                        fill(part(around, origin, low * CO), np.float32(0))
+                        fill(part(around, origin + top * CO, (broad - top) * CO), np.float32(0))
                         source = ((n + sample) * rows + r) * columns + begin + low
                         many = (top - low) * CO
-                        widen(part(g, source * CO, many), part(around, place + low * CO, many))
+                        widen(part(g, source * CO, many), part(around, origin + low * CO, many))
                     # List the events of the tile by channel.
                     fill(counts, 0)
                     for sample in range(here):
                         for r in range(min(high, H - up)):
                             for c in range(min(wide, W - left)):
-                                place = (((n + sample) * H + up + r) * W + left + c) * C
+                                origin = (((n + sample) * H + up + r) * W + left + c) * C
                                 at = ((sample * tall + r) * broad + c) * CO
                                 for low in range(0, C, MASK_LANES):
-                                    mask = active(x, place + low)
+                                    mask = active(x, origin + low)
                                     if not COUNTS:
-                                        wrong |= mask ^ spikes(x, place + low)
+                                        wrong |= mask ^ spikes(x, origin + low)
                                     while mask:
                                         channel = low + lowest(mask)
                                         put(taken, channel * room + counts[channel], at)
                                         if COUNTS:
-                                            put(numbers, channel * room + counts[channel], read(x[place + channel]))
+                                            put(numbers, channel * room + counts[channel], read(x[origin + channel]))
                                         counts[channel] += 1
                                         mask &= mask - uint64(1)
                     # The gradients of a channel's weights stay in registers for all of its events.

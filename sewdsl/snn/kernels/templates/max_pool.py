@@ -49,10 +49,10 @@ def forward(x, y, taken, first, last, C, H, W, rows, columns, kh, kw, sh, sw, ph
         sample, top = row // rows, row % rows * sh - ph
         for column in range(columns):
             left, out = column * sw - pw, (row * columns + column) * C
-            place = (sample * H + top) * W + left
+            corner = (sample * H + top) * W + left
             for i in range(max(0, -top), min(kh, H - top)):
                 for j in range(max(0, -left), min(kw, W - left)):
-                    at, tap = (place + i * W + j) * C, np.uint8(i * kw + j)
+                    at, tap = (corner + i * W + j) * C, np.uint8(i * kw + j)
                     # The first position inside of the map initialises the maximum.
                     new = i == max(0, -top) and j == max(0, -left)
                     for c in range(C):
@@ -78,8 +78,8 @@ if WINDOWS_OVERLAP:
                     for j in range(max(0, -left), min(kw, W - left)):
                         at, tap = (left + j) * C, np.uint8(i * kw + j)
                         for c in range(C):
-                            given, winner = read(load(g, out + c)), load(taken, out + c)
-                            save(total, at + c, load(total, at + c) + (given if winner == tap else zero))
+                            gradient, winner = read(load(g, out + c)), load(taken, out + c)
+                            save(total, at + c, load(total, at + c) + (gradient if winner == tap else zero))
             for k in range(W * C):
                 save(g_x, line * W * C + k, write(total[k]))
 
@@ -100,8 +100,8 @@ else:
                 for j in range(max(0, -left), min(kw, W - left)):
                     at, tap = here + (left + j) * C, np.uint8(i * kw + j)
                     for c in range(C):
-                        given, winner = load(g, out + c), load(taken, out + c)
-                        save(g_x, at + c, given if winner == tap else write(zero))
+                        gradient, winner = load(g, out + c), load(taken, out + c)
+                        save(g_x, at + c, gradient if winner == tap else write(zero))
                 if sw > kw:
                     g_x[here + max(0, left + kw) * C : here + min(W, left + sw) * C] = write(zero)
             if columns * sw - pw < W:

@@ -50,10 +50,10 @@ def prefetch(context, row, index):
     """Prefetch the cache line of an element, which may be out of bounds."""
 
     def generate(context, builder, signature, values):
-        place = builder.gep(context.make_array(signature.args[0])(context, builder, values[0]).data, [values[1]])
-        kind = ir.FunctionType(ir.VoidType(), [place.type, *[ir.IntType(32)] * 3])
-        ask = builder.module.declare_intrinsic("llvm.prefetch", [place.type], kind)
-        builder.call(ask, [place, *(ir.Constant(ir.IntType(32), number) for number in (0, 3, 1))])
+        address = builder.gep(context.make_array(signature.args[0])(context, builder, values[0]).data, [values[1]])
+        kind = ir.FunctionType(ir.VoidType(), [address.type, *[ir.IntType(32)] * 3])
+        ask = builder.module.declare_intrinsic("llvm.prefetch", [address.type], kind)
+        builder.call(ask, [address, *(ir.Constant(ir.IntType(32), argument) for argument in (0, 3, 1))])
         return context.get_dummy_value()
 
     return types.void(row, int64), generate
@@ -68,11 +68,11 @@ def part(context, row, low, n):
     """
 
     def generate(context, builder, signature, values):
-        whole = context.make_array(row)(context, builder, values[0])
-        found = context.make_array(row)(context, builder)
-        start = builder.gep(whole.data, [values[1]])
-        populate_array(found, start, [values[2]], [whole.itemsize], whole.itemsize, None)
-        return found._getvalue()  # noqa: SLF001 -- as numba's own intrinsics do
+        array = context.make_array(row)(context, builder, values[0])
+        view = context.make_array(row)(context, builder)
+        start = builder.gep(array.data, [values[1]])
+        populate_array(view, start, [values[2]], [array.itemsize], array.itemsize, None)
+        return view._getvalue()  # noqa: SLF001 -- as numba's own intrinsics do
 
     return row(row, int64, int64), generate
 
@@ -151,10 +151,10 @@ def stream(line, row, low):
 @njit(**inner)
 def total(row):
     """Return the sum of a row."""
-    found = 0.0
+    total = 0.0
     for i in range(row.size):
-        found = plus(found, float64(row[i]))
-    return found
+        total = plus(total, float64(row[i]))
+    return total
 
 
 if STORED == "bfloat16":
@@ -251,7 +251,7 @@ else:
         p = p * r + number(1.6666665459e-1)
         p = p * r + number(5.0000001201e-1)
         p = (p * (r * r) + r) + one
-        whole = np.int32(n)
+        exponent = np.int32(n)
         # Two factors, since 2^n may exceed the range of the exponent.
-        half = whole >> np.int32(1)
-        return (p * power_of_two(half)) * power_of_two(np.int32(whole - half))
+        half = exponent >> np.int32(1)
+        return (p * power_of_two(half)) * power_of_two(np.int32(exponent - half))

@@ -21,9 +21,9 @@ def pointer(context, builder, kind, array, index):
 
 def load(builder, place, kind, align=4):
     """Load a vector from memory."""
-    found = builder.load(builder.bitcast(place, kind.as_pointer()))
-    found.align = align
-    return found
+    vector = builder.load(builder.bitcast(place, kind.as_pointer()))
+    vector.align = align
+    return vector
 
 
 def store(builder, value, place):

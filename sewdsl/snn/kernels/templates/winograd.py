@@ -215,8 +215,8 @@ def multiply(context, a, a_begin, a_row, a_step, b, b_begin, b_step, steps, c, c
         totals = [cgutils.alloca_once(builder, VALUES) for _ in places]
         with builder.if_else(add) as (added, fresh):
             with added:
-                for place, total in zip(places, totals, strict=True):
-                    builder.store(load(builder, place, VALUES), total)
+                for target, total in zip(places, totals, strict=True):
+                    builder.store(load(builder, target, VALUES), total)
             with fresh:
                 for total in totals:
                     builder.store(ir.Constant(VALUES, [0.0] * VECTOR), total)
@@ -229,8 +229,8 @@ def multiply(context, a, a_begin, a_row, a_step, b, b_begin, b_step, steps, c, c
                 for n, vector in enumerate(vectors):
                     total = totals[m * VECTORS + n]
                     builder.store(multiply_add(builder, factor, vector, builder.load(total)), total)
-        for place, total in zip(places, totals, strict=True):
-            store(builder, builder.load(total), place)
+        for target, total in zip(places, totals, strict=True):
+            store(builder, builder.load(total), target)
         return context.get_dummy_value()
 
     return types.void(a, int64, int64, int64, b, int64, int64, int64, c, int64, types.boolean), generate
@@ -245,12 +245,12 @@ def copy(context, source, begin, target, at, count, add):
         first = pointer(context, builder, signature.args[0], source, begin)
         first_target = pointer(context, builder, signature.args[2], target, at)
         with cgutils.for_range_slice(builder, whole(0), count, whole(VECTOR), intp=ir.IntType(64)) as (k, _):
-            vector, place = load(builder, builder.gep(first, [k]), VALUES), builder.gep(first_target, [k])
+            vector, target = load(builder, builder.gep(first, [k]), VALUES), builder.gep(first_target, [k])
             with builder.if_else(add) as (added, fresh):
                 with added:
-                    store(builder, builder.fadd(load(builder, place, VALUES), vector), place)
+                    store(builder, builder.fadd(load(builder, target, VALUES), vector), target)
                 with fresh:
-                    store(builder, vector, place)
+                    store(builder, vector, target)
         return context.get_dummy_value()
 
     return types.void(source, int64, target, int64, int64, types.boolean), generate
@@ -413,21 +413,21 @@ def forward(x, w, y, doubts, first, last, tiles, here, parts, H, W, C, rows, col
                 for p in range(PLACES):
                     fill(part(v, p * v_step + at, C), np.float32(0))
                 continue
-            n, place = tile // (down * right), tile % (down * right)
-            row, column = place // right * TILE, place % right * TILE
-            top, left, place = row - ph, column - pw, (n * rows + row) * columns + column
+            n, position = tile // (down * right), tile % (down * right)
+            row, column = position // right * TILE, position % right * TILE
+            top, left, position = row - ph, column - pw, (n * rows + row) * columns + column
             high, wide = min(TILE, rows - row), min(TILE, columns - column)
             if top >= 0 and left >= 0 and top + PATCH <= H and left + PATCH <= W:
                 source = ((n * H + top) * W + left) * C
                 transform_inputs(x, source, W * C, C, v, at, PATCH * v_step, v_step, C)
                 # All parts of a block read the same inputs, so only the first one marks its outputs.
                 if which == 0:
-                    mark_windows(x, source, W * C, C, doubts, place, columns, high, wide)
+                    mark_windows(x, source, W * C, C, doubts, position, columns, high, wide)
             else:
                 cut_out(x, patch, n, top, left, int64(PATCH), H, W, C, int64(0), C)
                 transform_inputs(patch, int64(0), PATCH * C, C, v, at, PATCH * v_step, v_step, C)
                 if which == 0:
-                    mark_windows(patch, int64(0), PATCH * C, C, doubts, place, columns, high, wide)
+                    mark_windows(patch, int64(0), PATCH * C, C, doubts, position, columns, high, wide)
         for panel in range(which * panels // parts, (which + 1) * panels // parts):
             transform_panel(w, corner, u, panel, C, CO, turned)
             # Transform the products back in small groups, while they are in a near cache.
@@ -439,8 +439,8 @@ def forward(x, w, y, doubts, first, last, tiles, here, parts, H, W, C, rows, col
                             m, p * m_step + (tile - low) * width, NEW,
                         )  # fmt: skip
                 for tile in range(low, min(end - begin, low + BLOCK)):
-                    n, place = (begin + tile) // (down * right), (begin + tile) % (down * right)
-                    top, left = place // right * TILE, place % right * TILE
+                    n, position = (begin + tile) // (down * right), (begin + tile) % (down * right)
+                    top, left = position // right * TILE, position % right * TILE
                     at, out = (tile - low) * width, ((n * rows + top) * columns + left) * CO + panel * width
                     if top + TILE <= rows and left + TILE <= columns:
                         transform_to_outputs(m, at, PATCH * m_step, m_step, y, out, columns * CO, CO, int64(width))
@@ -483,8 +483,8 @@ def weight_gradient(
         for begin in range(group * per, min(tiles, (group + 1) * per), here):
             end = min(tiles, (group + 1) * per, begin + here)
             for tile in range(begin, end):
-                n, place, at = tile // (down * right), tile % (down * right), tile - begin
-                top, left = place // right * TILE, place % right * TILE
+                n, position, at = tile // (down * right), tile % (down * right), tile - begin
+                top, left = position // right * TILE, position % right * TILE
                 if top + TILE <= rows and left + TILE <= columns:
                     source = ((n * rows + top) * columns + left) * CO + output
                     transform_gradients(g, source, columns * CO, CO, d, at * many, PATCH * d_step, d_step, many)
