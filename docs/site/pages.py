@@ -1,4 +1,4 @@
-"""Generated pages: catalogue, networks, zoo, diagnostics, commands, differences, energy, neurons, decisions.
+"""Generated pages: reference, catalogue, networks, zoo, diagnostics, commands, differences, energy, neurons, decisions.
 
 The pages are committed, so they can be read in a checkout. ``python -m docs.site.pages`` writes them, and a test
 compares them with the code.
@@ -14,39 +14,25 @@ from typing import Any
 
 from docs.site.energies import energies
 from docs.site.read_shipped import read_shipped
+from docs.site.reference import SECTIONS
+from docs.site.tables import FAMILIES, default_text, table
 from docs.site.zoo import zoo
 from sewdsl.checks.expectation import agrees_with_figure, compute_quantity, is_measured
 from sewdsl.compiler import shipped_networks
 from sewdsl.editing import kind_docs
 from sewdsl.editing.kind_docs import read_code_pages
-from sewdsl.ir.init_rules import InitRule
-from sewdsl.ir.kind import Kind, argument_fields
+from sewdsl.ir.kind import Kind
 from sewdsl.ir.network import Network
-from sewdsl.ir.op import Activation, Layer, Merge, Surrogate
-from sewdsl.ir.printed_values import format_value
-from sewdsl.ir.recipe import Loss, Optimizer, Recipe, Schedule, Transform
 from sewdsl.ops import catalogue
-from sewdsl.ops.layers.pool import Pool
 
-FAMILIES: dict[str, type[Kind]] = {
-    "Layers": Layer,
-    "Neurons and other activations": Activation,
-    "Joins and other merges": Merge,
-    "Surrogates": Surrogate,
-    "Initial weights": InitRule,
-    "Optimizers": Optimizer,
-    "Schedules": Schedule,
-    "Losses": Loss,
-    "Transforms of training samples": Transform,
-}
 DOCS = Path(__file__).parents[1]
 CATALOGUE = """\
 <!-- made by python -m docs.site.pages -->
 
 # Catalogue
 
-All kinds, blocks, settings, recipe keys and datasets, with their arguments and defaults. The descriptions are the
-docstrings of the code. `sewdsl nets --kinds` prints the kinds.
+All kinds with their arguments and defaults, shipped blocks and datasets. The descriptions are the docstrings of the
+code. `sewdsl nets --kinds` prints the kinds. The [reference](reference.md) lists statements, settings and recipe keys.
 """
 NETWORKS = """\
 <!-- made by python -m docs.site.pages -->
@@ -66,7 +52,7 @@ Each diagnostic has a code. `sewdsl explain CODE` prints its page, with an inval
 
 
 def kinds() -> str:
-    """Return the catalogue: kinds with their arguments, blocks, settings, recipe keys and datasets."""
+    """Return the catalogue: kinds with their arguments, blocks and datasets."""
     parts = [CATALOGUE]
     for title, family in FAMILIES.items():
         parts.append(f"## {title}\n")
@@ -76,10 +62,6 @@ def kinds() -> str:
     parts.append("## Neurons as equations\n\n[Neurons](neurons.md#shipped-neurons) lists the shipped definitions.\n")
     blocks = shipped_networks()["blocks"].read_text(encoding="utf-8")
     parts.append(f"## Blocks\n\nBlocks of papers, defined in the language:\n\n```sewdsl\n{blocks}```\n")
-    parts.append(
-        "## Settings\n\n" + _table(("key", "meaning"), ((f"`{k}`", v) for k, v in kind_docs.header_docs().items()))
-    )
-    parts.append("## Recipe\n\n" + _table(("key", "default", "meaning"), _recipe()))
     parts.append("## Datasets\n\n[Dataset files](data-files.md) describes the layouts on disk.\n\n" + datasets())
     return "\n".join(parts)
 
@@ -87,35 +69,16 @@ def kinds() -> str:
 def _kind(name: str, kind: type[Kind]) -> str:
     letters = {field: letter for letter, field in kind.letters().items()}
     rows = (
-        (_argument(name, field, letters), _default(kind, field), text)
+        (_argument(name, field, letters), default_text(kind, field), text)
         for field, text in kind_docs.field_docs(kind).items()
     )
-    table = _table(("argument", "default", "meaning"), rows) if kind_docs.field_docs(kind) else ""
-    return f"### {name}\n\n{kind_docs.kind_description(kind)}\n\n{table}"
+    arguments = table(("argument", "default", "meaning"), rows) if kind_docs.field_docs(kind) else ""
+    return f"### {name}\n\n{kind_docs.kind_description(kind)}\n\n{arguments}"
 
 
 def _argument(name: str, field: str, letters: dict[str, str]) -> str:
     """Return the spelling of an argument: its letter followed by a value, or its name."""
     return f"`{letters[field] or name}#`, {field}" if field in letters else f"`{field}`"
-
-
-def _default(kind: type[Kind | Recipe], name: str) -> str:
-    field = argument_fields(kind)[name]
-    # A validator replaces a missing stride by the kernel size.
-    if issubclass(kind, Pool) and name == "stride":
-        return "kernel"
-    if field.is_required():
-        return "–"
-    return f"`{format_value(field.get_default(call_default_factory=True, validated_data={}))}`"
-
-
-def _recipe() -> Iterator[tuple[str, str, str]]:
-    return ((f"`{key}`", _default(Recipe, key), text) for key, text in kind_docs.recipe_docs().items())
-
-
-def _table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
-    lines = [head, tuple("---" for _ in head), *rows]
-    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
 
 
 def datasets() -> str:
@@ -130,7 +93,7 @@ def datasets() -> str:
             count = str(classes) if isinstance(classes, int) else "–"
             yield f"`{name}`", size, count, (data.__doc__ or "").strip().splitlines()[0]
 
-    return _table(("name", "shape", "classes", "description"), rows())
+    return table(("name", "shape", "classes", "description"), rows())
 
 
 def networks() -> str:
@@ -145,7 +108,7 @@ def networks() -> str:
     shipped = ((name, read_shipped(name).network) for name in shipped_networks())
     rows = (row(name, network) for name, network in shipped if network is not None)
     head = ("name", "network", "parameters", "MACs per time-step", "published parameters")
-    return f"{NETWORKS}\n{_table(head, rows)}"
+    return f"{NETWORKS}\n{table(head, rows)}"
 
 
 def claims() -> str:
@@ -161,7 +124,7 @@ def claims() -> str:
                     verdict = "agrees" if agrees_with_figure(claim, value) else "**differs**"
                     yield f"`{name}`", claim.quantity, claim.source, claim.value, shown, verdict
 
-    return _table(("network", "quantity", "source", "published", "computed", "result"), rows())
+    return table(("network", "quantity", "source", "published", "computed", "result"), rows())
 
 
 def codes() -> str:
@@ -171,8 +134,14 @@ def codes() -> str:
         groups.setdefault(page.group, []).append((f"[{code}](codes/{code}.md)", str(page.severity), page.summary))
     parts = [CODES]
     table_head = ("code", "severity", "summary")
-    parts += [f"## {group}\n\n{_table(table_head, iter(rows))}" for group, rows in sorted(groups.items())]
+    parts += [f"## {group}\n\n{table(table_head, iter(rows))}" for group, rows in sorted(groups.items())]
     return "\n".join(parts)
+
+
+def reference() -> str:
+    """Return the reference of the language, with the current tables and grammar."""
+    text = (DOCS / "reference.md").read_text(encoding="utf-8")
+    return _PART.sub(lambda match: f"{match[1]}{SECTIONS[match[2]]()}{match[3]}", text)
 
 
 def decisions() -> str:
@@ -223,7 +192,7 @@ def commands() -> str:
             for parameter in command.params
             if parameter.name != "help"
         )
-        yield _table(("argument or option", "description", "default"), rows)
+        yield table(("argument or option", "description", "default"), rows)
 
     text = (DOCS / "commands.md").read_text(encoding="utf-8")
     group: Any = get_command(build_app())
@@ -251,8 +220,10 @@ def _printed_default(parameter: Any) -> str:
     return "" if default is None or default is False or parameter.required else str(default)
 
 
+_PART = re.compile(r"(<!-- made from the code: ([\w-]+) -->\n\n).*?(\n<!-- to here -->)", re.DOTALL)
 _FROM_CODE = re.compile(r"(<!-- made from the code -->\n\n).*?(\n<!-- to here -->)", re.DOTALL)
 PAGES: dict[str, Callable[[], str]] = {
+    "reference.md": reference,
     "catalogue.md": kinds,
     "networks.md": networks,
     "zoo.md": zoo,

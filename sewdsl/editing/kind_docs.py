@@ -12,6 +12,7 @@ from inspect import getdoc
 from typing import TYPE_CHECKING
 
 from sewdsl.diagnostics import Severity
+from sewdsl.elaborate.train_section import KEYS
 from sewdsl.ir.kind import Kind, argument_fields
 from sewdsl.ir.printed_values import format_value
 from sewdsl.ir.recipe import Recipe
@@ -33,7 +34,8 @@ _SENTENCE_END = re.compile(r"\.\s+(?=[A-Z`'])")
 
 HEADER = {
     "network": "Name of the network, in double quotes.",
-    "input": "Shape of one time-step of one sample: `2x128x128` (channels, height, width), or a single length.",
+    "input": "Shape of one time-step of one sample: `2x128x128` (channels, height, width), `2x700` (channels, length), "
+    "or a single length. `input left 1x28x28` is one of several named inputs.",
     "outputs": "Names of the values that the network returns, instead of `body`: `outputs low high`.",
     "init": "Rule of the initial weights, e.g. `kaiming` or `normal(std=0.02)`. `default`: those of PyTorch. With "
     "`zero`, every residual block starts as an identity (Sec. 3.3). `init res.* orthogonal`: rule of a layer or part, "
@@ -52,13 +54,15 @@ STATEMENTS = {
     "operands and braces, but no parameters.",
     "neuron": "`neuron NAME(tau=2.0) { … }` defines a neuron by the equations of a time-step. Without braces, it is a "
     "setting: the neuron to use for `SN`.",
-    "use": '`use "other.net"` imports the blocks, settings and recipe of another file.',
-    "expect": "Value that must hold: parameters, macs or output.",
-    "claim": "Value printed in a source, compared with the computed value. `accuracy` and `energy` are compared with "
-    "measurements.",
+    "use": '`use "other.net"` imports the blocks, settings and recipe of another file, but not its `body`. Statements '
+    "of this file take precedence.",
+    "expect": "`expect parameters 29K`: value that must hold. The computed value, rounded to the written digits, must "
+    "be equal.",
+    "claim": '`claim parameters 31K "Tab. 5"`: value printed in a source. A difference is a note. `accuracy` and '
+    "`energy` are compared with measurements.",
     "allow": '`allow CODE "reason"` suppresses a warning or a note.',
-    "train": "Recipe to train the network, and the dataset.",
-    "study": "Variants of the network to train or probe, and to compare.",
+    "train": "`train on DATA { … }`: recipe to train the network, and the dataset.",
+    "study": "`study { … }`: variants of the network to train or probe, and to compare.",
 }
 """Documentation of statements, by their first word."""
 
@@ -140,8 +144,8 @@ def header_docs() -> dict[str, str]:
 
 def recipe_docs() -> dict[str, str]:
     """Return the documentation of each recipe key."""
-    # The dataset is written after `train on`, and not as a key.
-    return {key: text for key, text in field_docs(Recipe).items() if key != "on"}
+    docs = field_docs(Recipe)
+    return {key: docs[key] for key in KEYS}
 
 
 def signature(kind: type[Kind]) -> str:

@@ -219,7 +219,8 @@ class Recipe(BaseModel):
         warmup: Epochs before the schedule starts, in which the learning rate increases in equal steps.
         clip: Maximum Euclidean norm of all gradients together. Larger gradients are scaled down. None: no clipping.
         loss: Training loss: ``CrossEntropy`` of the readout (or ``mean``), ``TET`` of the output of each time-step (or
-            ``tet``, Deng et al. 2022), or ``MSE`` of firing rates.
+            ``tet``, Deng et al. 2022), or ``MSE`` of firing rates. The line can be repeated, with an output and a
+            factor: ``loss early KL(to=last) 0.3x``.
         losses: All ``loss`` lines, if there are several, or one with an output or a factor. ``loss`` is then the first.
         teacher: Folder of a run whose outputs are targets of losses with ``to=teacher``. The folder is relative to the
             working directory.

@@ -53,8 +53,10 @@ class Settings(BaseModel):
             names.
         inputs: Named inputs, in source order. Empty for an input without a name.
         steps: Number of time-steps T.
-        encode: ``direct``: a static input is repeated T times. ``none``: the input is a sequence.
-        neuron: Neuron that ``SN`` refers to, if the header sets one.
+        encode: ``direct``: a static input is repeated T times. ``none``: the input is a sequence. ``encode left
+            direct`` is for one of several inputs.
+        neuron: Neuron that ``SN`` refers to, if the header sets one. With ``neuron PLIF(tau=3.0)``, a ``PLIF`` without
+            arguments in the body has these arguments too.
         join: Join that ``g`` refers to.
         init: Canonical text of the rule of initial weights, e.g. ``default``, ``kaiming`` or ``normal(std=0.02)``.
         part_init: Rules of single layers and parts, by name or pattern, which take precedence over ``init``. If several

@@ -46,8 +46,9 @@ def test_what_is_made_from_the_code_is_as_the_code_is_now(page: str) -> None:
     [
         (
             "catalogue",
-            ["H[t] = (1 - 1/tau) V[t-1]", "surrogate=ATan(alpha=2.0)", "block SEW Block", "Random temporal", "T_train"],
+            ["H[t] = (1 - 1/tau) V[t-1]", "surrogate=ATan(alpha=2.0)", "block SEW Block"],
         ),
+        ("reference", ["Random temporal", "T_train", "c#k#s#p#d#g#b#", "200,000", 'sequence "or" sequence']),
         ("networks", ["130,938", "spiking-resnet-152", "17.4M (Tab. 6)"]),
         ("differences", ["23.23M", "2,322,891", "differs"]),
         ("data", ["cifar10-dvs", "dvs128-gesture", "mnist5k"]),
@@ -68,8 +69,8 @@ def test_every_fence_is_one(site: Path) -> None:
 
 
 def test_bars_in_tables(site: Path) -> None:
-    html = (site / "language" / "index.html").read_text(encoding="utf-8")
-    assert "<code>ADD[ branch | shortcut ]</code>" in html.replace("&#124;", "|")
+    html = (site / "reference" / "index.html").read_text(encoding="utf-8")
+    assert "<code>ADD[ a | b ]</code>" in html.replace("&#124;", "|")
     assert "\\|" not in html
 
 

@@ -72,6 +72,7 @@ def test_what_is_set_is_not_offered_again() -> None:
     found, _ = offered("sewdsl 1\ntrain on mnist5k {\n    epochs 3\n    ‸\n}")
     assert {"batch", "optimizer", "memory"} <= set(found)
     assert {"epochs", "on", "steps"}.isdisjoint(found)
+    assert "losses" not in found  # no key of files: several lines begin with 'loss'
 
 
 ACTIVATIONS = " ".join(sorted(NeuronKinds().names(Activation)))
