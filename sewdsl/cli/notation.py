@@ -41,7 +41,8 @@ As = Annotated[
     typer.Option(
         "--as",
         metavar="FORM",
-        help="Notation: plain (layer string), net, latex, tikz (complete document) or tikz-fragment (to include in a document).",
+        help="Notation: plain (layer string), net, latex, tikz (complete document) or tikz-fragment (to include in a "
+        "document).",
         show_default="from the file suffix, else plain",
         rich_help_panel=HelpPanel.OUTPUT,
         autocompletion=lambda: [*FORMS],
