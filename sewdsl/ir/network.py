@@ -12,6 +12,7 @@ from sewdsl.ir.graph import Graph
 from sewdsl.ir.init_rules import InitRule
 from sewdsl.ir.node import Node, graph_of
 from sewdsl.ir.op import JOIN_OPERANDS, KnowsSteps, Op, WeightedLayer
+from sewdsl.ir.parts import Part, find_parts
 from sewdsl.ir.recipe import Recipe
 from sewdsl.ir.settings import Expectation, Settings
 from sewdsl.ir.signal import Signal, widest_range
@@ -196,11 +197,20 @@ class Network:
         return nesting(self.nodes)
 
     @cached_property
+    def parts(self) -> Mapping[str, Part]:
+        """Parts by title, with their calls, in order of the first calls.
+
+        Raises:
+            UnstructuredError: If two calls of a part differ.
+        """
+        return find_parts(self.nodes)
+
+    @cached_property
     def wiring(self) -> Sequences:
         """Sequences of the network inferred from its edges: layers, merges and named values, without the input.
 
         Raises:
-            UnstructuredError: If a value does not reach the output, or if merges are nested too deeply.
+            UnstructuredError: If a value does not reach the output, or if loops are nested too deeply.
         """
         return self.wiring_with(frozenset())
 

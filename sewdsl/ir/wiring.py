@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -11,8 +11,12 @@ from sewdsl.ir.graph import DominatorTree, Graph
 from sewdsl.ir.structure import DelayedItem, Item, Items, LayerItem, LoopItem, MergeItem, ReadItem, children
 from sewdsl.light_dataclass import dataclass
 
-MAX_MERGE_DEPTH = 100
-"""Maximum nesting of merges read from edges: above the limit of --limit nesting, and safe for recursion."""
+MAX_MERGE_DEPTH = 16
+"""Maximum nesting of merges. With a repeat at each level, the text is within the default of --limit nesting."""
+MAX_LOOP_DEPTH = 100
+"""Maximum nesting of loops read from edges."""
+MAX_NAMINGS = 4
+"""Times that values are named to limit the nesting. A loop is written with named values the second time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +65,20 @@ def wiring(
         sums: Nodes that add two operands. A loop starts with one of them.
         named: Nodes whose values have names even if they are read once.
 
+    Merges nested more than :data:`MAX_MERGE_DEPTH` deep are named too.
+
     Raises:
-        UnstructuredError: If a value does not reach the output, or if merges are nested more than
-            :data:`MAX_MERGE_DEPTH` deep.
+        UnstructuredError: If a value does not reach the output, or if loops are nested too deeply.
     """
     outputs = output if isinstance(output, tuple) else (output,)
-    loops = find_loops(graph, outputs, sums, long_delays)
-    return _Sequencer(graph, outputs, loops, named, by_name=isinstance(output, tuple)).sequences()
+    for _ in range(MAX_NAMINGS):
+        loops = find_loops(graph, outputs, sums, long_delays, named)
+        sequencer = _Sequencer(graph, outputs, loops, named, by_name=isinstance(output, tuple))
+        sequences = sequencer.sequences()
+        if not sequencer.too_deep:
+            return sequences
+        named |= sequencer.too_deep
+    raise UnstructuredError(min(sequencer.too_deep), "loops are nested too deeply")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,20 +148,25 @@ class _Dominance:
 
 
 def find_loops(
-    graph: Graph, outputs: Sequence[int], sums: frozenset[int], long_delays: frozenset[int] = frozenset()
+    graph: Graph,
+    outputs: Sequence[int],
+    sums: frozenset[int],
+    long_delays: frozenset[int] = frozenset(),
+    required: frozenset[int] = frozenset(),
 ) -> tuple[_Loop, ...]:
     """Return the loops that text can express: one entry by a sum, and one exit.
 
     Args:
         sums: Nodes that add two operands, the input of the loop and its feedback.
         long_delays: Delays by several time-steps, whose cycles are no loops.
+        required: Nodes whose values have names.
     """
     rejected = {*long_delays}
     while graph.back_edges.keys() - rejected:
         sum_by_delay = {delay: total for delay, (total, _) in _delayed_sums(graph, outputs, sums, rejected).items()}
         dominance = _Dominance(graph, {delay: graph.inputs[total][0] for delay, total in sum_by_delay.items()})
         loops = tuple(_Loop(delay, total, graph.back_edges[delay]) for delay, total in sorted(sum_by_delay.items()))
-        named = _named(graph, outputs, dominance, loops)
+        named = _named(graph, outputs, dominance, loops, required)
         open_loops = {loop.delay for loop in loops if not _is_closed(graph, outputs, dominance, loop, named)}
         if not open_loops:
             return loops
@@ -174,7 +190,7 @@ def _delayed_sums(
     """
     delayed_sums: dict[int, tuple[int, int]] = {}
     # Each round finds the loops that contain only loops of earlier rounds.
-    for _ in range(MAX_MERGE_DEPTH):
+    for _ in range(MAX_LOOP_DEPTH):
         loop_inputs = {delay: graph.inputs[total][1 - operand] for delay, (total, operand) in delayed_sums.items()}
         # With the delay as root, all nodes that depend only on the delay form the feedback.
         roots = _Dominance(graph, loop_inputs).below_input()
@@ -235,6 +251,9 @@ class _Sequencer:
 
     Args:
         by_name: Whether the outputs are named values instead of a body.
+
+    Attributes:
+        too_deep: Nodes whose values must be named, because merges are nested too deeply.
     """
 
     def __init__(
@@ -245,7 +264,7 @@ class _Sequencer:
         dominance = _Dominance(graph, {loop.delay: graph.inputs[loop.total][0] for loop in loops})
         self._reads = dominance.reads
         self._starts = [dominance.tree[i] for i in range(len(self._reads))]  # start of the item that ends with a node
-        self._named = _named(graph, outputs, dominance, loops) | self._required
+        self._named = _named(graph, outputs, dominance, loops, named) | self._required
         self._sums = {loop.total: loop for loop in loops}
         self._delays = {loop.delay for loop in loops}
         self._closing: dict[int, list[_Loop]] = {}
@@ -253,19 +272,22 @@ class _Sequencer:
         for loop in sorted(loops, key=lambda loop: -loop.total):
             self._closing.setdefault(loop.source, []).append(loop)
         self._ends: list[_End] = []  # item that ends with each node
+        self.too_deep: set[int] = set()
         self._used = bytearray(len(self._reads))
         self._defining: set[int] = set()  # named value whose sequence is under construction, and cannot read itself
 
     def sequences(self) -> Sequences:
-        """Return the sequences.
+        """Return the sequences, or none if values are :attr:`too_deep`.
 
         Raises:
-            UnstructuredError: If a value does not reach the output, or if merges are nested too deeply.
+            UnstructuredError: If a value does not reach the output.
         """
         for index in range(len(self._reads)):
             self._ends.append(self._item(index))
             for loop in self._closing.get(index, ()):
                 self._close(loop)
+        if self.too_deep:
+            return Sequences((), ())
         values: dict[int, Items] = {}
         # The sequence of a named value must not start by reading itself.
         for index in sorted(self._named):
@@ -300,29 +322,36 @@ class _Sequencer:
         if sources:
             operands = [self._between(source, self._starts[index]) for source in sources]
             item = MergeItem(index, tuple(sequence for sequence, _, _ in operands))
-            depth = self._nested(index, *(depth for _, depth, _ in operands))
+            depth = self._nested(zip(sources, (depth for _, depth, _ in operands), strict=True))
             return _End(item, depth, all(alone for _, _, alone in operands))
         if index:
             raise UnstructuredError(index, "it has no inputs")
         return _End(None)
 
-    def _nested(self, index: int, *depths: int) -> int:
-        """Return the nesting depth of a merge around items of the given depths."""
-        depth = 1 + max(depths)
-        # Printers and parsers recurse into merges.
-        if depth > MAX_MERGE_DEPTH:
-            raise UnstructuredError(index, f"joins are nested more than {MAX_MERGE_DEPTH} deep")
-        return depth
+    def _nested(self, operands: Iterable[tuple[int, int]]) -> int:
+        """Return the nesting depth of a merge.
+
+        Args:
+            operands: Last node and depth of each operand.
+        """
+        depths = [0]
+        for end, depth in operands:
+            if depth < MAX_MERGE_DEPTH:
+                depths.append(depth)
+            else:  # A name takes the place of the operand.
+                self.too_deep.add(end)
+        return 1 + max(depths)
 
     def _close(self, loop: _Loop) -> None:
         """Replace the item that ends with the last node of a loop body by the loop."""
-        feedback, feedback_depth, _ = self._between(self._graph.inputs[loop.total][1], loop.delay)
+        fed_back = self._graph.inputs[loop.total][1]
+        feedback, feedback_depth, _ = self._between(fed_back, loop.delay)
         self._defining.add(loop.source)
         body, body_depth, _ = self._between(loop.source, loop.total)
         self._defining.clear()
         self._used[loop.total] = self._used[loop.delay] = True
         item = LoopItem(loop.total, loop.delay, body, feedback)
-        self._ends[loop.source] = _End(item, self._nested(loop.total, feedback_depth, body_depth))
+        self._ends[loop.source] = _End(item, self._nested(((fed_back, feedback_depth), (loop.source, body_depth))))
         self._starts[loop.source] = self._starts[loop.total]
 
     def _between(self, end: int, start: int) -> tuple[Items, int, bool]:
@@ -362,10 +391,16 @@ def _reads(sequence: Items) -> Iterator[ReadItem]:
             yield from _reads(inside)
 
 
-def _named(graph: Graph, outputs: Sequence[int], dominance: _Dominance, loops: Sequence[_Loop]) -> set[int]:
+def _named(
+    graph: Graph,
+    outputs: Sequence[int],
+    dominance: _Dominance,
+    loops: Sequence[_Loop],
+    required: frozenset[int] = frozenset(),
+) -> set[int]:
     """Return the nodes of values that need a name.
 
-    These are the values with several consumers, and the sources of delays outside of loops.
+    These are the values with several consumers, the sources of delays outside of loops, and the required ones.
     """
     # Each sequence is followed from its end back to its start, or to a node of another sequence. That node is then
     # named. Its own sequence continues from the start of the other one, back to the input.
@@ -386,8 +421,9 @@ def _named(graph: Graph, outputs: Sequence[int], dominance: _Dominance, loops: S
     # The stack is processed in source order, because the first sequence through a node keeps it.
     todo.reverse()
     loop_delays = {loop.delay for loop in loops}
-    for delay, source in graph.back_edges.items():
-        if delay not in loop_delays and source not in named:
+    delayed = (source for delay, source in graph.back_edges.items() if delay not in loop_delays)
+    for source in (*delayed, *sorted(required)):
+        if source not in named:
             named.add(source)
             sequence_starts[source] = 0
             todo.append((starts[source], 0))

@@ -70,7 +70,7 @@ def part_items(parts: Sequence[TextScope]) -> Iterator[PartText]:
 
 
 def _scope_items(scope: TextScope, parts: Sequence[TextScope]) -> TextItems:
-    wording, items = body_unfolded(scope.network, [part.title for part in parts])
+    wording, items = body_unfolded(scope.network, [*(part.title for part in parts), *scope.operands])
     return _folded(Blocks(scope.network, wording, items), items)
 
 

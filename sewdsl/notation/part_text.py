@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
 from itertools import count
 
 from sewdsl.ir.network import Network
-from sewdsl.ir.node import Node, PathStep, innermost_part
+from sewdsl.ir.node import Node, innermost_part
 from sewdsl.ir.op import Op
+from sewdsl.ir.parts import Part, PartCall, Path
+from sewdsl.ir.wiring import UnstructuredError
 from sewdsl.light_dataclass import dataclass
 from sewdsl.notation.item_text import LayerText, MergeText, ReadText, RepeatText, TextItem, TextItems, UnwritableNetwork
 from sewdsl.notation.item_text import child_sequences as _children
 from sewdsl.notation.part_calls import CalledMerge, CalledPart, PartOperand
 from sewdsl.ops.input import Input
-
-Path = tuple[PathStep, ...]
-Slot = tuple[int, int]
-"""Position of a node in a call, and the position of one of its inputs."""
 
 
 @dataclass(frozen=True)
@@ -54,27 +49,6 @@ class TextScope:
         return replace(item, items=inner[0])
 
 
-@dataclass(frozen=True)
-class _Call:
-    """Call of a part.
-
-    Attributes:
-        nodes: Its nodes, in an order that is the same for all calls.
-        output: Node of the output.
-        reads: Outside node that each slot reads.
-    """
-
-    path: Path
-    nodes: tuple[int, ...]
-    output: int
-    reads: Mapping[Slot, int]
-
-    @cached_property
-    def positions(self) -> dict[int, int]:
-        """Position of each node in the call."""
-        return {index: position for position, index in enumerate(self.nodes)}
-
-
 def scopes(network: Network) -> tuple[TextScope, ...]:
     """Return the scopes of the parts of a network, and the scope of its body last.
 
@@ -87,87 +61,50 @@ def scopes(network: Network) -> tuple[TextScope, ...]:
 class _Scopes:
     def __init__(self, network: Network) -> None:
         self._network = network
-        paths: dict[Path, list[int]] = {}
-        for index, node in enumerate(network):
-            for depth, step in enumerate(node.path, 1):
-                if step.kind == "part":
-                    paths.setdefault(node.path[:depth], []).append(index)
+        nodes, graph = network.nodes, network.graph
+        for node in network:
             if node.weights is not None and not innermost_part(node.path):
                 raise UnwritableNetwork(node, f"it shares the weights of {network.owner(node).name} outside of a part")
-        # A part that is called once shares nothing, and is written in place.
-        times = Counter(path[-1].label for path in paths)
-        self._calls = {path: self._call(path, nodes) for path, nodes in paths.items() if times[path[-1].label] > 1}
-        self._parts: dict[str, list[_Call]] = {}
-        for path, call in self._calls.items():
-            self._parts.setdefault(path[-1].label, []).append(call)
-        self._operands = {title: self._slots(calls) for title, calls in self._parts.items()}
+        try:
+            # A part that is called once shares nothing, and is written in place.
+            self._parts = {title: part for title, part in network.parts.items() if len(part.calls) > 1}
+        except UnstructuredError as error:
+            raise UnwritableNetwork(nodes[error.node or 0], error.why) from None
+        self._calls = {call.path: (part, call) for part in self._parts.values() for call in part.calls}
+        self._outputs: dict[Path, int] = {}
+        positions: dict[str, int] = {}
+        for path, (part, call) in self._calls.items():
+            ends = [
+                index
+                for index in call.nodes
+                if index in network.output_indices or not call.positions.keys() >= {*graph.consumers[index]}
+            ]
+            if len(ends) != 1:
+                reason = f"a call of {part.title} does not have exactly one output"
+                raise UnwritableNetwork(nodes[min(call.nodes)], reason)
+            self._outputs[path] = ends[0]
+            if positions.setdefault(part.title, call.positions[ends[0]]) != call.positions[ends[0]]:
+                raise UnwritableNetwork(nodes[call.nodes[0]], f"the calls of {part.title} differ")
 
     def all(self) -> tuple[TextScope, ...]:
-        parts = [self._scope(title, calls[0]) for title, calls in self._parts.items()]
-        return *parts, self._scope("", None)
+        parts = [self._scope(part, part.calls[0]) for part in self._parts.values()]
+        return *parts, self._scope(None, None)
 
-    def _call(self, path: Path, indices: Sequence[int]) -> _Call:
-        nodes, graph = self._network.nodes, self._network.graph
-        # Keys of inner calls are numbered through, so their labels count.
-        inner = {
-            index: [step.label if step.kind == "part" else step.key for step in nodes[index].path[len(path) :]]
-            for index in indices
-        }
-        ordered = tuple(sorted(indices, key=lambda index: (inner[index], index)))
-        inside = {*indices}
-        outputs = [
-            index
-            for index in indices
-            if index in self._network.output_indices or not inside.issuperset(graph.consumers[index])
-        ]
-        if len(outputs) != 1:
-            raise UnwritableNetwork(nodes[indices[0]], f"a call of {path[-1].label} does not have exactly one output")
-        reads = {
-            (position, operand): source
-            for position, index in enumerate(ordered)
-            for operand, source in enumerate(nodes[index].inputs)
-            if source not in inside
-        }
-        return _Call(path, ordered, outputs[0], reads)
-
-    def _slots(self, calls: Sequence[_Call]) -> tuple[tuple[Slot, ...], ...]:
-        """Return the slots of each operand of a part. Slots that read equal nodes in each call are one operand."""
-        first = calls[0]
-        for call in calls:
-            self._check_equal(first, call)
-        groups: dict[tuple[int, ...], list[Slot]] = {}
-        # Operands are computed in order, before the call.
-        for slot in sorted(first.reads, key=lambda slot: (first.reads[slot], first.nodes[slot[0]], slot[1])):
-            groups.setdefault(tuple(call.reads[slot] for call in calls), []).append(slot)
-        return tuple(map(tuple, groups.values()))
-
-    def _check_equal(self, first: _Call, call: _Call) -> None:
-        """Raise UnwritableNetwork if the nodes or the edges of two calls of a part differ."""
-        nodes = self._network.nodes
-        equal = len(first.nodes) == len(call.nodes) and first.reads.keys() == call.reads.keys()
-        for one, other in zip(first.nodes, call.nodes, strict=False):
-            sources = (
-                [owner.positions.get(i) for i in nodes[index].sources] for owner, index in ((first, one), (call, other))
-            )
-            equal = equal and nodes[one].op == nodes[other].op and len({*map(tuple, sources)}) == 1
-            equal = equal and self._network.owner(nodes[one]) is self._network.owner(nodes[other])
-        if not equal or first.positions[first.output] != call.positions[call.output]:
-            reason = f"the calls of {call.path[-1].label} differ"
-            raise UnwritableNetwork(nodes[call.nodes[0]], reason)
-
-    def _scope(self, title: str, call: _Call | None) -> TextScope:
+    def _scope(self, part: Part | None, call: PartCall | None) -> TextScope:
         """Return the scope of a part in one of its calls, or of the body."""
         network = self._network
         depth = len(call.path) if call is not None else 0
-        operands = self._operands[title] if call is not None else ()
-        signals = [network.nodes[call.reads[slots[0]]].output for slots in operands] if call is not None else []
-        names = self._operand_names(call, len(signals))
+        operands = part.operands if part is not None else ()
+        sources = part.arguments(call) if part is not None and call is not None else ()
+        free = (name for n in count(1) if (name := f"operand{n}") not in self._parts)
+        names = tuple(next(free) for _ in operands)
         nodes: list[Node] = []
         origins: list[int] = []
-        for number, signal in enumerate(signals):
+        for number, source in enumerate(sources):
+            signal = network.nodes[source].output
             op: Op = PartOperand(title=names[number]) if number else Input(shape=signal.shape, varies=signal.varies)
             nodes.append(Node(f"operand{number}" if number else "input", op, (0,) if number else (), signal))
-            origins.append(call.reads[operands[number][0]] if call is not None else 0)
+            origins.append(source)
         number_of = {slot: number for number, slots in enumerate(operands) for slot in slots}
         places: dict[int, int] = {}
 
@@ -187,13 +124,13 @@ class _Scopes:
             if not end:
                 inputs = tuple(place(index, operand) for operand in range(len(node.inputs)))
                 new = replace(node, inputs=inputs, path=node.path[depth:], weights=None)
-            elif index == self._calls[node.path[:end]].output:
-                inner = self._calls[node.path[:end]]
-                slots = [group[0] for group in self._operands[inner.path[-1].label]]
+            elif index == self._outputs[node.path[:end]]:
+                called, inner = self._calls[node.path[:end]]
+                slots = (group[0] for group in called.operands)
                 inputs = tuple(place(inner.nodes[position], operand) for position, operand in slots)
                 family = CalledPart if len(inputs) == 1 else CalledMerge
                 path = node.path[depth : end - 1]
-                new = Node(node.name, family(title=inner.path[-1].label), inputs, node.output, path, node.span)
+                new = Node(node.name, family(title=called.title), inputs, node.output, path, node.span)
             else:
                 continue
             places[index] = len(nodes)
@@ -205,16 +142,8 @@ class _Scopes:
                     raise UnwritableNetwork(node, "its source is inside a part")
                 nodes[position] = replace(node, delayed=places[node.delayed])
         outputs = tuple((name, places[index]) for name, index in network.outputs) if call is None else ()
-        output = places[network.output if call is None else call.output]
+        output = places[network.output if call is None else self._outputs[call.path]]
         settings = network.settings.model_copy(update={} if call is None else {"inputs": ()})
         inside = replace(network, nodes=tuple(nodes), output=output, outputs=outputs, settings=settings)
+        title = part.title if part is not None else ""
         return TextScope(title, names if len(names) > 1 else (), inside, tuple(origins))
-
-    def _operand_names(self, call: _Call | None, number: int) -> tuple[str, ...]:
-        """Return names of operands that no value in the part has."""
-        if call is None:
-            return ()
-        steps = (step for index in call.nodes for step in self._network.nodes[index].path)
-        taken = {step.label for step in steps if step.kind == "value"} | self._parts.keys()
-        free = (name for n in count(1) if (name := f"operand{n}") not in taken)
-        return tuple(next(free) for _ in range(number))

@@ -13,7 +13,6 @@ from typer.testing import CliRunner
 
 from sewdsl.cli.app import app
 from sewdsl.exchange import weights
-from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.exchange.write.compare_outputs import compare_outputs
 from sewdsl.exchange.write.formats import FORMATS, untied_weights
 from sewdsl.snn.batch_norm import BatchNorm
@@ -102,6 +101,16 @@ TWO_OPERANDS = "sewdsl 1\ninput 4\nsteps 2\nneuron LIF(v_threshold=0.4)\npart P[
         "body P[FC4 | id]-P[id | FC4]",
         "let l = FC4\nlet r = FC4\nbody ADD[P[r | l] | P[l | r]]",
         "let l = FC4\nbody ADD[P[l | id] | P[l | l]]",
+        "let l = FC4\nbody ADD[P[l | l] | P[l | id]]",
+        (
+            "part Q[a | b | c] = ADD[a-FC4 | b | c-FC4]\npart R[a | b] = ADD[Q[a | b | a]-FC4 | b]\nlet l = FC4\n"
+            "body ADD[R[l | l] | R[l | id]]-Q[l | l | id]-P[id | SN]-P[SN | SN]"
+        ),
+        "part Q[a | b] = ADD[a-FC4-BN | b-FC4b0]\nlet h = Q[id | h-DELAY]-SN\nbody P[id | h]-Q[id | h]-P[h | id]",
+        (
+            "part Q[a | b] = ADD[a-FC4-BN | b-FC4b0]\nlet h = P[SN | id]-Q[SN | id]\nlet k = Q[h | k-DELAY]-SN\n"
+            "body P[k | h]"
+        ),
     ],
 )
 def test_the_operands_of_each_call_have_the_order_of_the_part(body: str, form: str) -> None:
@@ -111,9 +120,3 @@ def test_the_operands_of_each_call_have_the_order_of_the_part(body: str, form: s
     comparison = compare_outputs(model, format_, format_.write(model, ""), x)
     assert comparison.depends_on_input
     assert all(output.accepted for output in comparison.outputs)
-
-
-def test_a_class_with_one_value_for_two_operands_cannot_be_called_with_two() -> None:
-    model = built(f"{TWO_OPERANDS}let l = FC4\nbody ADD[P[l | l] | P[l | id]]\n", 0)
-    with pytest.raises(UnsupportedLayer, match=r"P2\.\S+ \(FC4b1\) reads several values"):
-        FORMATS["python"].write(model, "")

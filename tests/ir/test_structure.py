@@ -26,7 +26,6 @@ from sewdsl.ir.structure import (
 from sewdsl.ir.wiring import MAX_MERGE_DEPTH, Sequences, UnstructuredError, wiring
 from tests.effort import examples
 from tests.shipped import SHIPPED, shipped
-from tests.words import raises
 
 
 def without_names(items: Items) -> Items:
@@ -178,15 +177,15 @@ def test_other_edges(inputs: list[tuple[int, ...]], output: int, node: int, why:
     assert caught.value.node == node
 
 
-@pytest.mark.parametrize("depth", [MAX_MERGE_DEPTH, MAX_MERGE_DEPTH + 1])
+@pytest.mark.parametrize("depth", [MAX_MERGE_DEPTH, MAX_MERGE_DEPTH + 1, 2000])
 def test_how_deep_merges_nest(depth: int) -> None:
     """ADD[ layer-ADD[ layer-… | id ] | id ]: each level reads what is around it."""
     inputs: list[tuple[int, ...]] = [(), *((i,) for i in range(depth))]
     for level in reversed(range(depth)):
         inputs.append((len(inputs) - 1, level))
+    sequences = wiring(Graph(inputs), len(inputs) - 1)
     if depth > MAX_MERGE_DEPTH:
-        with raises(UnstructuredError):
-            wiring(Graph(inputs), len(inputs) - 1)
+        values = [items for _, items in sequences.values]
+        assert sorted(i for items in (*values, sequences.body) for i in nodes(items)) == [*range(1, len(inputs))]
     else:
-        items = wiring(Graph(inputs), len(inputs) - 1).body
-        assert reduce(lambda inside, _: inside[-1].operands[0], range(depth), items) == (LayerItem(depth),)  # type: ignore[union-attr]
+        assert reduce(lambda inside, _: inside[-1].operands[0], range(depth), sequences.body) == (LayerItem(depth),)  # type: ignore[union-attr]

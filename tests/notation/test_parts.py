@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 import sewdsl
+from sewdsl.exchange.write import python, spikingjelly
 from sewdsl.ir.network import Network
+from sewdsl.ir.wiring import MAX_MERGE_DEPTH
 from sewdsl.notation import UnwritableNetwork, compact_text, write_net
 from sewdsl.notation.latex import latex
 from sewdsl.notation.network_diff import diff_networks
 from sewdsl.notation.tikz import fragment
+from tests.counted import growth, lines_run
 from tests.notation.same import anonymous, compiled, essence, ways
 from tests.words import raises
 
@@ -61,6 +66,42 @@ def test_a_text_is_written_back_as_it_is() -> None:
     assert compact_text(network) == "part Eye = c4k3s1-BN-IF\n{Eye}*3-GAP-FC3"
     assert essence(compiled(write_net(network))) == essence(network)
     assert "part P {\n    let h = c4k1s1-IF\n    let k = h-c4k3s1\n    give " in write_net(load("named inside"))
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_the_text_of_a_text_is_the_same(name: str) -> None:
+    text = write_net(load(name))
+    assert write_net(compiled(text)) == text
+
+
+def chain(calls: int, kind: str = "part P[a | b] = ADD[a-FC5 | b]") -> Network:
+    """Calls that each read the call before, as nested operands have them."""
+    values = (f"let v{n} = P[{f'v{n - 1}' if n else 'l'} | l]\n" for n in range(calls))
+    return sewdsl.load(
+        f"sewdsl 1\ninput 5\nsteps 4\nneuron LIF\n{kind}\nlet l = SN\n{''.join(values)}body v{calls - 1}\n"
+    )
+
+
+@pytest.mark.parametrize("kind", ["part", "block"])
+def test_deep_operands_have_names(kind: str) -> None:
+    network = chain(130, f"{kind} P[a | b] = ADD[a-FC5 | b]")
+    text = write_net(network)
+    again = sewdsl.load(text)
+    assert ways(again) == ways(network)
+    assert write_net(again) == text
+    assert text.count("let") == 130 // MAX_MERGE_DEPTH + 1
+
+
+def test_calls_keep_their_order_after_a_shared_layer() -> None:
+    network = sewdsl.load(f"{HEAD}part P = c4k3-BN-SN\nlet h = c4k3\nlet a = h-P\nbody ADD[h-c4k1-P | a]-GAP-FC3\n")
+    text = write_net(network)
+    assert text.count("c4k3s1") == 2
+    assert ways(compiled(text)) == ways(network)
+
+
+@pytest.mark.parametrize("writer", [write_net, python.source, spikingjelly.source])
+def test_texts_take_time_in_proportion_to_the_number_of_calls(writer: Callable[[Network], str]) -> None:
+    assert growth(lambda calls: lines_run(partial(writer, chain(calls))), 40) < 2.2
 
 
 def test_difference_to_a_block() -> None:

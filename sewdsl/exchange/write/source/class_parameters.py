@@ -6,7 +6,7 @@ import builtins
 import re
 from collections.abc import Iterator, Sequence
 
-from sewdsl.exchange.write.source.expressions import Arg, Code, Literal, Resolve, free_name, is_identifier
+from sewdsl.exchange.write.source.expressions import Arg, Code, Literal, Resolve, free_name, is_variable
 from sewdsl.ir.signal import Signal
 
 Column = tuple[object, ...]
@@ -152,5 +152,5 @@ def _columns(arguments: Sequence[str], taken: set[str]) -> dict[str, Column]:
         name: tuple(int(values[letter]) for values in values_by_letter)
         for letter, name in names.items()
         # Other names would be invalid, or hide a name that the class uses.
-        if is_identifier(name) and name not in taken and not hasattr(builtins, name)
+        if is_variable(name) and name not in taken and not hasattr(builtins, name)
     }

@@ -24,6 +24,7 @@ from sewdsl.exchange.write.source.expressions import (
 from sewdsl.exchange.write.source.find_classes import ClassSpec, order_parameters, parameter_default
 from sewdsl.exchange.write.source.value_flow import FlowStep, StepLoop
 from sewdsl.ir.network import Network
+from sewdsl.ir.node import enclosing_parts
 from sewdsl.ir.op import Merge, Op
 from sewdsl.ir.signal import Signal
 from sewdsl.ops.attention import Attention
@@ -133,12 +134,15 @@ def forward_statements(spec: ClassSpec, network: Network, reset: str = "") -> It
 
 def _repeated_calls(flow: Sequence[FlowStep]) -> Iterator[tuple[int, str]]:
     """Yield the index and the key of each step whose module, or a module inside or around it, was called before."""
-    called: list[str] = []
+    called: set[str] = set()
+    around: set[str] = set()  # The modules that were called, and those around them.
     for index, step in enumerate(flow):
         for key in filter(None, (*step.keys, step.module)):
-            if any(f"{key}.".startswith(f"{other}.") or f"{other}.".startswith(f"{key}.") for other in called):
+            parts = [*enclosing_parts(key)]
+            if key in around or not called.isdisjoint(parts):
                 yield index, key
-            called.append(key)
+            called.add(key)
+            around.update(parts)
 
 
 def _step_value(step: FlowStep, network: Network) -> str:

@@ -231,7 +231,7 @@ def free_name(name: str, taken: set[str], mark: str = "_") -> str:
 
 MAX_IDENTIFIER_LENGTH = 40
 """Maximum length of a class name, in characters."""
-_IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*")
+_IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _WORD = re.compile(r"[A-Za-z0-9]+")
 _COMMENT = re.compile(r"#.*")
 
@@ -239,6 +239,11 @@ _COMMENT = re.compile(r"#.*")
 def is_identifier(name: str) -> bool:
     """Return whether a name can be used unchanged as an attribute or argument."""
     return bool(_IDENTIFIER.fullmatch(name)) and not keyword.iskeyword(name)
+
+
+def is_variable(name: str) -> bool:
+    """Return whether a name can be used unchanged as a variable. Names with capital letters may be classes."""
+    return is_identifier(name) and name.islower()
 
 
 def string_literal(text: str) -> str:

@@ -8,7 +8,7 @@ from itertools import count, filterfalse
 from typing import Literal, NamedTuple
 
 from sewdsl.exchange.errors import UnsupportedLayer
-from sewdsl.exchange.write.source.expressions import is_identifier
+from sewdsl.exchange.write.source.expressions import is_variable
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import PathStep, innermost_part
 from sewdsl.ir.op import Merge
@@ -24,6 +24,7 @@ from sewdsl.ir.structure import (
     ValueItem,
     nodes,
 )
+from sewdsl.ir.wiring import UnstructuredError
 from sewdsl.light_dataclass import dataclass
 from sewdsl.ops.layers.norms import BatchNorm
 
@@ -144,12 +145,16 @@ def tree(network: Network, taken: Collection[str]) -> SourceSection:
     Raises:
         UnsupportedLayer: If the name of a node does not match its path, or if a repeat reads additional values.
     """
+    try:
+        network.parts  # noqa: B018 -- checks its calls
+    except UnstructuredError as error:
+        raise UnsupportedLayer(network.nodes[error.node or 0], error.why) from None
     _check_states(network)
     for node in network:
         path = [step.key for step in node.path[max(innermost_part(node.path) - 1, 0) :]]
         if node.name != ".".join([*path, node.name.rpartition(".")[2]]):
             raise UnsupportedLayer(node, "is not named after its repeats and blocks")
-    return _Reader(network, taken).section(("", "network", ""), network.nesting[network.first_layer :], 0, 0)
+    return _Reader(network, taken).section(("", "network", ""), network.nesting[network.first_layer :], 0, 0)[0]
 
 
 def _check_states(network: Network) -> None:
@@ -196,6 +201,10 @@ class _Step:
         keys = tuple(key and _prefixed(key, prefix) for key in self.keys)
         return replace(self, keys=keys, module=_prefixed(self.module, prefix), name=name)
 
+    def reading(self, operands: _Operands) -> _Step:
+        """Return the step with the nodes that the operands of a call read."""
+        return replace(self, reads=tuple(tuple(map(operands.argument, each)) for each in self.reads))
+
     @property
     def all_reads(self) -> set[int]:
         """Nodes that any operand reads."""
@@ -227,6 +236,24 @@ class _SectionBuilder:
         self.current = output
 
 
+class _Operands(NamedTuple):
+    """Operands of a call of a part, which have numbers as if they were further nodes.
+
+    Attributes:
+        numbers: Number of the operand that an input of a node reads, by the index of the node and the position.
+        arguments: Node, or number of an enclosing operand, that each operand reads.
+        first: First number.
+    """
+
+    numbers: Mapping[tuple[int, int], int]
+    arguments: tuple[int, ...]
+    first: int
+
+    def argument(self, number: int) -> int:
+        """Return what an operand reads. Nodes are unchanged."""
+        return number if number < self.first else self.arguments[number - self.first]
+
+
 class _Region(NamedTuple):
     """Steps of a section that are computed one time-step after the other: ``steps[begin:end]``."""
 
@@ -240,16 +267,21 @@ class _Reader:
         self._network, self._nodes, self._reserved_names = network, network.nodes, taken
         self._loops = [*map(frozenset, network.graph.loops)]
         self._has_parts = False
-        self._part_reads: dict[str, tuple[tuple[int, ...], dict[tuple[int, int], int]]] = {}
+        self._operands = [_Operands({}, (), len(network))]  # of the enclosing calls
+        self._calls = {call.path: (part, call) for part in network.parts.values() for call in part.calls}
+        self._inlined_parts = {part.title for part, call in self._calls.values() if self._splits_loop({*call.nodes})}
         self._inlined_steps: dict[str, list[_Step]] = {}  # By prefix of the inlined section.
 
-    def section(self, naming: tuple[str, Kind, str], items: Items, flow_node: int, start: int) -> SourceSection:
-        """Return a section of the given items.
+    def section(
+        self, naming: tuple[str, Kind, str], items: Items, flow_node: int, start: int, *, inlined: bool = False
+    ) -> tuple[SourceSection, tuple[int, ...]]:
+        """Return a section of the given items, and the nodes and operands that it reads.
 
         Args:
             naming: Key, kind, and prefix of the names of its nodes.
             flow_node: Node whose value flows to the items.
             start: Node that the section reads if none of its items reads a value.
+            inlined: Whether its flow is part of the enclosing section in any case.
         """
         key, kind, prefix = naming
         reads = self._reads(items, flow_node)
@@ -264,14 +296,31 @@ class _Reader:
         inside = frozenset(nodes(items))
         output = self._output(builder, inside, {builder.start, *reads})
         section = SourceSection(key, kind, builder.start, output, tuple(builder.items), others=reads[1:])
-        # Only the enclosing section can compute a loop that crosses this section and nodes that need all time-steps.
-        crossing = [loop for loop in self._loops if not loop.isdisjoint(inside) and not loop <= inside]
         # Only the network has the modules of parts.
         calls = prefix and any(key and key.startswith(ABSOLUTE) for step in builder.steps for key in step.keys)
-        if calls or (crossing and any(map(self._needs_all_steps, inside.difference(*crossing)))):
+        if calls or inlined or self._splits_loop(inside):
             self._inlined_steps[prefix] = builder.steps
-            return replace(section, inlined=True)
-        return self._flowing(section, builder)
+            section = replace(section, inlined=True)
+        else:
+            section = self._flowing(section, builder)
+        source, *others = map(self._node, (builder.start, *reads[1:]))
+        return replace(section, source=source, others=tuple(others)), (builder.start, *reads[1:])
+
+    def _splits_loop(self, inside: Collection[int]) -> bool:
+        """Return whether only an enclosing section can compute a loop: it crosses nodes that need all time-steps."""
+        crossing = [loop for loop in self._loops if not loop.isdisjoint(inside) and not loop.issubset(inside)]
+        return bool(crossing) and any(map(self._needs_all_steps, frozenset(inside).difference(*crossing)))
+
+    def _inputs(self, index: int) -> tuple[int, ...]:
+        """Return the nodes and operands that a node reads."""
+        numbers = self._operands[-1].numbers
+        return tuple(numbers.get((index, i), source) for i, source in enumerate(self._nodes[index].inputs))
+
+    def _node(self, number: int) -> int:
+        """Return the node that is read, also for an operand."""
+        for operands in reversed(self._operands):
+            number = operands.argument(number)
+        return number
 
     def _output(self, builder: _SectionBuilder, inside: frozenset[int], incoming: set[int]) -> int:
         """Return the node of a section whose value is read outside, or is an output of the network."""
@@ -303,17 +352,15 @@ class _Reader:
         return isinstance(op, BatchNorm) or op.reads == "sequence" or index in self._network.graph.looped
 
     def _reads(self, items: Items, flow_node: int) -> tuple[int, ...]:
-        """Return the nodes outside of some items that the items read.
+        """Return the nodes outside of some items, and the operands, that the items read.
 
         ``flow_node`` comes first.
         """
         inside = set(nodes(items))
-        sources = dict.fromkeys(
-            source for i in sorted(inside) for source in self._nodes[i].inputs if source not in inside
-        )
-        # Named inputs come first, in order.
-        first = self._network.first_layer
-        return tuple(sorted(sources, key=lambda index: (index != flow_node, min(index, first))))
+        sources = dict.fromkeys(source for i in sorted(inside) for source in self._inputs(i) if source not in inside)
+        # Named inputs and operands are in order.
+        first, count = self._network.first_layer, len(self._nodes)
+        return tuple(sorted(sources, key=lambda i: (i != flow_node, min(i, first), i if i >= count else 0)))
 
     def _flowing(self, section: SourceSection, builder: _SectionBuilder) -> SourceSection:
         """Return a section with its flow.
@@ -345,7 +392,7 @@ class _Reader:
         for index in own_variables:
             if index not in variables:
                 name = value_names.get(index, "")
-                is_valid = is_identifier(name) and name not in {*self._reserved_names, INPUT, ONWARD, "self"}
+                is_valid = is_variable(name) and name not in {*self._reserved_names, INPUT, ONWARD, "self"}
                 variables[index] = name if is_valid and name not in variables.values() else next(free_names)
 
         def variable_of(index: int) -> str:
@@ -477,19 +524,17 @@ class _Reader:
         match item:
             case LayerItem(index):
                 node = self._nodes[index]
-                reads = node.inputs or (builder.start,)
+                reads = self._inputs(index) or (builder.start,)
                 builder.add(Leaf(node.name.rpartition(".")[2], index), reads, index, frozenset({index}))
             case MergeItem(index):
                 self._merge(builder, item)
             case LoopItem(index, delay, body, feedback, (body_step, feedback_step)):
-                entry, _ = self._nodes[index].inputs
+                entry, _ = self._inputs(index)
                 if feedback_step is not None:
                     feedback_items = (LayerItem(delay), *feedback)
                     self._part(builder, feedback_step, "loop", feedback_items, entry)
                 builder.steps.append(
-                    _Step(
-                        tuple((i,) for i in self._nodes[index].inputs), index, (None, None), frozenset({index}), index
-                    )
+                    _Step(tuple((i,) for i in self._inputs(index)), index, (None, None), frozenset({index}), index)
                 )
                 builder.current = index
                 if body_step is not None:
@@ -507,14 +552,14 @@ class _Reader:
                         "copy",
                         f"{builder.prefix}{step.key}.",
                     )
-                    section = self.section(naming, copy, entry, entry)
+                    section, reads = self.section(naming, copy, entry, entry)
                     sections.append(section)
                     if section.inlined:
                         steps_of_copy = self._inlined_steps.pop(naming[2])
                         builder.steps += [each.inside_of(step.key) for each in steps_of_copy]
                         builder.current = section.output
                         continue
-                    if (section.source, section.others) != (entry, ()) and (len(sections) > 1 or section.others):
+                    if reads != (entry,) and (len(sections) > 1 or section.others):
                         first = self._nodes[next(nodes(copy))]
                         raise UnsupportedLayer(first, "is in a repeat that reads more than one value")
                 key, source, output = steps[0].key.rpartition(".")[0], sections[0].source, sections[-1].output
@@ -531,13 +576,13 @@ class _Reader:
 
     def _part(  # noqa: PLR0913 -- all properties of a part
         self, builder: _SectionBuilder, step: PathStep, kind: Kind, items: Items, start: int, name: str = ""
-    ) -> SourceSection:
-        """Append a nested section as a step."""
+    ) -> tuple[SourceSection, tuple[int, ...]]:
+        """Append a nested section as a step, and return it with what it reads."""
         prefix = f"{builder.prefix}{step.key}."
-        inner = self.section((step.key, kind, prefix), items, builder.current, start)
+        inner, reads = self.section((step.key, kind, prefix), items, builder.current, start)
         if kind == "block":
             inner = replace(inner, title=step.label, arguments=step.arguments)
-        builder.add(inner, (inner.source, *inner.others), inner.output, frozenset(nodes(items)), name)
+        builder.add(inner, reads, inner.output, frozenset(nodes(items)), name)
         if inner.inlined:
             # The enclosing section takes over the steps, with the prefixed keys of their modules.
             builder.steps.pop()
@@ -547,54 +592,33 @@ class _Reader:
             ]
             if not inner.items:
                 builder.items.pop()
-        return inner
+        return inner, reads
 
     def _call(self, builder: _SectionBuilder, step: PathStep, items: Items) -> None:
         """Append a call of a part, whose modules are attributes of the network."""
-        inside = [self._nodes[index] for index in nodes(items)]
-        own = (node for node in inside if step == node.path[innermost_part(node.path) - 1])
-        key = next((self._network.owner(node).name.partition(".")[0] for node in own), step.key)
-        inner = self.section((key, "block", f"{step.key}."), items, builder.current, builder.start)
+        path = self._nodes[next(nodes(items))].path
+        part, call = self._calls[path[: path.index(step) + 1]]
+        read_by_first_slot = (self._inputs(call.nodes[slots[0][0]])[slots[0][1]] for slots in part.operands)
+        arguments = tuple(read_by_first_slot) or (builder.start,)
+        first = len(self._nodes)
+        slots = {slot: number for number, each in enumerate(part.operands, first) for slot in each}
+        numbers = {(call.nodes[position], i): number for (position, i), number in slots.items()}
+        operands = _Operands(numbers, arguments, first)
+        self._operands.append(operands)
+        key, prefix = part.calls[0].path[-1].key, f"{step.key}."
+        inlined = part.title in self._inlined_parts
+        inner, _ = self.section((key, "block", prefix), items, first, first, inlined=inlined)
+        self._operands.pop()
         if step.key == key and inner.items:
             self._root.items.append(replace(inner, title=step.label))
             self._has_parts = True
         if inner.inlined:
-            steps = self._inlined_steps.pop(f"{step.key}.")
-            builder.steps += [each.inside_of(f"{ABSOLUTE}{key}") for each in steps]
+            steps = self._inlined_steps.pop(prefix)
+            builder.steps += [each.reading(operands).inside_of(f"{ABSOLUTE}{key}") for each in steps]
         else:
-            reads = (self._arguments_of_call(key, (inner.source, *inner.others), items),)
-            builder.steps.append(_Step(reads, inner.output, (f"{ABSOLUTE}{key}",), frozenset(nodes(items))))
+            inside = frozenset(call.nodes)
+            builder.steps.append(_Step((arguments,), inner.output, (f"{ABSOLUTE}{key}",), inside))
         builder.current = inner.output
-
-    def _arguments_of_call(self, key: str, reads: tuple[int, ...], items: Items) -> tuple[int, ...]:
-        """Return the nodes that a call of a part reads, in the order of the parameters of its class.
-
-        Args:
-            key: Attribute of the part.
-            reads: Nodes outside of the call that it reads. Those of the first call are the parameters of the class.
-
-        Raises:
-            UnsupportedLayer: If a call reads several values where the first call reads one.
-        """
-        inside = {index: offset for offset, index in enumerate(sorted(nodes(items)))}
-        # Calls of a part have equal nodes in equal order, so that a value is known by where it is read.
-        sources = {
-            (offset, position): source
-            for index, offset in inside.items()
-            for position, source in enumerate(self._nodes[index].inputs)
-            if source not in inside
-        }
-        parameters, of_first_call = self._part_reads.setdefault(key, (reads, sources))
-        values: dict[int, set[int]] = {parameter: set() for parameter in parameters}
-        for read, parameter in of_first_call.items():
-            if read in sources:
-                values[parameter].add(sources[read])
-        first = self._nodes[next(iter(inside))]
-        if sources.keys() != of_first_call.keys():
-            raise UnsupportedLayer(first, "reads values in other layers than the first call of its part")
-        if any(len(each) > 1 for each in values.values()):
-            raise UnsupportedLayer(first, "reads several values where the first call of its part reads one")
-        return tuple(next(iter(values[parameter])) for parameter in parameters)
 
     def _merge(self, builder: _SectionBuilder, item: MergeItem) -> None:
         """Append a merge with its operands."""
@@ -602,13 +626,13 @@ class _Reader:
         flow_node = builder.current
         reads: list[tuple[int, ...]] = []
         keys: list[str | None] = []
-        for step, items, source in zip(item.steps, item.operands, self._nodes[item.node].inputs, strict=True):
+        for step, items, source in zip(item.steps, item.operands, self._inputs(item.node), strict=True):
             if step is None:
                 reads.append((source,))
                 keys.append(None)
                 continue
             builder.current = flow_node
-            inner = self._part(builder, step, step.kind, items, builder.start)
+            inner, read = self._part(builder, step, step.kind, items, builder.start)
             if inner.output != source:
                 raise UnsupportedLayer(self._nodes[item.node], "does not read the values of its operands")
             # Operands outside of the loop are computed for all time-steps before it.
@@ -617,7 +641,7 @@ class _Reader:
                 keys.append(None)
                 continue
             builder.steps.pop()
-            reads.append((inner.source, *inner.others))
+            reads.append(read)
             keys.append(inner.key)
         apart = (items for items, key in zip(item.operands, keys, strict=True) if key is None)
         inside = frozenset({item.node} if looped else nodes((item,))).difference(*map(nodes, apart))
