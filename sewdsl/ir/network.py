@@ -12,7 +12,7 @@ from sewdsl.ir.graph import Graph
 from sewdsl.ir.init_rules import InitRule
 from sewdsl.ir.node import Node, graph_of
 from sewdsl.ir.op import JOIN_OPERANDS, KnowsSteps, Op, WeightedLayer
-from sewdsl.ir.parts import Part, find_parts
+from sewdsl.ir.parts import SharedPart, find_parts
 from sewdsl.ir.recipe import Recipe
 from sewdsl.ir.settings import Expectation, Settings
 from sewdsl.ir.signal import Signal, widest_range
@@ -197,7 +197,7 @@ class Network:
         return nesting(self.nodes)
 
     @cached_property
-    def parts(self) -> Mapping[str, Part]:
+    def parts(self) -> Mapping[str, SharedPart]:
         """Parts by title, with their calls, in order of the first calls.
 
         Raises:

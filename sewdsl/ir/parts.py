@@ -15,7 +15,7 @@ Slot = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class PartCall:
+class SharedCall:
     """Call of a part.
 
     Attributes:
@@ -35,7 +35,7 @@ class PartCall:
 
 
 @dataclass(frozen=True)
-class Part:
+class SharedPart:
     """Part with all its calls.
 
     Attributes:
@@ -43,15 +43,15 @@ class Part:
     """
 
     title: str
-    calls: tuple[PartCall, ...]
+    calls: tuple[SharedCall, ...]
     operands: tuple[tuple[Slot, ...], ...]
 
-    def arguments(self, call: PartCall) -> tuple[int, ...]:
+    def arguments(self, call: SharedCall) -> tuple[int, ...]:
         """Return the outside node that each operand reads in a call."""
         return tuple(call.reads[slots[0]] for slots in self.operands)
 
 
-def find_parts(nodes: Sequence[Node]) -> dict[str, Part]:
+def find_parts(nodes: Sequence[Node]) -> dict[str, SharedPart]:
     """Return the parts of a network by title, in order of their first calls.
 
     Raises:
@@ -62,13 +62,13 @@ def find_parts(nodes: Sequence[Node]) -> dict[str, Part]:
         for depth, step in enumerate(node.path, 1):
             if step.kind == "part":
                 indices.setdefault(node.path[:depth], []).append(index)
-    calls: dict[str, list[PartCall]] = {}
+    calls: dict[str, list[SharedCall]] = {}
     for path, inside in indices.items():
         calls.setdefault(path[-1].label, []).append(_call(nodes, path, inside))
     return {title: _part(nodes, title, of_part) for title, of_part in calls.items()}
 
 
-def _call(nodes: Sequence[Node], path: Path, indices: Sequence[int]) -> PartCall:
+def _call(nodes: Sequence[Node], path: Path, indices: Sequence[int]) -> SharedCall:
     # Keys of inner calls are numbered through, so their labels count.
     inner = {
         index: [step.label if step.kind == "part" else step.key for step in nodes[index].path[len(path) :]]
@@ -81,10 +81,10 @@ def _call(nodes: Sequence[Node], path: Path, indices: Sequence[int]) -> PartCall
         for operand, source in enumerate(nodes[index].inputs)
         if source not in inner
     }
-    return PartCall(path, ordered, reads)
+    return SharedCall(path, ordered, reads)
 
 
-def _part(nodes: Sequence[Node], title: str, calls: Sequence[PartCall]) -> Part:
+def _part(nodes: Sequence[Node], title: str, calls: Sequence[SharedCall]) -> SharedPart:
     first = calls[0]
     form = [*_form(nodes, first)]
     for call in calls[1:]:
@@ -94,10 +94,10 @@ def _part(nodes: Sequence[Node], title: str, calls: Sequence[PartCall]) -> Part:
     # Operands are computed in order, before the call.
     for slot in sorted(first.reads, key=lambda slot: (first.reads[slot], first.nodes[slot[0]], slot[1])):
         groups.setdefault(tuple(call.reads[slot] for call in calls), []).append(slot)
-    return Part(title, tuple(calls), tuple(map(tuple, groups.values())))
+    return SharedPart(title, tuple(calls), tuple(map(tuple, groups.values())))
 
 
-def _form(nodes: Sequence[Node], call: PartCall) -> Iterator[tuple[object, ...]]:
+def _form(nodes: Sequence[Node], call: SharedCall) -> Iterator[tuple[object, ...]]:
     """Yield what the nodes of a call have in common with those of each other call."""
     for index in call.nodes:
         node = nodes[index]

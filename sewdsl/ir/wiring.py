@@ -277,7 +277,7 @@ class _Sequencer:
         self._defining: set[int] = set()  # named value whose sequence is under construction, and cannot read itself
 
     def sequences(self) -> Sequences:
-        """Return the sequences, or none if values are :attr:`too_deep`.
+        """Return the sequences, or none if values are too deep.
 
         Raises:
             UnstructuredError: If a value does not reach the output.

@@ -8,7 +8,7 @@ from itertools import count
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node, innermost_part
 from sewdsl.ir.op import Op
-from sewdsl.ir.parts import Part, PartCall, Path
+from sewdsl.ir.parts import Path, SharedCall, SharedPart
 from sewdsl.ir.wiring import UnstructuredError
 from sewdsl.light_dataclass import dataclass
 from sewdsl.notation.item_text import LayerText, MergeText, ReadText, RepeatText, TextItem, TextItems, UnwritableNetwork
@@ -90,7 +90,7 @@ class _Scopes:
         parts = [self._scope(part, part.calls[0]) for part in self._parts.values()]
         return *parts, self._scope(None, None)
 
-    def _scope(self, part: Part | None, call: PartCall | None) -> TextScope:
+    def _scope(self, part: SharedPart | None, call: SharedCall | None) -> TextScope:
         """Return the scope of a part in one of its calls, or of the body."""
         network = self._network
         depth = len(call.path) if call is not None else 0

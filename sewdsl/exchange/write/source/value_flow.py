@@ -241,17 +241,23 @@ class _Operands(NamedTuple):
 
     Attributes:
         numbers: Number of the operand that an input of a node reads, by the index of the node and the position.
-        arguments: Node, or number of an enclosing operand, that each operand reads.
+        arguments: Node, or number of an operand of the enclosing call, that each operand reads.
+        nodes: Node that each operand reads.
         first: First number.
     """
 
     numbers: Mapping[tuple[int, int], int]
     arguments: tuple[int, ...]
+    nodes: tuple[int, ...]
     first: int
 
     def argument(self, number: int) -> int:
-        """Return what an operand reads. Nodes are unchanged."""
+        """Return what an operand reads in the enclosing section. Nodes are unchanged."""
         return number if number < self.first else self.arguments[number - self.first]
+
+    def node(self, number: int) -> int:
+        """Return the node that an operand reads. Nodes are unchanged."""
+        return number if number < self.first else self.nodes[number - self.first]
 
 
 class _Region(NamedTuple):
@@ -267,7 +273,7 @@ class _Reader:
         self._network, self._nodes, self._reserved_names = network, network.nodes, taken
         self._loops = [*map(frozenset, network.graph.loops)]
         self._has_parts = False
-        self._operands = [_Operands({}, (), len(network))]  # of the enclosing calls
+        self._operands = _Operands({}, (), (), len(network))  # of the innermost call
         self._calls = {call.path: (part, call) for part in network.parts.values() for call in part.calls}
         self._inlined_parts = {part.title for part, call in self._calls.values() if self._splits_loop({*call.nodes})}
         self._inlined_steps: dict[str, list[_Step]] = {}  # By prefix of the inlined section.
@@ -303,7 +309,7 @@ class _Reader:
             section = replace(section, inlined=True)
         else:
             section = self._flowing(section, builder)
-        source, *others = map(self._node, (builder.start, *reads[1:]))
+        source, *others = map(self._operands.node, (builder.start, *reads[1:]))
         return replace(section, source=source, others=tuple(others)), (builder.start, *reads[1:])
 
     def _splits_loop(self, inside: Collection[int]) -> bool:
@@ -313,14 +319,8 @@ class _Reader:
 
     def _inputs(self, index: int) -> tuple[int, ...]:
         """Return the nodes and operands that a node reads."""
-        numbers = self._operands[-1].numbers
+        numbers = self._operands.numbers
         return tuple(numbers.get((index, i), source) for i, source in enumerate(self._nodes[index].inputs))
-
-    def _node(self, number: int) -> int:
-        """Return the node that is read, also for an operand."""
-        for operands in reversed(self._operands):
-            number = operands.argument(number)
-        return number
 
     def _output(self, builder: _SectionBuilder, inside: frozenset[int], incoming: set[int]) -> int:
         """Return the node of a section whose value is read outside, or is an output of the network."""
@@ -603,12 +603,15 @@ class _Reader:
         first = len(self._nodes)
         slots = {slot: number for number, each in enumerate(part.operands, first) for slot in each}
         numbers = {(call.nodes[position], i): number for (position, i), number in slots.items()}
-        operands = _Operands(numbers, arguments, first)
-        self._operands.append(operands)
+        outer, operands = (
+            self._operands,
+            _Operands(numbers, arguments, tuple(map(self._operands.node, arguments)), first),
+        )
+        self._operands = operands
         key, prefix = part.calls[0].path[-1].key, f"{step.key}."
         inlined = part.title in self._inlined_parts
         inner, _ = self.section((key, "block", prefix), items, first, first, inlined=inlined)
-        self._operands.pop()
+        self._operands = outer
         if step.key == key and inner.items:
             self._root.items.append(replace(inner, title=step.label))
             self._has_parts = True
