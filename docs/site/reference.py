@@ -109,6 +109,8 @@ def compact() -> str:
 
     def argument(kind: Any, field: str) -> str:
         default = default_text(kind, field)
+        # Equal numbers for height and width are written once. None stands for a value that depends on other arguments.
+        default = {"`none`": "[rule](#defaults)"}.get(default, re.sub(r"(\d+)x\1\b", r"\1", default))
         return field if default == "–" else f"{field} ({default})"
 
     rows = (
@@ -154,7 +156,7 @@ def time_steps() -> str:
                 weights = "yes" if op.fixed_steps else "no"
                 yield f"[`{name}{text}`]({_link(name)})", f"the {op.reads}", weights, _first_sentence(kind)
 
-    return table(("kind", "reads", "weights for one T only", "description"), rows())
+    return table(("kind", "reads", "weights for one T", "description"), rows())
 
 
 def _link(name: str) -> str:

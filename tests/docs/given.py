@@ -78,7 +78,35 @@ def first() -> None:
         Path("first", name).touch()
 
 
+def from_paper() -> None:
+    """A checkpoint with the keys of the authors' code, and a program that the page shows."""
+    import torch  # noqa: PLC0415 -- only this page needs it
+
+    import sewdsl  # noqa: PLC0415 -- as above
+
+    for fence in fences(Path(__file__).parents[2] / "docs" / "from-paper.md"):
+        if fence.title in {"statten.net", "compare.py"}:
+            Path(fence.title).write_text(fence.text, encoding="utf-8")
+    stem = [f"patch_embed.proj_{kind}{stage}" for stage in ("", 1, 2, 3) for kind in ("conv", "bn")]
+    block = [f"attn.{layer}_{kind}" for layer in ("q", "k", "v", "proj") for kind in ("conv", "bn")]
+    block += [f"mlp.{layer}_{kind}" for layer in ("fc1", "fc2") for kind in ("conv", "bn")]
+    blocks = [f"block.{number}.{layer}" for number in (0, 1) for layer in block]
+    layers = iter([*stem, "patch_embed.rpe_conv", "patch_embed.rpe_bn", *blocks, "head"])
+    state: dict[str, torch.Tensor] = {}
+    last = layer = ""
+    for key, tensor in sewdsl.compile("statten.net", seed=0).state_dict().items():
+        own, _, name = key.rpartition(".")
+        layer = layer if own == last else next(layers)
+        last = own
+        if layer.endswith("attn.proj_conv") and name == "weight":
+            state[layer.replace("proj_conv", "talking_heads.weight")] = torch.zeros(8, 8, 1)
+        # Small variances, with which neurons fire.
+        state[f"{layer}.{name}"] = torch.full_like(tensor, 0.01) if name == "running_var" else tensor
+    torch.save({"state_dict": state, "epoch": 209, "args": argparse.Namespace(time_steps=4)}, "model_best.pth.tar")
+
+
 GIVEN: dict[str, Callable[[], None]] = {
+    "from-paper.md": from_paper,
     "nir.md": circle,
     "own-code.md": own_code,
     "source.md": models,

@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 MADE = {"catalogue.md", "reference.md"}
 """Generated, with indented formulas and rules of the grammar."""
-SLOW = {"energy.md", "onnx.md", "probing.md", "source.md", "transfer.md", "tutorial.md", "weights.md"}
+SLOW = {"energy.md", "from-paper.md", "onnx.md", "probing.md", "source.md", "transfer.md", "tutorial.md", "weights.md"}
 """Pages that take seconds: they train, export or convert. Deep runs run all of them, and other runs what is quick."""
 QUICK = {"check", "diff", "draw", "explain", "fmt", "nets", "notation", "show"}
 """Commands that answer at once."""
