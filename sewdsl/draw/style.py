@@ -16,6 +16,7 @@ from sewdsl.ops.layers.norms import GroupNorm, LayerNorm, Norm, RootMeanSquareNo
 from sewdsl.ops.layers.pool import GlobalAvgPool, Pool
 from sewdsl.ops.layers.shapes import Upsample
 from sewdsl.ops.layers.time_filters import DelayedLinear
+from sewdsl.ops.layers.tokens import TokenEmbedding
 
 FONT = "Helvetica"
 INK, MUTED = "#1D2939", "#667085"
@@ -49,7 +50,7 @@ FAMILIES: tuple[tuple[tuple[type[Op], ...], FamilyStyle], ...] = (
     ((Norm, GroupNorm, LayerNorm, RootMeanSquareNorm), FamilyStyle("norm", "#E9E6F5", "#8578B5")),
     ((Activation,), NEURON),
     ((Pool, GlobalAvgPool, Upsample), POOLING),
-    ((Linear, DelayedLinear), FamilyStyle("linear", "#D3ECEC", "#2F8C8C")),
+    ((Linear, DelayedLinear, TokenEmbedding), FamilyStyle("linear", "#D3ECEC", "#2F8C8C")),
     ((Join,), FamilyStyle("join", "#FFFFFF", "#344054")),
 )
 

@@ -35,7 +35,8 @@ _SENTENCE_END = re.compile(r"\.\s+(?=[A-Z`'])")
 HEADER = {
     "network": "Name of the network, in double quotes.",
     "input": "Shape of one time-step of one sample: `2x128x128` (channels, height, width), `2x700` (channels, length), "
-    "or a single length. `input left 1x28x28` is one of several named inputs.",
+    "or a single length. `input left 1x28x28` is one of several named inputs. "
+    "`input 128 of 30522` has 128 integers from 0 to 30521, such as tokens.",
     "outputs": "Names of the values that the network returns, instead of `body`: `outputs low high`.",
     "init": "Rule of the initial weights, e.g. `kaiming` or `normal(std=0.02)`. `default`: those of PyTorch. With "
     "`zero`, every residual block starts as an identity (Sec. 3.3). `init res.* orthogonal`: rule of a layer or part, "

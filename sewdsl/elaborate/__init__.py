@@ -290,7 +290,7 @@ class _Elaborator:
 
     def _add_inputs(self, settings: Settings, span: Span, names: Mapping[str, NamedValue]) -> int:
         """Create the node of the input, or a node without elements and its readers, the named inputs."""
-        named = [(source, Input(shape=source.shape, varies=source.encode == "none")) for source in settings.sources]
+        named = [(source, Input.of_setting(source)) for source in settings.sources]
         if not names:
             return self.builder.add("input", named[0][1], (), (), span)
         root = self.builder.add("input", Input(shape=(0,), varies=any(op.varies for _, op in named)), (), (), span)

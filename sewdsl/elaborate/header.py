@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.elaborate.assembly import Assembly, named_settings, setting_name
@@ -20,7 +20,7 @@ from sewdsl.ops.joins import Add
 from sewdsl.ops.neurons.integrate_and_fire import IF
 from sewdsl.reporter import InvalidText, Reporter
 from sewdsl.source import Span
-from sewdsl.syntax.tree import Call, Setting, Text, Value, Word
+from sewdsl.syntax.tree import Call, Number, Setting, Text, Value, Word
 
 Family = TypeVar("Family", bound=Kind)
 
@@ -29,6 +29,8 @@ HEADER_CHOICES: dict[str, tuple[str, ...]] = {
     "readout": ("mean", "sum", "last"),
 }
 RANKS = (1, 2, 3)
+OF, MIN_VALUES = "of", 2
+"""Word before the number of values of an input, and the smallest number."""
 _SEPARATED = re.compile(r"[0-9\s,;x×X*()\[\]]+")
 """Shape with any separators."""
 EXPECTED = {
@@ -36,6 +38,7 @@ EXPECTED = {
     "steps": "an integer of at least 1",
 }
 """Descriptions of the values of numeric settings, for messages."""
+EXPECTED_COUNT = f"a shape and a number of values of at least {MIN_VALUES}, e.g. 128 of 30522"
 
 
 class HeaderReader:
@@ -58,7 +61,7 @@ class HeaderReader:
 
     def settings(self) -> Settings | None:
         """Return the settings of the header with defaults, or None if the input is missing or invalid."""
-        shape, inputs = self._input(), self._inputs()
+        source, inputs = self._input(), self._inputs()
         init = self._choices(INIT)
         steps = self._steps()
         rest: dict[str, Any] = {
@@ -72,8 +75,10 @@ class HeaderReader:
             "zero_init": ZERO in init,
         }
         if inputs:
-            return None if shape is not None or None in inputs else Settings(inputs=tuple(filter(None, inputs)), **rest)
-        return None if shape is None else Settings(input=shape, **rest)
+            return (
+                None if source is not None or None in inputs else Settings(inputs=tuple(filter(None, inputs)), **rest)
+            )
+        return None if source is None else Settings(input=source.shape, of=source.of, **rest)
 
     @property
     def input_words(self) -> list[Word]:
@@ -101,9 +106,10 @@ class HeaderReader:
         shared = (self._choices("encode") or ["none"])[0]
         inputs: list[InputSetting | None] = []
         for name, setting in named.items():
-            shape = self._shape(replace(setting, values=setting.values[1:]))
+            source = self._source(replace(setting, values=setting.values[1:]))
             static = (self._choices(f"encode {name}") or [shared])[0] == "direct"
-            inputs.append(None if shape is None else InputSetting(name, shape, "direct" if static else "none"))
+            encode: Literal["none", "direct"] = "direct" if static else "none"
+            inputs.append(source and source._replace(name=name, encode=encode))
         return inputs
 
     def _rule(self, words: list[str]) -> str:
@@ -136,18 +142,26 @@ class HeaderReader:
         """Return the meaning of ``g``, ADD by default."""
         return self._kind("join", Join, "the name of a join, e.g. ADD") or Add()
 
-    def _input(self) -> tuple[int, ...] | None:
+    def _input(self) -> InputSetting | None:
         setting = self._settings.get("input")
-        return None if setting is None else self._shape(setting)
+        return None if setting is None else self._source(setting)
 
-    def _shape(self, setting: Setting) -> tuple[int, ...] | None:
-        """Return the shape of an input, or report an invalid one."""
-        value = self._single(setting)
+    def _source(self, setting: Setting) -> InputSetting | None:
+        """Return an input without its name, ``128`` or ``128 of 30522``, or report an invalid one."""
+        size, *words = setting.values
+        value = self._single(replace(setting, values=(size,)))
         shape = (value,) if isinstance(value, int) else value
-        good = isinstance(shape, tuple) and len(shape) in RANKS and all(d >= 1 for d in shape)
-        if not good:
+        if not (isinstance(shape, tuple) and len(shape) in RANKS and all(d >= 1 for d in shape)):
             self._wrong(setting, EXPECTED["input"])
-        return shape if good else None
+            return None
+        match words:
+            case []:
+                return InputSetting("", shape)
+            case [Call() as word, Number(value=int(count))] if word.span.text == OF and count >= MIN_VALUES:
+                return InputSetting("", shape, of=count)
+        counted = words[0].span.text == OF
+        self._wrong(setting, EXPECTED_COUNT if counted else EXPECTED["input"])
+        return None
 
     def _steps(self) -> int:
         setting = self._settings.get("steps")

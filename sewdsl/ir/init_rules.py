@@ -17,13 +17,16 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from sewdsl.ir.op import Op
+
 
 class InitRule(Kind):
     """Rule of initial weights.
 
     Attributes:
         resets_bias: Whether biases start at 0 instead of PyTorch's initial values.
-        by_output: Whether ``draw`` requires a weight of shape ``[outputs, *]``, also for transposed convolutions.
+        by_output: Whether ``draw`` requires a weight of shape ``[outputs, *]``, also for transposed convolutions. The
+            rule then applies to layers that connect inputs with outputs only.
         kinds: Kinds of layers that the rule of a part or a file applies to. Empty: all.
     """
 
@@ -34,7 +37,7 @@ class InitRule(Kind):
 
     @property
     def statement(self) -> str:
-        """Python statement that draws ``layer.weight`` in an exported file, or empty if there is none."""
+        """Python statement that draws ``module.weight`` in an exported file, or empty if there is none."""
         return ""
 
     @property
@@ -43,9 +46,9 @@ class InitRule(Kind):
         return False
 
     @classmethod
-    def suits(cls, kind: Kind) -> bool:
+    def suits(cls, op: Op) -> bool:
         """Return whether the rule of a part or a file applies to a layer."""
-        return not cls.kinds or kind.kind in cls.kinds
+        return (not cls.kinds or op.kind in cls.kinds) and (op.connects or not cls.by_output)
 
     def kept(self, inputs: int) -> int:
         """Return the number of learnable weights of an output with a number of inputs."""

@@ -113,6 +113,7 @@ class Op(Kind):
         adds: Whether the output is the sum of the inputs.
         is_activation: Whether the op is a neuron or another nonlinearity between layers.
         learns_delays: Whether its module learns delays with a width that the recipe can reduce.
+        connects: Whether the op has a weight for each of several inputs of an output, such as a convolution.
         saves: Values that the module saves for its gradient.
         encloses: Whether ``KIND[ body ]`` is the op, the body, and then the op of :meth:`closing`.
         weights_for: What the shapes of the weights depend on: the ``shape`` of the inputs, their number of ``channels``
@@ -127,6 +128,7 @@ class Op(Kind):
     adds: ClassVar[bool] = False
     is_activation: ClassVar[bool] = False
     learns_delays: ClassVar[bool] = False
+    connects: ClassVar[bool] = False
     saves: ClassVar[Literal["inputs", "output", "nothing"]] = "inputs"
     encloses: ClassVar[bool] = False
     weights_for: ClassVar[Literal["shape", "channels", "elements", "nothing"]] = "shape"
@@ -270,11 +272,13 @@ class Layer(Op):
 
 
 class WeightedLayer(Layer):
-    """Layer with initial weights that rules set, with ``init`` as its last argument.
+    """Layer with initial weights that rules set, with ``init`` as its last argument that a text can contain.
 
     Attributes:
         init: Rule of the initial weights, ``FC64(init=orthogonal)``. None: the rule of the part or the file.
     """
+
+    connects = True
 
     if TYPE_CHECKING:
         init: InitRule | None
@@ -318,7 +322,11 @@ class WeightedLayer(Layer):
         Raises:
             ShapeMismatch: If it does not.
         """
-        misfit = self.init.misfit(self.weight_shape(*inputs)) if self.init is not None else ""
+        if self.init is None:
+            return
+        misfit = self.init.misfit(self.weight_shape(*inputs))
+        if self.init.by_output and not self.connects:
+            misfit = f"{self.init.kind} requires a layer that connects inputs with outputs"
         if misfit:
             raise ShapeMismatch("invalid-argument", f"{self.label}: {misfit}", "use another rule of initial weights")
 

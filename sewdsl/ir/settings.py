@@ -21,16 +21,28 @@ class InputSetting(NamedTuple):
         name: Name, or empty for the only input of a file without names.
         shape: Shape of one time-step of one sample.
         encode: ``direct`` for a static input, ``none`` for a sequence.
+        of: Number N of values of an input of integers from 0 to N - 1. None: the values are real numbers.
     """
 
     name: str
     shape: tuple[int, ...]
     encode: Literal["none", "direct"] = "none"
+    of: int | None = None
+
+    @property
+    def stated(self) -> tuple[object, ...]:
+        """Fields without the number of values if there is none, as in files written before this field existed."""
+        return self[:-1] if self.of is None else tuple(self)
 
     @property
     def size(self) -> str:
-        """Shape in the notation of the language, with the name if any: ``left 1x28x28``."""
-        return f"{self.name} {'x'.join(map(str, self.shape))}".lstrip()
+        """Shape in the notation of the language, with the name and the number of values, if any: ``left 9 of 300``."""
+        return f"{self.name} {self.unnamed_size}".lstrip()
+
+    @property
+    def unnamed_size(self) -> str:
+        """Shape in the notation of the language, with the number of values, if any: ``128 of 30522``."""
+        return "x".join(map(str, self.shape)) + (f" of {self.of}" if self.of else "")
 
 
 def _rule_text(text: str) -> str:
@@ -51,6 +63,8 @@ class Settings(BaseModel):
     Attributes:
         input: Shape of one time-step of one sample, ``(C, H, W)``, ``(C, L)`` or ``(F,)``. Empty if the inputs have
             names.
+        of: Number N of values of an input of integers from 0 to N - 1. None: the values are real numbers, or the inputs
+            have names.
         inputs: Named inputs, in source order. Empty for an input without a name.
         steps: Number of time-steps T.
         encode: ``direct``: a static input is repeated T times. ``none``: the input is a sequence. ``encode left
@@ -68,6 +82,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     input: Annotated[tuple[int, ...], OmittedDefault()] = ()
+    of: Annotated[int | None, OmittedDefault()] = None
     inputs: Annotated[tuple[InputSetting, ...], OmittedDefault()] = ()
     steps: int = Field(default=1, ge=1)
     encode: Literal["none", "direct"] = "none"
@@ -81,7 +96,7 @@ class Settings(BaseModel):
     @property
     def sources(self) -> tuple[InputSetting, ...]:
         """All inputs: the named ones, or the only one, with an empty name."""
-        return self.inputs or (InputSetting("", self.input, self.encode),)
+        return self.inputs or (InputSetting("", self.input, self.encode, self.of),)
 
     @property
     def input_text(self) -> str:

@@ -87,8 +87,37 @@ def to_sequence(x: Tensor, source: InputSetting, steps: int, parameter: Tensor |
     static = x.ndim == rank + 1
     if not static and x.shape[0] == 0:
         raise ValueError(f"expected at least one time-step, got input {list(x.shape)}; time is the first axis")
-    x = _to_dtype(x, parameter)
+    x = _to_dtype(x, source, parameter)
     return x.expand(steps, *x.shape) if static else x
+
+
+def _count_to_dtype(x: Tensor, source: InputSetting, values: int, dtype: torch.dtype) -> Tensor:
+    """Convert an input of integers to a dtype, or to float32 or float64 if the dtype does not represent all of them.
+
+    Args:
+        values: Number of values: the integers are 0 to ``values - 1``.
+
+    Raises:
+        ValueError: If the input has other values.
+    """
+    whole = x if x.is_floating_point() else x.long()  # Few operations support unsigned integers of 16 bits.
+    if x.is_floating_point() and not _represents(x.dtype, values):
+        raise ValueError(f"{_title(source)} is {x.dtype}, which does not represent all integers up to {values - 1}")
+    # A compiled graph cannot read values.
+    if x.numel() and not torch.compiler.is_compiling():
+        low, high = (end.item() for end in whole.aminmax())
+        expected = f"expected integers from 0 to {values - 1} as {_title(source)}"
+        if not (low >= 0 and high < values):  # False for NaN too
+            raise ValueError(f"{expected}, got values from {low:g} to {high:g}")
+        fractions = whole[whole != whole.trunc()] if whole.is_floating_point() else whole[:0]
+        if fractions.numel():
+            raise ValueError(f"{expected}, got {fractions[0].item():g}")
+    return whole.to(next(each for each in (dtype, torch.float32, torch.float64) if _represents(each, values)))
+
+
+def _represents(dtype: torch.dtype, values: int) -> bool:
+    """Return whether a floating-point dtype represents the integers 0 to ``values - 1``."""
+    return values - 1 <= 2 / torch.finfo(dtype).eps
 
 
 def looks_batch_first(x: Tensor, source: InputSetting, steps: int) -> bool:
@@ -118,7 +147,7 @@ def to_time_step(x: Tensor, source: InputSetting, parameter: Tensor | None) -> T
     if tuple(x.shape[1:]) != source.shape:
         name = f" of {source.name}" if source.name else ""
         raise ValueError(f"expected one time-step{name} {_layout('N', source)}, got {list(x.shape)}")
-    return _to_dtype(x, parameter)
+    return _to_dtype(x, source, parameter)
 
 
 def _title(source: InputSetting) -> str:
@@ -137,6 +166,8 @@ def _hint(x: Tensor, source: InputSetting) -> str:
     shape = source.shape
     if tuple(x.shape) == shape:
         return "; for a single sample, add the axis N: x[None]"
+    if shape == (1,) and x.ndim == len("TN"):
+        return "; add an axis for the single element: x[..., None]"
     if len(shape) == len("CHW"):
         c, h, w = shape
         # Layouts of other libraries: channels last, or time after the channels.
@@ -147,15 +178,18 @@ def _hint(x: Tensor, source: InputSetting) -> str:
     return ""
 
 
-def _to_dtype(x: Tensor, parameter: Tensor | None) -> Tensor:
+def _to_dtype(x: Tensor, source: InputSetting, parameter: Tensor | None) -> Tensor:
     """Convert the input to the dtype of the parameters, if the conversion is lossless.
 
     Raises:
-        ValueError: If the input is complex or a floating-point number of another dtype.
+        ValueError: If the input is complex or a floating-point number of another dtype, or if its values are not those
+            in the header.
     """
     dtype = torch.get_default_dtype() if parameter is None else parameter.dtype
     if x.dtype.is_complex:
         raise ValueError(f"expected a real input, got {x.dtype}")
+    if source.of is not None:
+        return _count_to_dtype(x, source, source.of, dtype)
     if not x.dtype.is_floating_point:
         return x.to(dtype)
     # Autocast converts the input in each layer.

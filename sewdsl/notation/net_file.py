@@ -167,8 +167,8 @@ def _header(network: Network, name: str, items: TextItems) -> Iterator[str]:
     settings = network.settings
     for index, source in zip(network.input_indices, settings.sources, strict=True):
         node = network.nodes[index]
-        if node.op != Input(shape=source.shape, varies=source.encode == "none"):
-            raise UnwritableNetwork(node, f"expected the input shape of the settings, {source.shape}")
+        if node.op != Input.of_setting(source):
+            raise UnwritableNetwork(node, f"expected the input of the settings, {source.size}")
         if len(source.shape) not in RANKS:
             raise UnwritableNetwork(node, f"expected an input of 1 to 3 lengths, got {len(source.shape)}")
         if source.name and node.name != source.name:

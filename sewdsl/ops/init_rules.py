@@ -44,7 +44,7 @@ class Kaiming(InitRule, kind="kaiming"):
 
     @property
     def statement(self) -> str:
-        return 'nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")'
+        return 'nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")'
 
     def draw(self, torch: ModuleType, weight: Tensor) -> Tensor:
         drawn: Tensor = torch.nn.init.kaiming_normal_(weight, mode="fan_out", nonlinearity="relu")
@@ -64,7 +64,7 @@ class Normal(InitRule, kind="normal"):
 
     @property
     def statement(self) -> str:
-        return f"nn.init.normal_(layer.weight, std={self.std})"
+        return f"nn.init.normal_(module.weight, std={self.std})"
 
     def draw(self, torch: ModuleType, weight: Tensor) -> Tensor:
         drawn: Tensor = torch.nn.init.normal_(weight, std=self.std)
@@ -92,7 +92,7 @@ class Uniform(InitRule, kind="uniform"):
 
     @property
     def statement(self) -> str:
-        return f"nn.init.uniform_(layer.weight, {self.low}, {self.high})"
+        return f"nn.init.uniform_(module.weight, {self.low}, {self.high})"
 
     def draw(self, torch: ModuleType, weight: Tensor) -> Tensor:
         drawn: Tensor = torch.nn.init.uniform_(weight, self.low, self.high)
@@ -112,7 +112,7 @@ class ConstantWeights(InitRule, kind="constant"):
 
     @property
     def statement(self) -> str:
-        return f"nn.init.constant_(layer.weight, {self.value})"
+        return f"nn.init.constant_(module.weight, {self.value})"
 
     def draw(self, torch: ModuleType, weight: Tensor) -> Tensor:
         return weight.fill_(self.value)
@@ -133,7 +133,7 @@ class Orthogonal(InitRule, kind="orthogonal"):
 
     @property
     def statement(self) -> str:
-        return f"nn.init.orthogonal_(layer.weight, {self.gain})"
+        return f"nn.init.orthogonal_(module.weight, {self.gain})"
 
     def draw(self, torch: ModuleType, weight: Tensor) -> Tensor:
         drawn: Tensor = torch.nn.init.orthogonal_(weight, self.gain)

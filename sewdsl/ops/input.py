@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Self
 
+from pydantic import Field
+
+from sewdsl.ir.kind import OmittedDefault
 from sewdsl.ir.op import Op
-from sewdsl.ir.signal import REAL, Signal
+from sewdsl.ir.settings import InputSetting
+from sewdsl.ir.signal import REAL, Signal, counts_up_to
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,17 +25,24 @@ class Input(Op, kind="input"):
     Attributes:
         shape: ``(C, H, W)``, ``(C, L)`` or ``(F,)`` of one time-step of one sample.
         varies: False if the same image is repeated at every time-step (``encode direct``).
+        of: Number N of values of an input of integers from 0 to N - 1. None: the values are real numbers.
     """
 
     shape: tuple[int, ...]
     varies: bool = True
+    of: Annotated[int | None, Field(ge=2), OmittedDefault()] = None
+
+    @classmethod
+    def of_setting(cls, source: InputSetting) -> Self:
+        """Return the op of an input in the header."""
+        return cls(shape=source.shape, varies=source.encode == "none", of=source.of)
 
     def infer(self, *inputs: Signal) -> Signal:
-        """Return a signal of real values, since the values of the input are unknown."""
-        return Signal(self.shape, REAL, self.varies)
+        """Return a signal of integers from 0 to N - 1, or of real values."""
+        return Signal(self.shape, REAL if self.of is None else counts_up_to(self.of - 1), self.varies)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         return runtime.Identity()
 
     def __str__(self) -> str:
-        return f"input {'x'.join(map(str, self.shape))}"
+        return f"input {InputSetting('', self.shape, of=self.of).size}"

@@ -39,7 +39,7 @@ def random_inputs(
     """Yield batches of random inputs and classes, determined by the seed.
 
     A static input has standard normal values, as normalised images do. A sequence has events with a probability of
-    10 % at each position.
+    10 % at each position. An input of integers has all values with equal probability.
 
     Args:
         samples: Batch size N.
@@ -57,6 +57,9 @@ def random_inputs(
 
 
 def _random_input(source: InputSetting, steps: int, samples: int, random: torch.Generator) -> Tensor:
+    if source.of is not None:
+        steps_axis = [] if source.encode == "direct" else [steps]
+        return torch.randint(source.of, (*steps_axis, samples, *source.shape), generator=random).float()
     if source.encode == "direct":
         return torch.randn((samples, *source.shape), generator=random)
     return (torch.rand((steps, samples, *source.shape), generator=random) < EVENT_PROBABILITY).float()

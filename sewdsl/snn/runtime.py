@@ -64,6 +64,7 @@ class Runtime:
     Equations = equations.Equations
     SpikingEquations = equations.SpikingEquations
     Join = join.Join
+    Embedding = tokens.Embedding
     Swap = tokens.Exchange
     Position = tokens.Position
     StepPosition = tokens.StepPosition

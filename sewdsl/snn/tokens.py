@@ -1,4 +1,4 @@
-"""Modules of tokens: exchange of channels and positions, learned positions."""
+"""Modules of tokens: tables, exchange of channels and positions, learned positions."""
 
 from __future__ import annotations
 
@@ -6,6 +6,25 @@ import torch
 from torch import Tensor, nn
 
 from sewdsl.snn.streamed_past import ReadsPast, StreamedPast
+
+
+class Embedding(nn.Module):
+    """Rows of a table: tokens ``[T, N, L]`` to ``[T, N, F, L]``, or a single one ``[T, N, 1]`` to ``[T, N, F]``.
+
+    Attributes:
+        weight: Table, ``[values, F]``.
+    """
+
+    def __init__(self, values: int, features: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(values, features))
+
+    def forward(self, x_TN: Tensor) -> Tensor:
+        rows = nn.functional.embedding(x_TN.long(), self.weight)
+        return rows.squeeze(2) if rows.shape[2] == 1 else rows.transpose(2, 3).contiguous()
+
+    def extra_repr(self) -> str:
+        return "values={}, features={}".format(*self.weight.shape)
 
 
 class Exchange(nn.Module):

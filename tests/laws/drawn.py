@@ -54,6 +54,7 @@ LAYERS = (
     ),
     *("GELU", "SiLU", "Tanh", "Logistic", "PReLU", "PReLU(slope=-0.5, shared=off)", "DropPath0.25"),
     *("RMS(eps=0.1)", "POS", "POS(per=step)", "FC8-Reshape(2x2x2)", "FC16-SN-Reshape(4x4)", "MEAN(over=time)"),
+    *("FC4-SN-EMB4-Reshape(4x2x2)", "POS(init=normal(std=0.5))"),
     *("BNTT", "TAB(momentum=0.3)"),
     *("Swap[BN-SN]", "Swap(heads=2)[SN]", "Swap", "Swap[Swap[BN]]"),
     *("SUM(over=time)", "DELAY", "DELAY2", "LOOP[SN | c4k3-BN]", "FIRk3d2", "FIRk2-BN-SN"),

@@ -20,6 +20,7 @@ from sewdsl.exchange.write.formats import FORMATS
 from sewdsl.ir.json import from_json, to_json
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Activation
+from sewdsl.ir.settings import InputSetting
 from sewdsl.lower import SpikingNetwork
 from sewdsl.notation import compact_text, write_net
 from sewdsl.notation.network_diff import diff_networks
@@ -214,7 +215,7 @@ def test_inputs_of_a_used_file(tmp_path: Path) -> None:
     path.write_text('sewdsl 1\nuse "pair.net"\nbody CAT[ left | right ]-GAP-FC2\n')
     assert sewdsl.read(path).result().settings.input_text == "left 2x6x6, right 2x6x6"
     path.write_text('sewdsl 1\nuse "pair.net"\ninput 2x6x6\nbody GAP-FC2\n')
-    assert sewdsl.read(path).result().settings.sources == ((("", (2, 6, 6), "direct")),)
+    assert sewdsl.read(path).result().settings.sources == (InputSetting("", (2, 6, 6), "direct"),)
 
 
 def arrays(path: Path, count: int, seed: int, **changes: Any) -> None:

@@ -129,7 +129,7 @@ def export_program(model: SpikingNetwork) -> ExportedProgram:
     for source in settings.sources:
         steps = [] if source.encode == "direct" else [settings.steps]
         # torch.export would specialise on a batch size of 1.
-        named[source.name] = torch.zeros(*steps, 2, *source.shape, dtype=dtype)
+        named[source.name] = torch.zeros(*steps, 2, *source.shape, dtype=torch.int64 if source.of else dtype)
         shapes[source.name] = {len(steps): samples}
     try:
         with torch.no_grad():
@@ -170,5 +170,10 @@ def write_archive(model: SpikingNetwork, inputs: str = "") -> bytes:
 def run_archive(data: bytes, x: Inputs) -> Outputs:
     """Run an archive and return its outputs."""
     with torch.no_grad():
-        module = torch.export.load(BytesIO(data)).module()
-        return cast("Outputs", module(**x) if isinstance(x, Mapping) else module(x))
+        program = torch.export.load(BytesIO(data))
+        assert program.example_inputs is not None  # noqa: S101 -- an archive has them
+        positional, named = program.example_inputs
+        module = program.module()
+        if isinstance(x, Mapping):
+            return cast("Outputs", module(**{name: each.to(named[name].dtype) for name, each in x.items()}))
+        return cast("Outputs", module(x.to(positional[0].dtype)))

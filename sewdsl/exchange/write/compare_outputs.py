@@ -107,11 +107,15 @@ def _rounding_effects(
         noise = torch.rand(values.shape, generator=generator, dtype=values.dtype) * 2 - 1
         return values * (1 + torch.finfo(torch.float32).eps * noise)
 
+    def nudge_input(x: Tensor) -> Tensor:
+        # Integers of an input with a number of values are exact.
+        return x if any(source.of for source in model.network.settings.sources) else nudge(x)
+
     for _ in range(ROUNDINGS):
         nudged = deepcopy(model)
         with torch.no_grad():
             for parameter in nudged.parameters():
                 parameter.copy_(nudge(parameter))
-            outputs = _by_name(nudged(map_inputs(nudge, x), return_sequence=sequence))
+            outputs = _by_name(nudged(map_inputs(nudge_input, x), return_sequence=sequence))
         effects = {name: max(effects[name], _difference(y, outputs[name])) for name, y in expected.items()}
     return effects

@@ -1,4 +1,4 @@
-"""Layers of tokens: exchange of channels and positions, ``Swap``, and learned positions, ``POS``."""
+"""Layers of tokens: tables ``EMB``, exchange of channels and positions, ``Swap``, and learned positions, ``POS``."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import BeforeValidator, model_validator
 
-from sewdsl.ir.kind import Positive
-from sewdsl.ir.op import KnowsSteps, Layer, ShapeMismatch
+from sewdsl.ir.init_rules import RuleArgument
+from sewdsl.ir.kind import Letter, Positive
+from sewdsl.ir.op import KnowsSteps, Layer, SavedForBackward, ShapeMismatch, WeightedLayer
 from sewdsl.ir.signal import Signal
 from sewdsl.ops.layers.shapes import shape_of
 from sewdsl.ops.windows import row_or_map_shape
@@ -23,6 +24,71 @@ Places = Annotated[
     tuple[Positive, ...] | None, BeforeValidator(lambda value: value and shape_of(value, "HxW or a length", axes=2))
 ]
 """``HxW`` or a length."""
+
+
+BYTES_PER_ROW_NUMBER = 8
+"""Bytes of a row number in PyTorch, an int64."""
+
+
+class TokenEmbedding(WeightedLayer, kind="EMB"):
+    """Table with a learned vector for each token.
+
+    In a network: ``EMB256``, after ``input 128 of 30522`` in the header. The table has as many rows as the input has
+    values, here 30,522. The input has a value range from 0, such as tokens or counts. Initial values are normal with
+    standard deviation 1. No gradient passes to the input.
+
+    Attributes:
+        features: Number of elements of a vector.
+
+    Shape: tokens ``[L]`` to ``[features, L]``, and a single token ``[1]`` to ``[features]``.
+    """
+
+    saves = "nothing"
+    connects = False
+
+    features: Annotated[Positive, Letter("")]
+    init: RuleArgument = None
+
+    def infer(self, *inputs: Signal) -> Signal:
+        (source,) = inputs
+        self._rows(source)
+        if len(source.shape) > 1:
+            raise ShapeMismatch(
+                "invalid-argument",
+                f"{self.label} requires a vector of tokens, got [{source.size}]",
+                "use an input with one length, e.g. 'input 128 of 30522'",
+            )
+        places = source.shape if source.elements > 1 else ()
+        return Signal((self.features, *places), varies=source.varies)
+
+    def _rows(self, source: Signal) -> int:
+        """Return the number of rows of the table.
+
+        Raises:
+            ShapeMismatch: If the values of the input are no row numbers.
+        """
+        if source.values.count is None:
+            raise ShapeMismatch(
+                "invalid-argument",
+                f"{self.label} requires integers from 0, but its input is {source.values}",
+                "state the number of values of the input, e.g. 'input 128 of 30522'",
+            )
+        return source.values.count + 1
+
+    def parameters(self, *inputs: Signal) -> int:
+        return self._rows(inputs[0]) * self.features
+
+    def weight_shape(self, *inputs: Signal) -> tuple[int, ...]:
+        return self._rows(inputs[0]), self.features
+
+    def weights_key(self, *inputs: Signal) -> tuple[object, ...]:
+        return (self._rows(inputs[0]),)
+
+    def keeps(self, *inputs: Signal) -> SavedForBackward:
+        return SavedForBackward(bytes_per_step=BYTES_PER_ROW_NUMBER * inputs[0].elements)
+
+    def build_layer(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
+        return runtime.Embedding(self._rows(inputs[0]), self.features)
 
 
 class Swap(Layer, kind="Swap"):
@@ -83,7 +149,7 @@ class Swap(Layer, kind="Swap"):
         return runtime.Swap(self.infer(*inputs).shape)
 
 
-class LearnedPosition(Layer, KnowsSteps, kind="POS"):
+class LearnedPosition(WeightedLayer, KnowsSteps, kind="POS"):
     """Learned positional embedding, added to the input.
 
     In a network: ``c256k4s4-BN-POS``, ``POS(per=step)``. Initial values are normal with standard deviation 0.02.
@@ -97,8 +163,10 @@ class LearnedPosition(Layer, KnowsSteps, kind="POS"):
     """
 
     saves = "nothing"
+    connects = False
 
     per: Literal["element", "step"] = "element"
+    init: RuleArgument = None
     steps: Positive | None = None
 
     @property
@@ -117,7 +185,10 @@ class LearnedPosition(Layer, KnowsSteps, kind="POS"):
     def parameters(self, *inputs: Signal) -> int:
         return inputs[0].channels * self.T if self.per == "step" else inputs[0].elements
 
-    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
+    def weight_shape(self, *inputs: Signal) -> tuple[int, ...]:
+        return (self.T, inputs[0].channels) if self.per == "step" else inputs[0].shape
+
+    def build_layer(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         if self.per == "step":
             return runtime.StepPosition(inputs[0].channels, self.T)
         return runtime.Position(inputs[0].shape)

@@ -76,9 +76,9 @@ class OnnxGraph:
         """
         return self._constant(f"factors/{'x'.join(f'{factor:g}' for factor in factors)}", factors, np.dtype(np.float32))
 
-    def value(self, name: str, dims: Dims) -> ValueInfoProto:
-        """Return the declaration of a value of the graph's dtype, for inputs and outputs."""
-        return helper.make_tensor_value_info(name, self.type, dims)
+    def value(self, name: str, dims: Dims, *, integers: bool = False) -> ValueInfoProto:
+        """Return the declaration of a value of the graph's dtype, or of int64, for inputs and outputs."""
+        return helper.make_tensor_value_info(name, TensorProto.INT64 if integers else self.type, dims)
 
     def proto(self, name: str, inputs: Sequence[ValueInfoProto], outputs: Sequence[ValueInfoProto]) -> GraphProto:
         """Return the finished graph."""

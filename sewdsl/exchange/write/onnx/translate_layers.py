@@ -7,6 +7,7 @@ from copy import deepcopy
 from math import prod, sqrt
 from typing import TYPE_CHECKING, Any
 
+from onnx import TensorProto
 from torch import nn
 
 from sewdsl.exchange.errors import UnsupportedLayer
@@ -121,6 +122,15 @@ def _window(layer: pooling.MaxPool2d | pooling.AvgPool2d) -> dict[str, list[int]
     if isinstance(layer, pooling.MaxPool1d | pooling.AvgPool1d):  # The runtime pools rows as maps of height 1.
         kernel, stride, padding = kernel[1:], stride[1:], padding[1:]
     return {"kernel_shape": kernel, "strides": stride, "pads": padding * 2}
+
+
+def _rows(scope: NodeScope, layer: tokens.Embedding, x: str) -> str:
+    """Append the rows of a table, with the tokens as last axis."""
+    numbers = scope.add("Cast", x, to=TensorProto.INT64)
+    table = scope.constant("weight", tensor_to_array(layer.weight))
+    if scope.shape == (1,):
+        return scope.add_output("Gather", table, scope.add("Reshape", numbers, scope.graph.sizes(-1)))
+    return scope.add_output("Transpose", scope.add("Gather", table, numbers), perm=[0, 2, 1])
 
 
 def _exchange(scope: NodeScope, layer: tokens.Exchange, x: str) -> str:
@@ -243,6 +253,7 @@ TRANSLATIONS: dict[type[nn.Module], Translate] = {
     layers.Linear: _with_own_weights,
     layers.Flatten: lambda scope, _, x: scope.add_output("Flatten", x, axis=1),
     layers.Reshaping: lambda scope, layer, x: scope.add_output("Reshape", x, scope.graph.sizes(-1, *layer.shape)),
+    tokens.Embedding: _rows,
     tokens.Exchange: _exchange,
     tokens.Position: lambda scope, layer, x: scope.add_output(
         "Add", x, scope.constant("weight", tensor_to_array(layer.weight))

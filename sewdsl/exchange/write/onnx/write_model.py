@@ -76,19 +76,23 @@ class OnnxModelWriter:
         settings = self._network.settings
         self._graph = OnnxGraph(_format(model))
         sources = dict(zip(self._network.input_indices, settings.sources, strict=True))
-        self._sources = {index: (source.name or "input", source.shape) for index, source in sources.items()}
+        self._sources = {index: source._replace(name=source.name or "input") for index, source in sources.items()}
         self._static = self._network.static_inputs
         # Some layers have weights per time-step, which fix T even for sequences.
         fixed = bool(self._static) or self._network.first_fixed is not None
-        self._axis = axis(self._graph, settings.steps, fixed=fixed, sequence=self._sources[min(sources)][0])
+        self._axis = axis(self._graph, settings.steps, fixed=fixed, sequence=self._sources[min(sources)].name)
         self._constant_values = {*self._static} if settings.steps > 1 else set[int]()
         self._values = {}
-        for index, (name, shape) in self._sources.items():
+        for index, (name, shape, _, values) in self._sources.items():
             self._values[index] = name
+            if values is not None:
+                if values - 1 > 2 / np.finfo(_format(model)).eps:
+                    raise ExportError(f"{name}: {_format(model)} does not represent all integers up to {values - 1}")
+                self._values[index] = self._graph.add("Cast", [name], f"{name}/Cast", to=self._graph.type)
             if index not in self._static:
                 # Time-steps and samples form one batch axis in all layers without a state.
-                sizes = self._graph.sizes(-1, *shape)
-                self._values[index] = self._graph.add("Reshape", [name, sizes], f"{name}/Reshape")
+                sizes = [self._values[index], self._graph.sizes(-1, *shape)]
+                self._values[index] = self._graph.add("Reshape", sizes, f"{name}/Reshape")
 
     def write(self, step: ExecutionStep) -> None:
         """Append the layers of a step."""
@@ -142,8 +146,12 @@ class OnnxModelWriter:
             )
         steps = "T" if self._axis.free else self._axis.T
         sources = [
-            self._graph.value(name, [*([] if index in self._static else [steps]), "N", *shape])
-            for index, (name, shape) in self._sources.items()
+            self._graph.value(
+                source.name,
+                [*([] if index in self._static else [steps]), "N", *source.shape],
+                integers=source.of is not None,
+            )
+            for index, source in self._sources.items()
         ]
         return _with_metadata(self._network, self._graph.proto(self._network.name, sources, outputs), inputs)
 

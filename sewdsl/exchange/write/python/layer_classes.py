@@ -516,6 +516,7 @@ class PReLU(nn.PReLU):
         """Process all time-steps."""
         return super().forward(x.flatten(0, 1)).unflatten(0, x.shape[:2])
 ''',
+    "Embedding": runtime_class("tokens", "Embedding"),
     "Exchange": runtime_class("tokens", "Exchange"),
     "Position": runtime_class("tokens", "Position"),
     "StepPosition": STEP_POSITION,

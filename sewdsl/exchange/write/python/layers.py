@@ -35,7 +35,7 @@ from sewdsl.ops.layers.reduction import Mean, Sum
 from sewdsl.ops.layers.scaling import Dropout, DropPath, Scale
 from sewdsl.ops.layers.shapes import Flatten, Reshape, Upsample
 from sewdsl.ops.layers.time_filters import DelayedLinear, TimeFilter
-from sewdsl.ops.layers.tokens import LearnedPosition, Swap
+from sewdsl.ops.layers.tokens import LearnedPosition, Swap, TokenEmbedding
 from sewdsl.ops.neurons.activations import GELU, Logistic, PReLU, ReLU, SiLU, Tanh
 
 
@@ -216,6 +216,9 @@ LAYER_CALLS: dict[type[Op], Callable[..., PyCall]] = {
     Linear: _linear,
     Flatten: lambda *_: PyCall("nn.Flatten", (_positional("start_dim", 2),)),
     Reshape: lambda op, _: PyCall("Reshaping", (_shape(op.shape),)),
+    TokenEmbedding: lambda op, x: PyCall(
+        "Embedding", (_positional("values", op.weight_shape(x)[0]), _positional("features", op.features))
+    ),
     LearnedPosition: _position,
     Swap: lambda op, x: PyCall("Exchange", (_shape(op.infer(x).shape),)),
     Dropout: lambda op, _: PyCall("Dropout", (_positional("p", op.p),)),

@@ -133,12 +133,14 @@ class Dialect:
         used = _used(parts)
         parts = [*layers.definitions(), *(helper for name, helper in HELPERS.items() if name in used), *classes]
         settings = network.settings
-        call, given, random = "model(x)", "list(x.shape)", "torch.rand(STEPS, 2, *INPUT)"
+        call, given, random = "model(x)", "list(x.shape)", _random(settings.sources[0])
         sizes = ""
         constants = f"STEPS = {settings.steps}\nINPUT = {settings.input!r}\n"
         if settings.inputs:
             call, given = "model(**x)", "inputs"
             random = "{name: torch.rand(STEPS, 2, *shape) for name, shape in INPUTS.items()}"
+            if any(source.of for source in settings.inputs):
+                random = "\n".join(["{", *(f"        {_random(source)}," for source in settings.inputs), "    }"])
             sizes += "    inputs = {name: list(each.shape) for name, each in x.items()}\n"
             shapes = [f"    {string_literal(source.name)}: {source.shape!r}," for source in settings.inputs]
             constants = "\n".join([f"STEPS = {settings.steps}", "INPUTS = {", *shapes, "}", ""])
@@ -152,6 +154,16 @@ class Dialect:
     def write(self, model: SpikingNetwork, inputs: str) -> bytes:
         """Return the file of a module's network, see :meth:`source`."""
         return self.source(model.network, inputs).encode()
+
+
+def _random(source: InputSetting) -> str:
+    """Return the code of a random input, as an entry of a dictionary if it has a name."""
+    key = string_literal(source.name)
+    shape = f"INPUTS[{key}]" if source.name else "INPUT"
+    code = f"torch.rand(STEPS, 2, *{shape})"
+    if source.of is not None:
+        code = f"torch.randint({source.of}, (STEPS, 2, *{shape})).float()"
+    return f"{key}: {code}" if source.name else code
 
 
 def _used(parts: Iterable[str]) -> set[str]:

@@ -9,7 +9,8 @@ from sewdsl.ir.init_rules import InitRule
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import WeightedLayer
 from sewdsl.ops.init_rules import Default, Kaiming, Normal
-from sewdsl.ops.layers.conv import TransposedConv
+from sewdsl.ops.layers.conv import Conv, TransposedConv
+from sewdsl.ops.layers.linear import Linear
 
 KAIMING = (
     "        for module in self.modules():",
@@ -42,28 +43,30 @@ def init_lines(network: Network) -> Iterator[str]:
     owners = [node for node in network if node.weights is None]
     layers = [(node, op) for node in owners if isinstance(op := network.op_with_init(node), WeightedLayer)]
     axes = 1 if len(settings.input) == len("CL") else 2
-    if not settings.part_init and all(op.init in {None, rule} for _, op in layers) and not _by_layer(rule):
+    # The statements for all modules name the classes of PyTorch.
+    plain = all(isinstance(op, Conv | TransposedConv | Linear) or not rule.suits(op) for _, op in layers)
+    if not settings.part_init and all(op.init in {None, rule} for _, op in layers) and plain and not _by_layer(rule):
         if isinstance(rule, Kaiming):
             yield from (line.format(axes=axes) for line in KAIMING)
         elif isinstance(rule, Normal):
             yield from (line.format(axes=axes, std=rule.std) for line in NORMAL)
         return
-    names: dict[InitRule, list[str]] = {}
+    names: dict[tuple[InitRule, bool], list[str]] = {}
     for node, op in layers:
         if op.init is not None and not isinstance(op.init, Default):
             # The methods of PyTorch take the first axis as outputs.
             if not op.init.statement or (op.init.by_output and isinstance(op, TransposedConv)):
                 raise UnsupportedLayer(node, f"has initial weights by {op.init}, which Python files do not support")
-            names.setdefault(op.init, []).append(node.name)
-    for each, layers_of_rule in names.items():
+            names.setdefault((op.init, op.init.resets_bias and op.connects), []).append(node.name)
+    for (each, resets_bias), layers_of_rule in names.items():
         yield "        for name in ("
         yield from (f'            "{name}",' for name in layers_of_rule)
         yield "        ):"
-        yield "            layer = self.get_submodule(name)"
+        yield "            module = self.get_submodule(name)"
         yield f"            {each.statement}"
-        if each.resets_bias:
-            yield "            if layer.bias is not None:"
-            yield "                nn.init.zeros_(layer.bias)"
+        if resets_bias:
+            yield "            if module.bias is not None:"
+            yield "                nn.init.zeros_(module.bias)"
 
 
 def _by_layer(rule: InitRule) -> bool:
