@@ -16,10 +16,10 @@ import sewdsl
 from sewdsl.cli.app import app
 from sewdsl.exchange.nir_graphs import GraphMetadata, NodeMetadata
 from sewdsl.exchange.read.nir import read_graph
-from sewdsl.exchange.write.evaluated_layers import evaluated_layers
 from sewdsl.exchange.write.nir import execute, write_graph
 from sewdsl.exchange.write.nir.execute import NirExecutor
 from sewdsl.exchange.write.nir.write_graph import from_bytes, to_bytes, to_graph
+from sewdsl.lower.evaluated_layers import evaluated_layers
 from tests.exchange.nir.settled import noise, settled
 from tests.words import check_words
 

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 
 from sewdsl.exchange.errors import UnsupportedLayer
-from sewdsl.exchange.write.evaluated_layers import EvaluatedLayer, factor_and_shift
 from sewdsl.ir.op import JOIN_OPERANDS, Activation, Join, LinearNeuron, Neuron, Op
 from sewdsl.ir.op import LinearDynamics as Dynamics
+from sewdsl.lower.evaluated_layers import EvaluatedLayer, factor_and_shift
 from sewdsl.ops.joins import Add
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.delay import Delay

@@ -11,12 +11,12 @@ import numpy as np
 
 from sewdsl.exchange.errors import ExportError
 from sewdsl.exchange.nir_graphs import DEFAULT_DT, GraphMetadata, NodeMetadata
-from sewdsl.exchange.write.evaluated_layers import EvaluatedLayer, evaluated_layers, number_format
 from sewdsl.exchange.write.nir import translate_layers
 from sewdsl.exchange.write.nir.translate_layers import layer_nodes
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import LinearNeuron
 from sewdsl.ir.wiring import find_loops
+from sewdsl.lower.evaluated_layers import EvaluatedLayer, evaluated_layers, number_format
 from sewdsl.ops.layers.scaling import Scale
 
 if TYPE_CHECKING:
