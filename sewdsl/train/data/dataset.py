@@ -113,11 +113,23 @@ class Images:
         return replace(self, pixels=self.pixels[indices], y=self.y[indices])
 
 
-def scaling(mean: Sequence[float], deviation: Sequence[float]) -> str:
-    """Describe the scaling of pixels in words, with one value per channel."""
-    subtracted, divisors = (", ".join(f"{value:g}" for value in values) for values in (mean, deviation))
-    by_channel = " by channel" if len(mean) > 1 else ""
-    return f"pixels from 0 to 1, minus {subtracted}{by_channel}, divided by {divisors}"
+class Normalisation(NamedTuple):
+    """Scaling of pixels: (pixel / white - mean) / deviation.
+
+    Attributes:
+        mean: Value of each channel, or of all channels.
+        deviation: Divisor of each channel, or of all channels.
+        white: Pixel value that is scaled to 1.
+    """
+
+    mean: Sequence[float]
+    deviation: Sequence[float]
+    white: int = 255
+
+    def __str__(self) -> str:
+        subtracted, divisors = (", ".join(f"{value:g}" for value in values) for values in (self.mean, self.deviation))
+        by_channel = " by channel" if len(self.mean) > 1 else ""
+        return f"pixels from 0 to 1, minus {subtracted}{by_channel}, divided by {divisors}"
 
 
 class Splits(NamedTuple):
@@ -236,9 +248,14 @@ class DataSet(ABC):
         """Set the reading options, before :meth:`load`."""
         self.setup = replace(self.setup, reading=reading)
 
+    def normalisation(self) -> Normalisation | None:
+        """Return the scaling of pixels, or None if the samples are no images."""
+        return None
+
     def scaling(self) -> str:
         """Return a description of the scaling of samples, for model cards and exports (empty without scaling)."""
-        return ""
+        normalisation = self.normalisation()
+        return "" if normalisation is None else str(normalisation)
 
     @abstractmethod
     def load(self) -> Splits:

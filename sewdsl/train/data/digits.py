@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.resources import as_file, files
 from typing import TYPE_CHECKING
 
-from sewdsl.train.data.dataset import DataSet, Images, Splits, scaling
+from sewdsl.train.data.dataset import DataSet, Images, Normalisation, Splits
 from sewdsl.train.data.split import split_stratified
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ class Digits(DataSet, name="digits"):
     shape = (1, 8, 8)
     classes = 10
 
-    def scaling(self) -> str:
-        """Return the description of the scaling to [-1, 1]."""
-        return scaling(PIXEL_MEAN, PIXEL_MEAN)
+    def normalisation(self) -> Normalisation:
+        """Return the scaling of the pixels."""
+        return Normalisation(PIXEL_MEAN, PIXEL_MEAN, white=16)
 
     def load(self) -> Splits:
         """Load the digits."""
@@ -55,9 +55,9 @@ class Mnist5k(DataSet, name="mnist5k"):
     shape = (1, 28, 28)
     classes = 10
 
-    def scaling(self) -> str:
-        """Return the description of the normalisation."""
-        return scaling(MNIST_MEAN, MNIST_DEVIATION)
+    def normalisation(self) -> Normalisation:
+        """Return the scaling of the pixels."""
+        return Normalisation(MNIST_MEAN, MNIST_DEVIATION)
 
     def load(self) -> Splits:
         """Load the digits."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from sewdsl.light_dataclass import dataclass
 from sewdsl.train.data import data_folders
 from sewdsl.train.data.augmentation import WHITE, Augmentation, RandomSource
-from sewdsl.train.data.dataset import DataError, DataSet, Samples, Splits, scaling
+from sewdsl.train.data.dataset import DataError, DataSet, Normalisation, Samples, Splits
 from sewdsl.train.data.split import hold_out
 
 if TYPE_CHECKING:
@@ -227,9 +227,10 @@ class ImageFolder(DataSet, name="image-folder"):
             raise DataError(problem)
         return f"{counts[0]:,} images for training and {counts[1]:,} for testing in '{folder}'"
 
-    def scaling(self) -> str:
-        """Return the description of the normalisation."""
-        return scaling(*self._statistics().values())
+    def normalisation(self) -> Normalisation:
+        """Return the scaling of the pixels."""
+        mean, deviation = self._statistics().values()
+        return Normalisation(mean, deviation)
 
     def load(self) -> Splits:
         """List the images, which are read batch by batch."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from sewdsl.train.data import data_folders
-from sewdsl.train.data.dataset import DataError, DataSet, Images, Splits, scaling
+from sewdsl.train.data.dataset import DataError, DataSet, Images, Normalisation, Splits
 from sewdsl.train.data.digits import MNIST_DEVIATION, MNIST_MEAN
 
 
@@ -42,9 +42,9 @@ class VisionDataSet(DataSet):
         """
         return f"'{self._root / self.marker}'"
 
-    def scaling(self) -> str:
-        """Return the description of the normalisation."""
-        return scaling(self.mean, self.deviation)
+    def normalisation(self) -> Normalisation:
+        """Return the scaling of the pixels."""
+        return Normalisation(self.mean, self.deviation)
 
     def load(self) -> Splits:
         """Load the images, one byte per pixel and channel."""
