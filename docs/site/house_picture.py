@@ -26,6 +26,7 @@ ROOMS = {
     "editing": "editor features: completion, hover, rename",
     "compiler": "all stages in order: read, load, compile",
     "notation": "network → text, LaTeX, TikZ",
+    "integers": "module → integer weights, potentials and bounds",
     "lower": "program → torch module",
     "draw": "network → pictures",
     "highlight": "syntax highlighting",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from sewdsl.equations.step import NeuronStep
+    from sewdsl.integers.build import Law, Operand
     from sewdsl.ir.init_rules import InitRule
     from sewdsl.snn.runtime import Runtime
 
@@ -228,6 +229,14 @@ class Op(Kind):
     def has_kernel(self) -> bool:
         """True if a kernel computes the neuron instead of plain PyTorch."""
         return False
+
+    def integers(self, law: Law, *inputs: Operand) -> Operand:
+        """Return the result of a time-step in integers.
+
+        Raises:
+            NoIntegerLaw: If integers cannot express the op, which is the default.
+        """
+        law.refuse("has no law in integers")
 
     @abstractmethod
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
@@ -499,6 +508,10 @@ class LinearNeuron(Neuron):
         # PlainScalar has few tensor methods. Neurons of plugins may need others.
         except (AttributeError, TypeError, ValueError):
             return None
+
+    def integers(self, law: Law, *inputs: Operand) -> Operand:
+        """Return the spikes of the common law of linear neurons."""
+        return law.fire(self, *inputs)
 
     @final
     def charge(self, v: Any, x: Any, *args: Any, **learned: Any) -> Any:

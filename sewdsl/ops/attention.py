@@ -20,6 +20,7 @@ from sewdsl.ir.signal import REAL, Signal, ValueRange, counts_up_to, range_of_pr
 if TYPE_CHECKING:
     from torch import nn
 
+    from sewdsl.integers.build import Law, Operand
     from sewdsl.snn.runtime import Runtime
 
 Factor = Annotated[float, Field(gt=0)]
@@ -313,6 +314,11 @@ class Attention(TokenProduct, kind="ATTN"):
             return (*(FanOut.everywhere(signal.shape, v.channels // self.heads) for signal in (q, k)), None)
         queries, values = (FanOut.everywhere(x.shape, self.chunk * _positions(y)) for x, y in ((q, k), (v, q)))
         return queries, None, values
+
+    def integers(self, law: Law, *inputs: Operand) -> Operand:
+        if self.chunk > 1 or self.causal:
+            law.refuse("has chunks or leaves out keys, which has no law in integers yet")
+        return law.attend(self.heads, self.scale, *inputs)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         keys_first = self.takes_keys_first(*inputs)

@@ -10,6 +10,8 @@ from sewdsl.ir.signal import BINARY, REAL, ValueRange, counts_up_to
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from sewdsl.integers.build import Law, Operand
+
 
 class Add(Join, kind="ADD"):
     """Sum of branch and identity: g(A, S) = A + S (Table 1).
@@ -23,6 +25,9 @@ class Add(Join, kind="ADD"):
     neutral_branch = 0
     associative = True
     adds = True
+
+    def integers(self, law: Law, *inputs: Operand) -> Operand:
+        return law.add(*inputs)
 
     def combine(self, *, branch: Tensor, identity: Tensor) -> Tensor:
         return branch + identity
@@ -56,6 +61,9 @@ class And(SpikeJoin, kind="AND"):
     neutral_branch = 1
     associative = True
 
+    def integers(self, law: Law, *inputs: Operand) -> Operand:
+        return law.combine_spikes("and", *inputs)
+
     def combine(self, *, branch: Tensor, identity: Tensor) -> Tensor:
         return branch * identity
 
@@ -67,6 +75,9 @@ class IAnd(SpikeJoin, kind="IAND"):
     """
 
     neutral_branch = 0
+
+    def integers(self, law: Law, *inputs: Operand) -> Operand:
+        return law.combine_spikes("iand", *inputs)
 
     def combine(self, *, branch: Tensor, identity: Tensor) -> Tensor:
         return (1 - branch) * identity
@@ -81,6 +92,9 @@ class Or(SpikeJoin, kind="OR"):
 
     neutral_branch = 0
     associative = True
+
+    def integers(self, law: Law, *inputs: Operand) -> Operand:
+        return law.combine_spikes("or", *inputs)
 
     def combine(self, *, branch: Tensor, identity: Tensor) -> Tensor:
         return branch + identity - branch * identity

@@ -12,6 +12,7 @@ from sewdsl.ops.joins import Add
 if TYPE_CHECKING:
     from torch import nn
 
+    from sewdsl.integers.build import Law, Operand
     from sewdsl.snn.runtime import Runtime
 
 
@@ -41,6 +42,9 @@ class Concatenation(Merge, kind="CAT"):
         # Channels may differ.
         return len(first.shape) == len(other.shape) and first.shape[1:] == other.shape[1:]
 
+    def integers(self, law: Law, *inputs: Operand) -> Operand:
+        return law.concatenate(*inputs)
+
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         return runtime.Concatenation()
 
@@ -56,6 +60,9 @@ class Maximum(Merge, kind="MAX"):
         # The maximum is one of the operands.
         values = widest_range(signal.values for signal in inputs)
         return Signal(common_shape("MAX", *inputs), values, any(signal.varies for signal in inputs))
+
+    def integers(self, law: Law, *inputs: Operand) -> Operand:
+        return law.maximum(*inputs)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         return runtime.Maximum()
@@ -93,6 +100,9 @@ class Product(Merge, kind="MUL"):
 
     def fits(self, first: Signal, other: Signal) -> bool:
         return gates(first.shape, other.shape) or gates(other.shape, first.shape)
+
+    def integers(self, law: Law, *inputs: Operand) -> Operand:
+        return law.multiply(*inputs)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         return runtime.Product()

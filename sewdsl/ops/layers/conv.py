@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from sewdsl.integers.build import Law, Operand
     from sewdsl.snn.runtime import Runtime
 
 
@@ -156,6 +157,11 @@ class Conv(_Convolution, kind="c", key="conv"):
 
     def settle(self, downstream: Downstream) -> Conv:
         return _with_arguments(self, bias=self._needs_bias(downstream, Norm))
+
+    def integers(self, law: Law, *inputs: Operand) -> Operand:
+        (x,), (signal,) = inputs, law.layer.inputs
+        _, stride, padding, dilation = self._window(signal)
+        return law.convolve(x, stride, padding, dilation, self.groups)
 
     def build_layer(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         kernel, stride, padding, dilation = self._window(inputs[0])

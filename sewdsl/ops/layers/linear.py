@@ -12,6 +12,7 @@ from sewdsl.ir.signal import Signal
 if TYPE_CHECKING:
     from torch import nn
 
+    from sewdsl.integers.build import Law, Operand
     from sewdsl.snn.runtime import Runtime
 
 
@@ -47,6 +48,9 @@ class Linear(WeightedLayer, kind="FC"):
 
     def fan_out(self, *inputs: Signal) -> FanOut:
         return FanOut.everywhere(inputs[0].shape, self.features * self.kept_fraction(*inputs))
+
+    def integers(self, law: Law, *inputs: Operand) -> Operand:
+        return law.connect(*inputs)
 
     def build_layer(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         return runtime.Linear(inputs[0].elements, self.features, bias=self.bias)

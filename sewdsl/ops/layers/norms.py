@@ -13,6 +13,7 @@ from sewdsl.ir.signal import Signal
 if TYPE_CHECKING:
     from torch import nn
 
+    from sewdsl.integers.build import Law, Operand
     from sewdsl.snn.runtime import Runtime
 
 
@@ -57,6 +58,9 @@ class BatchNorm(Norm, kind="BN"):
     def scale(self) -> float:
         """Constant factor of the normalised value before weight and bias."""
         return 1.0
+
+    def integers(self, law: Law, *inputs: Operand) -> Operand:
+        return law.normalise(*inputs)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         module = runtime.BatchNorm(inputs[0].channels, scale=self.scale, eps=self.eps, momentum=self.momentum)

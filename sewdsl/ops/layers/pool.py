@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from sewdsl.integers.build import Law, Operand
     from sewdsl.snn.runtime import Runtime
 
 
@@ -126,6 +127,13 @@ class AvgPool(Pool, kind="AP", key="avg_pool"):
         """Return the rows and columns of the input that no window covers, or 0 for a voting layer."""
         return (0,) if len(signal.shape) == 1 else super().cropped(signal)
 
+    def integers(self, law: Law, *inputs: Operand) -> Operand:
+        (x,), (signal,) = inputs, law.layer.inputs
+        if len(signal.shape) == 1:
+            return law.scale(law.sum_channels(x, self.kernel[0]), 1 / self.kernel[0])
+        kernel, stride, padding = self.window(signal)
+        return law.scale(law.pool("sum", x, kernel, stride, padding), 1 / prod(kernel))
+
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         if len(inputs[0].shape) == 1:
             return runtime.VotingPool(self.kernel[0])
@@ -160,6 +168,11 @@ class MaxPool(Pool, kind="MP", key="max_pool"):
             bytes_per_step=(2 if positions <= MAX_16_BIT_PLACES else 4) * self.infer(*inputs).elements
         )
 
+    def integers(self, law: Law, *inputs: Operand) -> Operand:
+        (x,), (signal,) = inputs, law.layer.inputs
+        kernel, stride, padding = self.window(signal)
+        return law.pool("max", x, kernel, stride, padding)
+
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         window = self.window(inputs[0])
         module_class: Callable[..., nn.Module] = runtime.MaxPool2d if len(window[0]) > 1 else runtime.MaxPool1d
@@ -179,6 +192,9 @@ class GlobalAvgPool(Layer, kind="GAP"):
     def infer(self, *inputs: Signal) -> Signal:
         c, *_ = row_or_map_shape("global average pooling", inputs[0])
         return Signal((c,), varies=inputs[0].varies)
+
+    def integers(self, law: Law, *inputs: Operand) -> Operand:
+        return law.scale(law.pool_all(*inputs), 1 / prod(law.layer.inputs[0].shape[1:]))
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         return runtime.GlobalAvgPool()

@@ -12,6 +12,7 @@ from sewdsl.ir.signal import REAL, Signal, counts_up_to
 if TYPE_CHECKING:
     from torch import nn
 
+    from sewdsl.integers.build import Law, Operand
     from sewdsl.snn.runtime import Runtime
 
 
@@ -68,6 +69,13 @@ class Reduction(Layer):
             )
         return (self.groups, *signal.shape[1:]), signal.channels // self.groups
 
+    def integers(self, law: Law, *inputs: Operand) -> Operand:
+        if self.over == "time":
+            law.refuse("reads all time-steps, and integer networks compute one after another")
+        (x,), (signal,) = inputs, law.layer.inputs
+        _, terms = self.reduce_shape(signal)
+        return law.pool_all(x) if self.over == "places" else law.sum_channels(x, terms)
+
 
 class Mean(Reduction, kind="MEAN"):
     """Mean over channels, optionally in groups, over positions, or over time.
@@ -86,6 +94,10 @@ class Mean(Reduction, kind="MEAN"):
     def infer(self, *inputs: Signal) -> Signal:
         shape, _ = self.reduce_shape(inputs[0])
         return Signal(shape, varies=inputs[0].varies)
+
+    def integers(self, law: Law, *inputs: Operand) -> Operand:
+        _, terms = self.reduce_shape(law.layer.inputs[0])
+        return law.scale(super().integers(law, *inputs), 1 / terms)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         if self.over == "time":

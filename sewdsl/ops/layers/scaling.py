@@ -13,6 +13,7 @@ from sewdsl.ir.signal import REAL, Signal, counts_up_to
 if TYPE_CHECKING:
     from torch import nn
 
+    from sewdsl.integers.build import Law, Operand
     from sewdsl.snn.runtime import Runtime
 
 
@@ -67,6 +68,11 @@ class Scale(Layer, kind="SCALE"):
         """Return the input if the factor is learnable, otherwise nothing."""
         return SavedForBackward((0,) if self.learn else ())
 
+    def integers(self, law: Law, *inputs: Operand) -> Operand:
+        (x,) = inputs
+        learned = law.layer.learned.get("weight")
+        return law.scale(x, self.value if learned is None else learned.numpy())
+
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         if self.per:
             return runtime.ChannelScale(inputs[0].channels, self.value)
@@ -91,6 +97,10 @@ class _Dropped(Layer):
 
     def in_evaluation(self) -> Self:
         return self.replace(p=0.0)
+
+    def integers(self, law: Law, *inputs: Operand) -> Operand:
+        # Evaluation drops nothing.
+        return inputs[0]
 
 
 class Dropout(_Dropped, kind="DP", key="dropout"):

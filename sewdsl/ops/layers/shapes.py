@@ -14,6 +14,7 @@ from sewdsl.ops.windows import row_or_map_shape
 if TYPE_CHECKING:
     from torch import nn
 
+    from sewdsl.integers.build import Law, Operand
     from sewdsl.snn.runtime import Runtime
 
 
@@ -30,6 +31,9 @@ class Flatten(Layer, kind="Flatten"):
 
     def infer(self, *inputs: Signal) -> Signal:
         return Signal((inputs[0].elements,), inputs[0].values, inputs[0].varies)
+
+    def integers(self, law: Law, *inputs: Operand) -> Operand:
+        return law.flatten(*inputs)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         return runtime.Flatten()

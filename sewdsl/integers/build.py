@@ -1,0 +1,522 @@
+"""Trained networks as integer networks: each kind states its law, and the law is built from a few steps."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from math import ceil, floor, log2, prod
+from typing import TYPE_CHECKING, Literal, NamedTuple, NoReturn
+
+import numpy as np
+
+from sewdsl.integers.network import IntegerNetwork, Readout
+from sewdsl.integers.steps.attention import HeadProduct
+from sewdsl.integers.steps.elementwise import Concatenated, Elementwise, Operation, Rescaled
+from sewdsl.integers.steps.neuron import LEAK_BITS, Dynamics, NeuronStep
+from sewdsl.integers.steps.pooling import ChannelSum, Pooled
+from sewdsl.integers.steps.step import InputStep, Step, View
+from sewdsl.integers.steps.weighted import Convolution, Window, convolve
+from sewdsl.integers.value import LIMITS, Integers, IntegerValue, Numbers, Shape
+from sewdsl.ir.op import Activation, LinearNeuron, WeightedLayer
+from sewdsl.light_dataclass import dataclass
+from sewdsl.lower.evaluated_layers import EvaluatedLayer, evaluated_layers, factor_and_shift, foldable_norms
+from sewdsl.user_error import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from sewdsl.lower import SpikingNetwork
+    from sewdsl.ops.windows import Lengths
+
+NARROW = 16
+"""Bits of the narrow format of membrane potentials."""
+LARGEST_POTENTIAL = 2**30
+"""Bound of a potential of 32 bits, which leaves room for one more sum."""
+CURRENT_BITS = 27
+"""Bits of the range of a sum of currents with different units."""
+FINER_BITS = 12
+"""Bits by which the unit of such a sum may be coarser than its finest operand."""
+FACTOR_BITS = 28
+"""Bits of a factor that rescales a value."""
+READ_BITS = 15
+"""Bits of values that a convolution reads, without the sign."""
+
+
+class NoIntegerLaw(UserError):
+    """Layer that cannot be computed in integers.
+
+    Attributes:
+        node: Name of the layer, or empty for the whole network.
+    """
+
+    def __init__(self, node: str, reason: str) -> None:
+        super().__init__(f"{node}: {reason}" if node else reason)
+        self.node = node
+
+
+class Operand(NamedTuple):
+    """Result of a step, as an operand of later steps."""
+
+    step: int
+    value: IntegerValue
+
+
+@dataclass(frozen=True)
+class IntegerFormat:
+    """Formats of an integer network.
+
+    Attributes:
+        weight_bits: Bits of a weight, from 2 to 8.
+        state_bits: Bits of a membrane potential, 16 or 32.
+        fraction_bits: Bits by which the unit of a potential is finer than the unit of its input.
+    """
+
+    weight_bits: int = 8
+    state_bits: Literal[16, 32] = 32
+    fraction_bits: int = 8
+
+    @property
+    def largest_weight(self) -> int:
+        """Largest weight."""
+        return (1 << self.weight_bits - 1) - 1
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether potentials can saturate, because 16 bits do not hold their range."""
+        return self.state_bits == NARROW
+
+    @property
+    def threshold_bits(self) -> int:
+        """Bits of the largest threshold. With 16 bits, a potential then holds at least four thresholds."""
+        return 13 if self.is_narrow else 24
+
+
+class InputScaling(NamedTuple):
+    """Relation of the integer input to the input of the network: x = factor · n + shift.
+
+    Attributes:
+        high: Largest integer.
+        factor: One factor, or one for each channel.
+        shift: One number, or one for each channel.
+    """
+
+    high: int = 255
+    factor: Numbers = np.float64(1)
+    shift: Numbers = np.float64(0)
+
+    @classmethod
+    def of_pixels(cls, mean: Sequence[float], deviation: Sequence[float], white: int = 255) -> InputScaling:
+        """Return the scaling of pixels that are divided by ``white`` and normalised by channel."""
+        means, deviations = (np.array(numbers, np.float64).squeeze() for numbers in (mean, deviation))
+        return cls(white, 1 / (white * deviations), -means / deviations)
+
+
+def build_integer_network(
+    model: SpikingNetwork, scaling: InputScaling | None = None, formats: IntegerFormat | None = None
+) -> IntegerNetwork:
+    """Return a module in evaluation mode as an integer network.
+
+    Args:
+        scaling: Integer input. The default is counts up to 255.
+
+    Raises:
+        NoIntegerLaw: If a layer has no law in integers.
+    """
+    return Law(deepcopy(model).cpu().double(), scaling or InputScaling(), formats or IntegerFormat()).finished()
+
+
+class Law:
+    """Integer network under construction: the methods are the steps that the law of a kind can consist of.
+
+    Attributes:
+        layer: Current layer, with the batch norms folded into it.
+    """
+
+    layer: EvaluatedLayer
+
+    def __init__(self, model: SpikingNetwork, scaling: InputScaling, formats: IntegerFormat) -> None:
+        self._network, self._formats = model.network, formats
+        self._steps: list[Step] = []
+        self._notes: list[str] = []
+        settings, graph = self._network.settings, self._network.graph
+        if settings.inputs:
+            raise NoIntegerLaw("", f"{self._network.name} has several inputs, and integer networks have one")
+        self._learned: dict[int, EvaluatedLayer] = dict(evaluated_layers(model, dt=1.0))
+        value = IntegerValue(_channels_last(settings.input), 0, scaling.high, scaling.factor, scaling.shift)
+        operands = {0: self._put(InputStep("input", (), value))}
+        hosts = foldable_norms(self._network)
+        needed = graph.lead_to(self._network.output_indices)
+        for index, layer in self._learned.items():
+            if index not in needed:
+                continue
+            self.layer, self._index = layer, index
+            if any(source not in operands for source in layer.node.sources):
+                self.refuse("is part of a loop, and loops have no law in integers yet")
+            result = layer.node.op.integers(self, *(operands[i] for i in layer.node.sources))
+            operands[index] = result
+            operands |= {norm: result for norm, host in hosts.items() if host == index}
+        self._operands = operands
+
+    def finished(self) -> IntegerNetwork:
+        """Return the network with its outputs."""
+        network, settings = self._network, self._network.settings
+        readouts = tuple(
+            self._readout(name, self._operands[index]) for name, index in network.outputs or [("", network.output)]
+        )
+        return IntegerNetwork(
+            network.name,
+            tuple(self._steps),
+            readouts,
+            settings.steps,
+            settings.encode == "direct",
+            settings.readout,
+            tuple(self._notes),
+        )
+
+    def _readout(self, name: str, operand: Operand) -> Readout:
+        value = operand.value
+        if np.ndim(value.factor) or np.ndim(value.shift) > 1:
+            raise NoIntegerLaw(name, "the output compares channels with different units; end the network with FC")
+        unit = float(value.factor)
+        classes = value.elements
+        bias = np.broadcast_to(np.round(np.asarray(value.shift) / unit), value.shape[-1]).astype(np.int64)
+        return Readout(name, operand.step, np.broadcast_to(bias, (classes // value.shape[-1], len(bias))).ravel(), unit)
+
+    # --- what laws consist of
+
+    def refuse(self, reason: str) -> NoReturn:
+        """Refuse the current layer.
+
+        Raises:
+            NoIntegerLaw: Always.
+        """
+        raise NoIntegerLaw(self.layer.node.name, f"{self.layer.text} {reason}")
+
+    def scale(self, x: Operand, factor: Numbers | float, shift: Numbers | float = 0.0) -> Operand:
+        """Return factor · x + shift, which computes nothing."""
+        return self._put(View(self._name, (x.step,), x.value.scaled(factor, shift)))
+
+    def normalise(self, x: Operand) -> Operand:
+        """Return the output of a batch norm that is not folded."""
+        factor, shift = (x.numpy() for x in factor_and_shift(self.layer.node.op, self.layer.learned))  # type: ignore[arg-type]
+        return self.scale(x, factor, shift)
+
+    def flatten(self, x: Operand) -> Operand:
+        """Return a feature map for layers that read vectors, if their weights can take the order of its elements."""
+        height, width, _ = x.value.shape
+        readers = self._network.graph.consumers[self._index]
+        nodes = self._network.nodes
+        ordered = all(isinstance(nodes[i].op, WeightedLayer) and len(nodes[i].sources) == 1 for i in readers)
+        if (height, width) != (1, 1) and not (ordered and readers and self._index not in self._network.output_indices):
+            self.refuse("changes the order of channels and positions, which only FC can follow")
+        return x
+
+    def convolve(self, x: Operand, stride: Lengths, padding: Lengths, dilation: Lengths, groups: int) -> Operand:
+        """Return the convolution with the weights of the layer."""
+        weights, bias = self.layer.folded()
+        kernel = (1, 1, *weights.shape[2:])[-2:]
+        weights = weights.reshape(*weights.shape[:2], *kernel).transpose(2, 3, 1, 0)
+        lengths = ((1, *stride)[-2:], (0, *padding)[-2:], (1, *dilation)[-2:])
+        return self._weigh(x, weights, bias, Window(*lengths, groups=groups))  # type: ignore[arg-type]
+
+    def connect(self, x: Operand) -> Operand:
+        """Return the product with the weights of a fully connected layer."""
+        weights, bias = self.layer.folded()
+        height, width, channels = x.value.shape
+        # The weights are in the order channel, row, column, and the values in the order row, column, channel.
+        weights = weights.reshape(-1, channels, height, width).transpose(2, 3, 1, 0)
+        return self._weigh(x, weights, bias, Window())
+
+    def pool(
+        self, operation: Literal["max", "sum"], x: Operand, kernel: Lengths, stride: Lengths, padding: Lengths
+    ) -> Operand:
+        """Return the maximum or the sum over windows."""
+        if x.value.has_border:
+            self.refuse("pools currents of pixels, whose zero at the border is not 0; write SN before the pooling")
+        if operation == "max" and np.any(np.asarray(x.value.factor) < 0):
+            self.refuse("takes the maximum of channels that a norm multiplies by a negative factor; write SN before it")
+        if operation == "sum" and np.any(x.value.shift) and any(padding):
+            self.refuse("adds the zeros of the padding to values with a shift; use p0")
+        size, step, pads = (1, *kernel)[-2:], (1, *stride)[-2:], (0, *padding)[-2:]
+        window = Window(step, pads)  # type: ignore[arg-type]
+        taps = prod(size) if operation == "sum" else 1
+        shape = (*window.size(x.value.shape[:2], size), x.value.shape[-1])  # type: ignore[arg-type]
+        # With padding, a window can have fewer positions, down to none.
+        low, high = x.value.low * taps, x.value.high * taps
+        if operation == "sum" and any(pads):
+            low, high = min(low, 0), max(high, 0)
+        value = IntegerValue(shape, low, high, x.value.factor, np.asarray(x.value.shift) * taps)
+        return self._put(Pooled(self._name, (x.step,), value, operation, size, window))  # type: ignore[arg-type]
+
+    def pool_all(self, x: Operand) -> Operand:
+        """Return the sum over all positions."""
+        size = x.value.shape[:2]
+        if x.value.has_border:
+            self.refuse("adds currents of pixels, whose zero at the border is not 0; write SN before it")
+        return self.pool("sum", x, size, size, (0, 0))
+
+    def sum_channels(self, x: Operand, size: int) -> Operand:
+        """Return the sum of each group of consecutive channels."""
+        if not x.value.plain:
+            self.refuse("adds channels with different units; write SN before it")
+        height, width, channels = x.value.shape
+        value = x.value.with_range(x.value.low * size, x.value.high * size, (height, width, channels // size))
+        return self._put(ChannelSum(self._name, (x.step,), value, size))
+
+    def add(self, *operands: Operand) -> Operand:
+        """Return the sum, which is exact if all operands have one unit."""
+        values = [x.value for x in operands]
+        factors = {float(v.factor) if not np.ndim(v.factor) else None for v in values}
+        shift = sum((np.asarray(v.shift) for v in values), np.float64(0))
+        if len(factors) > 1 or None in factors:
+            return self._rescale(operands, shift)
+        value = IntegerValue(
+            values[0].shape, sum(v.low for v in values), sum(v.high for v in values), values[0].factor, shift
+        )
+        return self._put(Elementwise(self._name, _indices(operands), value, "add"))
+
+    def combine_spikes(self, operation: Operation, *operands: Operand) -> Operand:
+        """Return a function of spikes whose result is spikes."""
+        if not all(x.value.binary and x.value.plain and float(x.value.factor) == 1 for x in operands):
+            self.refuse("requires spikes")
+        return self._put(Elementwise(self._name, _indices(operands), operands[0].value, operation))
+
+    def maximum(self, *operands: Operand) -> Operand:
+        """Return the largest operand."""
+        values = [x.value for x in operands]
+        if not all(v.plain and float(v.factor) == float(values[0].factor) > 0 for v in values):
+            self.refuse("compares values with different units; write SN before it")
+        value = values[0].with_range(max(v.low for v in values), max(v.high for v in values))
+        return self._put(Elementwise(self._name, _indices(operands), value, "max"))
+
+    def multiply(self, *operands: Operand) -> Operand:
+        """Return the product. Smaller operands are gates."""
+        values = [x.value for x in operands]
+        if not all(v.plain for v in values):
+            self.refuse("multiplies currents; write SN before it")
+        shape = max((v.shape for v in values), key=prod)
+        low, high = 1, 1
+        for v in values:
+            ends = [a * b for a in (low, high) for b in (v.low, v.high)]
+            low, high = min(ends), max(ends)
+        self._check_sum(low, high)
+        value = IntegerValue(shape, low, high, np.float64(prod(float(v.factor) for v in values)))
+        return self._put(Elementwise(self._name, _indices(operands), value, "multiply"))
+
+    def concatenate(self, *operands: Operand) -> Operand:
+        """Return the channels of all operands side by side."""
+        values = [x.value for x in operands]
+        if any(v.has_border for v in values):
+            self.refuse("reads currents of pixels, whose zero at the border is not 0; write SN before it")
+        shape = (*values[0].shape[:2], sum(v.shape[-1] for v in values))
+        factor: Numbers = values[0].factor
+        shift: Numbers = np.float64(0)
+        if not all(v.plain and float(v.factor) == float(values[0].factor) for v in values):
+            factor = np.concatenate([v.by_channel(v.factor) for v in values])
+            shift = np.concatenate([v.by_channel(v.shift) for v in values])
+        value = IntegerValue(shape, min(v.low for v in values), max(v.high for v in values), factor, shift)
+        return self._put(Concatenated(self._name, _indices(operands), value))
+
+    def attend(self, heads: int, scale: float, q: Operand, k: Operand, v: Operand) -> Operand:
+        """Return the attention q (kᵀ v) · scale of spikes and counts."""
+        values = [q.value, k.value, v.value]
+        if not all(x.plain and x.low == 0 for x in values):
+            self.refuse("reads currents; write SN in its operands")
+        terms = q.value.shape[-1] // heads * prod(k.value.shape[:2])
+        high = terms * prod(x.high for x in values)
+        self._check_sum(0, high)
+        factor = np.float64(scale * prod(float(x.factor) for x in values))
+        value = IntegerValue((*q.value.shape[:2], v.value.shape[-1]), 0, high, factor)
+        return self._put(HeadProduct(self._name, _indices((q, k, v)), value, heads))
+
+    def fire(self, neuron: LinearNeuron, x: Operand) -> Operand:
+        """Return the spikes of a linear neuron."""
+        formats = self._formats
+        decay, gain, drift = self._dynamics(self._index)
+        factor = x.value.by_channel(x.value.factor) * gain
+        shift = gain * np.asarray(x.value.shift, np.float64) + drift
+        size = np.where(factor == 0, 1.0, np.abs(factor))
+        bound = 0
+        for fraction_bits in range(formats.fraction_bits, -1, -1):
+            unit = self._potential_unit(neuron.v_threshold, size, fraction_bits)
+            dynamics = _dynamics(neuron, factor, shift, decay, unit)
+            bound = dynamics.bound(x.value.low, x.value.high, self._network.settings.steps)
+            if bound < LARGEST_POTENTIAL:
+                break
+        else:
+            self.refuse(f"may reach a potential of {bound:,} units, more than 32 bits hold")
+        largest = int(max(dynamics.threshold.max(), np.abs(dynamics.reset).max()))
+        if formats.is_narrow and largest > LIMITS["int16"][1]:
+            self.refuse(f"has a threshold of {largest:,} units, more than 16 bits hold; use 32 bits")
+        value = IntegerValue(x.value.shape, 0, 1)
+        return self._put(NeuronStep(self._name, (x.step,), value, dynamics, formats.state_bits, bound))
+
+    # --- parts of laws
+
+    @property
+    def _name(self) -> str:
+        return self.layer.node.name
+
+    def _put(self, step: Step) -> Operand:
+        self._steps.append(step)
+        return Operand(len(self._steps) - 1, step.value)
+
+    def _check_sum(self, low: int, high: int) -> None:
+        if low < LIMITS["int32"][0] or high > LIMITS["int32"][1]:
+            self.refuse(f"may compute {low:,} to {high:,}, more than 32 bits hold")
+
+    def _potential_unit(self, v_threshold: float, size: Numbers, fraction_bits: int) -> Numbers:
+        """Return the unit of the potentials of each channel, for inputs with a unit of ``size``."""
+        bits: Numbers = np.float64(fraction_bits)
+        if self._formats.is_narrow:
+            # Potentials saturate, so each channel has as many bits as leave room for several thresholds.
+            room = np.floor(self._formats.threshold_bits - np.log2(v_threshold / size))
+            bits = np.clip(room, 0, fraction_bits)
+        return np.maximum(size / 2.0**bits, v_threshold / 2.0**28)
+
+    def _weigh(self, x: Operand, weights: NDArray[np.float64], bias: Numbers | None, window: Window) -> Operand:
+        """Return a convolution with float weights ``[kernel height, kernel width, input channels, outputs]``."""
+        x = self._readable(x, prod(weights.shape[:3]))
+        source, outputs = x.value, weights.shape[-1]
+        group = np.arange(outputs) * window.groups // outputs
+        input_factors = source.by_channel(source.factor).reshape(window.groups, -1)[group].T
+        weights_of_shift, weights = weights, weights * input_factors
+        largest = np.abs(weights).max((0, 1, 2))
+        neuron = self._reading_neuron()
+        factor: Numbers
+        if neuron is None:
+            # Channels are compared or added, so they need one unit.
+            factor = np.float64(largest.max() / self._formats.largest_weight or 1.0)
+        else:
+            # A channel whose weights are small compared with the threshold needs no finer unit.
+            node = self._network.nodes[neuron]
+            _, gain, _ = self._dynamics(neuron) if isinstance(node.op, LinearNeuron) else (0.0, 1.0, 0.0)
+            threshold = getattr(node.op, "v_threshold", 1.0) / (abs(gain) or 1.0)
+            factor = np.maximum(largest / self._formats.largest_weight, threshold / 2**self._formats.threshold_bits)
+        integers = np.round(weights / factor).astype(np.int64)
+        kernel = (weights.shape[0], weights.shape[1])
+        shift: Numbers = np.float64(0) if bias is None else bias
+        if np.any(source.shift):
+            # With the rounded weights, the errors of both parts of the input cancel.
+            rounded = integers * factor / np.where(input_factors == 0, 1.0, input_factors)
+            shift = shift + self._of_shift(source, np.where(input_factors == 0, weights_of_shift, rounded), window)
+        negative, positive = np.minimum(integers, 0).sum((0, 1, 2)), np.maximum(integers, 0).sum((0, 1, 2))
+        # Zeros of the padding are in the range too.
+        least, most = min(source.low, 0), max(source.high, 0)
+        low, high = int((negative * most + positive * least).min()), int((positive * most + negative * least).max())
+        self._check_sum(low, high)
+        value = IntegerValue((*window.size(source.shape[:2], kernel), outputs), low, high, factor, shift)
+        return self._put(Convolution(self._name, (x.step,), value, integers.astype(np.int8), window))
+
+    @staticmethod
+    def _of_shift(source: IntegerValue, weights: NDArray[np.float64], window: Window) -> NDArray[np.float64]:
+        """Return the sums of a weighted shift. The zeros of the padding have no shift."""
+        shift = np.broadcast_to(source.by_channel(source.shift), source.shape)
+        sums: NDArray[np.float64] = convolve(shift[None], weights, window)[0]
+        # Without padding, all positions have the same sum.
+        return sums if any(window.padding) else sums[0, 0]
+
+    def _readable(self, x: Operand, terms: int) -> Operand:
+        """Return a value that a convolution can read: currents are rounded to 16 bits or less."""
+        bits = min(READ_BITS, 31 - ceil(log2(terms * self._formats.largest_weight)))
+        if (x.value.magnitude < 2**bits and not x.value.has_border) or x.step == 0:
+            return x
+        if x.value.has_border:
+            self.refuse("reads currents of pixels, whose zero at the border is not 0; write SN before it")
+        if bits < 1:
+            self.refuse(f"adds {terms:,} products of currents, more than 32 bits hold")
+        rounded = self._rescale([x], x.value.shift, bits)
+        self._notes.append(
+            f"{self._name} reads currents, rounded to {bits + 1} bits of their proven range "
+            f"{x.value.low:,}..{x.value.high:,}"
+        )
+        return rounded
+
+    def _rescale(self, operands: Sequence[Operand], shift: Numbers, bits: int = CURRENT_BITS) -> Operand:
+        """Return the sum in the finest unit that has a range of so many bits, with one rounding."""
+        values = [x.value for x in operands]
+        factors = [v.by_channel(v.factor) for v in values]
+        bound = sum((np.abs(f) * v.magnitude for f, v in zip(factors, values, strict=True)), np.float64(0))
+        finest = np.minimum.reduce([np.where(f == 0, np.inf, np.abs(f)) for f in factors])
+        unit = bound / (2**bits - 1)
+        if bits == CURRENT_BITS:
+            unit = np.maximum(unit, np.where(np.isinf(finest), 1.0, finest) / 2**FINER_BITS)
+        unit = np.where(unit == 0, 1.0, unit)
+        # A norm after the sum can be folded into the weights of a layer only if its channels have one unit.
+        ratios = [f / unit for f in factors]
+        largest = max(float(np.abs(ratio).max()) for ratio in ratios)
+        fraction = max(0, min(15 if bits == CURRENT_BITS else 30, FACTOR_BITS - floor(log2(largest + 1))))
+        integers = tuple(np.round(ratio * 2.0**fraction).astype(np.int64) for ratio in ratios)
+        ends = [(f * v.low, f * v.high) for f, v in zip(integers, values, strict=True)]
+        low = int(np.sum([np.minimum(*pair) for pair in ends], 0).min()) >> fraction
+        high = (int(np.sum([np.maximum(*pair) for pair in ends], 0).max()) >> fraction) + 1
+        value = IntegerValue(values[0].shape, low, high, unit, shift)
+        return self._put(Rescaled(self._name, _indices(operands), value, integers, fraction))
+
+    def _reading_neuron(self) -> int | None:
+        """Return the first neuron that reads the current layer, or None if its channels must have one unit."""
+        nodes, outputs = self._network.nodes, self._network.output_indices
+        queue, seen, first = [self._index], {self._index}, None
+        while queue:
+            index = queue.pop(0)
+            if index in outputs:
+                return None
+            for reader in self._network.graph.consumers[index]:
+                if isinstance(nodes[reader].op, Activation):
+                    first = reader if first is None else first
+                elif reader not in seen and not isinstance(nodes[reader].op, WeightedLayer):
+                    seen.add(reader)
+                    queue.append(reader)
+        return first
+
+    def _dynamics(self, index: int) -> tuple[float, float, float]:
+        """Return decay, gain and drift of a linear neuron."""
+        layer = self._learned[index]
+        decay, gain, drift = layer.node.op.dynamics(**dict(layer.learned))  # type: ignore[attr-defined]
+        if any(np.ndim(number) and np.size(number) > 1 for number in (decay, gain, drift)):
+            raise NoIntegerLaw(layer.node.name, f"{layer.text} learns numbers for each channel")
+        if not 0 <= float(decay) <= 1:
+            raise NoIntegerLaw(layer.node.name, f"{layer.text} has a decay of {float(decay):g}, outside 0..1")
+        return float(decay), float(gain), float(drift)
+
+
+def _dynamics(neuron: LinearNeuron, factor: Numbers, shift: Numbers, decay: float, unit: Numbers) -> Dynamics:
+    """Return the constants of a neuron with a unit of the potential for each channel."""
+    channels = np.size(factor)
+    drift = np.round(shift / unit).astype(np.int64)
+    rows: tuple[int, ...] = ()
+    columns: tuple[int, ...] = ()
+    if drift.ndim <= 1:
+        drift = np.broadcast_to(drift, channels)
+    else:
+        # Only rows and columns near the border differ.
+        drift, rows = _classes(drift)
+        drift, columns = _classes(drift.swapaxes(0, 1))
+        drift = drift.swapaxes(0, 1)
+    return Dynamics(
+        gain=np.round(factor / unit).astype(np.int64),
+        drift=drift,
+        threshold=np.maximum(np.round(neuron.v_threshold / unit), 1).astype(np.int64),
+        reset=np.broadcast_to(np.round(neuron.rest / unit), channels).astype(np.int64),
+        leak=round((1 - decay) * 2**LEAK_BITS),
+        soft=neuron.v_reset is None,
+        rows=rows,
+        columns=columns,
+    )
+
+
+def _classes(array: Integers) -> tuple[Integers, tuple[int, ...]]:
+    """Return the distinct slices along the first axis, and the index of each slice among them."""
+    _, first, inverse = np.unique(array.reshape(len(array), -1), axis=0, return_index=True, return_inverse=True)
+    return array[first], tuple(map(int, inverse.ravel()))
+
+
+def _indices(operands: Sequence[Operand]) -> tuple[int, ...]:
+    return tuple(x.step for x in operands)
+
+
+def _channels_last(shape: Sequence[int]) -> Shape:
+    channels, *size = shape
+    height, width = (1, 1, *size)[-2:]
+    return height, width, channels

@@ -1,0 +1,107 @@
+"""Places of the values of an integer network in memory that they share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from sewdsl.integers.network import IntegerNetwork
+from sewdsl.integers.steps.neuron import NeuronStep
+from sewdsl.integers.steps.step import InputStep, Step
+from sewdsl.integers.steps.weighted import Convolution
+from sewdsl.integers.value import Format
+
+BLOCKS: Mapping[Format, str] = {"uint8": "bytes", "int8": "bytes", "int16": "halves", "int32": "words"}
+"""Block of memory for each format. C does not allow formats of different widths in one block."""
+WIDTHS = {"bytes": 1, "halves": 2, "words": 4}
+"""Bytes of an element of a block."""
+
+
+class Lifetime(NamedTuple):
+    """Memory of a value.
+
+    Attributes:
+        first: Step that writes the value.
+        last: Last step that reads the value.
+        size: Number of elements.
+        offset: First element in the block.
+    """
+
+    first: int
+    last: int
+    size: int
+    offset: int = 0
+
+
+class MemoryPlan(NamedTuple):
+    """Places of all values of a time-step.
+
+    Attributes:
+        inlined: Convolutions whose sums the next neuron reads position by position, so that they are not stored.
+        owners: For each step, the step that stores its value: another one for views.
+        values: Lifetimes by step.
+        sizes: Number of elements of each block that is used.
+    """
+
+    inlined: frozenset[int]
+    owners: Sequence[int]
+    values: Mapping[int, Lifetime]
+    sizes: Mapping[str, int]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all blocks."""
+        return sum(WIDTHS[block] * size for block, size in self.sizes.items())
+
+
+def plan_memory(network: IntegerNetwork) -> MemoryPlan:
+    """Return a plan in which values of one width share memory if their lifetimes do not overlap.
+
+    The largest value is placed first, each at the lowest free offset.
+    """
+    steps = network.steps
+    owners: list[int] = []
+    for index, step in enumerate(steps):
+        owners.append(owners[step.inputs[0]] if step.is_view else index)
+    readers: list[list[int]] = [[] for _ in steps]
+    for index, step in enumerate(steps):
+        if not step.is_view:
+            for source in step.inputs:
+                readers[owners[source]].append(index)
+    for readout in network.readouts:
+        readers[owners[readout.step]].append(len(steps))
+    convolutions = (index for index, step in enumerate(steps) if isinstance(step, Convolution))
+    inlined = frozenset(index for index in convolutions if _feeds_neuron(steps, readers[index]))
+    # An inlined convolution reads its input when the neuron after it runs.
+    lasts = [max((readers[i][0] if i in inlined else i for i in each), default=0) for each in readers]
+    lifetimes = {
+        index: Lifetime(index, max(index, lasts[index]), step.value.elements)
+        for index, step in enumerate(steps)
+        if owners[index] == index and index not in inlined and not isinstance(step, InputStep)
+    }
+    placed: dict[int, Lifetime] = {}
+    sizes: dict[str, int] = {}
+    for block in WIDTHS:
+        own = {index: value for index, value in lifetimes.items() if BLOCKS[steps[index].format] == block}
+        placed |= _place(own)
+        if own:
+            sizes[block] = max(placed[index].offset + placed[index].size for index in own)
+    return MemoryPlan(inlined, owners, placed, sizes)
+
+
+def _feeds_neuron(steps: Sequence[Step], readers: list[int]) -> bool:
+    return len(readers) == 1 and readers[0] < len(steps) and isinstance(steps[readers[0]], NeuronStep)
+
+
+def _place(lifetimes: Mapping[int, Lifetime]) -> dict[int, Lifetime]:
+    """Return the values of a block with their offsets."""
+    placed: dict[int, Lifetime] = {}
+    for index in sorted(lifetimes, key=lambda i: (-lifetimes[i].size, i)):
+        value, offset = lifetimes[index], 0
+        overlapping = (x for x in placed.values() if x.first <= value.last and value.first <= x.last)
+        for other in sorted(overlapping, key=lambda x: x.offset):
+            if offset + value.size <= other.offset:
+                break
+            offset = max(offset, other.offset + other.size)
+        placed[index] = value._replace(offset=offset)
+    return placed

@@ -1,0 +1,104 @@
+"""Integer networks, and their reference computation in numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Literal, NamedTuple, TypeAlias
+
+import numpy as np
+
+from sewdsl.integers.steps.neuron import NeuronStep
+from sewdsl.integers.steps.step import InputStep, Step
+from sewdsl.integers.value import Integers
+from sewdsl.light_dataclass import dataclass
+
+Watch: TypeAlias = Callable[[int, int, Integers], None]
+"""Called with the time-step, the index of a step and its result. Potentials follow, at the index plus the steps."""
+
+
+class BoundExceeded(Exception):
+    """A value outside the range that was proven for it, which is a fault of sewdsl."""
+
+
+class Readout(NamedTuple):
+    """Output of a network.
+
+    Attributes:
+        name: Name of the output, or empty for a single output.
+        step: Index of the step.
+        bias: Integers added to the result at each time-step, ``[classes]``.
+        unit: Number that the integer 1 stands for.
+    """
+
+    name: str
+    step: int
+    bias: Integers
+    unit: float
+
+
+@dataclass(frozen=True)
+class IntegerNetwork:
+    """Network of int8 weights and integer membrane potentials.
+
+    Attributes:
+        steps: Computation of a time-step, in order. The first one is the input.
+        T: Number of time-steps.
+        static: Whether the input is the same at each time-step.
+        reduction: Reduction of the outputs over time. The mean is not divided by T.
+        notes: Roundings that the weights alone do not show, for the user.
+    """
+
+    name: str
+    steps: tuple[Step, ...]
+    readouts: tuple[Readout, ...]
+    T: int
+    static: bool
+    reduction: Literal["mean", "sum", "last"]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def neurons(self) -> Iterator[tuple[int, NeuronStep]]:
+        """Neuron layers, with their indices."""
+        return ((index, step) for index, step in enumerate(self.steps) if isinstance(step, NeuronStep))
+
+    def run(self, x: Integers, watch: Watch | None = None) -> Mapping[str, Integers]:
+        """Return the integer outputs ``[N, classes]``, by name.
+
+        Args:
+            x: Integer input ``[N, H, W, C]`` of a static network, otherwise ``[T, N, H, W, C]``.
+
+        Raises:
+            BoundExceeded: If a value is outside its range.
+        """
+        samples = x.shape[0 if self.static else 1]
+        potentials = {index: step.start(samples) for index, step in self.neurons}
+        totals: dict[str, Integers] = {}
+        for t in range(self.T):
+            values = self._time_step(x if self.static else x[t], potentials)
+            if watch is not None:
+                for index, value in enumerate(values):
+                    watch(t, index, value)
+                for index, potential in potentials.items():
+                    watch(t, len(self.steps) + index, potential)
+            for readout in self.readouts:
+                y = values[readout.step].reshape(samples, -1) + readout.bias
+                totals[readout.name] = y if self.reduction == "last" or not t else totals[readout.name] + y
+        return totals
+
+    def _time_step(self, x: Integers, potentials: dict[int, Integers]) -> list[Integers]:
+        """Return the results of all steps, and update the potentials."""
+        values: list[Integers] = []
+        for index, step in enumerate(self.steps):
+            if isinstance(step, InputStep):
+                value = x.astype(np.int64)
+            elif isinstance(step, NeuronStep):
+                value, potentials[index] = step.fire(values[step.inputs[0]], potentials[index])
+            else:
+                value = step.compute(*(values[i] for i in step.inputs))
+            low, high = int(value.min()), int(value.max())
+            if low < step.value.low or high > step.value.high:
+                bounds = f"{step.value.low}..{step.value.high}"
+                message = f"{step.name}: {low}..{high} is outside the range {bounds}"
+                raise BoundExceeded(message)
+            values.append(value)
+        return values

@@ -1,0 +1,88 @@
+"""Integers that flow along the edges of an integer network."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sewdsl.light_dataclass import dataclass
+
+Integers: TypeAlias = NDArray[np.int64]
+Numbers: TypeAlias = NDArray[np.float64] | np.float64
+Shape: TypeAlias = tuple[int, int, int]
+"""Height, width and channels."""
+Format: TypeAlias = Literal["uint8", "int8", "int16", "int32"]
+
+LIMITS: dict[Format, tuple[int, int]] = {
+    "uint8": (0, 2**8 - 1),
+    "int8": (-(2**7), 2**7 - 1),
+    "int16": (-(2**15), 2**15 - 1),
+    "int32": (-(2**31), 2**31 - 1),
+}
+
+
+@dataclass(frozen=True)
+class IntegerValue:
+    """Type of an array of integers n, which mean the numbers factor · n + shift.
+
+    A factor or shift that needs no computation stays in the type, until a neuron includes both in its constants.
+
+    Attributes:
+        shape: Height, width and channels. A vector has height and width 1, a row height 1.
+        low: Lower bound of the integers, which holds for every input.
+        high: Upper bound of the integers.
+        factor: One factor, or one for each channel, ``[C]``.
+        shift: One number, one for each channel, ``[C]``, or one for each element, ``[H, W, C]``.
+    """
+
+    shape: Shape
+    low: int
+    high: int
+    factor: Numbers = np.float64(1)
+    shift: Numbers = np.float64(0)
+
+    @property
+    def format(self) -> Format:
+        """Smallest format of the integers."""
+        return next(name for name, (low, high) in LIMITS.items() if low <= self.low and self.high <= high)
+
+    @property
+    def plain(self) -> bool:
+        """Whether the integers have one factor and no shift, as spikes and counts do."""
+        return not np.ndim(self.factor) and not np.any(self.shift)
+
+    @property
+    def has_border(self) -> bool:
+        """Whether the shift depends on the position, because the zeros of a padding do not mean 0."""
+        return np.ndim(self.shift) > 1
+
+    @property
+    def binary(self) -> bool:
+        """Whether the integers are spikes."""
+        return (self.low, self.high) == (0, 1)
+
+    @property
+    def elements(self) -> int:
+        """Number of integers of a sample and time-step."""
+        return prod(self.shape)
+
+    @property
+    def magnitude(self) -> int:
+        """Largest absolute value."""
+        return max(-self.low, self.high)
+
+    def with_range(self, low: int, high: int, shape: Shape | None = None, factor: float = 1.0) -> IntegerValue:
+        """Return a value with another range and shape, and with the factor multiplied. The shift is kept."""
+        return IntegerValue(shape or self.shape, low, high, self.factor * factor, self.shift)
+
+    def scaled(self, factor: Numbers | float, shift: Numbers | float = 0.0) -> IntegerValue:
+        """Return the type of the same integers after y = factor · x + shift."""
+        factors, shifts = np.asarray(factor, np.float64), np.asarray(shift, np.float64)
+        return IntegerValue(self.shape, self.low, self.high, self.factor * factors, self.shift * factors + shifts)
+
+    def by_channel(self, numbers: Numbers | float) -> NDArray[np.float64]:
+        """Return one number for each channel."""
+        return np.broadcast_to(np.asarray(numbers, np.float64), self.shape[-1])

@@ -1,0 +1,143 @@
+"""Networks in integers compute what their float networks do, within proven bounds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import sewdsl
+from sewdsl.integers import InputScaling, IntegerFormat, NoIntegerLaw, build_integer_network
+from sewdsl.integers.steps.neuron import NeuronStep
+from sewdsl.lower import SpikingNetwork
+from tests.integers import twin
+from tests.integers.zoo import NETWORKS, Case, case
+
+TWINS = (
+    "sums of spikes, pools",
+    "and",
+    "iand",
+    "or",
+    "bottlenecks",
+    "groups, dilation, rectangles",
+    "gates of tokens",
+    "concatenation, maximum",
+    "three operands",
+    "rows",
+    "vectors, dropout",
+)
+"""Networks whose values all have one unit, so that integers are exact."""
+
+
+def spikes(model: SpikingNetwork, this: Case) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """The spikes of each neuron layer, ``[T, N, H, W, C]``, and the output."""
+    layers: dict[str, np.ndarray] = {}
+    names = [step.name for _, step in this.network.neurons]
+    hooks = [
+        model.get_submodule(name).register_forward_hook(lambda _m, _x, y, name=name: layers.update({name: y.numpy()}))
+        for name in names
+    ]
+    with torch.no_grad():
+        output = model(this.x).numpy()
+    for hook in hooks:
+        hook.remove()
+    shapes = {step.name: step.value.shape for _, step in this.network.neurons}
+    return {
+        name: np.moveaxis(y.reshape(*y.shape[:2], shapes[name][-1], *shapes[name][:2]), 2, -1)
+        for name, y in layers.items()
+    }, output
+
+
+@pytest.mark.parametrize("name", TWINS)
+def test_integers_are_the_float64_network(name: str) -> None:
+    this = case(name, 1, neuron="IF")
+    fired: dict[str, list[np.ndarray]] = {}
+    indices = {index: step.name for index, step in this.network.neurons}
+
+    def watch(_t: int, index: int, value: np.ndarray) -> None:
+        if index in indices:
+            fired.setdefault(indices[index], []).append(value)
+
+    (outputs,) = this.network.run(this.n, watch).values()
+    layers, output = spikes(twin.load(this.model, this.network), this)
+    assert {name: np.array_equal(np.stack(fired[name]), layer) for name, layer in layers.items()} == dict.fromkeys(
+        layers, True
+    )
+    assert np.array_equal(outputs, np.round(output))
+    assert any(layer.any() for layer in layers.values())
+
+
+@pytest.mark.parametrize("variant", [0, 1, 2])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_outputs_are_near_those_of_floats(name: str, variant: int) -> None:
+    this = case(name, variant)
+    (outputs,) = this.network.run(this.n).values()
+    with torch.no_grad():
+        expected = this.model(this.x).numpy() * (this.network.T if this.network.reduction == "mean" else 1)
+    error = np.abs(outputs * this.network.readouts[0].unit - expected).mean()
+    # A rounded weight can change spikes of a random network.
+    assert error <= 0.6 * np.abs(expected).mean()
+
+
+def test_bounds_of_potentials_are_reached() -> None:
+    model = sewdsl.compile("FC3b0-SN", neuron="DLIF(decay=0.5, v_reset=none)", input="4", steps=3, seed=0).eval()
+    with torch.no_grad():
+        model.get_parameter("fc1.weight").copy_(torch.tensor([[-1.0] * 4, [1.0] * 4, [0.5, -0.5, 0.25, 0]]))
+    network = build_integer_network(model, InputScaling(high=15))
+    (neuron,) = (step for step in network.steps if isinstance(step, NeuronStep))
+    low = high = 0
+
+    def watch(_t: int, index: int, value: np.ndarray) -> None:
+        nonlocal low, high
+        if index == len(network.steps) + network.steps.index(neuron):
+            low, high = min(low, int(value.min())), max(high, int(value.max()))
+
+    network.run(np.full((3, 1, 1, 1, 4), 15), watch)
+    # The bound includes potentials before the reset. The negative ones are never reset.
+    assert -low == neuron.bound
+    assert high < neuron.bound
+
+
+@pytest.mark.parametrize(
+    ("text", "settings", "reason"),
+    [
+        ("c8k3-BN-PSN-FC5", {}, "psn1: PSN"),
+        ("c8k3-LN-SN-FC5", {}, "layer_norm1: LN"),
+        ("c8k3-TEBN-SN-FC5", {}, "tebn1: TEBN"),
+        ("c8k3-BN-GELU-FC5", {}, "gelu1: GELU"),
+        ("FC12-LOOP[SN | FC12]-FC5", {"input": "8"}, "loops have no law in integers yet"),
+        ("c8k3-BN-SN-SUM(over=time)-SN-FC5", {}, "reads all time-steps"),
+        ("c8k3-BN-SN", {}, ""),
+        ("c8k3-BN-SN-BN", {}, "the output compares channels with different units"),
+        ("c8k3-BN-SN-Flatten-SN-FC5", {}, "flatten1: Flatten changes the order"),
+    ],
+)
+def test_refusals_name_the_layer(text: str, settings: dict[str, str], reason: str) -> None:
+    options: dict[str, Any] = {"input": "2x8x8", "steps": 2, "neuron": "IF", **settings}
+    model = sewdsl.compile(text, **options).eval()
+    if not reason:
+        build_integer_network(model)
+        return
+    with pytest.raises(NoIntegerLaw) as refused:
+        build_integer_network(model)
+    assert reason in str(refused.value)
+
+
+def test_thresholds_beyond_16_bits_are_refused() -> None:
+    with pytest.raises(NoIntegerLaw, match="more than 16 bits hold; use 32 bits"):
+        case("average pools, voting", 2, IntegerFormat(state_bits=16))
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-6, 1e6])
+def test_odd_weights(scale: float) -> None:
+    model = sewdsl.compile("c4k3-SN-FC5", neuron="LIF", input="2x5x5", steps=1, seed=0, set={"encode": "direct"}).eval()
+    with torch.no_grad():
+        model.get_parameter("conv1.weight").mul_(scale)
+    network = build_integer_network(model, InputScaling.of_pixels([0.5], [0.5]))
+    n = np.full((1, 5, 5, 2), 255)
+    (outputs,) = network.run(n).values()
+    with torch.no_grad():
+        expected = model(torch.ones(1, 2, 5, 5)).numpy()
+    assert np.allclose(outputs * network.readouts[0].unit, expected, atol=0.02 * np.abs(expected).max() + 1e-6)

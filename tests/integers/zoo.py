@@ -1,0 +1,104 @@
+"""Small networks of all kinds with a law in integers, with weights as after training."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+import sewdsl
+from sewdsl.integers import InputScaling, IntegerFormat, IntegerNetwork, build_integer_network
+from sewdsl.integers.value import Integers
+from sewdsl.lower import SpikingNetwork
+from sewdsl.snn.batch_norm import BatchNorm
+
+NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
+    "sums of spikes, pools": ("c8k3-BN-SN-{SEW Block (c8)-MPk2s2}*2-GAP-FC5", {}),
+    "and": ("c8k3-BN-SN-SEW Block (c8)-SEW Block (c12s2)-FC5", {"join": "AND"}),
+    "iand": ("c8k3-BN-SN-SEW Block (c8)-SEW Block (c12s2)-FC5", {"join": "IAND"}),
+    "or": ("c8k3-BN-SN-SEW Block (c8)-SEW Block (c12s2)-FC5", {"join": "OR"}),
+    "bottlenecks": ("c8k3-BN-SN-SEW Bottleneck (c4)-SEW Bottleneck (c4s2)-GAP-FC5", {}),
+    "average pools, voting": ("c8k3-BN-SN-APk2-c8k3-BN-APk2-SN-FC20-SN-APk4s4", {}),
+    "maxima of currents": ("c8k3-BN-MPk3s2p1-SN-c8k3s2-MPk2-SN-FC5", {"encode": "none"}),
+    "groups, dilation, rectangles": ("c8k3-BN-SN-c8k3g8-BN-SN-c8k3d1x2g2-BN-SN-c6k3x5-BN-SN-FC5", {}),
+    "currents added": ("c8k3-BN-SN-Spiking Block (c8)-Spiking Block (c12s2)-GAP-FC5", {}),
+    "membrane shortcuts": ("c8k3-BN-MS Block (c8)-MS Block (c8)-SN-GAP-FC5", {}),
+    "currents read by a convolution": ("c8k3-BN-MS Block (c12s2)-SN-GAP-FC5", {"encode": "none"}),
+    "attention": ("c16k3-BN-SN-MPk2-Spikformer Block (heads=2)-GAP-FC5", {}),
+    "gates of tokens": ("c16k3-BN-SN-MPk2-QK Token Attention (heads=4)-GAP-FC5", {}),
+    "gates of channels": ("c16k3-BN-SN-MPk2-QK Channel Attention-GAP-FC5", {}),
+    "masks": ("c16k3-BN-SN-MPk2-Spike Driven Attention-SN-GAP-FC5", {}),
+    "concatenation, maximum": ("c8k3-BN-SN-CAT[c4k3-BN-SN | id | c4k1-BN-SN]-MAX[c16k3-BN-SN | id]-FC5", {}),
+    "scaled operand": ("c8k3-BN-SN-ADD[c8k3-BN-SN-SCALE(value=0.5) | id]-c8k3-BN-SN-FC5", {}),
+    "three operands": ("c8k3-BN-SN-ADD[c8k3-BN-SN | c8k1-BN-SN | id]-c8k3-BN-SN-FC5", {}),
+    "norm of counts": ("c8k3-BN-SN-SEW Block (c8)-BN-SN-FC5", {}),
+    "norm of counts, convolution": ("c8k3-BN-SN-SEW Block (c8)-BN-SN-ADD[id | id]-BN-c8k3g2-SN-FC5", {}),
+    "rows": ("c8k3-BN-SN-MPk2-c8k5s2g2-BN-SN-SEW Block (c8)-APk3-SN-GAP-FC5", {"input": "2x30"}),
+    "vectors, dropout": ("c8k3-tdBN-SN-DP0.2-FC20-DP0.5-SN-FC5", {}),
+}
+NEURONS = (
+    "IF",
+    "LIF(tau=2.0)",
+    "PLIF(tau=3.0)",
+    "DLIF(decay=0.25, v_threshold=0.5)",
+    "IF(v_reset=none)",
+    "LIF(tau=1.7, v_reset=-0.3, v_threshold=0.8)",
+    "LIF(tau=4.0, v_reset=none)",
+    "IF(v_reset=0.2)",
+)
+READOUTS = "mean", "sum", "last"
+SAMPLES = 6
+
+
+class Case(NamedTuple):
+    """Network, its integers and an input."""
+
+    model: SpikingNetwork
+    network: IntegerNetwork
+    n: Integers
+
+    @property
+    def x(self) -> torch.Tensor:
+        """Input of the float network."""
+        value = self.network.steps[0].value
+        array = np.moveaxis(self.n * np.asarray(value.factor) + value.shift, -1, -3)
+        shape = self.model.network.settings.input
+        return torch.from_numpy(array.reshape(*array.shape[:-3], *shape).copy())
+
+
+def case(name: str, variant: int, formats: IntegerFormat | None = None, neuron: str | None = None) -> Case:
+    """A network in one of its variants: neuron, encoding and readout."""
+    text, settings = NETWORKS[name]
+    seed = [*NETWORKS].index(name)
+    options: dict[str, Any] = {
+        "input": "2x12x12",
+        "steps": 4,
+        "neuron": neuron or NEURONS[(3 * seed + variant) % len(NEURONS)],
+        "encode": ("direct", "none")[variant % 2],
+        "readout": READOUTS[variant % 3],
+        **settings,
+    }
+    model = trained(sewdsl.compile(text, seed=seed, **options), seed)
+    static = options["encode"] == "direct"
+    scaling = InputScaling.of_pixels([0.3, 0.5], [0.2, 0.4]) if static else None
+    network = build_integer_network(model, scaling, formats or IntegerFormat())
+    random = np.random.default_rng(seed)
+    shape = network.steps[0].value.shape
+    n = random.integers(0, 256, (SAMPLES, *shape)) if static else random.poisson(0.4, (4, SAMPLES, *shape))
+    return Case(model, network, n)
+
+
+def trained(model: SpikingNetwork, seed: int) -> SpikingNetwork:
+    """A module whose norms have other statistics, and one weight of 0 and one below."""
+    generator = torch.Generator().manual_seed(seed)
+    for module in model.modules():
+        if isinstance(module, BatchNorm):
+            count = len(module.running_var)
+            module.running_mean.copy_(torch.randn(count, generator=generator) * 0.2)
+            module.running_var.copy_(torch.rand(count, generator=generator) * 0.5 + 0.05)
+            with torch.no_grad():
+                module.weight.copy_(torch.randn(count, generator=generator) * 0.3 + 0.8)
+                module.bias.copy_(torch.randn(count, generator=generator) * 0.3 + 0.2)
+                module.weight[:2] = torch.tensor([0.0, -0.7])
+    return model.eval().double()
