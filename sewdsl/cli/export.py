@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
@@ -46,10 +47,11 @@ from sewdsl.terminal import echo
 from sewdsl.train.store.run_lookup import is_run_folder
 
 if TYPE_CHECKING:
+    from sewdsl.cli.export_c import CExport
     from sewdsl.exchange.write.formats import ExportFormat
     from sewdsl.ir.network import Network
     from sewdsl.lower import SpikingNetwork
-    from sewdsl.train.probe_target import ProbeSamples
+    from sewdsl.train.probe_target import ProbeSamples, SampleCount
 
 Wanted = Annotated[
     str,
@@ -105,10 +107,10 @@ To = Annotated[
     typer.Option(
         "--to",
         metavar="FORMAT",
-        help=f"Format: {', '.join(FORMATS)}, or folder (network, weights and model card).",
+        help=f"Format: {', '.join(FORMATS)}, c, or folder (network, weights and model card).",
         show_default="from the suffix of OUT",
         rich_help_panel=HelpPanel.OUTPUT,
-        autocompletion=lambda: [*FORMATS, FOLDER],
+        autocompletion=lambda: [*FORMATS, C, FOLDER],
     ),
 ]
 Dt = Annotated[
@@ -118,6 +120,38 @@ Dt = Annotated[
         metavar="SECONDS",
         help="Length of a time-step in seconds (NIR only). With 1, time constants are in time-steps.",
         show_default="0.0001",
+        rich_help_panel=HelpPanel.OUTPUT,
+    ),
+]
+Bits = Annotated[
+    int | None,
+    typer.Option(
+        "--bits",
+        metavar="N",
+        min=2,
+        max=8,
+        help="Bits of a weight (C only).",
+        show_default="8",
+        rich_help_panel=HelpPanel.OUTPUT,
+    ),
+]
+State = Annotated[
+    int | None,
+    typer.Option(
+        "--state",
+        metavar="16|32",
+        help="Bits of a membrane potential (C only). Potentials of 16 bits can saturate.",
+        show_default="32",
+        rich_help_panel=HelpPanel.OUTPUT,
+    ),
+]
+Prefix = Annotated[
+    str | None,
+    typer.Option(
+        "--prefix",
+        metavar="NAME",
+        help="Prefix of all names (C only).",
+        show_default="net",
         rich_help_panel=HelpPanel.OUTPUT,
     ),
 ]
@@ -131,6 +165,8 @@ License = Annotated[
     ),
 ]
 
+C = "c"
+"""Format of C files in integers."""
 FOLDER = "folder"
 """Value of ``--to`` for a folder with the network, its weights and a model card."""
 SAMPLES = 4
@@ -152,10 +188,13 @@ def command(
     data: Data = None,
     to: To = None,
     dt: Dt = None,
+    bits: Bits = None,
+    state: State = None,
+    prefix: Prefix = None,
     license: License = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Export a network to ONNX, NIR, PyTorch or SpikingJelly.
+    """Export a network to ONNX, NIR, PyTorch, SpikingJelly or C.
 
     Uses the weights of a run, the weights in a file, or initial weights.
     """
@@ -169,18 +208,25 @@ def command(
         (data, is_run and check, "--data requires --check and a RUN"),
         (license is not None, to_folder, "--license requires --to folder"),
         (dt is not None, name == "nir", "--dt requires a NIR file; use --to nir"),
+        (any((bits, state, prefix)), name == C, "--bits, --state and --prefix require a C file; use --to c"),
         (overwrite, not to_folder, "--overwrite cannot replace a folder; choose another OUT"),
     )
     if dt is not None and not 0 < dt < inf:
         exit_with_usage_error(f"--dt must be above 0 and finite, got {dt:g}")
+    if state not in {None, 16, 32}:
+        exit_with_usage_error(f"--state must be 16 or 32, got {state}")
+    if prefix is not None and not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", prefix):
+        exit_with_usage_error(f"--prefix must be a name of C, got '{prefix}'")
     license_id = "" if license is None else license_option(license)
     set_up_process()
     with run_errors():
-        format_ = FORMATS[name]
+        # C files are written in integers, and have no other property of a format.
+        format_ = FORMATS["onnx" if name == C else name]
         if dt is not None:
             format_ = replace(format_, write=partial(format_.write, dt=dt))
-        if not to_folder and out.suffix not in format_.endings:
-            exit_with_usage_error(f"OUT must end with {' or '.join(format_.endings)}, got '{out.suffix}'")
+        endings = (f".{C}",) if name == C else format_.endings
+        if not to_folder and out.suffix not in endings:
+            exit_with_usage_error(f"OUT must end with {' or '.join(endings)}, got '{out.suffix}'")
         origin = WeightsSource(Path(wanted) if is_run else None, weights, best, seed)
         trained = is_run or weights is not None
         separate_weights = trained and not format_.holds_weights and not to_folder
@@ -189,7 +235,8 @@ def command(
         if to_folder:
             require_free_folder(out)
         else:
-            require_free(*filter(None, (out, weights_file)), overwrite=overwrite)
+            header = out.with_suffix(".h") if name == C else None
+            require_free(*filter(None, (out, weights_file, header)), overwrite=overwrite)
         if is_run:
             from sewdsl.train.fit.load_run import load_model
             from sewdsl.train.store.run_folder import RunFolder
@@ -203,6 +250,13 @@ def command(
             model = compile_module(network, seed=seed, optimize=0).eval()
             if weights is not None:
                 _load(model, weights)
+        if name == C:
+            from sewdsl.cli.export_c import CExport
+            from sewdsl.integers import IntegerFormat
+
+            formats = IntegerFormat(bits or 8, 16 if state == 16 else 32)  # noqa: PLR2004 -- bits
+            _export_c(model, out, CExport(formats, prefix or "net", check), origin, data)
+            return
         inputs = _input_scaling(model.network) if trained else ""
         content = _encode(model, format_, inputs, to_folder=to_folder) if check or not to_folder else b""
         if to_folder:
@@ -218,6 +272,21 @@ def command(
             echo(f"note: weights-untied: {untied}")
         if check:
             _compare(model, format_, content, origin, data)
+
+
+def _export_c(model: SpikingNetwork, out: Path, options: CExport, origin: WeightsSource, data: Path | None) -> None:
+    """Write a C file with its test vectors: test samples of a run, or random input."""
+    from sewdsl.cli.export_c import MAX_SAMPLES, export_c, random_samples
+
+    count = None
+    if origin.run is not None:
+        from sewdsl.train.probe_target import SampleCount
+
+        count = SampleCount(100, MAX_SAMPLES // 100, origin.seed)
+    samples = _select_samples(model, origin, data, count)
+    if samples.data is None:
+        samples = random_samples(model, origin.seed)
+    export_c(model, out, options, samples, labelled=samples.data is not None)
 
 
 def _encode(model: SpikingNetwork, format_: ExportFormat, inputs: str, *, to_folder: bool) -> bytes:
@@ -239,14 +308,15 @@ def _encode(model: SpikingNetwork, format_: ExportFormat, inputs: str, *, to_fol
 
 def _format(out: Path, to: str | None) -> str:
     if to is None:
-        if out.suffix not in FORMAT_BY_SUFFIX:
+        formats = FORMAT_BY_SUFFIX | {f".{C}": C}
+        if out.suffix not in formats:
             exit_with_usage_error(
-                f"OUT must end with {join_choices(list(FORMAT_BY_SUFFIX))} unless --to is set, got '{out.name}'",
-                did_you_mean(out.suffix, FORMAT_BY_SUFFIX),
+                f"OUT must end with {join_choices(list(formats))} unless --to is set, got '{out.name}'",
+                did_you_mean(out.suffix, formats),
             )
-        return FORMAT_BY_SUFFIX[out.suffix]
-    if to not in FORMATS:
-        exit_with_invalid_choice("--to", [*FORMATS, FOLDER], to)
+        return formats[out.suffix]
+    if to not in FORMATS and to != C:
+        exit_with_invalid_choice("--to", [*FORMATS, C, FOLDER], to)
     return to
 
 
@@ -321,14 +391,20 @@ def _compare(
     echo(text)
 
 
-def _select_samples(model: SpikingNetwork, origin: WeightsSource, data: Path | None) -> ProbeSamples:
-    """Return test samples of the run, or random input if there is no run or its dataset is missing."""
+def _select_samples(
+    model: SpikingNetwork, origin: WeightsSource, data: Path | None, count: SampleCount | None = None
+) -> ProbeSamples:
+    """Return test samples of the run, or random input if there is no run or its dataset is missing.
+
+    Args:
+        count: Number of test samples.
+    """
     from sewdsl.train.data.dataset import DataError
     from sewdsl.train.probe_target import SampleCount, random_input, samples_of_run
 
     if origin.run is not None:
         try:
-            return samples_of_run(origin.run, data, SampleCount(SAMPLES, 1, origin.seed))
+            return samples_of_run(origin.run, data, count or SampleCount(SAMPLES, 1, origin.seed))
         except DataError as error:
             # A missing dataset is an error only if the user named its folder.
             if data is not None:

@@ -21,6 +21,7 @@ from pygments.token import Error
 
 import sewdsl
 from sewdsl.cli.app import app
+from sewdsl.exchange.write.c.kernels import read_template
 from sewdsl.source import Source
 from tests.docs.commands import understood
 from tests.docs.fences import Fence, agrees, fences, session, shell
@@ -147,6 +148,14 @@ def _lua(page: Page, fence: Fence) -> None:
     assert all(token is not Error for token, _ in LuaLexer().get_tokens(fence.text))
 
 
+def _c(_page: Page, fence: Fence) -> None:
+    """Calls of the interface of generated files."""
+    interface = read_template("interface.h")
+    names = set(re.findall(r"\bnet_\w+", fence.text))
+    assert names
+    assert all(name in interface for name in names), names
+
+
 def _yaml(page: Page, fence: Fence) -> None:
     """A file of another program; the commands that it runs are there."""
     for command in _run_by(yaml.safe_load(fence.text)):
@@ -170,6 +179,7 @@ KINDS: dict[str, Callable[[Page, Fence], object]] = {
     "text": _text,
     "json": lambda _, fence: json.loads(fence.text),
     "toml": lambda _, fence: tomllib.loads(fence.text),
+    "c": _c,
     "lua": _lua,
     "yaml": _yaml,
 }

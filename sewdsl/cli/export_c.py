@@ -1,0 +1,228 @@
+"""``sewdsl export RUN net.c``: a trained network as C99 in integers."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from sewdsl.cli.files import fail, write_file
+from sewdsl.plugins import installed_version
+from sewdsl.terminal import echo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from torch import Tensor
+
+    from sewdsl.exchange.write.c.write_file import CFile, SampleVectors
+    from sewdsl.integers import InputScaling, IntegerFormat, IntegerNetwork
+    from sewdsl.integers.value import Integers
+    from sewdsl.lower import SpikingNetwork
+    from sewdsl.train.probe_target import ProbeSamples
+
+TEST_VECTORS = 8
+"""Number of test samples in the file."""
+MAX_SAMPLES = 1000
+"""Largest number of samples that accuracies are computed from."""
+TOLERANCE = 1e-2
+"""Largest distance of an input value from an integer, in integers."""
+
+
+class CExport(NamedTuple):
+    """Options of an export to C.
+
+    Attributes:
+        formats: Bits of weights and potentials.
+        prefix: Prefix of all names instead of ``net``.
+        check: Whether to compile the file and compare it with the reference.
+    """
+
+    formats: IntegerFormat
+    prefix: str = "net"
+    check: bool = False
+
+
+def export_c(
+    model: SpikingNetwork, out: Path, options: CExport, samples: ProbeSamples | None, *, labelled: bool
+) -> None:
+    """Write the C file and its header, and print its memory and its accuracy.
+
+    Args:
+        samples: Samples for the test vectors, or None.
+        labelled: Whether the samples have classes, so that accuracies can be printed.
+
+    Raises:
+        NoIntegerLaw: If a layer cannot be computed in integers.
+    """
+    from sewdsl.exchange.write.c.write_file import write_c
+    from sewdsl.integers import build_integer_network
+
+    network = build_integer_network(model, input_scaling(model), options.formats)
+    batches = [] if samples is None else [(to_integers(x, network), x, y) for x, y in samples.batches]
+    vectors = _test_vectors(network, batches[0][0]) if batches else None
+    text = "" if samples is None else _accuracies(model, network, batches, labelled=labelled)
+    file = write_c(network, _comment(model, network, text), vectors)
+    source, header = (rename(part, options.prefix) for part in (file.source, file.header))
+    message = f"{out}: {network.name} as C99, {len(source):,} bytes: {_memory(file, options.formats)}"
+    write_file(out, source.encode(), message)
+    write_file(out.with_suffix(".h"), header.encode(), f"{out.with_suffix('.h')}: interface")
+    for note in network.notes:
+        echo(f"note: {note}")
+    if text:
+        echo(text)
+    if options.check and batches:
+        _check(network, file, batches[0][0][_first(network, TEST_VECTORS)])
+
+
+def input_scaling(model: SpikingNetwork) -> InputScaling:
+    """Return the relation between integer inputs and the inputs of the network, from the dataset of the recipe.
+
+    Without a dataset, static inputs are pixels that are divided by 255, and sequences are counts.
+    """
+    from sewdsl.integers import InputScaling
+    from sewdsl.train.data import DataOptions, find_dataset
+    from sewdsl.train.data.dataset import Normalisation
+
+    network = model.network
+    dataset = find_dataset(network.recipe.on) if network.recipe else None
+    normalisation = dataset(DataOptions(shape=network.settings.input)).normalisation() if dataset else None
+    if normalisation is None and dataset is None and network.settings.encode == "direct":
+        normalisation = Normalisation((0.0,), (1.0,))
+    return InputScaling() if normalisation is None else InputScaling.of_pixels(*normalisation)
+
+
+def to_integers(x: Tensor, network: IntegerNetwork) -> Integers:
+    """Return samples ``[N, C, *]`` or ``[T, N, C, *]`` as integers, with channels last.
+
+    Raises:
+        typer.Exit: If the values are no integers.
+    """
+    import numpy as np
+
+    value = network.steps[0].value
+    axes = x.ndim - (1 if network.static else 2)
+    array = x.double().numpy()
+    array = array.reshape(*array.shape[:-axes], array.shape[-axes], *(1, 1, *array.shape[x.ndim - axes + 1 :])[-2:])
+    numbers = (np.moveaxis(array, -3, -1) - value.shift) / value.factor
+    integers = np.round(numbers).astype(np.int64)
+    if np.abs(numbers - integers).max() > TOLERANCE:
+        fail("the samples are no integers after their scaling is undone; networks in integers read pixels or counts")
+    low, high = int(integers.min()), int(integers.max())
+    if low < value.low or high > value.high:
+        fail(f"the samples have integers from {low} to {high}; networks in integers read {value.low} to {value.high}")
+    return integers
+
+
+def random_samples(model: SpikingNetwork, seed: int) -> ProbeSamples:
+    """Return random integers as input, pixels or sparse counts, without classes."""
+    import numpy as np
+    import torch
+
+    from sewdsl.train.probe_target import ProbeSamples
+
+    scaling, settings = input_scaling(model), model.network.settings
+    random = np.random.default_rng(seed)
+    static = settings.encode == "direct"
+    shape = (TEST_VECTORS, *settings.input) if static else (settings.steps, TEST_VECTORS, *settings.input)
+    n = random.integers(0, scaling.high + 1, shape) if static else np.minimum(random.poisson(0.3, shape), scaling.high)
+    factor, shift = (
+        np.asarray(x).reshape(-1, *[1] * (len(settings.input) - 1)) for x in (scaling.factor, scaling.shift)
+    )
+    x = torch.from_numpy(n * factor + shift).to(next(model.parameters()).dtype)
+    return ProbeSamples([(x, torch.zeros(TEST_VECTORS, dtype=torch.int64))], None, TEST_VECTORS, 0)
+
+
+def rename(source: str, prefix: str) -> str:
+    """Return a file with another prefix of its names."""
+    return re.sub(r"\bnet(?=[_.])", prefix, re.sub(r"\bNET_", f"{prefix.upper()}_", source))
+
+
+def _first(network: IntegerNetwork, count: int) -> tuple[slice, ...]:
+    """Return the index of the first samples."""
+    return (slice(count),) if network.static else (slice(None), slice(count))
+
+
+def _test_vectors(network: IntegerNetwork, x: Integers) -> SampleVectors:
+    import numpy as np
+
+    from sewdsl.exchange.write.c.write_file import SampleVectors
+
+    first = x[_first(network, TEST_VECTORS)]
+    outputs = np.concatenate([*network.run(first).values()], 1)
+    return SampleVectors(first if network.static else first.swapaxes(0, 1), outputs)
+
+
+def _accuracies(
+    model: SpikingNetwork,
+    network: IntegerNetwork,
+    batches: Iterable[tuple[Integers, Tensor, Tensor]],
+    *,
+    labelled: bool,
+) -> str:
+    """Return the accuracies in floats and in integers, and the number of equal classes."""
+    import torch
+
+    main = network.readouts[0].name
+    count = equal = right_floats = right_integers = 0
+    for n, x, y in batches:
+        with torch.no_grad():
+            outputs = model(x)
+        floats = (outputs[main] if main else outputs).argmax(1).numpy()
+        integers = network.run(n)[main].argmax(1)
+        count += len(y)
+        equal += int((floats == integers).sum())
+        right_floats += int((floats == y.numpy()).sum())
+        right_integers += int((integers == y.numpy()).sum())
+    if not labelled:
+        return f"the same class as in floats for {equal:,} of {count:,} random inputs"
+    return (
+        f"accuracy on {count:,} test samples: {right_floats / count:.2%} in floats, {right_integers / count:.2%} in "
+        f"integers, the same class for {equal:,}"
+    )
+
+
+def _memory(file: CFile, formats: IntegerFormat) -> str:
+    return (
+        f"flash {file.flash:,} bytes of tables, RAM {file.ram:,} bytes ({file.potentials:,} for potentials of "
+        f"{formats.state_bits} bits, {file.values:,} for values)"
+    )
+
+
+def _comment(model: SpikingNetwork, network: IntegerNetwork, accuracy: str) -> str:
+    """Return the first comment of the file: origin, input, bounds and the text of the network."""
+    from sewdsl.exchange.write.formats import file_metadata
+
+    value = network.steps[0].value
+    height, width, channels = value.shape
+    kind = "at all time-steps" if network.static else f"for each of {network.T} time-steps"
+    lines = [
+        f"{network.name} in integers, written by sewdsl {installed_version('sewdsl')}.",
+        f"Input: uint8 [{height}][{width}][{channels}] from {value.low} to {value.high}, {kind}.",
+        *([f"{accuracy[:1].upper()}{accuracy[1:]}."] if accuracy else []),
+        *(f"Note: {note}." for note in network.notes),
+        "",
+        "Largest potential of each neuron layer, proven for all inputs:",
+        *(f"  {step.name}: {step.bound:,}{' (saturates)' if step.saturates else ''}" for _, step in network.neurons),
+        "",
+        *file_metadata(model.network, "")["spec"].rstrip().splitlines(),
+    ]
+    return "\n   ".join(line.replace("*/", "* /") for line in lines).replace("   \n", "\n")
+
+
+def _check(network: IntegerNetwork, file: CFile, x: Integers) -> None:
+    """Compile the file, and compare all values and potentials with the reference.
+
+    Raises:
+        typer.Exit: If they differ.
+        ExportError: If there is no compiler.
+    """
+    from sewdsl.exchange.write.c.run_file import differing_steps, find_compiler, run_c, run_reference
+
+    flags = ("-O2",)
+    differing = differing_steps(network, run_c(network, x, flags, file.source), run_reference(network, x))
+    samples = x.shape[0 if network.static else 1]
+    if differing:
+        fail(f"{samples} samples: C and the reference differ in {', '.join(differing)}")
+    compiler = f"{Path(find_compiler() or '').name} -std=c99 {' '.join(flags)}"
+    echo(f"{samples} samples: C and the reference agree in every value and potential ({compiler})")

@@ -1,0 +1,70 @@
+"""Functions of the generated file, from C files with macros for their types."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+from string import Template
+
+FOLDER = Path(__file__).parent / "kernels"
+
+
+@cache
+def read_kernel(name: str) -> str:
+    """Return the source of a kernel, without the defaults of its macros."""
+    lines = (FOLDER / f"{name}.c").read_text("utf-8").splitlines()
+    return "\n".join(line for line in lines if not line.startswith("#")).strip() + "\n"
+
+
+@cache
+def read_template(name: str) -> str:
+    """Return a part of the generated file, with ``$NAME`` for each text to insert."""
+    return (FOLDER / name).read_text("utf-8")
+
+
+def fill_template(name: str, **texts: str) -> str:
+    """Return a part of the generated file with its texts."""
+    return Template(read_template(name)).substitute(texts).rstrip()
+
+
+class Kernels:
+    """Kernels that a file needs, each once."""
+
+    def __init__(self) -> None:
+        self._sources: dict[str, str] = {}
+
+    def use(self, kernel: str, suffix: str, **macros: str) -> str:
+        """Return the name of a kernel for some types.
+
+        Args:
+            suffix: End of the name, which must state all macros.
+            macros: Replacements of words. A replacement of a macro with arguments is its body, with the parameters as
+                in the kernel.
+        """
+        name = f"{kernel}_{suffix}"
+        if name not in self._sources:
+            source = re.sub(r"\bNAME\b", name, read_kernel(kernel))
+            for macro, text in macros.items():
+                source = _expand(source, macro, text)
+            # A macro without text leaves an empty line.
+            source = re.sub(r"\n +(?=\n)", "", source)
+            self._sources[name] = source
+        return name
+
+    @property
+    def source(self) -> str:
+        """Source of all kernels, in the order of use."""
+        return "\n".join(self._sources.values())
+
+
+def _expand(source: str, macro: str, text: str) -> str:
+    """Replace a word, or the call of a macro whose arguments contain no parentheses."""
+
+    def replace(call: re.Match[str]) -> str:
+        expanded = text
+        for position, argument in enumerate((call["arguments"] or "").split(",")):
+            expanded = expanded.replace(f"${position + 1}", argument.strip())
+        return expanded
+
+    return re.sub(rf"\b{macro}\b(?:\((?P<arguments>[^()]*)\))?", replace, source)

@@ -1,0 +1,22 @@
+/* net.h: interface of the network */
+#ifndef NET_H
+#define NET_H
+#include <stdint.h>
+
+$DEFINES
+
+/* Membrane potentials, and the values within a time-step. The caller owns the state. */
+typedef struct {
+$MEMBERS
+} net_state;
+
+/* Set all potentials to their initial values. */
+void net_reset(net_state *state);
+
+/* One time-step of an input [height][width][channels]. The outputs are those of this time-step. */
+void net_step(net_state *state, const uint8_t *in, int32_t *outputs);
+
+/* All time-steps, from the initial state. Returns the class. */
+int net_run(net_state *state, const uint8_t *in, int32_t *outputs);
+#endif
+/* end of net.h */

@@ -1,0 +1,132 @@
+"""Compile a generated C file and compare all its values with the reference."""
+
+from __future__ import annotations
+
+import ctypes
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray  # noqa: TC002 -- a tuple of this type
+
+from sewdsl.exchange.errors import ExportError
+from sewdsl.exchange.write.c.write_file import write_c
+from sewdsl.integers.memory_plan import plan_memory
+from sewdsl.integers.network import IntegerNetwork
+from sewdsl.integers.steps.neuron import NeuronStep
+from sewdsl.integers.steps.step import InputStep
+from sewdsl.integers.value import Integers
+
+MULTIPLIER = 2654435761
+"""Factor of the position in a checksum."""
+SEEN = f"""#include <stdint.h>
+extern uint32_t *net_sums;
+#define NET_SEEN(index, values, count) do {{ uint32_t sum_ = 0; \\
+    for (int32_t i_ = 0; i_ < (count); i_++) sum_ += (uint32_t)(values)[i_] * ((uint32_t)i_ * {MULTIPLIER}u + 1u); \\
+    net_sums[index] = sum_; }} while (0)
+"""
+DRIVER = """
+static uint32_t all_sums[2 * NET_STEPS];
+uint32_t *net_sums = all_sums;
+void drive(const uint8_t *in, int32_t samples, int32_t size, int32_t frame, int32_t *logits, uint32_t *sums) {
+    static net_state state;
+    int32_t step[NET_OUT];
+    for (int32_t k = 0; k < samples; k++) {
+        net_reset(&state);
+        for (int32_t t = 0; t < NET_T; t++) {
+            net_step(&state, in + k * size + t * frame, step);
+            for (int32_t i = 0; i < 2 * NET_STEPS; i++) sums[(k * NET_T + t) * 2 * NET_STEPS + i] = all_sums[i];
+        }
+        net_run(&state, in + k * size, logits + k * NET_OUT);
+    }
+}
+"""
+
+
+class Trace(NamedTuple):
+    """Results of samples.
+
+    Attributes:
+        outputs: ``[samples, outputs]``, summed over time.
+        checksums: Of each step's value, and then of each step's potentials, ``[samples, T, 2 · steps]``.
+    """
+
+    outputs: Integers
+    checksums: NDArray[np.uint32]
+
+
+def find_compiler() -> str | None:
+    """Return the C compiler of the system, or None."""
+    return next((path for name in ("cc", "gcc", "clang") if (path := shutil.which(name))), None)
+
+
+def run_c(network: IntegerNetwork, x: Integers, flags: tuple[str, ...] = ("-O2",), source: str = "") -> Trace:
+    """Compile the C file of a network and run it.
+
+    Args:
+        x: Input ``[N, H, W, C]`` of a static network, otherwise ``[T, N, H, W, C]``.
+        source: C file. The default is that of the network.
+
+    Raises:
+        ExportError: If there is no compiler, or it rejects the file.
+    """
+    compiler = find_compiler()
+    if compiler is None:
+        raise ExportError("no C compiler is installed; install cc, gcc or clang")
+    data = np.ascontiguousarray(x if network.static else x.swapaxes(0, 1)).astype(np.uint8)
+    samples, size = len(data), data[0].size
+    with tempfile.TemporaryDirectory() as folder:
+        path, library = Path(folder, "net.c"), Path(folder, "net.so")
+        path.write_text(SEEN + (source or write_c(network).source) + DRIVER, encoding="utf-8")
+        command = [compiler, "-std=c99", *flags, "-shared", "-fPIC", "-o", str(library), str(path)]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 -- a C compiler
+        if done.returncode:
+            raise ExportError(f"{compiler} rejects the file:\n{done.stderr}")
+        drive = ctypes.CDLL(str(library)).drive
+        outputs = np.zeros((samples, sum(readout.bias.size for readout in network.readouts)), np.int32)
+        sums = np.zeros((samples, network.T, 2 * len(network.steps)), np.uint32)
+        frame = 0 if network.static else size // network.T
+        drive(_pointer(data), samples, size, frame, _pointer(outputs), _pointer(sums))
+    return Trace(outputs.astype(np.int64), sums)
+
+
+def run_reference(network: IntegerNetwork, x: Integers) -> Trace:
+    """Return the results of the reference."""
+    samples = x.shape[0 if network.static else 1]
+    count = len(network.steps)
+    sums = np.zeros((samples, network.T, 2 * count), np.uint32)
+
+    def watch(t: int, index: int, value: Integers) -> None:
+        sums[:, t, index] = checksum(value)
+
+    outputs = network.run(x, watch)
+    return Trace(np.concatenate([*outputs.values()], 1), sums)
+
+
+def differing_steps(network: IntegerNetwork, first: Trace, second: Trace) -> list[str]:
+    """Return the names of the steps whose values or potentials differ, and ``outputs`` if the outputs do."""
+    plan = plan_memory(network)
+    differ = (first.checksums != second.checksums).any((0, 1))
+    count = len(network.steps)
+    names = []
+    for index, step in enumerate(network.steps):
+        stored = not step.is_view and not isinstance(step, InputStep) and index not in plan.inlined
+        if (stored and differ[index]) or (isinstance(step, NeuronStep) and differ[count + index]):
+            names.append(step.name)
+    return names + ([] if np.array_equal(first.outputs, second.outputs) else ["outputs"])
+
+
+def checksum(values: Integers) -> NDArray[np.uint32]:
+    """Return a checksum of each sample that depends on the positions of the values."""
+    flat = values.reshape(len(values), -1).astype(np.int64).astype(np.uint32)
+    with np.errstate(over="ignore"):
+        factors = np.arange(flat.shape[1], dtype=np.uint32) * np.uint32(MULTIPLIER) + np.uint32(1)
+        sums: NDArray[np.uint32] = (flat * factors).sum(1, dtype=np.uint32)
+        return sums
+
+
+def _pointer(array: NDArray[np.generic]) -> ctypes.c_void_p:
+    return array.ctypes.data_as(ctypes.c_void_p)

@@ -1,0 +1,391 @@
+"""C99 file of an integer network: tables, kernels, and a function for each time-step that reads like the network."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from sewdsl.exchange.write.c.kernels import Kernels, fill_template, read_template
+from sewdsl.integers.memory_plan import BLOCKS, plan_memory
+from sewdsl.integers.network import IntegerNetwork
+from sewdsl.integers.steps.attention import HeadProduct
+from sewdsl.integers.steps.elementwise import Concatenated, Elementwise, Rescaled
+from sewdsl.integers.steps.neuron import NeuronStep
+from sewdsl.integers.steps.pooling import ChannelSum, Pooled
+from sewdsl.integers.steps.step import InputStep, Step
+from sewdsl.integers.steps.weighted import Convolution, Pair, Window
+from sewdsl.integers.value import LIMITS, Integers, Shape
+from sewdsl.light_dataclass import dataclass
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+NUMBERS_PER_LINE = 24
+TYPES = {"bytes": "uint8_t", "halves": "int16_t", "words": "int32_t"}
+BYTES = {"int8_t": 1, "uint8_t": 1, "int32_t": 4}
+POINTWISE = {"add": "{} + {}", "and": "{} & {}", "iand": "(1 - {}) & {}", "or": "{} | {}", "multiply": "{} * {}"}
+
+
+@dataclass(frozen=True)
+class SampleVectors:
+    """Inputs of test samples and the outputs of the reference.
+
+    Attributes:
+        inputs: ``[samples, …]``, in the order of the file's input.
+        outputs: ``[samples, outputs]``.
+    """
+
+    inputs: Integers
+    outputs: Integers
+
+
+class CFile(NamedTuple):
+    """Generated file.
+
+    Attributes:
+        source: C99 file, which needs no other file.
+        header: Interface of the file.
+        flash: Bytes of all tables. The code is not included.
+        potentials: Bytes of the membrane potentials.
+        values: Bytes of the values within a time-step.
+    """
+
+    source: str
+    header: str
+    flash: int
+    potentials: int
+    values: int
+
+    @property
+    def ram(self) -> int:
+        """Bytes of a state."""
+        return self.potentials + self.values
+
+
+def write_c(network: IntegerNetwork, comment: str = "", vectors: SampleVectors | None = None) -> CFile:
+    """Return the C file of an integer network.
+
+    Args:
+        comment: First comment of the file.
+        vectors: Samples for ``main``, which ``-DNET_MAIN`` compiles.
+    """
+    return _File(network).finished(comment, vectors)
+
+
+class _File:
+    """C file under construction."""
+
+    def __init__(self, network: IntegerNetwork) -> None:
+        self._network, self._plan = network, plan_memory(network)
+        self._kernels = Kernels()
+        self._tables: list[str] = []
+        self._flash = 0
+        self._states: list[tuple[str, str, NeuronStep]] = []
+        self._body: list[str] = []
+        self._names = _identifiers(network.steps)
+        writers: dict[type[Step], Callable[[int, Any], None]] = {
+            Convolution: self._convolution,
+            NeuronStep: self._neuron,
+            Elementwise: self._elementwise,
+            Rescaled: self._rescaled,
+            Concatenated: self._concatenated,
+            Pooled: self._pooled,
+            ChannelSum: self._channel_sum,
+            HeadProduct: self._head_product,
+        }
+        for index, step in enumerate(network.steps):
+            if not step.is_view and not isinstance(step, InputStep) and index not in self._plan.inlined:
+                self._body += ["", f"/* {self._title(step)} */"]
+                writers[type(step)](index, step)
+                self._body.append(f"NET_SEEN({index}, {self._array(index)}, {step.value.elements});")
+                if isinstance(step, NeuronStep):
+                    self._body.append(
+                        f"NET_SEEN({index} + NET_STEPS, state->{self._names[index]}, {step.value.elements});"
+                    )
+
+    # --- names and tables
+
+    def _title(self, step: Step) -> str:
+        """Return the layers of a step and its shapes."""
+        source = self._plan.owners[step.inputs[0]]
+        first = self._network.steps[source]
+        names = [step.name]
+        if source in self._plan.inlined:
+            names.insert(0, first.name)
+            first = self._network.steps[first.inputs[0]]
+        return f"{', '.join(names)}: {_size(first.value.shape)} to {_size(step.value.shape)}"
+
+    def _type(self, index: int) -> str:
+        return f"{self._network.steps[self._plan.owners[index]].format}_t"
+
+    def _array(self, index: int) -> str:
+        """Return the array of a value."""
+        owner = self._plan.owners[index]
+        return "in" if isinstance(self._network.steps[owner], InputStep) else f"v_{self._names[owner]}"
+
+    def _table(self, kind: str, index: int, numbers: NDArray[np.integer], number_type: str = "int32_t") -> str:
+        """Add a constant array, and return its name."""
+        name = f"{kind}_{self._names[index]}"
+        body = ",\n    ".join(_lines(numbers))
+        self._tables.append(f"static const {number_type} {name}[{np.size(numbers)}] = {{\n    {body}\n}};")
+        self._flash += np.size(numbers) * BYTES[number_type]
+        return name
+
+    def _window(self, index: int, source: Shape, kernel: Pair, window: Window) -> str:
+        name, shape = f"window_{self._names[index]}", self._network.steps[index].value.shape
+        numbers = (*source, *shape, *kernel, *window.stride, *window.padding, *window.dilation, window.groups)
+        self._tables.append(f"static const net_window {name} = {{{', '.join(map(str, numbers))}}};")
+        return name
+
+    def _loop(self, shape: Shape, lines: Iterable[str]) -> None:
+        """Add a loop over the positions of a value."""
+        height, width, _ = shape
+        self._body += [
+            f"for (int32_t y = 0; y < {height}; y++)",
+            f"    for (int32_t x = 0; x < {width}; x++) {{",
+            *(f"        {line}" for line in lines),
+            "    }",
+        ]
+
+    # --- steps
+
+    def _sums(self, index: int, step: Convolution, target: str) -> str:
+        """Return the call that computes the sums of a convolution at a position."""
+        (source,) = step.inputs
+        value = self._network.steps[source].value
+        read, written = self._type(source), self._type(index)
+        macros = {"IN": read, "SUM": written, "PRODUCT": "$2" if value.binary else "$1 * $2"}
+        suffix = f"{'spikes' if value.binary else _short(read)}_{_short(written)}"
+        kernel = self._kernels.use("conv_at", suffix, **macros)
+        weights = self._table("weights", index, step.weights, "int8_t")
+        window = self._window(index, value.shape, step.weights.shape[:2], step.window)
+        return f"{kernel}({target}, {self._array(source)}, {weights}, y, x, &{window});"
+
+    def _convolution(self, index: int, step: Convolution) -> None:
+        _, width, channels = step.value.shape
+        self._loop(
+            step.value.shape, [self._sums(index, step, f"{self._array(index)} + (y * {width} + x) * {channels}")]
+        )
+
+    def _neuron(self, index: int, step: NeuronStep) -> None:
+        _, width, channels = step.value.shape
+        source, name = self._plan.owners[step.inputs[0]], self._names[index]
+        dynamics, state = step.dynamics, f"int{step.bits}_t"
+        position = f"(y * {width} + x) * {channels}"
+        lines = []
+        current = f"{self._array(source)} + {position}"
+        convolution = self._network.steps[source]
+        if source in self._plan.inlined and isinstance(convolution, Convolution):
+            lines += [f"{self._type(source)} sums[{channels}];", self._sums(source, convolution, "sums")]
+            current = "sums"
+        low, high = LIMITS["int16"]
+        limit = f"u = u < {low} ? {low} : u > {high} ? {high} : u;" if step.saturates else ""
+        macros = {"IN": self._type(source), "STATE": state, "WIDE": "int64_t", "LIMIT": limit}
+        suffix = f"{_short(self._type(source))}_{step.bits}{'_saturating' if step.saturates else ''}"
+        kernel = self._kernels.use("fire", suffix, **macros)
+        drift = self._table("drift", index, dynamics.drift)
+        if dynamics.rows:
+            rows = self._table("rows", index, np.array(dynamics.rows), "uint8_t")
+            columns = self._table("columns", index, np.array(dynamics.columns), "uint8_t")
+            drift = f"{drift} + ({rows}[y] * {dynamics.drift.shape[1]} + {columns}[x]) * {channels}"
+        uniform = bool(np.all(dynamics.gain == dynamics.gain[0]))
+        gains = "0" if uniform else self._table("gains", index, dynamics.gain)
+        thresholds = self._table("thresholds", index, dynamics.threshold)
+        resets = self._table("resets", index, dynamics.reset) if dynamics.reset.any() else "0"
+        numbers = f"{dynamics.gain[0]}, {dynamics.leak}, {int(dynamics.soft)}, {channels}"
+        self._tables.append(f"static const net_neuron neuron_{name} = {{{gains}, {thresholds}, {resets}, {numbers}}};")
+        self._states.append((name, state, step))
+        spikes = f"{self._array(index)} + {position}"
+        self._loop(
+            step.value.shape,
+            [*lines, f"{kernel}(state->{name} + {position}, {spikes}, {current}, &neuron_{name}, {drift});"],
+        )
+
+    def _each(self, index: int, expression: str) -> None:
+        """Add a loop over the elements ``i`` of a value."""
+        step = self._network.steps[index]
+        self._body.append(
+            f"for (int32_t i = 0; i < {step.value.elements}; i++) "
+            f"{self._array(index)}[i] = ({self._type(index)})({expression});"
+        )
+
+    def _elementwise(self, index: int, step: Elementwise) -> None:
+        shapes = [self._network.steps[i].value.shape for i in step.inputs]
+        pairs = zip(step.inputs, shapes, strict=True)
+        first, *others = (f"{self._array(i)}[{_element(shape, step.value.shape)}]" for i, shape in pairs)
+        for other in others:
+            if step.operation == "max":
+                first = f"({first} > {other} ? {first} : {other})"
+            else:
+                first = f"({POINTWISE[step.operation].format(first, other)})"
+        self._each(index, first)
+
+    def _rescaled(self, index: int, step: Rescaled) -> None:
+        channels = step.value.shape[-1]
+        terms = []
+        for position, (source, factors) in enumerate(zip(step.inputs, step.factors, strict=True)):
+            table = self._table(f"factors{position}" if position else "factors", index, factors)
+            terms.append(f"(int64_t){self._array(source)}[i] * {table}[i % {channels}]")
+        self._each(index, f"({' + '.join(terms)} + {1 << step.shift >> 1}) >> {step.shift}")
+
+    def _concatenated(self, index: int, step: Concatenated) -> None:
+        height, width, channels = step.value.shape
+        start = 0
+        for source in step.inputs:
+            count = self._network.steps[source].value.shape[-1]
+            target = f"{self._array(index)}[p * {channels} + {start} + c]"
+            self._body += [
+                f"for (int32_t p = 0; p < {height * width}; p++)",
+                f"    for (int32_t c = 0; c < {count}; c++) {target} = {self._array(source)}[p * {count} + c];",
+            ]
+            start += count
+
+    def _pooled(self, index: int, step: Pooled) -> None:
+        (source,) = step.inputs
+        macros = {"IN": self._type(source), "OUT": self._type(index)}
+        if step.operation == "max":
+            macros["LEAST"] = str(LIMITS[step.format][0]) if step.format != "int32" else "INT32_MIN"
+        suffix = f"{_short(macros['IN'])}_{_short(macros['OUT'])}"
+        kernel = self._kernels.use(f"pool_{step.operation}", suffix, **macros)
+        window = self._window(index, self._network.steps[source].value.shape, step.kernel, step.window)
+        self._body.append(f"{kernel}({self._array(index)}, {self._array(source)}, &{window});")
+
+    def _channel_sum(self, index: int, step: ChannelSum) -> None:
+        self._body += [
+            f"for (int32_t i = 0; i < {step.value.elements}; i++) {{",
+            "    int32_t sum = 0;",
+            f"    for (int32_t c = 0; c < {step.size}; c++) sum += {self._array(step.inputs[0])}[i * {step.size} + c];",
+            f"    {self._array(index)}[i] = ({self._type(index)})sum;",
+            "}",
+        ]
+
+    def _head_product(self, index: int, step: HeadProduct) -> None:
+        (height, width, channels), (rows, columns, _), (*_, values) = (
+            self._network.steps[i].value.shape for i in step.inputs
+        )
+        keys, outputs = channels // step.heads, values // step.heads
+        types = [self._type(i) for i in (*step.inputs, index)]
+        products = keys * outputs
+        suffix = "_".join(map(_short, types)) + f"_{products}"
+        macros = dict(zip(("Q", "K", "V", "OUT"), types, strict=True))
+        kernel = self._kernels.use("attend", suffix, **macros, PRODUCTS=str(products))
+        heads = f"heads_{self._names[index]}"
+        numbers = ", ".join(map(str, (step.heads, height * width, rows * columns, keys, outputs)))
+        self._tables.append(f"static const net_heads {heads} = {{{numbers}}};")
+        arrays = ", ".join(self._array(i) for i in (index, *step.inputs))
+        self._body.append(f"{kernel}({arrays}, &{heads});")
+
+    # --- the file
+
+    def finished(self, comment: str, vectors: SampleVectors | None) -> CFile:
+        """Return the whole file."""
+        network, plan = self._network, self._plan
+        height, width, channels = network.steps[0].value.shape
+        outputs = self._outputs()
+        defines = {
+            "HEIGHT": height,
+            "WIDTH": width,
+            "CHANNELS": channels,
+            "IN": height * width * channels,
+            "T": network.T,
+            "CLASSES": network.readouts[0].bias.size,
+            "OUT": sum(readout.bias.size for readout in network.readouts),
+            "STEPS": len(network.steps),
+        }
+        arrays = []
+        for index, place in sorted(plan.values.items()):
+            block = BLOCKS[network.steps[index].format]
+            cast = "(int8_t *)" if network.steps[index].format == "int8" else ""
+            source = f"{cast}(state->{block} + {place.offset})" if cast else f"state->{block} + {place.offset}"
+            arrays.append(f"{self._type(index)} *const {self._array(index)} = {source};")
+        blocks = [f"{TYPES[block]} {block}[{size}];" for block, size in plan.sizes.items()]
+        interface = fill_template(
+            "interface.h",
+            DEFINES="\n".join(f"#define NET_{name} {value}" for name, value in defines.items()),
+            MEMBERS=_indented([f"{kind} {name}[{step.value.elements}];" for name, kind, step in self._states] + blocks),
+        )
+        program = fill_template(
+            "program.c",
+            RESETS=_indented(self._reset(*state) for state in self._states),
+            BODY=_indented(arrays + self._body + ["", *outputs]),
+            FRAME="in" if network.static else "in + t * NET_IN",
+            ADD="=" if network.reduction == "last" else "+=",
+        )
+        parts = [
+            f"/* {comment} */" if comment else "",
+            interface,
+            read_template("types.h").rstrip(),
+            "\n".join(self._tables),
+            self._kernels.source.rstrip(),
+            program,
+            "" if vectors is None else _main(vectors),
+        ]
+        states = sum(step.value.elements * step.bits // 8 for _, _, step in self._states)
+        return CFile(
+            "\n\n".join(part for part in parts if part) + "\n", interface + "\n", self._flash, states, plan.size
+        )
+
+    def _outputs(self) -> list[str]:
+        """Return the lines that store the outputs of a time-step."""
+        lines, start = [], 0
+        for readout in self._network.readouts:
+            count = readout.bias.size
+            bias = self._table("_".join(filter(None, ("bias", readout.name))), readout.step, readout.bias)
+            array = self._array(readout.step)
+            lines.append(f"for (int32_t i = 0; i < {count}; i++) outputs[{start} + i] = {array}[i] + {bias}[i];")
+            start += count
+        return lines
+
+    @staticmethod
+    def _reset(name: str, kind: str, step: NeuronStep) -> str:
+        """Return the line that sets the potentials of a layer."""
+        value = f"({kind})resets_{name}[i % {step.value.shape[-1]}]" if step.dynamics.reset.any() else "0"
+        return f"for (int32_t i = 0; i < {step.value.elements}; i++) state->{name}[i] = {value};"
+
+
+def _main(vectors: SampleVectors) -> str:
+    """Return a program that compares the outputs of test samples."""
+    inputs, outputs = (",\n    ".join(_lines(array)) for array in (vectors.inputs, vectors.outputs))
+    return fill_template("main.c", INPUTS=inputs, OUTPUTS=outputs, SAMPLES=str(len(vectors.outputs)))
+
+
+def _lines(numbers: NDArray[np.integer]) -> list[str]:
+    """Return numbers in lines, separated by commas."""
+    flat = [str(number) for number in np.asarray(numbers).reshape(-1)]
+    return [", ".join(flat[i : i + NUMBERS_PER_LINE]) for i in range(0, len(flat), NUMBERS_PER_LINE)]
+
+
+def _identifiers(steps: Sequence[Step]) -> list[str]:
+    """Return a different C identifier for each step, made from its name."""
+    names: list[str] = []
+    used = set(TYPES)
+    for step in steps:
+        name = re.sub(r"\W", "_", step.name)
+        suffix = next(s for s in ("", *(f"_{i}" for i in range(2, len(steps) + 2))) if name + s not in used)
+        used.add(name + suffix)
+        names.append(name + suffix)
+    return names
+
+
+def _element(shape: Shape, whole: Shape) -> str:
+    """Return the index of an element of a gate for the element ``i`` of the whole."""
+    if shape == whole:
+        return "i"
+    channels = whole[-1]
+    position = f"i / {channels}" if shape[:2] == whole[:2] else "0"
+    return f"({position}) * {shape[-1]} + i % {channels} / {channels // shape[-1]}"
+
+
+def _short(number_type: str) -> str:
+    return number_type.removesuffix("_t")
+
+
+def _size(shape: Shape) -> str:
+    return "x".join(map(str, shape))
+
+
+def _indented(lines: Iterable[str]) -> str:
+    return "\n".join(f"    {line}" if line else "" for line in lines)
