@@ -64,7 +64,11 @@ def export_c(
     text = "" if samples is None else _accuracies(model, network, batches, labelled=labelled)
     file = write_c(network, _comment(model, network, text), vectors)
     source, header = (rename(part, options.prefix) for part in (file.source, file.header))
-    message = f"{out}: {network.name} as C99, {len(source):,} bytes: {_memory(file, options.formats)}"
+    memory = (
+        f"flash {file.flash:,} bytes of tables, RAM {file.ram:,} bytes ({file.potentials:,} for potentials of "
+        f"{options.formats.state_bits} bits, {file.values:,} for values)"
+    )
+    message = f"{out}: {network.name} as C99, {len(source):,} bytes: {memory}"
     write_file(out, source.encode(), message)
     write_file(out.with_suffix(".h"), header.encode(), f"{out.with_suffix('.h')}: interface")
     for note in network.notes:
@@ -179,13 +183,6 @@ def _accuracies(
     return (
         f"accuracy on {count:,} test samples: {right_floats / count:.2%} in floats, {right_integers / count:.2%} in "
         f"integers, the same class for {equal:,}"
-    )
-
-
-def _memory(file: CFile, formats: IntegerFormat) -> str:
-    return (
-        f"flash {file.flash:,} bytes of tables, RAM {file.ram:,} bytes ({file.potentials:,} for potentials of "
-        f"{formats.state_bits} bits, {file.values:,} for values)"
     )
 
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, NoReturn
 import numpy as np
 
 from sewdsl.integers.network import IntegerNetwork, Readout
-from sewdsl.integers.steps.attention import HeadProduct
+from sewdsl.integers.steps.attention import TokenAttention
 from sewdsl.integers.steps.elementwise import Concatenated, Elementwise, Operation, Rescaled
-from sewdsl.integers.steps.neuron import LEAK_BITS, Dynamics, NeuronStep
+from sewdsl.integers.steps.neuron import LEAK_BITS, Dynamics, IntegerNeuron
 from sewdsl.integers.steps.pooling import ChannelSum, Pooled
 from sewdsl.integers.steps.step import InputStep, Step, View
 from sewdsl.integers.steps.weighted import Convolution, Window, convolve
-from sewdsl.integers.value import LIMITS, Integers, IntegerValue, Numbers, Shape
+from sewdsl.integers.value import LIMITS, Integers, IntegerValue, Numbers
 from sewdsl.ir.op import Activation, LinearNeuron, WeightedLayer
 from sewdsl.light_dataclass import dataclass
 from sewdsl.lower.evaluated_layers import EvaluatedLayer, evaluated_layers, factor_and_shift, foldable_norms
@@ -143,7 +143,9 @@ class Law:
         if settings.inputs:
             raise NoIntegerLaw("", f"{self._network.name} has several inputs, and integer networks have one")
         self._learned: dict[int, EvaluatedLayer] = dict(evaluated_layers(model, dt=1.0))
-        value = IntegerValue(_channels_last(settings.input), 0, scaling.high, scaling.factor, scaling.shift)
+        channels, *size = settings.input
+        height, width = (1, 1, *size)[-2:]
+        value = IntegerValue((height, width, channels), 0, scaling.high, scaling.factor, scaling.shift)
         operands = {0: self._put(InputStep("input", (), value))}
         hosts = foldable_norms(self._network)
         needed = graph.lead_to(self._network.output_indices)
@@ -328,7 +330,7 @@ class Law:
         self._check_sum(0, high)
         factor = np.float64(scale * prod(float(x.factor) for x in values))
         value = IntegerValue((*q.value.shape[:2], v.value.shape[-1]), 0, high, factor)
-        return self._put(HeadProduct(self._name, _indices((q, k, v)), value, heads))
+        return self._put(TokenAttention(self._name, _indices((q, k, v)), value, heads))
 
     def fire(self, neuron: LinearNeuron, x: Operand) -> Operand:
         """Return the spikes of a linear neuron."""
@@ -350,7 +352,7 @@ class Law:
         if formats.is_narrow and largest > LIMITS["int16"][1]:
             self.refuse(f"has a threshold of {largest:,} units, more than 16 bits hold; use 32 bits")
         value = IntegerValue(x.value.shape, 0, 1)
-        return self._put(NeuronStep(self._name, (x.step,), value, dynamics, formats.state_bits, bound))
+        return self._put(IntegerNeuron(self._name, (x.step,), value, dynamics, formats.state_bits, bound))
 
     # --- parts of laws
 
@@ -400,7 +402,11 @@ class Law:
         if np.any(source.shift):
             # With the rounded weights, the errors of both parts of the input cancel.
             rounded = integers * factor / np.where(input_factors == 0, 1.0, input_factors)
-            shift = shift + self._of_shift(source, np.where(input_factors == 0, weights_of_shift, rounded), window)
+            rounded = np.where(input_factors == 0, weights_of_shift, rounded)
+            shifts = np.broadcast_to(source.by_channel(source.shift), source.shape)
+            sums = convolve(shifts[None], rounded, window)[0]
+            # Without padding, whose zeros have no shift, all positions have the same sum.
+            shift = shift + (sums if any(window.padding) else sums[0, 0])
         negative, positive = np.minimum(integers, 0).sum((0, 1, 2)), np.maximum(integers, 0).sum((0, 1, 2))
         # Zeros of the padding are in the range too.
         least, most = min(source.low, 0), max(source.high, 0)
@@ -408,14 +414,6 @@ class Law:
         self._check_sum(low, high)
         value = IntegerValue((*window.size(source.shape[:2], kernel), outputs), low, high, factor, shift)
         return self._put(Convolution(self._name, (x.step,), value, integers.astype(np.int8), window))
-
-    @staticmethod
-    def _of_shift(source: IntegerValue, weights: NDArray[np.float64], window: Window) -> NDArray[np.float64]:
-        """Return the sums of a weighted shift. The zeros of the padding have no shift."""
-        shift = np.broadcast_to(source.by_channel(source.shift), source.shape)
-        sums: NDArray[np.float64] = convolve(shift[None], weights, window)[0]
-        # Without padding, all positions have the same sum.
-        return sums if any(window.padding) else sums[0, 0]
 
     def _readable(self, x: Operand, terms: int) -> Operand:
         """Return a value that a convolution can read: currents are rounded to 16 bits or less."""
@@ -514,9 +512,3 @@ def _classes(array: Integers) -> tuple[Integers, tuple[int, ...]]:
 
 def _indices(operands: Sequence[Operand]) -> tuple[int, ...]:
     return tuple(x.step for x in operands)
-
-
-def _channels_last(shape: Sequence[int]) -> Shape:
-    channels, *size = shape
-    height, width = (1, 1, *size)[-2:]
-    return height, width, channels

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from sewdsl.integers.network import IntegerNetwork
-from sewdsl.integers.steps.neuron import NeuronStep
-from sewdsl.integers.steps.step import InputStep, Step
+from sewdsl.integers.steps.step import InputStep
 from sewdsl.integers.steps.weighted import Convolution
 from sewdsl.integers.value import Format
 
@@ -70,8 +69,12 @@ def plan_memory(network: IntegerNetwork) -> MemoryPlan:
                 readers[owners[source]].append(index)
     for readout in network.readouts:
         readers[owners[readout.step]].append(len(steps))
-    convolutions = (index for index, step in enumerate(steps) if isinstance(step, Convolution))
-    inlined = frozenset(index for index in convolutions if _feeds_neuron(steps, readers[index]))
+    neurons = {index for index, _ in network.neurons}
+    inlined = frozenset(
+        index
+        for index, step in enumerate(steps)
+        if isinstance(step, Convolution) and len(readers[index]) == 1 and readers[index][0] in neurons
+    )
     # An inlined convolution reads its input when the neuron after it runs.
     lasts = [max((readers[i][0] if i in inlined else i for i in each), default=0) for each in readers]
     lifetimes = {
@@ -87,10 +90,6 @@ def plan_memory(network: IntegerNetwork) -> MemoryPlan:
         if own:
             sizes[block] = max(placed[index].offset + placed[index].size for index in own)
     return MemoryPlan(inlined, owners, placed, sizes)
-
-
-def _feeds_neuron(steps: Sequence[Step], readers: list[int]) -> bool:
-    return len(readers) == 1 and readers[0] < len(steps) and isinstance(steps[readers[0]], NeuronStep)
 
 
 def _place(lifetimes: Mapping[int, Lifetime]) -> dict[int, Lifetime]:

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from sewdsl.integers.steps.neuron import NeuronStep
+from sewdsl.integers.steps.neuron import IntegerNeuron
 from sewdsl.integers.steps.step import InputStep, Step
 from sewdsl.integers.value import Integers
 from sewdsl.light_dataclass import dataclass
@@ -27,7 +27,7 @@ class Readout(NamedTuple):
         name: Name of the output, or empty for a single output.
         step: Index of the step.
         bias: Integers added to the result at each time-step, ``[classes]``.
-        unit: Number that the integer 1 stands for.
+        unit: Value of the integer 1.
     """
 
     name: str
@@ -57,9 +57,9 @@ class IntegerNetwork:
     notes: tuple[str, ...] = ()
 
     @property
-    def neurons(self) -> Iterator[tuple[int, NeuronStep]]:
+    def neurons(self) -> Iterator[tuple[int, IntegerNeuron]]:
         """Neuron layers, with their indices."""
-        return ((index, step) for index, step in enumerate(self.steps) if isinstance(step, NeuronStep))
+        return ((index, step) for index, step in enumerate(self.steps) if isinstance(step, IntegerNeuron))
 
     def run(self, x: Integers, watch: Watch | None = None) -> Mapping[str, Integers]:
         """Return the integer outputs ``[N, classes]``, by name.
@@ -91,7 +91,7 @@ class IntegerNetwork:
         for index, step in enumerate(self.steps):
             if isinstance(step, InputStep):
                 value = x.astype(np.int64)
-            elif isinstance(step, NeuronStep):
+            elif isinstance(step, IntegerNeuron):
                 value, potentials[index] = step.fire(values[step.inputs[0]], potentials[index])
             else:
                 value = step.compute(*(values[i] for i in step.inputs))

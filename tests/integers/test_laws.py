@@ -10,7 +10,7 @@ import torch
 
 import sewdsl
 from sewdsl.integers import InputScaling, IntegerFormat, NoIntegerLaw, build_integer_network
-from sewdsl.integers.steps.neuron import NeuronStep
+from sewdsl.integers.steps.neuron import IntegerNeuron
 from sewdsl.lower import SpikingNetwork
 from tests.integers import twin
 from tests.integers.zoo import NETWORKS, Case, case
@@ -86,7 +86,7 @@ def test_bounds_of_potentials_are_reached() -> None:
     with torch.no_grad():
         model.get_parameter("fc1.weight").copy_(torch.tensor([[-1.0] * 4, [1.0] * 4, [0.5, -0.5, 0.25, 0]]))
     network = build_integer_network(model, InputScaling(high=15))
-    (neuron,) = (step for step in network.steps if isinstance(step, NeuronStep))
+    (neuron,) = (step for step in network.steps if isinstance(step, IntegerNeuron))
     low = high = 0
 
     def watch(_t: int, index: int, value: np.ndarray) -> None:

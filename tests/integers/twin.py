@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from sewdsl.integers.network import IntegerNetwork
-from sewdsl.integers.steps.neuron import NeuronStep
+from sewdsl.integers.steps.neuron import IntegerNeuron
 from sewdsl.integers.steps.weighted import Convolution
 from sewdsl.integers.value import IntegerValue
 from sewdsl.ir.op import LinearNeuron
@@ -58,9 +58,11 @@ def load(model: SpikingNetwork, network: IntegerNetwork) -> SpikingNetwork:
     return model.eval()
 
 
-def neuron_after(network: IntegerNetwork, index: int) -> tuple[NeuronStep, IntegerValue] | None:
+def neuron_after(network: IntegerNetwork, index: int) -> tuple[IntegerNeuron, IntegerValue] | None:
     """The neuron that reads the sums of a convolution, and what it reads."""
     for reader, step in enumerate(network.steps):
         if index in step.inputs:
-            return (step, network.steps[index].value) if isinstance(step, NeuronStep) else neuron_after(network, reader)
+            return (
+                (step, network.steps[index].value) if isinstance(step, IntegerNeuron) else neuron_after(network, reader)
+            )
     return None

@@ -10,7 +10,7 @@ from sewdsl.light_dataclass import dataclass
 
 
 @dataclass(frozen=True)
-class HeadProduct(Step):
+class TokenAttention(Step):
     """Attention q (kᵀ v) within each head, with positions as tokens.
 
     Attributes:

@@ -74,7 +74,7 @@ class Dynamics:
 
 
 @dataclass(frozen=True)
-class NeuronStep(Step):
+class IntegerNeuron(Step):
     """Linear neuron, with a membrane potential for each element.
 
     Attributes:

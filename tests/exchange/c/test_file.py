@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import sewdsl
-from sewdsl.exchange.write.c.run_file import Trace, differing_steps, find_compiler, run_c, run_reference
+from sewdsl.exchange.write.c.run_file import SampleTrace, differing_steps, find_compiler, run_c, run_reference
 from sewdsl.exchange.write.c.write_file import SampleVectors, write_c
 from sewdsl.integers import IntegerFormat, NoIntegerLaw, build_integer_network
 from sewdsl.integers.memory_plan import BLOCKS, plan_memory
@@ -41,7 +41,7 @@ def test_c_is_the_reference(name: str, variant: int) -> None:
     assert not differing_steps(this.network, run_c(this.network, this.n, ("-O1", *WARNINGS)), reference(this))
 
 
-def reference(this: Case) -> Trace:
+def reference(this: Case) -> SampleTrace:
     return run_reference(this.network, this.n)
 
 

@@ -16,7 +16,7 @@ from sewdsl.exchange.errors import ExportError
 from sewdsl.exchange.write.c.write_file import write_c
 from sewdsl.integers.memory_plan import plan_memory
 from sewdsl.integers.network import IntegerNetwork
-from sewdsl.integers.steps.neuron import NeuronStep
+from sewdsl.integers.steps.neuron import IntegerNeuron
 from sewdsl.integers.steps.step import InputStep
 from sewdsl.integers.value import Integers
 
@@ -46,7 +46,7 @@ void drive(const uint8_t *in, int32_t samples, int32_t size, int32_t frame, int3
 """
 
 
-class Trace(NamedTuple):
+class SampleTrace(NamedTuple):
     """Results of samples.
 
     Attributes:
@@ -63,7 +63,7 @@ def find_compiler() -> str | None:
     return next((path for name in ("cc", "gcc", "clang") if (path := shutil.which(name))), None)
 
 
-def run_c(network: IntegerNetwork, x: Integers, flags: tuple[str, ...] = ("-O2",), source: str = "") -> Trace:
+def run_c(network: IntegerNetwork, x: Integers, flags: tuple[str, ...] = ("-O2",), source: str = "") -> SampleTrace:
     """Compile the C file of a network and run it.
 
     Args:
@@ -90,10 +90,10 @@ def run_c(network: IntegerNetwork, x: Integers, flags: tuple[str, ...] = ("-O2",
         sums = np.zeros((samples, network.T, 2 * len(network.steps)), np.uint32)
         frame = 0 if network.static else size // network.T
         drive(_pointer(data), samples, size, frame, _pointer(outputs), _pointer(sums))
-    return Trace(outputs.astype(np.int64), sums)
+    return SampleTrace(outputs.astype(np.int64), sums)
 
 
-def run_reference(network: IntegerNetwork, x: Integers) -> Trace:
+def run_reference(network: IntegerNetwork, x: Integers) -> SampleTrace:
     """Return the results of the reference."""
     samples = x.shape[0 if network.static else 1]
     count = len(network.steps)
@@ -103,10 +103,10 @@ def run_reference(network: IntegerNetwork, x: Integers) -> Trace:
         sums[:, t, index] = checksum(value)
 
     outputs = network.run(x, watch)
-    return Trace(np.concatenate([*outputs.values()], 1), sums)
+    return SampleTrace(np.concatenate([*outputs.values()], 1), sums)
 
 
-def differing_steps(network: IntegerNetwork, first: Trace, second: Trace) -> list[str]:
+def differing_steps(network: IntegerNetwork, first: SampleTrace, second: SampleTrace) -> list[str]:
     """Return the names of the steps whose values or potentials differ, and ``outputs`` if the outputs do."""
     plan = plan_memory(network)
     differ = (first.checksums != second.checksums).any((0, 1))
@@ -114,7 +114,7 @@ def differing_steps(network: IntegerNetwork, first: Trace, second: Trace) -> lis
     names = []
     for index, step in enumerate(network.steps):
         stored = not step.is_view and not isinstance(step, InputStep) and index not in plan.inlined
-        if (stored and differ[index]) or (isinstance(step, NeuronStep) and differ[count + index]):
+        if (stored and differ[index]) or (isinstance(step, IntegerNeuron) and differ[count + index]):
             names.append(step.name)
     return names + ([] if np.array_equal(first.outputs, second.outputs) else ["outputs"])
 

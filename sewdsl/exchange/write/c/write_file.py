@@ -11,9 +11,9 @@ import numpy as np
 from sewdsl.exchange.write.c.kernels import Kernels, fill_template, read_template
 from sewdsl.integers.memory_plan import BLOCKS, plan_memory
 from sewdsl.integers.network import IntegerNetwork
-from sewdsl.integers.steps.attention import HeadProduct
+from sewdsl.integers.steps.attention import TokenAttention
 from sewdsl.integers.steps.elementwise import Concatenated, Elementwise, Rescaled
-from sewdsl.integers.steps.neuron import NeuronStep
+from sewdsl.integers.steps.neuron import IntegerNeuron
 from sewdsl.integers.steps.pooling import ChannelSum, Pooled
 from sewdsl.integers.steps.step import InputStep, Step
 from sewdsl.integers.steps.weighted import Convolution, Pair, Window
@@ -83,25 +83,25 @@ class _File:
         self._kernels = Kernels()
         self._tables: list[str] = []
         self._flash = 0
-        self._states: list[tuple[str, str, NeuronStep]] = []
+        self._states: list[tuple[str, str, IntegerNeuron]] = []
         self._body: list[str] = []
         self._names = _identifiers(network.steps)
         writers: dict[type[Step], Callable[[int, Any], None]] = {
             Convolution: self._convolution,
-            NeuronStep: self._neuron,
+            IntegerNeuron: self._neuron,
             Elementwise: self._elementwise,
             Rescaled: self._rescaled,
             Concatenated: self._concatenated,
             Pooled: self._pooled,
             ChannelSum: self._channel_sum,
-            HeadProduct: self._head_product,
+            TokenAttention: self._head_product,
         }
         for index, step in enumerate(network.steps):
             if not step.is_view and not isinstance(step, InputStep) and index not in self._plan.inlined:
                 self._body += ["", f"/* {self._title(step)} */"]
                 writers[type(step)](index, step)
                 self._body.append(f"NET_SEEN({index}, {self._array(index)}, {step.value.elements});")
-                if isinstance(step, NeuronStep):
+                if isinstance(step, IntegerNeuron):
                     self._body.append(
                         f"NET_SEEN({index} + NET_STEPS, state->{self._names[index]}, {step.value.elements});"
                     )
@@ -165,12 +165,16 @@ class _File:
         return f"{kernel}({target}, {self._array(source)}, {weights}, y, x, &{window});"
 
     def _convolution(self, index: int, step: Convolution) -> None:
+        """Add a loop that stores the sums of each position.
+
+        Sums that only a neuron reads are computed in the loop of the neuron instead.
+        """
         _, width, channels = step.value.shape
         self._loop(
             step.value.shape, [self._sums(index, step, f"{self._array(index)} + (y * {width} + x) * {channels}")]
         )
 
-    def _neuron(self, index: int, step: NeuronStep) -> None:
+    def _neuron(self, index: int, step: IntegerNeuron) -> None:
         _, width, channels = step.value.shape
         source, name = self._plan.owners[step.inputs[0]], self._names[index]
         dynamics, state = step.dynamics, f"int{step.bits}_t"
@@ -262,7 +266,7 @@ class _File:
             "}",
         ]
 
-    def _head_product(self, index: int, step: HeadProduct) -> None:
+    def _head_product(self, index: int, step: TokenAttention) -> None:
         (height, width, channels), (rows, columns, _), (*_, values) = (
             self._network.steps[i].value.shape for i in step.inputs
         )
@@ -301,6 +305,10 @@ class _File:
             cast = "(int8_t *)" if network.steps[index].format == "int8" else ""
             source = f"{cast}(state->{block} + {place.offset})" if cast else f"state->{block} + {place.offset}"
             arrays.append(f"{self._type(index)} *const {self._array(index)} = {source};")
+        resets = []
+        for name, kind, step in self._states:
+            value = f"({kind})resets_{name}[i % {step.value.shape[-1]}]" if step.dynamics.reset.any() else "0"
+            resets.append(f"for (int32_t i = 0; i < {step.value.elements}; i++) state->{name}[i] = {value};")
         blocks = [f"{TYPES[block]} {block}[{size}];" for block, size in plan.sizes.items()]
         interface = fill_template(
             "interface.h",
@@ -309,11 +317,15 @@ class _File:
         )
         program = fill_template(
             "program.c",
-            RESETS=_indented(self._reset(*state) for state in self._states),
+            RESETS=_indented(resets),
             BODY=_indented(arrays + self._body + ["", *outputs]),
             FRAME="in" if network.static else "in + t * NET_IN",
             ADD="=" if network.reduction == "last" else "+=",
         )
+        main = ""
+        if vectors is not None:
+            inputs, outputs_ = (",\n    ".join(_lines(array)) for array in (vectors.inputs, vectors.outputs))
+            main = fill_template("main.c", INPUTS=inputs, OUTPUTS=outputs_, SAMPLES=str(len(vectors.outputs)))
         parts = [
             f"/* {comment} */" if comment else "",
             interface,
@@ -321,7 +333,7 @@ class _File:
             "\n".join(self._tables),
             self._kernels.source.rstrip(),
             program,
-            "" if vectors is None else _main(vectors),
+            main,
         ]
         states = sum(step.value.elements * step.bits // 8 for _, _, step in self._states)
         return CFile(
@@ -338,18 +350,6 @@ class _File:
             lines.append(f"for (int32_t i = 0; i < {count}; i++) outputs[{start} + i] = {array}[i] + {bias}[i];")
             start += count
         return lines
-
-    @staticmethod
-    def _reset(name: str, kind: str, step: NeuronStep) -> str:
-        """Return the line that sets the potentials of a layer."""
-        value = f"({kind})resets_{name}[i % {step.value.shape[-1]}]" if step.dynamics.reset.any() else "0"
-        return f"for (int32_t i = 0; i < {step.value.elements}; i++) state->{name}[i] = {value};"
-
-
-def _main(vectors: SampleVectors) -> str:
-    """Return a program that compares the outputs of test samples."""
-    inputs, outputs = (",\n    ".join(_lines(array)) for array in (vectors.inputs, vectors.outputs))
-    return fill_template("main.c", INPUTS=inputs, OUTPUTS=outputs, SAMPLES=str(len(vectors.outputs)))
 
 
 def _lines(numbers: NDArray[np.integer]) -> list[str]:
