@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from dataclasses import replace
 from math import ceil, floor, log2, prod
 from typing import TYPE_CHECKING, Literal, NamedTuple, NoReturn
 
@@ -11,6 +12,7 @@ import numpy as np
 from sewdsl.integers.network import IntegerNetwork, Readout
 from sewdsl.integers.steps.attention import TokenAttention
 from sewdsl.integers.steps.elementwise import Concatenated, Elementwise, Operation, Rescaled
+from sewdsl.integers.steps.moved import DelayStep, Spread
 from sewdsl.integers.steps.neuron import LEAK_BITS, Dynamics, IntegerNeuron
 from sewdsl.integers.steps.pooling import ChannelSum, Pooled
 from sewdsl.integers.steps.step import InputStep, Step, View
@@ -139,6 +141,7 @@ class Law:
         self._network, self._formats = model.network, formats
         self._steps: list[Step] = []
         self._notes: list[str] = []
+        self._delays: dict[int, tuple[int, EvaluatedLayer]] = {}
         settings, graph = self._network.settings, self._network.graph
         if settings.inputs:
             raise NoIntegerLaw("", f"{self._network.name} has several inputs, and integer networks have one")
@@ -153,12 +156,19 @@ class Law:
             if index not in needed:
                 continue
             self.layer, self._index = layer, index
-            if any(source not in operands for source in layer.node.sources):
-                self.refuse("is part of a loop, and loops have no law in integers yet")
-            result = layer.node.op.integers(self, *(operands[i] for i in layer.node.sources))
+            # The input of a delay can be a later layer.
+            sources = () if layer.node.op.delay_steps else layer.node.sources
+            result = layer.node.op.integers(self, *(operands[i] for i in sources))
             operands[index] = result
             operands |= {norm: result for norm, host in hosts.items() if host == index}
         self._operands = operands
+        for step, (index, layer) in self._delays.items():
+            self.layer = layer
+            source = operands[index]
+            value = self._steps[step].value
+            if not source.value.plain or float(source.value.factor) != 1 or source.value.high > value.high:
+                self.refuse("delays currents; write SN before it")
+            self._steps[step] = replace(self._steps[step], inputs=(source.step,))
 
     def finished(self) -> IntegerNetwork:
         """Return the network with its outputs."""
@@ -229,6 +239,53 @@ class Law:
         # The weights are in the order channel, row, column, and the values in the order row, column, channel.
         weights = weights.reshape(-1, channels, height, width).transpose(2, 3, 1, 0)
         return self._weigh(x, weights, bias, Window())
+
+    def convolve_transposed(
+        self, x: Operand, stride: Lengths, padding: Lengths, output_padding: Lengths, groups: int
+    ) -> Operand:
+        """Return the transposed convolution: a convolution of the input with zeros between its values."""
+        weights, bias = self.layer.folded()
+        kernel = (1, 1, *weights.shape[2:])[-2:]
+        # [inputs, outputs / groups] of each group becomes [outputs / groups, inputs / groups].
+        inputs, outputs = weights.shape[:2]
+        grouped = weights.reshape(groups, inputs // groups, outputs, *kernel).swapaxes(1, 2)
+        flipped = grouped.reshape(groups * outputs, inputs // groups, *kernel)[..., ::-1, ::-1].transpose(2, 3, 1, 0)
+        spread = self.spread(x, stride, output_padding)
+        pads = tuple(k - 1 - p for k, p in zip(kernel, (0, *padding)[-2:], strict=True))
+        if min(pads) < 0:
+            self.refuse("crops more than its kernel adds")
+        return self._weigh(spread, flipped, bias, Window(padding=pads, groups=groups))
+
+    def spread(self, x: Operand, factor: Lengths, extra: Lengths = (), *, repeat: bool = False) -> Operand:
+        """Return a feature map with each value repeated, or with zeros between its values and after them."""
+        if not repeat and np.any(x.value.shift):
+            self.refuse("adds zeros between currents; write SN before it")
+        height, width, channels = x.value.shape
+        (down, right), (bottom, end) = (1, *factor)[-2:], (0, 0, *extra)[-2:]
+        size = (height * down, width * right)
+        if not repeat:
+            size = ((height - 1) * down + 1 + bottom, (width - 1) * right + 1 + end)
+        value = IntegerValue((*size, channels), min(x.value.low, 0), x.value.high, x.value.factor, x.value.shift)
+        return self._put(Spread(self._name, (x.step,), value, (down, right), repeat))
+
+    def rectify(self, x: Operand) -> Operand:
+        """Return values that are not negative, which ReLU keeps."""
+        if x.value.low < 0 or np.any(x.value.shift) or np.any(np.asarray(x.value.factor) < 0):
+            self.refuse("changes currents, which only neurons do in integers")
+        return x
+
+    def delay(self, steps: int) -> Operand:
+        """Return the spikes or counts of an earlier time-step."""
+        signal = self.layer.node.output
+        if signal.values.count is None:
+            self.refuse("delays values that are no spikes or counts; write SN before it")
+        channels, *size = signal.shape
+        height, width = (1, 1, *size)[-2:]
+        value = IntegerValue((height, width, channels), 0, signal.values.count)
+        operand = self._put(DelayStep(self._name, (0,), value, steps))
+        (source,) = self.layer.node.sources
+        self._delays[operand.step] = source, self.layer
+        return operand
 
     def pool(
         self, operation: Literal["max", "sum"], x: Operand, kernel: Lengths, stride: Lengths, padding: Lengths

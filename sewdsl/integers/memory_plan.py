@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from sewdsl.integers.network import IntegerNetwork
+from sewdsl.integers.steps.moved import DelayStep
 from sewdsl.integers.steps.step import InputStep
 from sewdsl.integers.steps.weighted import Convolution
 from sewdsl.integers.value import Format
@@ -66,7 +67,8 @@ def plan_memory(network: IntegerNetwork) -> MemoryPlan:
     for index, step in enumerate(steps):
         if not step.is_view:
             for source in step.inputs:
-                readers[owners[source]].append(index)
+                # A delay reads its input after all steps.
+                readers[owners[source]].append(len(steps) if isinstance(step, DelayStep) else index)
     for readout in network.readouts:
         readers[owners[readout.step]].append(len(steps))
     neurons = {index for index, _ in network.neurons}
@@ -80,7 +82,7 @@ def plan_memory(network: IntegerNetwork) -> MemoryPlan:
     lifetimes = {
         index: Lifetime(index, max(index, lasts[index]), step.value.elements)
         for index, step in enumerate(steps)
-        if owners[index] == index and index not in inlined and not isinstance(step, InputStep)
+        if owners[index] == index and index not in inlined and not isinstance(step, InputStep | DelayStep)
     }
     placed: dict[int, Lifetime] = {}
     sizes: dict[str, int] = {}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
+from sewdsl.integers.steps.moved import DelayStep
 from sewdsl.integers.steps.neuron import IntegerNeuron
 from sewdsl.integers.steps.step import InputStep, Step
 from sewdsl.integers.value import Integers
@@ -61,6 +62,11 @@ class IntegerNetwork:
         """Neuron layers, with their indices."""
         return ((index, step) for index, step in enumerate(self.steps) if isinstance(step, IntegerNeuron))
 
+    @property
+    def delays(self) -> Iterator[tuple[int, DelayStep]]:
+        """Delays, with their indices."""
+        return ((index, step) for index, step in enumerate(self.steps) if isinstance(step, DelayStep))
+
     def run(self, x: Integers, watch: Watch | None = None) -> Mapping[str, Integers]:
         """Return the integer outputs ``[N, classes]``, by name.
 
@@ -72,9 +78,13 @@ class IntegerNetwork:
         """
         samples = x.shape[0 if self.static else 1]
         potentials = {index: step.start(samples) for index, step in self.neurons}
+        delayed = {
+            index: [np.zeros((samples, *step.value.shape), np.int64)] * step.steps for index, step in self.delays
+        }
         totals: dict[str, Integers] = {}
         for t in range(self.T):
-            values = self._time_step(x if self.static else x[t], potentials)
+            values = self._time_step(x if self.static else x[t], potentials, delayed)
+            delayed = {index: [*delayed[index][1:], values[step.inputs[0]]] for index, step in self.delays}
             if watch is not None:
                 for index, value in enumerate(values):
                     watch(t, index, value)
@@ -85,12 +95,16 @@ class IntegerNetwork:
                 totals[readout.name] = y if self.reduction == "last" or not t else totals[readout.name] + y
         return totals
 
-    def _time_step(self, x: Integers, potentials: dict[int, Integers]) -> list[Integers]:
+    def _time_step(
+        self, x: Integers, potentials: dict[int, Integers], delayed: Mapping[int, Sequence[Integers]]
+    ) -> list[Integers]:
         """Return the results of all steps, and update the potentials."""
         values: list[Integers] = []
         for index, step in enumerate(self.steps):
             if isinstance(step, InputStep):
                 value = x.astype(np.int64)
+            elif isinstance(step, DelayStep):
+                value = delayed[index][0]
             elif isinstance(step, IntegerNeuron):
                 value, potentials[index] = step.fire(values[step.inputs[0]], potentials[index])
             else:

@@ -34,6 +34,10 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "three operands": ("c8k3-BN-SN-ADD[c8k3-BN-SN | c8k1-BN-SN | id]-c8k3-BN-SN-FC5", {}),
     "norm of counts": ("c8k3-BN-SN-SEW Block (c8)-BN-SN-FC5", {}),
     "norm of counts, convolution": ("c8k3-BN-SN-SEW Block (c8)-BN-SN-ADD[id | id]-BN-c8k3g2-SN-FC5", {}),
+    "upsampling": ("c8k3-BN-SN-MPk2-c6k3-BN-SN-UP2-c8k3-BN-SN-GAP-FC5", {}),
+    "transposed": ("c8k3-BN-SN-MPk2-tc6k3s2-BN-SN-tc4k2s2g2-BN-SN-tc4k4s2p1-SN-GAP-FC5", {}),
+    "loop": ("c8k3-BN-SN-LOOP[SN | c8k3-BN]-FC12-LOOP[SN | FC12]-FC5", {}),
+    "delays": ("c8k3-BN-SN-ADD[DELAY3 | id]-c4k3-BN-SN-ReLU-DELAY-FC5", {}),
     "rows": ("c8k3-BN-SN-MPk2-c8k5s2g2-BN-SN-SEW Block (c8)-APk3-SN-GAP-FC5", {"input": "2x30"}),
     "vectors, dropout": ("c8k3-tdBN-SN-DP0.2-FC20-DP0.5-SN-FC5", {}),
 }

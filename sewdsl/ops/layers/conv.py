@@ -288,6 +288,11 @@ class TransposedConv(_Convolution, kind="tc", key="transposed_conv"):
         padding, output_padding = self.pads
         return self.replace(padding=padding, output_padding=output_padding, bias=bias)
 
+    def integers(self, law: Law, *inputs: Operand) -> Operand:
+        (x,), (signal,) = inputs, law.layer.inputs
+        _, stride, padding, output_padding = self._window(signal)
+        return law.convolve_transposed(x, stride, padding, output_padding, self.groups)
+
     def build_layer(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         kernel, stride, padding, output_padding = self._window(inputs[0])
         module_class: Callable[..., nn.Module] = runtime.ConvTranspose2d if len(kernel) > 1 else runtime.ConvTranspose1d

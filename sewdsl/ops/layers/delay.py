@@ -13,6 +13,7 @@ from sewdsl.ir.signal import Signal
 if TYPE_CHECKING:
     from torch import nn
 
+    from sewdsl.integers.build import Law, Operand
     from sewdsl.snn.runtime import Runtime
 
 
@@ -44,6 +45,9 @@ class Delay(Layer, kind="DELAY"):
     def infer(self, *inputs: Signal) -> Signal:
         # The first time-steps are zero, so the output varies even if the input does not.
         return Signal(inputs[0].shape, inputs[0].values, varies=True)
+
+    def integers(self, law: Law, *inputs: Operand) -> Operand:
+        return law.delay(self.steps)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         return runtime.Delay(self.steps)

@@ -121,5 +121,11 @@ class Upsample(Layer, kind="UP", key="upsample"):
         values = inputs[0].values if self.mode == "nearest" else REAL
         return Signal((c, *(length * self.factor for length in size)), values, inputs[0].varies)
 
+    def integers(self, law: Law, *inputs: Operand) -> Operand:
+        if self.mode != "nearest":
+            law.refuse("interpolates, which has no law in integers; use mode=nearest")
+        (x,) = inputs
+        return law.spread(x, (self.factor,) * (len(law.layer.inputs[0].shape) - 1), repeat=True)
+
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         return runtime.Upsample(self.factor, self.mode)

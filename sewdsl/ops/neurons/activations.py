@@ -12,6 +12,7 @@ from sewdsl.ir.signal import REAL, Signal
 if TYPE_CHECKING:
     from torch import nn
 
+    from sewdsl.integers.build import Law, Operand
     from sewdsl.snn.runtime import Runtime
 
 
@@ -74,6 +75,9 @@ class PReLU(Activation, kind="PReLU"):
     def parameters(self, *inputs: Signal) -> int:
         return 1 if self.shared else inputs[0].channels
 
+    def integers(self, law: Law, *inputs: Operand) -> Operand:
+        return law.rectify(*inputs)
+
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         return runtime.PReLU(self.parameters(*inputs), self.slope)
 
@@ -91,6 +95,9 @@ class ReLU(Activation, kind="ReLU"):
     def infer(self, *inputs: Signal) -> Signal:
         """Return the input signal, without negative integers."""
         return replace(inputs[0], values=replace(inputs[0].values, lower=0)) if inputs[0].values.lower else inputs[0]
+
+    def integers(self, law: Law, *inputs: Operand) -> Operand:
+        return law.rectify(*inputs)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         return runtime.ReLU()

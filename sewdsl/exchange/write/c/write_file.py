@@ -13,6 +13,7 @@ from sewdsl.integers.memory_plan import BLOCKS, plan_memory
 from sewdsl.integers.network import IntegerNetwork
 from sewdsl.integers.steps.attention import TokenAttention
 from sewdsl.integers.steps.elementwise import Concatenated, Elementwise, Rescaled
+from sewdsl.integers.steps.moved import DelayStep, Spread
 from sewdsl.integers.steps.neuron import IntegerNeuron
 from sewdsl.integers.steps.pooling import ChannelSum, Pooled
 from sewdsl.integers.steps.step import InputStep, Step
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 NUMBERS_PER_LINE = 24
 TYPES = {"bytes": "uint8_t", "halves": "int16_t", "words": "int32_t"}
-BYTES = {"int8_t": 1, "uint8_t": 1, "int32_t": 4}
+BYTES = {"int8_t": 1, "uint8_t": 1, "int16_t": 2, "int32_t": 4}
 POINTWISE = {"add": "{} + {}", "and": "{} & {}", "iand": "(1 - {}) & {}", "or": "{} | {}", "multiply": "{} * {}"}
 
 
@@ -95,9 +96,10 @@ class _File:
             Pooled: self._pooled,
             ChannelSum: self._channel_sum,
             TokenAttention: self._head_product,
+            Spread: self._spread,
         }
         for index, step in enumerate(network.steps):
-            if not step.is_view and not isinstance(step, InputStep) and index not in self._plan.inlined:
+            if not step.is_view and not isinstance(step, InputStep | DelayStep) and index not in self._plan.inlined:
                 self._body += ["", f"/* {self._title(step)} */"]
                 writers[type(step)](index, step)
                 self._body.append(f"NET_SEEN({index}, {self._array(index)}, {step.value.elements});")
@@ -124,6 +126,8 @@ class _File:
     def _array(self, index: int) -> str:
         """Return the array of a value."""
         owner = self._plan.owners[index]
+        if isinstance(self._network.steps[owner], DelayStep):
+            return f"state->{self._names[owner]}"
         return "in" if isinstance(self._network.steps[owner], InputStep) else f"v_{self._names[owner]}"
 
     def _table(self, kind: str, index: int, numbers: NDArray[np.integer], number_type: str = "int32_t") -> str:
@@ -266,6 +270,22 @@ class _File:
             "}",
         ]
 
+    def _spread(self, index: int, step: Spread) -> None:
+        (source,), (_, width, channels) = step.inputs, step.value.shape
+        rows, columns, _ = self._network.steps[source].value.shape
+        down, right = step.factor
+        outside = f"y % {down} || x % {right} || y >= {rows * down} || x >= {columns * right}"
+        inside = "" if step.repeat else f"{outside} ? 0 : "
+        element = f"{self._array(source)}[(y / {down} * {columns} + x / {right}) * {channels} + c]"
+        target = f"{self._array(index)}[(y * {width} + x) * {channels} + c]"
+        self._loop(
+            step.value.shape,
+            [
+                f"for (int32_t c = 0; c < {channels}; c++)",
+                f"    {target} = ({self._type(index)})({inside}{element});",
+            ],
+        )
+
     def _head_product(self, index: int, step: TokenAttention) -> None:
         (height, width, channels), (rows, columns, _), (*_, values) = (
             self._network.steps[i].value.shape for i in step.inputs
@@ -288,7 +308,7 @@ class _File:
         """Return the whole file."""
         network, plan = self._network, self._plan
         height, width, channels = network.steps[0].value.shape
-        outputs = self._outputs()
+        outputs = [*self._outputs(), *self._delays()]
         defines = {
             "HEIGHT": height,
             "WIDTH": width,
@@ -309,11 +329,16 @@ class _File:
         for name, kind, step in self._states:
             value = f"({kind})resets_{name}[i % {step.value.shape[-1]}]" if step.dynamics.reset.any() else "0"
             resets.append(f"for (int32_t i = 0; i < {step.value.elements}; i++) state->{name}[i] = {value};")
+        members = [f"{kind} {name}[{step.value.elements}];" for name, kind, step in self._states]
+        for index, delay in network.delays:
+            size = delay.value.elements * delay.steps
+            members.append(f"{self._type(index)} {self._names[index]}[{size}];")
+            resets.append(f"for (int32_t i = 0; i < {size}; i++) state->{self._names[index]}[i] = 0;")
         blocks = [f"{TYPES[block]} {block}[{size}];" for block, size in plan.sizes.items()]
         interface = fill_template(
             "interface.h",
             DEFINES="\n".join(f"#define NET_{name} {value}" for name, value in defines.items()),
-            MEMBERS=_indented([f"{kind} {name}[{step.value.elements}];" for name, kind, step in self._states] + blocks),
+            MEMBERS=_indented([*members, *blocks]),
         )
         program = fill_template(
             "program.c",
@@ -336,9 +361,22 @@ class _File:
             main,
         ]
         states = sum(step.value.elements * step.bits // 8 for _, _, step in self._states)
+        states += sum(BYTES[self._type(index)] * delay.value.elements * delay.steps for index, delay in network.delays)
         return CFile(
             "\n\n".join(part for part in parts if part) + "\n", interface + "\n", self._flash, states, plan.size
         )
+
+    def _delays(self) -> list[str]:
+        """Return the lines that move the values of delays by one time-step."""
+        lines = []
+        for index, step in self._network.delays:
+            name, size = self._names[index], step.value.elements
+            last = size * (step.steps - 1)
+            if last:
+                lines.append(f"for (int32_t i = 0; i < {last}; i++) state->{name}[i] = state->{name}[i + {size}];")
+            source = self._array(step.inputs[0])
+            lines.append(f"for (int32_t i = 0; i < {size}; i++) state->{name}[{last} + i] = {source}[i];")
+        return lines
 
     def _outputs(self) -> list[str]:
         """Return the lines that store the outputs of a time-step."""

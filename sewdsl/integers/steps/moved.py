@@ -1,0 +1,43 @@
+"""Values at other positions or time-steps."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sewdsl.integers.steps.step import Step
+from sewdsl.integers.steps.weighted import Pair
+from sewdsl.integers.value import Integers
+from sewdsl.light_dataclass import dataclass
+
+
+@dataclass(frozen=True)
+class Spread(Step):
+    """Feature map with larger distances between its values.
+
+    Attributes:
+        factor: Distance between values, by height and width.
+        repeat: Whether each value fills the space to the next one. Otherwise, this space is 0.
+    """
+
+    factor: Pair
+    repeat: bool
+
+    def compute(self, *values: Integers) -> Integers:
+        (x,) = values
+        down, right = self.factor
+        if self.repeat:
+            return x.repeat(down, 1).repeat(right, 2)
+        y = np.zeros((len(x), *self.value.shape), np.int64)
+        y[:, : x.shape[1] * down : down, : x.shape[2] * right : right] = x
+        return y
+
+
+@dataclass(frozen=True)
+class DelayStep(Step):
+    """Value of an earlier time-step, zeros at first. The input can be a later step.
+
+    Attributes:
+        steps: Number of time-steps.
+    """
+
+    steps: int
