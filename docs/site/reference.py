@@ -90,6 +90,16 @@ def study() -> str:
 # --- layer strings -----------------------------------------------------------------------------------------
 
 
+def signatures(family: str) -> Callable[[], str]:
+    """Return a function that generates the table of the kinds of a family, with their arguments and defaults."""
+
+    def rows() -> Iterator[tuple[str, ...]]:
+        for name, kind in _kinds(FAMILIES[family]):
+            yield f"[`{kind_docs.signature(kind)}`]({_link(name)})", _first_sentence(kind)
+
+    return lambda: table(("kind", "description"), rows())
+
+
 def kinds() -> str:
     """Return the table of kinds by family, with links to the catalogue."""
     rows = (
@@ -160,7 +170,8 @@ def time_steps() -> str:
 
 
 def _link(name: str) -> str:
-    return f"catalogue.md#{name.lower()}"
+    # Anchors do not distinguish the rule ``constant`` from the surrogate ``Constant``.
+    return f"catalogue.md#{'initial-weights' if name == 'constant' else name.lower()}"
 
 
 def _first_sentence(kind: Any) -> str:
@@ -268,9 +279,14 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "names": names,
     "kinds": kinds,
     "compact": compact,
+    "surrogates": signatures("Surrogates"),
     "merges": merges,
     "time-steps": time_steps,
+    "init": signatures("Initial weights"),
     "recipe": recipe,
+    "optimizers": signatures("Optimizers"),
+    "schedules": signatures("Schedules"),
+    "losses": signatures("Losses"),
     "study": study,
     "reserved": reserved,
     "limits": limits,
