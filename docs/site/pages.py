@@ -33,6 +33,9 @@ CATALOGUE = """\
 
 All kinds with their arguments and defaults, shipped blocks and datasets. The descriptions are the docstrings of the
 code. `sewdsl nets --kinds` prints the kinds. The [reference](reference.md) lists statements, settings and recipe keys.
+
+Equations, sections and tables without an author are those of Fang et al., [Deep Residual Learning in Spiking Neural
+Networks](https://arxiv.org/abs/2102.04159), NeurIPS 2021.
 """
 NETWORKS = """\
 <!-- made by python -m docs.site.pages -->

@@ -42,7 +42,7 @@ VALUES = {
     **{key: ", ".join(f"`{choice}`" for choice in choices) for key, choices in HEADER_CHOICES.items()},
 }
 """Values of each setting."""
-DEFAULTS = {"network": "name of the file", "input": "required", "neuron": "–", "join": "`ADD`", "outputs": "–"}
+DEFAULTS = {"network": "name of the file", "input": "required", "neuron": "none", "join": "`ADD`", "outputs": "none"}
 """Defaults of settings that differ from those of :class:`Settings`."""
 
 
@@ -121,7 +121,7 @@ def compact() -> str:
         default = default_text(kind, field)
         # Equal numbers for height and width are written once. None stands for a value that depends on other arguments.
         default = {"`none`": "[rule](#defaults)"}.get(default, re.sub(r"(\d+)x\1\b", r"\1", default))
-        return field if default == "–" else f"{field} ({default})"
+        return field if default == "required" else f"{field} ({default})"
 
     rows = (
         (

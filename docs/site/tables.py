@@ -9,7 +9,7 @@ from sewdsl.ir.init_rules import InitRule
 from sewdsl.ir.kind import Kind, argument_fields
 from sewdsl.ir.op import Activation, Layer, Merge, Surrogate
 from sewdsl.ir.printed_values import format_value
-from sewdsl.ir.recipe import Loss, Optimizer, Schedule, Transform
+from sewdsl.ir.recipe import DelayWidth, Loss, Optimizer, Schedule, Transform
 from sewdsl.ops.layers.pool import Pool
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ FAMILIES: dict[str, type[Kind]] = {
     "Optimizers": Optimizer,
     "Schedules": Schedule,
     "Losses": Loss,
+    "Widths of learned delays": DelayWidth,
     "Transforms of training samples": Transform,
 }
 """Families of kinds by their heading in the catalogue."""
@@ -36,11 +37,11 @@ def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 def default_text(model: type[BaseModel], name: str) -> str:
-    """Return the default of an argument, or a dash if it is required."""
+    """Return the default of an argument, or ``required``."""
     field = argument_fields(model)[name]
     # A validator replaces a missing stride by the kernel size.
     if issubclass(model, Pool) and name == "stride":
         return "kernel"
     if field.is_required():
-        return "–"
+        return "required"
     return f"`{format_value(field.get_default(call_default_factory=True, validated_data={}))}`"
