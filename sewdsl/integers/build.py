@@ -9,18 +9,21 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, NoReturn
 
 import numpy as np
 
+from sewdsl.integers.lower_equations import EquationLaw, NoEquationLaw
 from sewdsl.integers.network import IntegerNetwork, Readout
 from sewdsl.integers.steps.attention import TokenAttention
 from sewdsl.integers.steps.elementwise import Concatenated, Elementwise, Operation, Rescaled
-from sewdsl.integers.steps.moved import DelayStep, Spread
-from sewdsl.integers.steps.neuron import LEAK_BITS, Dynamics, IntegerNeuron
+from sewdsl.integers.steps.equations import EquationStep
+from sewdsl.integers.steps.moved import DelayStep, SpreadValues
+from sewdsl.integers.steps.neuron import LEAK_BITS, Drift, Dynamics, IntegerNeuron, Settled
 from sewdsl.integers.steps.pooling import ChannelSum, Pooled
 from sewdsl.integers.steps.step import InputStep, Step, View
 from sewdsl.integers.steps.weighted import Convolution, Window, convolve
-from sewdsl.integers.value import LIMITS, Integers, IntegerValue, Numbers
+from sewdsl.integers.value import LIMITS, IntegerValue, Numbers
 from sewdsl.ir.op import Activation, LinearNeuron, WeightedLayer
 from sewdsl.light_dataclass import dataclass
 from sewdsl.lower.evaluated_layers import EvaluatedLayer, evaluated_layers, factor_and_shift, foldable_norms
+from sewdsl.snn.kernels.neuron.reference import factor_values
 from sewdsl.user_error import UserError
 
 if TYPE_CHECKING:
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from sewdsl.equations.step import NeuronStep
+    from sewdsl.ir.op import Surrogate
     from sewdsl.lower import SpikingNetwork
     from sewdsl.ops.windows import Lengths
 
@@ -266,7 +271,7 @@ class Law:
         if not repeat:
             size = ((height - 1) * down + 1 + bottom, (width - 1) * right + 1 + end)
         value = IntegerValue((*size, channels), min(x.value.low, 0), x.value.high, x.value.factor, x.value.shift)
-        return self._put(Spread(self._name, (x.step,), value, (down, right), repeat))
+        return self._put(SpreadValues(self._name, (x.step,), value, (down, right), repeat))
 
     def rectify(self, x: Operand) -> Operand:
         """Return values that are not negative, which ReLU keeps."""
@@ -291,12 +296,11 @@ class Law:
         self, operation: Literal["max", "sum"], x: Operand, kernel: Lengths, stride: Lengths, padding: Lengths
     ) -> Operand:
         """Return the maximum or the sum over windows."""
-        if x.value.has_border:
-            self.refuse("pools currents of pixels, whose zero at the border is not 0; write SN before the pooling")
-        if operation == "max" and np.any(np.asarray(x.value.factor) < 0):
-            self.refuse("takes the maximum of channels that a norm multiplies by a negative factor; write SN before it")
+        x = self._settled(x, positive=operation == "max")
         if operation == "sum" and np.any(x.value.shift) and any(padding):
             self.refuse("adds the zeros of the padding to values with a shift; use p0")
+        if operation == "sum":
+            x = self._fitted(x, prod(kernel))
         size, step, pads = (1, *kernel)[-2:], (1, *stride)[-2:], (0, *padding)[-2:]
         window = Window(step, pads)  # type: ignore[arg-type]
         taps = prod(size) if operation == "sum" else 1
@@ -311,20 +315,20 @@ class Law:
     def pool_all(self, x: Operand) -> Operand:
         """Return the sum over all positions."""
         size = x.value.shape[:2]
-        if x.value.has_border:
-            self.refuse("adds currents of pixels, whose zero at the border is not 0; write SN before it")
         return self.pool("sum", x, size, size, (0, 0))
 
     def sum_channels(self, x: Operand, size: int) -> Operand:
         """Return the sum of each group of consecutive channels."""
         if not x.value.plain:
             self.refuse("adds channels with different units; write SN before it")
+        x = self._fitted(x, size)
         height, width, channels = x.value.shape
         value = x.value.with_range(x.value.low * size, x.value.high * size, (height, width, channels // size))
         return self._put(ChannelSum(self._name, (x.step,), value, size))
 
     def add(self, *operands: Operand) -> Operand:
         """Return the sum, which is exact if all operands have one unit."""
+        operands = tuple(self._fitted(x, len(operands)) for x in operands)
         values = [x.value for x in operands]
         factors = {float(v.factor) if not np.ndim(v.factor) else None for v in values}
         shift = sum((np.asarray(v.shift) for v in values), np.float64(0))
@@ -365,9 +369,8 @@ class Law:
 
     def concatenate(self, *operands: Operand) -> Operand:
         """Return the channels of all operands side by side."""
+        operands = tuple(self._settled(x) for x in operands)
         values = [x.value for x in operands]
-        if any(v.has_border for v in values):
-            self.refuse("reads currents of pixels, whose zero at the border is not 0; write SN before it")
         shape = (*values[0].shape[:2], sum(v.shape[-1] for v in values))
         factor: Numbers = values[0].factor
         shift: Numbers = np.float64(0)
@@ -391,8 +394,14 @@ class Law:
 
     def fire(self, neuron: LinearNeuron, x: Operand) -> Operand:
         """Return the spikes of a linear neuron."""
+        x = self._bounded(x)
         formats = self._formats
-        decay, gain, drift = self._dynamics(self._index)
+        numbers = self._dynamics(self._index)
+        if numbers is None:
+            if neuron.equations is None:
+                self.refuse("has a decay outside 0..1, or numbers for each channel")
+            return self.fire_equations(neuron.equations, neuron.surrogate, x)
+        decay, gain, drift = numbers
         factor = x.value.by_channel(x.value.factor) * gain
         shift = gain * np.asarray(x.value.shift, np.float64) + drift
         size = np.where(factor == 0, 1.0, np.abs(factor))
@@ -409,7 +418,36 @@ class Law:
         if formats.is_narrow and largest > LIMITS["int16"][1]:
             self.refuse(f"has a threshold of {largest:,} units, more than 16 bits hold; use 32 bits")
         value = IntegerValue(x.value.shape, 0, 1)
-        return self._put(IntegerNeuron(self._name, (x.step,), value, dynamics, formats.state_bits, bound))
+        return self._put(IntegerNeuron(self._name, (x.step,), value, formats.state_bits, bound, dynamics))
+
+    def fire_equations(self, step: NeuronStep, surrogate: Surrogate, *operands: Operand) -> Operand:
+        """Return the output of a neuron as equations."""
+        if len(operands) > 1:
+            self.refuse("has several inputs, which has no law in integers yet")
+        (x,) = operands
+        x = self._bounded(x)
+        values = factor_values(step, self.layer.learned, surrogate)
+        if any(value.ndim > 1 and value.shape[0] > 1 for value in values):
+            self.refuse("learns numbers for each time-step")
+        factors = {entry.index: value.reshape(-1).numpy() for entry, value in zip(step.factors, values, strict=True)}
+        steps, bound = self._network.settings.steps, 0
+        for fraction_bits in range(self._formats.fraction_bits, -1, -1):
+            factor = x.value.by_channel(x.value.factor)
+            try:
+                law = EquationLaw(step, factors, factor, np.asarray(x.value.shift), fraction_bits)
+            except NoEquationLaw as error:
+                self.refuse(str(error))
+            bound, (low, high) = law.instructions.bounds(x.value.low, x.value.high, steps)
+            if bound < LARGEST_POTENTIAL:
+                break
+        else:
+            self.refuse(f"may reach a potential of {bound:,} units, more than 32 bits hold")
+        one = law.output_factor
+        unit: Numbers = one[0] if (one == one[0]).all() else one
+        value = IntegerValue(
+            x.value.shape, int(low.min()), int(high.max()), unit, magnitudes=np.maximum(np.abs(low), np.abs(high))
+        )
+        return self._put(EquationStep(self._name, (x.step,), value, 32, bound, law.instructions))
 
     # --- parts of laws
 
@@ -450,7 +488,8 @@ class Law:
         else:
             # A channel whose weights are small compared with the threshold needs no finer unit.
             node = self._network.nodes[neuron]
-            _, gain, _ = self._dynamics(neuron) if isinstance(node.op, LinearNeuron) else (0.0, 1.0, 0.0)
+            dynamics = self._dynamics(neuron) if isinstance(node.op, LinearNeuron) else None
+            gain = 1.0 if dynamics is None else dynamics[1]
             threshold = getattr(node.op, "v_threshold", 1.0) / (abs(gain) or 1.0)
             factor = np.maximum(largest / self._formats.largest_weight, threshold / 2**self._formats.threshold_bits)
         integers = np.round(weights / factor).astype(np.int64)
@@ -469,7 +508,9 @@ class Law:
         least, most = min(source.low, 0), max(source.high, 0)
         low, high = int((negative * most + positive * least).min()), int((positive * most + negative * least).max())
         self._check_sum(low, high)
-        value = IntegerValue((*window.size(source.shape[:2], kernel), outputs), low, high, factor, shift)
+        magnitudes = np.maximum(positive * most + negative * least, -(negative * most + positive * least))
+        shape = (*window.size(source.shape[:2], kernel), outputs)
+        value = IntegerValue(shape, low, high, factor, shift, magnitudes)
         return self._put(Convolution(self._name, (x.step,), value, integers.astype(np.int8), window))
 
     def _readable(self, x: Operand, terms: int) -> Operand:
@@ -477,8 +518,7 @@ class Law:
         bits = min(READ_BITS, 31 - ceil(log2(terms * self._formats.largest_weight)))
         if (x.value.magnitude < 2**bits and not x.value.has_border) or x.step == 0:
             return x
-        if x.value.has_border:
-            self.refuse("reads currents of pixels, whose zero at the border is not 0; write SN before it")
+        x = self._settled(x)
         if bits < 1:
             self.refuse(f"adds {terms:,} products of currents, more than 32 bits hold")
         rounded = self._rescale([x], x.value.shift, bits)
@@ -488,11 +528,54 @@ class Law:
         )
         return rounded
 
+    def _bounded(self, x: Operand) -> Operand:
+        """Return an input of a neuron that it can add up in 32 bits."""
+        steps = self._network.settings.steps
+        if x.value.magnitude * steps < LARGEST_POTENTIAL // 2:
+            return x
+        bits = max(1, 28 - ceil(log2(steps)))
+        self._notes.append(f"{self._name} reads currents, rounded to {bits + 1} bits")
+        return self._rescale([x], x.value.shift, bits)
+
+    def _settled(self, x: Operand, *, positive: bool = False) -> Operand:
+        """Return a value whose shift does not depend on the position.
+
+        Args:
+            positive: Whether all factors must be positive, so that a maximum of integers is one of values.
+        """
+        factors = x.value.by_channel(x.value.factor)
+        if not x.value.has_border and not (positive and (factors < 0).any()):
+            return x
+        shift, magnitudes = np.asarray(x.value.shift), x.value.magnitude_by_channel
+        added = shift if x.value.has_border else np.zeros(1)
+        largest = np.abs(factors) * magnitudes + np.abs(added).reshape(-1, added.shape[-1]).max(0)
+        # A channel whose shift is much larger than its values needs no finer unit.
+        unit = np.maximum(np.abs(factors) / 2.0**self._formats.fraction_bits, largest / 2.0**CURRENT_BITS)
+        unit = np.where(unit == 0, 1.0, unit)
+        gain = np.round(factors / unit).astype(np.int64)
+        drift = Drift.of(np.round(added / unit).astype(np.int64), len(unit))
+        ends = np.array([gain * np.maximum(x.value.low, -magnitudes), gain * np.minimum(x.value.high, magnitudes)])
+        table = drift.table.reshape(-1, len(unit))
+        least, most = ends.min(0) + table.min(0), ends.max(0) + table.max(0)
+        common: Numbers = unit[0] if (unit == unit[0]).all() else unit
+        kept = np.float64(0) if x.value.has_border else shift
+        magnitudes = np.maximum(np.abs(least), np.abs(most))
+        value = IntegerValue(x.value.shape, int(least.min()), int(most.max()), common, kept, magnitudes)
+        return self._put(Settled(self._name, (x.step,), value, gain, drift))
+
+    def _fitted(self, x: Operand, terms: int) -> Operand:
+        """Return a value of which so many can be added in 32 bits."""
+        if x.value.magnitude * terms <= LIMITS["int32"][1]:
+            return x
+        self._notes.append(f"{self._name} adds {terms:,} values, rounded to {31 - ceil(log2(terms))} bits")
+        return self._rescale([x], x.value.shift, 30 - ceil(log2(terms)))
+
     def _rescale(self, operands: Sequence[Operand], shift: Numbers, bits: int = CURRENT_BITS) -> Operand:
         """Return the sum in the finest unit that has a range of so many bits, with one rounding."""
         values = [x.value for x in operands]
         factors = [v.by_channel(v.factor) for v in values]
-        bound = sum((np.abs(f) * v.magnitude for f, v in zip(factors, values, strict=True)), np.float64(0))
+        magnitudes = [v.magnitude_by_channel for v in values]
+        bound = sum((np.abs(f) * m for f, m in zip(factors, magnitudes, strict=True)), np.float64(0))
         finest = np.minimum.reduce([np.where(f == 0, np.inf, np.abs(f)) for f in factors])
         unit = bound / (2**bits - 1)
         if bits == CURRENT_BITS:
@@ -503,10 +586,15 @@ class Law:
         largest = max(float(np.abs(ratio).max()) for ratio in ratios)
         fraction = max(0, min(15 if bits == CURRENT_BITS else 30, FACTOR_BITS - floor(log2(largest + 1))))
         integers = tuple(np.round(ratio * 2.0**fraction).astype(np.int64) for ratio in ratios)
-        ends = [(f * v.low, f * v.high) for f, v in zip(integers, values, strict=True)]
-        low = int(np.sum([np.minimum(*pair) for pair in ends], 0).min()) >> fraction
-        high = (int(np.sum([np.maximum(*pair) for pair in ends], 0).max()) >> fraction) + 1
-        value = IntegerValue(values[0].shape, low, high, unit, shift)
+        ends = [
+            (f * np.maximum(v.low, -m), f * np.minimum(v.high, m))
+            for f, v, m in zip(integers, values, magnitudes, strict=True)
+        ]
+        least = np.sum([np.minimum(*pair) for pair in ends], 0) >> fraction
+        most = (np.sum([np.maximum(*pair) for pair in ends], 0) >> fraction) + 1
+        low, high = int(least.min()), int(most.max())
+        common: Numbers = unit[0] if (unit == unit[0]).all() else unit
+        value = IntegerValue(values[0].shape, low, high, common, shift, np.maximum(np.abs(least), np.abs(most)))
         return self._put(Rescaled(self._name, _indices(operands), value, integers, fraction))
 
     def _reading_neuron(self) -> int | None:
@@ -525,46 +613,28 @@ class Law:
                     queue.append(reader)
         return first
 
-    def _dynamics(self, index: int) -> tuple[float, float, float]:
-        """Return decay, gain and drift of a linear neuron."""
+    def _dynamics(self, index: int) -> tuple[float, float, float] | None:
+        """Return decay, gain and drift of a linear neuron, or None without a common law for all channels."""
         layer = self._learned[index]
         decay, gain, drift = layer.node.op.dynamics(**dict(layer.learned))  # type: ignore[attr-defined]
         if any(np.ndim(number) and np.size(number) > 1 for number in (decay, gain, drift)):
-            raise NoIntegerLaw(layer.node.name, f"{layer.text} learns numbers for each channel")
+            return None
         if not 0 <= float(decay) <= 1:
-            raise NoIntegerLaw(layer.node.name, f"{layer.text} has a decay of {float(decay):g}, outside 0..1")
+            return None
         return float(decay), float(gain), float(drift)
 
 
 def _dynamics(neuron: LinearNeuron, factor: Numbers, shift: Numbers, decay: float, unit: Numbers) -> Dynamics:
     """Return the constants of a neuron with a unit of the potential for each channel."""
     channels = np.size(factor)
-    drift = np.round(shift / unit).astype(np.int64)
-    rows: tuple[int, ...] = ()
-    columns: tuple[int, ...] = ()
-    if drift.ndim <= 1:
-        drift = np.broadcast_to(drift, channels)
-    else:
-        # Only rows and columns near the border differ.
-        drift, rows = _classes(drift)
-        drift, columns = _classes(drift.swapaxes(0, 1))
-        drift = drift.swapaxes(0, 1)
     return Dynamics(
         gain=np.round(factor / unit).astype(np.int64),
-        drift=drift,
+        drift=Drift.of(np.round(shift / unit).astype(np.int64), channels),
         threshold=np.maximum(np.round(neuron.v_threshold / unit), 1).astype(np.int64),
         reset=np.broadcast_to(np.round(neuron.rest / unit), channels).astype(np.int64),
         leak=round((1 - decay) * 2**LEAK_BITS),
         soft=neuron.v_reset is None,
-        rows=rows,
-        columns=columns,
     )
-
-
-def _classes(array: Integers) -> tuple[Integers, tuple[int, ...]]:
-    """Return the distinct slices along the first axis, and the index of each slice among them."""
-    _, first, inverse = np.unique(array.reshape(len(array), -1), axis=0, return_index=True, return_inverse=True)
-    return array[first], tuple(map(int, inverse.ravel()))
 
 
 def _indices(operands: Sequence[Operand]) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 
 from sewdsl.integers.steps.moved import DelayStep
-from sewdsl.integers.steps.neuron import IntegerNeuron
+from sewdsl.integers.steps.neuron import FiringStep
 from sewdsl.integers.steps.step import InputStep, Step
 from sewdsl.integers.value import Integers
 from sewdsl.light_dataclass import dataclass
@@ -58,9 +58,9 @@ class IntegerNetwork:
     notes: tuple[str, ...] = ()
 
     @property
-    def neurons(self) -> Iterator[tuple[int, IntegerNeuron]]:
+    def neurons(self) -> Iterator[tuple[int, FiringStep]]:
         """Neuron layers, with their indices."""
-        return ((index, step) for index, step in enumerate(self.steps) if isinstance(step, IntegerNeuron))
+        return ((index, step) for index, step in enumerate(self.steps) if isinstance(step, FiringStep))
 
     @property
     def delays(self) -> Iterator[tuple[int, DelayStep]]:
@@ -105,8 +105,12 @@ class IntegerNetwork:
                 value = x.astype(np.int64)
             elif isinstance(step, DelayStep):
                 value = delayed[index][0]
-            elif isinstance(step, IntegerNeuron):
+            elif isinstance(step, FiringStep):
                 value, potentials[index] = step.fire(values[step.inputs[0]], potentials[index])
+                largest = int(np.abs(potentials[index]).max(initial=0))
+                if largest > step.bound:
+                    message = f"{step.name}: a potential of {largest} exceeds the bound {step.bound}"
+                    raise BoundExceeded(message)
             else:
                 value = step.compute(*(values[i] for i in step.inputs))
             low, high = int(value.min()), int(value.max())

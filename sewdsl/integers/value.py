@@ -36,6 +36,7 @@ class IntegerValue:
         high: Upper bound of the integers.
         factor: One factor, or one for each channel, ``[C]``.
         shift: One number, one for each channel, ``[C]``, or one for each element, ``[H, W, C]``.
+        magnitudes: Largest absolute value of each channel, ``[C]``. None: that of all channels.
     """
 
     shape: Shape
@@ -43,6 +44,7 @@ class IntegerValue:
     high: int
     factor: Numbers = np.float64(1)
     shift: Numbers = np.float64(0)
+    magnitudes: Integers | None = None
 
     @property
     def format(self) -> Format:
@@ -74,6 +76,11 @@ class IntegerValue:
         """Largest absolute value."""
         return max(-self.low, self.high)
 
+    @property
+    def magnitude_by_channel(self) -> Integers:
+        """Largest absolute value of each channel."""
+        return np.full(self.shape[-1], self.magnitude) if self.magnitudes is None else self.magnitudes
+
     def with_range(self, low: int, high: int, shape: Shape | None = None, factor: float = 1.0) -> IntegerValue:
         """Return a value with another range and shape, and with the factor multiplied. The shift is kept."""
         return IntegerValue(shape or self.shape, low, high, self.factor * factor, self.shift)
@@ -81,7 +88,9 @@ class IntegerValue:
     def scaled(self, factor: Numbers | float, shift: Numbers | float = 0.0) -> IntegerValue:
         """Return the type of the same integers after y = factor · x + shift."""
         factors, shifts = np.asarray(factor, np.float64), np.asarray(shift, np.float64)
-        return IntegerValue(self.shape, self.low, self.high, self.factor * factors, self.shift * factors + shifts)
+        return IntegerValue(
+            self.shape, self.low, self.high, self.factor * factors, self.shift * factors + shifts, self.magnitudes
+        )
 
     def by_channel(self, numbers: Numbers | float) -> NDArray[np.float64]:
         """Return one number for each channel."""

@@ -46,6 +46,7 @@ from sewdsl.syntax.tree import Body, Gives, NeuronDefinition, Pointwise, RealExp
 if TYPE_CHECKING:
     from torch import nn
 
+    from sewdsl.integers.build import Law, Operand
     from sewdsl.snn.runtime import Runtime
 
 
@@ -233,6 +234,10 @@ class _AnyEquations(EquationKind):
         # A state changes over time even if the inputs do not.
         changes = bool(step.after) or any(learned.per_step for learned in step.learned.values())
         return Signal(inputs[0].shape, _values(step), varies=changes or any(signal.varies for signal in inputs))
+
+    def integers(self, law: Law, *inputs: Operand) -> Operand:
+        """Return the output of the equations in integers."""
+        return law.fire_equations(self.equations, self.surrogate, *inputs)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         """Build the runtime's module for equations."""

@@ -40,7 +40,7 @@ def load(model: SpikingNetwork, network: IntegerNetwork) -> SpikingNetwork:
             threshold = op.v_threshold
             unit = threshold / (neuron.dynamics.threshold - 0.5)
             scale = neuron.dynamics.gain * unit * (step.value.factor / read.factor)
-            bias = neuron.dynamics.drift * unit
+            bias = neuron.dynamics.drift.table * unit
         weights = step.weights * scale / np.broadcast_to(source.factor, source.shape[-1])[: step.weights.shape[2], None]
         shape = state[f"{step.name}.weight"].shape
         state[f"{step.name}.weight"] = torch.from_numpy(weights.transpose(3, 2, 0, 1).reshape(shape).copy())

@@ -20,11 +20,12 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "or": ("c8k3-BN-SN-SEW Block (c8)-SEW Block (c12s2)-FC5", {"join": "OR"}),
     "bottlenecks": ("c8k3-BN-SN-SEW Bottleneck (c4)-SEW Bottleneck (c4s2)-GAP-FC5", {}),
     "average pools, voting": ("c8k3-BN-SN-APk2-c8k3-BN-APk2-SN-FC20-SN-APk4s4", {}),
-    "maxima of currents": ("c8k3-BN-MPk3s2p1-SN-c8k3s2-MPk2-SN-FC5", {"encode": "none"}),
+    "maxima of currents": ("c8k3-BN-MPk3s2p1-SN-c8k3s2-MPk2-SN-FC5", {}),
     "groups, dilation, rectangles": ("c8k3-BN-SN-c8k3g8-BN-SN-c8k3d1x2g2-BN-SN-c6k3x5-BN-SN-FC5", {}),
     "currents added": ("c8k3-BN-SN-Spiking Block (c8)-Spiking Block (c12s2)-GAP-FC5", {}),
     "membrane shortcuts": ("c8k3-BN-MS Block (c8)-MS Block (c8)-SN-GAP-FC5", {}),
-    "currents read by a convolution": ("c8k3-BN-MS Block (c12s2)-SN-GAP-FC5", {"encode": "none"}),
+    "currents read by a convolution": ("c8k3-BN-MS Block (c12s2)-SN-GAP-FC5", {}),
+    "maxima of negative norms": ("c8k3-BN-SN-ADD[c8k3 | c8k3]-BN-MPk2-CAT[id | c4k1-BN]-SN-FC5", {}),
     "attention": ("c16k3-BN-SN-MPk2-Spikformer Block (heads=2)-GAP-FC5", {}),
     "gates of tokens": ("c16k3-BN-SN-MPk2-QK Token Attention (heads=4)-GAP-FC5", {}),
     "gates of channels": ("c16k3-BN-SN-MPk2-QK Channel Attention-GAP-FC5", {}),
@@ -38,6 +39,7 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "transposed": ("c8k3-BN-SN-MPk2-tc6k3s2-BN-SN-tc4k2s2g2-BN-SN-tc4k4s2p1-SN-GAP-FC5", {}),
     "loop": ("c8k3-BN-SN-LOOP[SN | c8k3-BN]-FC12-LOOP[SN | FC12]-FC5", {}),
     "delays": ("c8k3-BN-SN-ADD[DELAY3 | id]-c4k3-BN-SN-ReLU-DELAY-FC5", {}),
+    "sums of currents, equations": ("c8k3-BN-SN-c8k3-BN-SN-GAP-FC12-SN-FC5", {}),
     "rows": ("c8k3-BN-SN-MPk2-c8k5s2g2-BN-SN-SEW Block (c8)-APk3-SN-GAP-FC5", {"input": "2x30"}),
     "vectors, dropout": ("c8k3-tdBN-SN-DP0.2-FC20-DP0.5-SN-FC5", {}),
 }
@@ -51,6 +53,19 @@ NEURONS = (
     "LIF(tau=4.0, v_reset=none)",
     "IF(v_reset=0.2)",
 )
+EQUATIONS = (
+    "PLIFC(tau=3.0)",
+    "LIF1(decay=0.3, v_reset=none)",
+    "KLIF",
+    "CUBA",
+    "ALIF",
+    "ILIF(D=4)",
+    "LTH",
+    "RF",
+    "Ternary",
+    "Rate",
+)
+"""Neurons as equations, also with several states, per channel, and with other outputs than spikes."""
 READOUTS = "mean", "sum", "last"
 SAMPLES = 6
 

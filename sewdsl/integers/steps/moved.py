@@ -11,7 +11,7 @@ from sewdsl.light_dataclass import dataclass
 
 
 @dataclass(frozen=True)
-class Spread(Step):
+class SpreadValues(Step):
     """Feature map with larger distances between its values.
 
     Attributes:

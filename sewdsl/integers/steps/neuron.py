@@ -1,4 +1,4 @@
-"""Linear neurons in integers."""
+"""Neuron layers in integers, and linear neurons."""
 
 from __future__ import annotations
 
@@ -13,6 +13,95 @@ LEAK_BITS = 15
 
 
 @dataclass(frozen=True)
+class Drift:
+    """Integers that are added at each time-step, and can depend on the position near the border.
+
+    Attributes:
+        table: ``[C]``, or ``[row classes, column classes, C]``.
+        rows: Class of each row, or empty.
+        columns: Class of each column, or empty.
+    """
+
+    table: Integers
+    rows: tuple[int, ...] = ()
+    columns: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, numbers: Integers, channels: int) -> Drift:
+        """Return the drift for one number, for ``[C]`` or for ``[H, W, C]``."""
+        if numbers.ndim <= 1:
+            return cls(np.broadcast_to(numbers, channels))
+        # Only rows and columns near the border differ.
+        table, rows = _classes(numbers)
+        table, columns = _classes(table.swapaxes(0, 1))
+        return cls(table.swapaxes(0, 1), rows, columns)
+
+    @property
+    def positioned(self) -> Integers:
+        """Drift for each channel, or for each element."""
+        table: Integers = self.table[np.ix_(self.rows, self.columns)] if self.rows else self.table
+        return table
+
+
+def _classes(array: Integers) -> tuple[Integers, tuple[int, ...]]:
+    """Return the distinct slices along the first axis, and the index of each slice among them."""
+    _, first, inverse = np.unique(array.reshape(len(array), -1), axis=0, return_index=True, return_inverse=True)
+    return array[first], tuple(map(int, inverse.ravel()))
+
+
+@dataclass(frozen=True)
+class Settled(Step):
+    """Value whose shift and sign are computed: n · gain + drift.
+
+    Attributes:
+        gain: Factor for each channel, ``[C]``.
+    """
+
+    gain: Integers
+    drift: Drift
+
+    def compute(self, *values: Integers) -> Integers:
+        result: Integers = values[0] * self.gain + self.drift.positioned
+        return result
+
+
+@dataclass(frozen=True)
+class FiringStep(Step):
+    """Neuron layer, with states for each element.
+
+    Attributes:
+        bits: Bits of a state.
+        bound: Largest magnitude that a potential can have in the time-steps of the network.
+    """
+
+    bits: int
+    bound: int
+
+    @property
+    def rest(self) -> tuple[Integers, ...]:
+        """Initial value of each state, ``[C]``."""
+        raise NotImplementedError
+
+    @property
+    def states(self) -> int:
+        """Number of states of a neuron."""
+        return len(self.rest)
+
+    @property
+    def saturates(self) -> bool:
+        """Whether potentials are limited to the format, because the bound exceeds it."""
+        return self.bound >= 1 << (self.bits - 1)
+
+    def start(self, samples: int) -> Integers:
+        """Return the initial states, ``[N, H, W, C]``, or ``[N, states, H, W, C]`` of equations."""
+        return np.broadcast_to(self.rest[0], (samples, *self.value.shape)).astype(np.int64)
+
+    def fire(self, n: Integers, potential: Integers) -> tuple[Integers, Integers]:
+        """Return the output, and the states after the time-step."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
 class Dynamics:
     """Integer constants of a linear neuron, each ``[C]`` unless stated otherwise.
 
@@ -22,47 +111,25 @@ class Dynamics:
         spike if U >= threshold, then U <- reset, or U <- U - threshold with soft reset
 
     Attributes:
-        drift: ``[C]``, or ``[row classes, column classes, C]`` if the drift depends on the position.
-        rows: Class of each row, or empty.
-        columns: Class of each column, or empty.
         leak: Fraction of the potential that is lost per time-step, times 2^15.
         soft: Whether the reset subtracts the threshold.
     """
 
     gain: Integers
-    drift: Integers
+    drift: Drift
     threshold: Integers
     reset: Integers
     leak: int
     soft: bool
-    rows: tuple[int, ...] = ()
-    columns: tuple[int, ...] = ()
-
-    @property
-    def positioned_drift(self) -> Integers:
-        """Drift for each channel, or for each element."""
-        return self.drift[np.ix_(self.rows, self.columns)] if self.rows else self.drift
-
-    def charge(self, n: Integers, potential: Integers) -> Integers:
-        """Return the potential before the reset."""
-        # An arithmetic shift rounds to negative infinity, and the half that is added makes it round half up.
-        lost = (potential * self.leak + (1 << LEAK_BITS >> 1)) >> LEAK_BITS
-        charged: Integers = potential - lost + n * self.gain + self.positioned_drift
-        return charged
 
     def bound(self, low: int, high: int, steps: int) -> int:
         """Return the largest magnitude of a potential before the reset, for inputs from ``low`` to ``high``."""
-        ends = np.array([self.gain * low, self.gain * high])
-        lower, upper = (
-            np.broadcast_to(self.reset, np.broadcast_shapes(self.reset.shape, self.drift.shape)) for _ in "lu"
-        )
-        least, most = ends.min(0) + self.drift, ends.max(0) + self.drift
+        ends, drift = np.array([self.gain * low, self.gain * high]), self.drift.table
+        lower = upper = np.broadcast_to(self.reset, np.broadcast_shapes(self.reset.shape, drift.shape))
+        least, most = ends.min(0) + drift, ends.max(0) + drift
         largest = int(max(self.threshold.max(), np.abs(self.reset).max()))
         for _ in range(steps):
-            lower, upper = (
-                bound - ((bound * self.leak + (1 << LEAK_BITS >> 1)) >> LEAK_BITS) + added
-                for bound, added in ((lower, least), (upper, most))
-            )
+            lower, upper = self._leaked(lower) + least, self._leaked(upper) + most
             largest = max(largest, int(-lower.min()), int(upper.max()))
             if self.soft:
                 # A potential below the threshold is kept, and one above it loses the threshold.
@@ -72,31 +139,27 @@ class Dynamics:
                 upper = np.maximum(np.minimum(upper, self.threshold - 1), self.reset)
         return largest
 
+    def charge(self, n: Integers, potential: Integers) -> Integers:
+        """Return the potential before the reset."""
+        charged: Integers = self._leaked(potential) + n * self.gain + self.drift.positioned
+        return charged
+
+    def _leaked(self, potential: Integers) -> Integers:
+        # An arithmetic shift rounds to negative infinity, and the half that is added makes it round half up.
+        return potential - ((potential * self.leak + (1 << LEAK_BITS >> 1)) >> LEAK_BITS)
+
 
 @dataclass(frozen=True)
-class IntegerNeuron(Step):
-    """Linear neuron, with a membrane potential for each element.
-
-    Attributes:
-        bits: Bits of a membrane potential.
-        bound: Largest magnitude that a potential can have in the time-steps of the network.
-    """
+class IntegerNeuron(FiringStep):
+    """Linear neuron, with a membrane potential for each element."""
 
     dynamics: Dynamics
-    bits: int
-    bound: int
 
     @property
-    def saturates(self) -> bool:
-        """Whether potentials are limited to the format, because the bound exceeds it."""
-        return self.bound >= 1 << (self.bits - 1)
-
-    def start(self, samples: int) -> Integers:
-        """Return the initial potentials ``[N, H, W, C]``."""
-        return np.broadcast_to(self.dynamics.reset, (samples, *self.value.shape)).astype(np.int64)
+    def rest(self) -> tuple[Integers, ...]:
+        return (self.dynamics.reset,)
 
     def fire(self, n: Integers, potential: Integers) -> tuple[Integers, Integers]:
-        """Return the spikes, and the potentials after the reset."""
         dynamics = self.dynamics
         charged = dynamics.charge(n, potential)
         if self.saturates:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import sewdsl
 from sewdsl.exchange.write.c.run_file import SampleTrace, differing_steps, find_compiler, run_c, run_reference
@@ -16,7 +17,7 @@ from sewdsl.exchange.write.c.write_file import SampleVectors, write_c
 from sewdsl.integers import IntegerFormat, NoIntegerLaw, build_integer_network
 from sewdsl.integers.memory_plan import BLOCKS, plan_memory
 from tests.effort import factor
-from tests.integers.zoo import NETWORKS, Case, case
+from tests.integers.zoo import EQUATIONS, NETWORKS, Case, case
 
 pytestmark = pytest.mark.skipif(find_compiler() is None, reason="there is no C compiler")
 
@@ -39,6 +40,19 @@ def test_c_is_the_reference(name: str, variant: int) -> None:
         assert FORMATS[variant].is_narrow
         this = case(name, variant)
     assert not differing_steps(this.network, run_c(this.network, this.n, ("-O1", *WARNINGS)), reference(this))
+
+
+@pytest.mark.parametrize("neuron", EQUATIONS)
+def test_equations(neuron: str) -> None:
+    variant = EQUATIONS.index(neuron)
+    this = case("sums of currents, equations", variant, neuron=neuron)
+    trace = run_c(this.network, this.n, ("-O1", *WARNINGS))
+    assert not differing_steps(this.network, trace, reference(this))
+    (outputs,) = this.network.run(this.n).values()
+    with torch.no_grad():
+        expected = this.model(this.x).numpy() * (this.network.T if this.network.reduction == "mean" else 1)
+    error = np.abs(outputs * this.network.readouts[0].unit - expected).mean()
+    assert error <= 0.3 * np.abs(expected).mean()
 
 
 def reference(this: Case) -> SampleTrace:

@@ -17,7 +17,7 @@ from sewdsl.exchange.write.c.write_file import write_c
 from sewdsl.integers.memory_plan import plan_memory
 from sewdsl.integers.network import IntegerNetwork
 from sewdsl.integers.steps.moved import DelayStep
-from sewdsl.integers.steps.neuron import IntegerNeuron
+from sewdsl.integers.steps.neuron import FiringStep
 from sewdsl.integers.steps.step import InputStep
 from sewdsl.integers.value import Integers
 
@@ -115,7 +115,7 @@ def differing_steps(network: IntegerNetwork, first: SampleTrace, second: SampleT
     names = []
     for index, step in enumerate(network.steps):
         stored = not step.is_view and not isinstance(step, InputStep | DelayStep) and index not in plan.inlined
-        if (stored and differ[index]) or (isinstance(step, IntegerNeuron) and differ[count + index]):
+        if (stored and differ[index]) or (isinstance(step, FiringStep) and differ[count + index]):
             names.append(step.name)
     return names + ([] if np.array_equal(first.outputs, second.outputs) else ["outputs"])
 

@@ -13,8 +13,9 @@ from sewdsl.integers.memory_plan import BLOCKS, plan_memory
 from sewdsl.integers.network import IntegerNetwork
 from sewdsl.integers.steps.attention import TokenAttention
 from sewdsl.integers.steps.elementwise import Concatenated, Elementwise, Rescaled
-from sewdsl.integers.steps.moved import DelayStep, Spread
-from sewdsl.integers.steps.neuron import IntegerNeuron
+from sewdsl.integers.steps.equations import INSTRUCTIONS, EquationStep
+from sewdsl.integers.steps.moved import DelayStep, SpreadValues
+from sewdsl.integers.steps.neuron import Drift, FiringStep, IntegerNeuron, Settled
 from sewdsl.integers.steps.pooling import ChannelSum, Pooled
 from sewdsl.integers.steps.step import InputStep, Step
 from sewdsl.integers.steps.weighted import Convolution, Pair, Window
@@ -84,29 +85,31 @@ class _File:
         self._kernels = Kernels()
         self._tables: list[str] = []
         self._flash = 0
-        self._states: list[tuple[str, str, IntegerNeuron]] = []
+        self._functions: list[str] = []
+        self._firing: list[tuple[int, FiringStep]] = []
         self._body: list[str] = []
         self._names = _identifiers(network.steps)
         writers: dict[type[Step], Callable[[int, Any], None]] = {
             Convolution: self._convolution,
             IntegerNeuron: self._neuron,
+            EquationStep: self._equations,
+            Settled: self._settled,
             Elementwise: self._elementwise,
             Rescaled: self._rescaled,
             Concatenated: self._concatenated,
             Pooled: self._pooled,
             ChannelSum: self._channel_sum,
             TokenAttention: self._head_product,
-            Spread: self._spread,
+            SpreadValues: self._spread,
         }
         for index, step in enumerate(network.steps):
             if not step.is_view and not isinstance(step, InputStep | DelayStep) and index not in self._plan.inlined:
                 self._body += ["", f"/* {self._title(step)} */"]
                 writers[type(step)](index, step)
                 self._body.append(f"NET_SEEN({index}, {self._array(index)}, {step.value.elements});")
-                if isinstance(step, IntegerNeuron):
-                    self._body.append(
-                        f"NET_SEEN({index} + NET_STEPS, state->{self._names[index]}, {step.value.elements});"
-                    )
+                if isinstance(step, FiringStep) and step.states:
+                    count = step.value.elements * step.states
+                    self._body.append(f"NET_SEEN({index} + NET_STEPS, state->{self._names[index]}, {count});")
 
     # --- names and tables
 
@@ -179,38 +182,87 @@ class _File:
         )
 
     def _neuron(self, index: int, step: IntegerNeuron) -> None:
-        _, width, channels = step.value.shape
-        source, name = self._plan.owners[step.inputs[0]], self._names[index]
-        dynamics, state = step.dynamics, f"int{step.bits}_t"
-        position = f"(y * {width} + x) * {channels}"
+        source, dynamics = self._plan.owners[step.inputs[0]], step.dynamics
+        low, high = LIMITS["int16"]
+        limit = f"u = u < {low} ? {low} : u > {high} ? {high} : u;" if step.saturates else ""
+        macros = {"IN": self._type(source), "STATE": f"int{step.bits}_t", "WIDE": "int64_t", "LIMIT": limit}
+        suffix = f"{_short(self._type(source))}_{step.bits}{'_saturating' if step.saturates else ''}"
+        kernel = self._kernels.use("fire", suffix, **macros)
+        gains = "0" if _uniform(dynamics.gain) else self._table("gains", index, dynamics.gain)
+        thresholds = self._table("thresholds", index, dynamics.threshold)
+        resets = self._table("resets", index, dynamics.reset) if dynamics.reset.any() else "0"
+        numbers = f"{dynamics.gain[0]}, {dynamics.leak}, {int(dynamics.soft)}, {step.value.shape[-1]}"
+        name = f"neuron_{self._names[index]}"
+        self._tables.append(f"static const net_neuron {name} = {{{gains}, {thresholds}, {resets}, {numbers}}};")
+        self._fire(index, step, dynamics.drift, f"{kernel}({{}}, {{}}, {{}}, &{name}, {{}});")
+
+    def _equations(self, index: int, step: EquationStep) -> None:
+        """Add a function for a position, and its calls."""
+        instructions, name = step.instructions, self._names[index]
+        channels, elements = step.value.shape[-1], step.value.elements
         lines = []
-        current = f"{self._array(source)} + {position}"
+        for number, line in enumerate(instructions.lines):
+            constants = [
+                str(values[0]) if _uniform(values) else f"{self._table(f'constants{number}_{k}', index, values)}[c]"
+                for k, values in enumerate(line.constants)
+            ]
+            expression = INSTRUCTIONS[line.operation].c(line.operands, constants, line.shift)
+            lines.append(f"const int32_t {line.target} = {expression};")
+        read = {operand for line in instructions.lines for operand in line.operands}
+        read |= {instructions.output, *instructions.after}
+        leaves = {"x": "in[c]", "b": "drift[c]"}
+        leaves |= {f"v{i}": f"states[{i * elements} + c]" for i in range(step.states)}
+        stores = [f"out[c] = ({self._type(index)}){instructions.output};"]
+        stores += [f"states[{i * elements} + c] = {after};" for i, after in enumerate(instructions.after)]
+        source = self._plan.owners[step.inputs[0]]
+        unused = "" if "b" in read else "    (void)drift;\n"
+        unused += "" if step.states else "    (void)states;\n"
+        self._functions.append(
+            f"/* One time-step of the equations of {step.name} at a position. */\n"
+            f"static void step_{name}(int32_t *restrict states, {self._type(index)} *restrict out,\n"
+            f"                 const {self._type(source)} *restrict in, const int32_t *restrict drift) {{\n{unused}"
+            f"    for (int32_t c = 0; c < {channels}; c++) {{\n"
+            + _indented(f"    const int32_t {leaf} = {place};" for leaf, place in leaves.items() if leaf in read)
+            + f"\n{_indented(f'    {line}' for line in lines + stores)}\n    }}\n}}"
+        )
+        self._fire(index, step, instructions.drift, f"step_{name}({{}}, {{}}, {{}}, {{}});")
+
+    def _fire(self, index: int, step: FiringStep, drift: Drift, call: str) -> None:
+        """Add the loop over the positions of a neuron layer.
+
+        Args:
+            call: Call of a kernel, with places for the states, the output, the input and the drift.
+        """
+        _, width, channels = step.value.shape
+        source, position = self._plan.owners[step.inputs[0]], f"(y * {width} + x) * {channels}"
+        lines, current = [], f"{self._array(source)} + {position}"
         convolution = self._network.steps[source]
         if source in self._plan.inlined and isinstance(convolution, Convolution):
             lines += [f"{self._type(source)} sums[{channels}];", self._sums(source, convolution, "sums")]
             current = "sums"
-        low, high = LIMITS["int16"]
-        limit = f"u = u < {low} ? {low} : u > {high} ? {high} : u;" if step.saturates else ""
-        macros = {"IN": self._type(source), "STATE": state, "WIDE": "int64_t", "LIMIT": limit}
-        suffix = f"{_short(self._type(source))}_{step.bits}{'_saturating' if step.saturates else ''}"
-        kernel = self._kernels.use("fire", suffix, **macros)
-        drift = self._table("drift", index, dynamics.drift)
-        if dynamics.rows:
-            rows = self._table("rows", index, np.array(dynamics.rows), "uint8_t")
-            columns = self._table("columns", index, np.array(dynamics.columns), "uint8_t")
-            drift = f"{drift} + ({rows}[y] * {dynamics.drift.shape[1]} + {columns}[x]) * {channels}"
-        uniform = bool(np.all(dynamics.gain == dynamics.gain[0]))
-        gains = "0" if uniform else self._table("gains", index, dynamics.gain)
-        thresholds = self._table("thresholds", index, dynamics.threshold)
-        resets = self._table("resets", index, dynamics.reset) if dynamics.reset.any() else "0"
-        numbers = f"{dynamics.gain[0]}, {dynamics.leak}, {int(dynamics.soft)}, {channels}"
-        self._tables.append(f"static const net_neuron neuron_{name} = {{{gains}, {thresholds}, {resets}, {numbers}}};")
-        self._states.append((name, state, step))
-        spikes = f"{self._array(index)} + {position}"
-        self._loop(
-            step.value.shape,
-            [*lines, f"{kernel}(state->{name} + {position}, {spikes}, {current}, &neuron_{name}, {drift});"],
-        )
+        added = self._drift(index, drift)
+        self._firing.append((index, step))
+        states, output = f"state->{self._names[index]} + {position}", f"{self._array(index)} + {position}"
+        self._loop(step.value.shape, [*lines, call.format(states, output, current, added)])
+
+    def _drift(self, index: int, drift: Drift) -> str:
+        """Return the drift of the channels at a position."""
+        table = self._table("drift", index, drift.table)
+        if not drift.rows:
+            return table
+        rows = self._table("rows", index, np.array(drift.rows), "uint8_t")
+        columns = self._table("columns", index, np.array(drift.columns), "uint8_t")
+        shape = drift.table.shape
+        return f"{table} + ({rows}[y] * {shape[1]} + {columns}[x]) * {shape[2]}"
+
+    def _settled(self, index: int, step: Settled) -> None:
+        _, width, channels = step.value.shape
+        element = f"(y * {width} + x) * {channels} + c"
+        gain = str(step.gain[0]) if _uniform(step.gain) else f"{self._table('gains', index, step.gain)}[c]"
+        value = f"{self._array(step.inputs[0])}[{element}] * {gain} + ({self._drift(index, step.drift)})[c]"
+        lines = [f"for (int32_t c = 0; c < {channels}; c++)"]
+        lines.append(f"    {self._array(index)}[{element}] = ({self._type(index)})({value});")
+        self._loop(step.value.shape, lines)
 
     def _each(self, index: int, expression: str) -> None:
         """Add a loop over the elements ``i`` of a value."""
@@ -270,7 +322,7 @@ class _File:
             "}",
         ]
 
-    def _spread(self, index: int, step: Spread) -> None:
+    def _spread(self, index: int, step: SpreadValues) -> None:
         (source,), (_, width, channels) = step.inputs, step.value.shape
         rows, columns, _ = self._network.steps[source].value.shape
         down, right = step.factor
@@ -325,11 +377,11 @@ class _File:
             cast = "(int8_t *)" if network.steps[index].format == "int8" else ""
             source = f"{cast}(state->{block} + {place.offset})" if cast else f"state->{block} + {place.offset}"
             arrays.append(f"{self._type(index)} *const {self._array(index)} = {source};")
-        resets = []
-        for name, kind, step in self._states:
-            value = f"({kind})resets_{name}[i % {step.value.shape[-1]}]" if step.dynamics.reset.any() else "0"
-            resets.append(f"for (int32_t i = 0; i < {step.value.elements}; i++) state->{name}[i] = {value};")
-        members = [f"{kind} {name}[{step.value.elements}];" for name, kind, step in self._states]
+        resets, members = [], []
+        for index, step in self._firing:
+            name, size = self._names[index], step.value.elements
+            members.append(f"int{step.bits}_t {name}[{max(1, size * step.states)}];")
+            resets += self._reset(index, step)
         for index, delay in network.delays:
             size = delay.value.elements * delay.steps
             members.append(f"{self._type(index)} {self._names[index]}[{size}];")
@@ -342,7 +394,7 @@ class _File:
         )
         program = fill_template(
             "program.c",
-            RESETS=_indented(resets),
+            RESETS=_indented(resets or ["(void)state;"]),
             BODY=_indented(arrays + self._body + ["", *outputs]),
             FRAME="in" if network.static else "in + t * NET_IN",
             ADD="=" if network.reduction == "last" else "+=",
@@ -356,15 +408,29 @@ class _File:
             interface,
             read_template("types.h").rstrip(),
             "\n".join(self._tables),
-            self._kernels.source.rstrip(),
+            "\n\n".join([self._kernels.source.rstrip(), *self._functions]).strip(),
             program,
             main,
         ]
-        states = sum(step.value.elements * step.bits // 8 for _, _, step in self._states)
+        states = sum(step.value.elements * step.states * step.bits // 8 for _, step in self._firing)
         states += sum(BYTES[self._type(index)] * delay.value.elements * delay.steps for index, delay in network.delays)
         return CFile(
             "\n\n".join(part for part in parts if part) + "\n", interface + "\n", self._flash, states, plan.size
         )
+
+    def _reset(self, index: int, step: FiringStep) -> list[str]:
+        """Return the lines that set the states of a layer."""
+        name, size, channels = self._names[index], step.value.elements, step.value.shape[-1]
+        lines = []
+        for state, numbers in enumerate(step.rest):
+            value = str(numbers[0])
+            if not _uniform(numbers):
+                # The resets of a linear neuron are its initial potentials.
+                is_linear = isinstance(step, IntegerNeuron)
+                table = f"resets_{name}" if is_linear else self._table(f"start{state}", index, numbers)
+                value = f"(int{step.bits}_t){table}[i % {channels}]"
+            lines.append(f"for (int32_t i = 0; i < {size}; i++) state->{name}[{state * size} + i] = {value};")
+        return lines
 
     def _delays(self) -> list[str]:
         """Return the lines that move the values of delays by one time-step."""
@@ -415,6 +481,10 @@ def _element(shape: Shape, whole: Shape) -> str:
     channels = whole[-1]
     position = f"i / {channels}" if shape[:2] == whole[:2] else "0"
     return f"({position}) * {shape[-1]} + i % {channels} / {channels // shape[-1]}"
+
+
+def _uniform(numbers: Integers) -> bool:
+    return bool((numbers == numbers[0]).all())
 
 
 def _short(number_type: str) -> str:

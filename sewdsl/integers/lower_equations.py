@@ -1,0 +1,275 @@
+"""Time-steps of neurons as equations in integers, from their tapes.
+
+All potentials of a layer are integers in one unit for each channel. Spikes, counts and truths are integers in the unit
+1. A sum is kept as the factors of its terms until an operation needs its value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import ceil, log2
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from sewdsl.equations.tape import STEP, TapeEntry, needed, value_range
+from sewdsl.integers.steps.equations import Instruction, Instructions
+from sewdsl.integers.steps.neuron import Drift
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from sewdsl.equations.step import NeuronStep
+
+Channels: TypeAlias = "NDArray[np.float64]"
+"""One number for each channel."""
+Terms: TypeAlias = dict[str, Channels]
+"""Factors of the terms of a sum by name, in numbers per integer. The name of a constant is empty."""
+
+MAX_LEVELS = 16
+"""Largest number of levels of a rounded value."""
+FACTOR_BITS = 30
+"""Bits of a factor, without the sign."""
+MAX_SHIFT = 15
+"""Largest shift of a factor."""
+
+
+class NoEquationLaw(Exception):
+    """Reason why a time-step has no law in integers, as the predicate of a sentence."""
+
+
+class EquationLaw:
+    """Integer instructions of a time-step.
+
+    Args:
+        step: Time-step.
+        factors: Values of the factors of the time-step, ``[C]`` each.
+        x: Value of the integer 1 of the input, ``[C]``.
+        shift: Number added to the input: one number, ``[C]`` or ``[H, W, C]``.
+        fraction_bits: Bits by which the unit of potentials is finer than that of the input.
+
+    Attributes:
+        unit: Unit of the potentials, ``[C]``.
+        output_factor: Value of the integer 1 of the output, ``[C]``.
+
+    Raises:
+        NoEquationLaw: If an operation has no law.
+    """
+
+    def __init__(
+        self,
+        step: NeuronStep,
+        factors: Mapping[int, Channels],
+        x: Channels,
+        shift: NDArray[np.float64],
+        fraction_bits: int,
+    ) -> None:
+        self._factors, self._channels, self._x = factors, len(x), x
+        self._lines: list[Instruction] = []
+        self._sums: dict[int, Terms] = {}
+        self._names: dict[int, str] = {leaf.index: f"v{i}" for i, leaf in enumerate(step.states)}
+        self._whole: set[str] = set()
+        order = [entry for entry in needed([step.given, *step.after], STEP) if entry.level == STEP]
+        reads = [operand for entry in order for operand in entry.operands] + [step.given, *step.after]
+        shared = {entry.index for entry in reads if reads.count(entry) > 1}
+        gain = self._gain(step, order)
+        self.unit = np.where(gain * x == 0, 1.0, np.abs(gain * x)) / 2.0**fraction_bits
+        for entry in order:
+            if entry.operation in {"x", "state"}:
+                continue
+            if entry.width > 1:
+                raise NoEquationLaw("has vectors")
+            self._lower(entry)
+            if entry.index in self._sums and entry.index in shared:
+                self._name(entry)
+        output, self.output_factor = self._output(step.given)
+        after = tuple(self._in_unit(entry) for entry in step.after)
+        starts = tuple(np.round(float(value) / self.unit).astype(np.int64) for value in step.start.values())  # type: ignore[arg-type]
+        drift = Drift.of(np.round(shift / self.unit).astype(np.int64), self._channels)
+        self.instructions = Instructions(tuple(self._lines), output, after, starts, drift)
+
+    # --- numbers
+
+    def _number(self, entry: TapeEntry) -> Channels:
+        """Return a number or a factor for each channel."""
+        number = entry.number
+        return np.broadcast_to(self._factors[entry.index] if number is None else np.float64(number), self._channels)
+
+    def _gain(self, step: NeuronStep, order: list[TapeEntry]) -> Channels:
+        """Return the factor of the input in the first potential that is no sum of it."""
+        gains: dict[int, Channels] = {step.x.index: np.ones(self._channels)}
+        gain = gains[step.x.index]
+        for entry in order:
+            operands = [gains.get(operand.index) for operand in entry.operands]
+            known = [operand for operand in operands if operand is not None]
+            if not known:
+                continue
+            if entry.operation in {"add", "sub", "neg"}:
+                gain = known[0]
+            elif entry.operation in {"mul", "div"} and len(known) == 1 and min(e.level for e in entry.operands) < STEP:
+                (number,) = (self._number(operand) for operand in entry.operands if operand.level < STEP)
+                gain = known[0] * number if entry.operation == "mul" else known[0] / number
+            else:
+                break
+            gains[entry.index] = gain
+        return gain
+
+    # --- sums
+
+    def _terms(self, entry: TapeEntry) -> Terms:
+        if entry.level < STEP:
+            return {"": self._number(entry)}
+        if entry.operation == "x":
+            return {"x": self._x, "b": self.unit}
+        if entry.index in self._sums:
+            return self._sums[entry.index]
+        name = self._names[entry.index]
+        return {name: np.ones(self._channels) if name in self._whole else self.unit}
+
+    def _emit(
+        self, operation: str, *operands: str, constants: tuple[Any, ...] = (), shift: int = 0, whole: bool = False
+    ) -> str:
+        """Add an instruction, and return the name of its result.
+
+        Args:
+            whole: Whether the unit of the result is 1.
+        """
+        target = f"t{len(self._lines)}"
+        integers = tuple(np.broadcast_to(number, self._channels).astype(np.int64) for number in constants)
+        self._lines.append(Instruction(target, operation, operands, integers, shift))
+        if whole:
+            self._whole.add(target)
+        return target
+
+    def _name(self, entry: TapeEntry) -> str:
+        """Return the name of a result, in the unit of potentials or in the unit 1."""
+        if entry.index not in self._names or entry.level < STEP:
+            name = self._value(self._terms(entry))
+            if entry.level < STEP:
+                return name
+            self._names[entry.index] = name
+            self._sums.pop(entry.index, None)
+        return self._names[entry.index]
+
+    def _in_unit(self, entry: TapeEntry) -> str:
+        """Return the name of a result in the unit of potentials."""
+        name = self._name(entry)
+        return self._emit("scale", name, constants=(np.round(1 / self.unit),)) if name in self._whole else name
+
+    def _value(self, terms: Terms) -> str:
+        """Return the name of the value of a sum."""
+        integral = all(np.array_equal(factor, np.round(factor)) for factor in terms.values())
+        whole = integral and all(not name or name in self._whole for name in terms)
+        unit = np.ones(self._channels) if whole else self.unit
+        parts = []
+        for name, factor in terms.items():
+            ratio = factor / unit
+            if not name:
+                if np.round(ratio).any():
+                    parts.append(self._emit("constant", constants=(np.round(ratio),), whole=whole))
+            elif ratio.any():
+                parts.append(self._scaled(name, ratio, whole=whole))
+        if not parts:
+            return self._emit("constant", constants=(0,), whole=True)
+        total = parts[0]
+        for part in parts[1:]:
+            total = self._emit("add", total, part, whole=whole)
+        return total
+
+    def _scaled(self, name: str, ratio: Channels, *, whole: bool) -> str:
+        """Return the name of a value times a factor for each channel."""
+        exact = name in self._whole or np.allclose(ratio, np.round(ratio), atol=1e-9, rtol=0)
+        shift = 0 if exact else max(0, min(MAX_SHIFT, FACTOR_BITS - ceil(log2(np.abs(ratio).max() + 1))))
+        factors = np.round(ratio * 2.0**shift)
+        if not shift and (factors == 1).all():
+            return name
+        return self._emit("scale", name, constants=(factors,), shift=shift, whole=whole)
+
+    # --- operations
+
+    def _lower(self, entry: TapeEntry) -> None:
+        operation, operands = entry.operation, entry.operands
+        varies = [operand.level == STEP for operand in operands]
+        if operation in {"add", "sub"}:
+            sign = 1 if operation == "add" else -1
+            self._sums[entry.index] = self._sum(self._terms(operands[0]), self._terms(operands[1]), sign)
+        elif operation == "neg":
+            self._sums[entry.index] = {name: -factor for name, factor in self._terms(operands[0]).items()}
+        elif operation == "detach":
+            self._sums[entry.index] = dict(self._terms(operands[0]))
+        elif operation in {"mul", "div"} and not all(varies) and varies.index(True) <= (operation == "mul"):
+            source, number = (operands[0], operands[1]) if varies[0] else (operands[1], operands[0])
+            factor = self._number(number) if operation == "mul" else 1 / self._number(number)
+            self._sums[entry.index] = {name: each * factor for name, each in self._terms(source).items()}
+        else:
+            self._names[entry.index] = self._function(entry)
+
+    @staticmethod
+    def _sum(first: Terms, second: Terms, sign: int) -> Terms:
+        total = dict(first)
+        for name, factor in second.items():
+            total[name] = total[name] + sign * factor if name in total else sign * factor
+        return total
+
+    def _function(self, entry: TapeEntry) -> str:
+        """Return the name of the result of an operation that is no sum."""
+        operation, operands = entry.operation, entry.operands
+        if operation == "fire":
+            return self._emit("reaches", self._value(self._terms(operands[0])), constants=(0,), whole=True)
+        if operation in {"less", "most"}:
+            difference = self._sum(self._terms(operands[1]), self._terms(operands[0]), -1)
+            least = 1 if operation == "less" else 0
+            return self._emit("reaches", self._value(difference), constants=(least,), whole=True)
+        if operation == "round":
+            return self._rounded(operands[0])
+        if operation == "mul":
+            first, second = map(self._name, operands)
+            if first not in self._whole and second not in self._whole:
+                raise NoEquationLaw("multiplies two potentials")
+            return self._emit("multiply", first, second, whole={first, second} <= self._whole)
+        if operation == "where":
+            condition, first, second = map(self._name, operands)
+            whole = {first, second} <= self._whole
+            if not whole:
+                first, second = (self._in_unit(operand) for operand in operands[1:])
+            return self._emit("choose", condition, first, second, whole=whole)
+        if operation in {"min", "max"}:
+            return self._emit("least" if operation == "min" else "largest", *map(self._in_unit, operands))
+        if operation == "clip":
+            x, low, high = map(self._in_unit, operands)
+            return self._emit("least", self._emit("largest", x, low), high)
+        if operation == "relu":
+            return self._emit("largest", self._in_unit(operands[0]), self._emit("constant", constants=(0,)))
+        if operation == "abs":
+            name = self._name(operands[0])
+            whole = name in self._whole
+            return self._emit("largest", name, self._emit("scale", name, constants=(-1,), whole=whole), whole=whole)
+        raise NoEquationLaw(f"computes {operation} of a potential")
+
+    def _rounded(self, entry: TapeEntry) -> str:
+        """Return the name of a rounded value: a comparison for each level, with halves rounded to even."""
+        low, high, _ = value_range(entry)
+        if not high - low <= MAX_LEVELS:
+            raise NoEquationLaw(f"rounds values from {low:g} to {high:g}; clip them to at most {MAX_LEVELS} levels")
+        first, last = round(low), round(high)
+        ends = []
+        for level in range(first + 1, last + 1):
+            half = (level - 0.5) / self.unit
+            # A half between an even and an odd integer rounds to the even one.
+            is_tie = half == np.round(half)
+            ends.append(np.where(is_tie & (level % 2 == 1), half + 1, np.ceil(half)))
+        name = self._name(entry)
+        if name in self._whole:
+            return name
+        return self._emit("levels", name, constants=(first, *ends), whole=True)
+
+    def _output(self, entry: TapeEntry) -> tuple[str, Channels]:
+        """Return the name of the output and the value of its integer 1."""
+        if entry.level < STEP:
+            raise NoEquationLaw("has a constant output")
+        terms = {name: factor for name, factor in self._terms(entry).items() if factor.any()}
+        if len(terms) == 1 and {*terms} <= self._whole:
+            ((name, factor),) = terms.items()
+            return name, factor
+        name = self._name(entry)
+        return name, np.ones(self._channels) if name in self._whole else self.unit

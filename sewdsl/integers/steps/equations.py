@@ -1,0 +1,190 @@
+"""Neurons as equations in integers: a list of instructions for a time-step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from sewdsl.integers.steps.neuron import Drift, FiringStep
+from sewdsl.integers.value import Integers
+from sewdsl.light_dataclass import dataclass
+
+Interval: TypeAlias = tuple[Integers, Integers]
+"""Lower and upper bound for each channel."""
+
+
+class Instruction(NamedTuple):
+    """Integer operation.
+
+    Attributes:
+        target: Name of the result.
+        operation: Name in :data:`INSTRUCTIONS`.
+        operands: Names of earlier results, of the input ``x``, of the drift ``b`` and of the states ``v0``, ``v1``, ….
+        constants: Integers for each channel, ``[C]``.
+        shift: Bits of a shift to the right, which rounds half up.
+    """
+
+    target: str
+    operation: str
+    operands: tuple[str, ...] = ()
+    constants: tuple[Integers, ...] = ()
+    shift: int = 0
+
+
+class InstructionMeaning(NamedTuple):
+    """InstructionMeaning of an instruction.
+
+    Attributes:
+        compute: Function of the operands, the constants and the shift.
+        bounds: Function of the intervals of the operands, the constants and the shift that returns an interval.
+        c: Expression of C, as a function of the names of operands and constants, and of the shift.
+    """
+
+    compute: Callable[[Sequence[Any], Sequence[Any], int], Any]
+    bounds: Callable[[Sequence[Interval], Sequence[Any], int], Interval]
+    c: Callable[[Sequence[str], Sequence[str], int], str]
+
+
+def _hull(*values: Any) -> Interval:
+    return reduce(np.minimum, values), reduce(np.maximum, values)
+
+
+def _monotone(function: Callable[[Any, Sequence[Any], int], Any]) -> Callable[..., Interval]:
+    """Return the bounds of a function that grows or falls with its only operand."""
+    return lambda x, k, s: _hull(function(x[0][0], k, s), function(x[0][1], k, s))
+
+
+def _scaled(a: Any, k: Sequence[Any], s: int) -> Any:
+    return (a * k[0] + (1 << s >> 1)) >> s
+
+
+def _levels(a: Any, k: Sequence[Any], _s: int) -> Any:
+    return k[0] + sum((a >= end).astype(np.int64) for end in k[1:])
+
+
+INSTRUCTIONS: Mapping[str, InstructionMeaning] = {
+    "constant": InstructionMeaning(lambda _x, k, _s: k[0], lambda _x, k, _s: (k[0], k[0]), lambda _x, k, _s: k[0]),
+    "add": InstructionMeaning(
+        lambda x, _k, _s: x[0] + x[1],
+        lambda x, _k, _s: (x[0][0] + x[1][0], x[0][1] + x[1][1]),
+        lambda x, _k, _s: f"{x[0]} + {x[1]}",
+    ),
+    "multiply": InstructionMeaning(
+        lambda x, _k, _s: x[0] * x[1],
+        lambda x, _k, _s: _hull(*(a * b for a in x[0] for b in x[1])),
+        lambda x, _k, _s: f"{x[0]} * {x[1]}",
+    ),
+    "scale": InstructionMeaning(
+        lambda x, k, s: _scaled(x[0], k, s),
+        _monotone(_scaled),
+        lambda x, k, s: f"(int32_t)(((int64_t){x[0]} * {k[0]} + {1 << s >> 1}) >> {s})" if s else f"{x[0]} * {k[0]}",
+    ),
+    "reaches": InstructionMeaning(
+        lambda x, k, _s: (x[0] >= k[0]).astype(np.int64),
+        _monotone(lambda a, k, _s: (a >= k[0]).astype(np.int64)),
+        lambda x, k, _s: f"{x[0]} >= {k[0]}",
+    ),
+    "levels": InstructionMeaning(
+        lambda x, k, s: _levels(x[0], k, s),
+        _monotone(_levels),
+        lambda x, k, _s: " + ".join([k[0], *(f"({x[0]} >= {end})" for end in k[1:])]),
+    ),
+    "least": InstructionMeaning(
+        lambda x, _k, _s: np.minimum(*x),
+        lambda x, _k, _s: (np.minimum(x[0][0], x[1][0]), np.minimum(x[0][1], x[1][1])),
+        lambda x, _k, _s: f"{x[0]} < {x[1]} ? {x[0]} : {x[1]}",
+    ),
+    "largest": InstructionMeaning(
+        lambda x, _k, _s: np.maximum(*x),
+        lambda x, _k, _s: (np.maximum(x[0][0], x[1][0]), np.maximum(x[0][1], x[1][1])),
+        lambda x, _k, _s: f"{x[0]} > {x[1]} ? {x[0]} : {x[1]}",
+    ),
+    "choose": InstructionMeaning(
+        lambda x, _k, _s: np.where(x[0] != 0, x[1], x[2]),
+        lambda x, _k, _s: (np.minimum(x[1][0], x[2][0]), np.maximum(x[1][1], x[2][1])),
+        lambda x, _k, _s: f"{x[0]} ? {x[1]} : {x[2]}",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Instructions:
+    """Time-step in integers.
+
+    Attributes:
+        lines: Instructions in order.
+        output: Name of the output.
+        after: Names of the states after the time-step.
+        start: Initial states, ``[C]`` each.
+        drift: Shift of the input, in the unit of the potentials.
+    """
+
+    lines: tuple[Instruction, ...]
+    output: str
+    after: tuple[str, ...]
+    start: tuple[Integers, ...]
+    drift: Drift
+
+    def run(self, names: dict[str, Any]) -> None:
+        """Add the results to the values of ``x``, ``b`` and the states."""
+        for line in self.lines:
+            operands = [names[name] for name in line.operands]
+            names[line.target] = INSTRUCTIONS[line.operation].compute(operands, line.constants, line.shift)
+
+    def bounds(self, low: int, high: int, steps: int) -> tuple[int, Interval]:
+        """Return the largest magnitude of all results, and the range of the output.
+
+        Args:
+            low: Lower bound of the input.
+            high: Upper bound of the input.
+        """
+        drift = self.drift.table.reshape(-1, self.drift.table.shape[-1])
+        full = np.ones(drift.shape[-1], np.int64)
+        names: dict[str, Interval] = {"x": (low * full, high * full), "b": (drift.min(0), drift.max(0))}
+        names |= {f"v{i}": (start * full, start * full) for i, start in enumerate(self.start)}
+        largest, outputs = 0, []
+        for _ in range(steps):
+            for line in self.lines:
+                operands = [names[name] for name in line.operands]
+                bounds = INSTRUCTIONS[line.operation].bounds(operands, line.constants, line.shift)
+                names[line.target] = bounds[0] * full, bounds[1] * full
+                largest = max(largest, *(int(np.abs(bound).max()) for bound in names[line.target]))
+                if largest >= LIMIT:
+                    return largest, names["x"]
+            outputs.append(names[self.output])
+            states = {f"v{i}": names[name] for i, name in enumerate(self.after)}
+            # A state can keep an earlier value, so its range includes the initial one.
+            names |= states
+        lows, highs = zip(*outputs, strict=True)
+        return largest, (reduce(np.minimum, lows), reduce(np.maximum, highs))
+
+
+LIMIT = 2**40
+"""Magnitude at which bounds are not computed further."""
+
+
+@dataclass(frozen=True)
+class EquationStep(FiringStep):
+    """Neuron as equations, with one or several states for each element."""
+
+    instructions: Instructions
+
+    @property
+    def rest(self) -> tuple[Integers, ...]:
+        return self.instructions.start
+
+    def start(self, samples: int) -> Integers:
+        shape = (samples, *self.value.shape)
+        starts = [np.broadcast_to(start, shape) for start in self.instructions.start]
+        return np.stack(starts, 1).astype(np.int64) if starts else np.zeros((samples, 0), np.int64)
+
+    def fire(self, n: Integers, potential: Integers) -> tuple[Integers, Integers]:
+        names: dict[str, Any] = {f"v{i}": potential[:, i] for i in range(self.states)}
+        names |= {"x": n, "b": self.instructions.drift.positioned}
+        self.instructions.run(names)
+        output = np.broadcast_to(names[self.instructions.output], n.shape)
+        after = [np.broadcast_to(names[name], n.shape) for name in self.instructions.after]
+        return output, np.stack(after, 1) if after else potential
