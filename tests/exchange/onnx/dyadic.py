@@ -66,6 +66,6 @@ def noise(network: Network, T: int, N: int = 2) -> Inputs:
     generator = torch.Generator().manual_seed(2)
     x = {
         name: torch.randint(-8, 17, [N, *shape] if encode == "direct" else [T, N, *shape], generator=generator) / 8
-        for name, shape, encode in network.settings.sources
+        for name, shape, encode, _ in network.settings.sources
     }
     return x if network.settings.inputs else x[""]

@@ -91,7 +91,7 @@ def test_same_network(name: str, narrow: Path) -> None:
     settings, generator = network.settings, torch.Generator().manual_seed(0)
     inputs = {
         name: torch.randn(settings.steps, 1, *shape, dtype=DOUBLE, generator=generator)
-        for name, shape, _ in settings.sources
+        for name, shape, *_ in settings.sources
     }
     x = inputs if settings.inputs else inputs[""]
     for training in (True, False):

@@ -92,7 +92,7 @@ def trace(network: Network, samples: int) -> Traced:
     settings = network.settings
     inputs = [
         torch.empty((*(() if encode == "direct" else (settings.steps,)), samples, *shape), device="meta")
-        for _, shape, encode in settings.sources
+        for _, shape, encode, _ in settings.sources
     ]
     own = {tensor.untyped_storage()._cdata for tensor in (*model.parameters(), *model.buffers())}
     kept: dict[int, torch.UntypedStorage] = {}
