@@ -14,7 +14,7 @@ from sewdsl.integers.network import IntegerNetwork, Readout
 from sewdsl.integers.steps.attention import TokenAttention
 from sewdsl.integers.steps.elementwise import Concatenated, Elementwise, Operation, Rescaled
 from sewdsl.integers.steps.equations import EquationStep
-from sewdsl.integers.steps.moved import DelayStep, SpreadValues
+from sewdsl.integers.steps.moved import DelayStep, Reordered, SpreadValues, Transposed
 from sewdsl.integers.steps.neuron import LEAK_BITS, Drift, Dynamics, IntegerNeuron, Settled
 from sewdsl.integers.steps.pooling import ChannelSum, Pooled
 from sewdsl.integers.steps.step import InputStep, Step, View
@@ -220,14 +220,38 @@ class Law:
         return self.scale(x, factor, shift)
 
     def flatten(self, x: Operand) -> Operand:
-        """Return a feature map for layers that read vectors, if their weights can take the order of its elements."""
+        """Return a feature map as a vector."""
         height, width, _ = x.value.shape
         readers = self._network.graph.consumers[self._index]
         nodes = self._network.nodes
-        ordered = all(isinstance(nodes[i].op, WeightedLayer) and len(nodes[i].sources) == 1 for i in readers)
-        if (height, width) != (1, 1) and not (ordered and readers and self._index not in self._network.output_indices):
-            self.refuse("changes the order of channels and positions, which only FC can follow")
-        return x
+        # The weights of a layer can take any order of elements.
+        if (height, width) == (1, 1) or (
+            readers
+            and self._index not in self._network.output_indices
+            and all(isinstance(nodes[i].op, WeightedLayer) and len(nodes[i].sources) == 1 for i in readers)
+        ):
+            return x
+        return self.reshape(x, (x.value.elements,))
+
+    def reshape(self, x: Operand, shape: Sequence[int]) -> Operand:
+        """Return the same elements in another shape ``[C, H, W]``, ``[C, L]`` or ``[F]``."""
+        channels, *size = shape
+        height, width = (1, 1, *size)[-2:]
+        value = self._of_one_unit(x).with_range(x.value.low, x.value.high, (height, width, channels))
+        return self._put(Reordered(self._name, (x.step,), value))
+
+    def swap(self, x: Operand, shape: Sequence[int]) -> Operand:
+        """Return the exchange of channels and positions."""
+        channels, *size = shape
+        height, width = (1, 1, *size)[-2:]
+        value = self._of_one_unit(x).with_range(x.value.low, x.value.high, (height, width, channels))
+        return self._put(Transposed(self._name, (x.step,), value))
+
+    def _of_one_unit(self, x: Operand) -> IntegerValue:
+        """Return the type of a value whose channels have one unit and one shift."""
+        if np.ndim(x.value.factor) or np.ndim(x.value.shift):
+            self.refuse("moves currents of channels with different units; write SN before it")
+        return x.value
 
     def convolve(self, x: Operand, stride: Lengths, padding: Lengths, dilation: Lengths, groups: int) -> Operand:
         """Return the convolution with the weights of the layer."""

@@ -40,6 +40,8 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "loop": ("c8k3-BN-SN-LOOP[SN | c8k3-BN]-FC12-LOOP[SN | FC12]-FC5", {}),
     "delays": ("c8k3-BN-SN-ADD[DELAY3 | id]-c4k3-BN-SN-ReLU-DELAY-FC5", {}),
     "sums of currents, equations": ("c8k3-BN-SN-c8k3-BN-SN-GAP-FC12-SN-FC5", {}),
+    "reshaped": ("c8k3-BN-SN-MPk2-Flatten-SN-FC32-SN-Reshape(8x2x2)-c4k3-BN-SN-FC5", {}),
+    "tokens": ("c8k3-BN-SN-MPk2-Swap[c12k1-BN-SN-c36k1-BN-SN]-Swap(heads=2)-SN-FC5", {}),
     "rows": ("c8k3-BN-SN-MPk2-c8k5s2g2-BN-SN-SEW Block (c8)-APk3-SN-GAP-FC5", {"input": "2x30"}),
     "vectors, dropout": ("c8k3-tdBN-SN-DP0.2-FC20-DP0.5-SN-FC5", {}),
 }

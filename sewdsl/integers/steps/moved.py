@@ -33,6 +33,26 @@ class SpreadValues(Step):
 
 
 @dataclass(frozen=True)
+class Reordered(Step):
+    """Same integers in another shape, in the order channel, row, column."""
+
+    def compute(self, *values: Integers) -> Integers:
+        height, width, channels = self.value.shape
+        flat = np.moveaxis(values[0], -1, 1).reshape(len(values[0]), channels, height, width)
+        return np.moveaxis(flat, 1, -1)
+
+
+@dataclass(frozen=True)
+class Transposed(Step):
+    """Exchange of channels and positions."""
+
+    def compute(self, *values: Integers) -> Integers:
+        (x,) = values
+        matrix = x.reshape(len(x), -1, x.shape[-1]).swapaxes(1, 2)
+        return matrix.reshape(len(x), *self.value.shape)
+
+
+@dataclass(frozen=True)
 class DelayStep(Step):
     """Value of an earlier time-step, zeros at first. The input can be a later step.
 

@@ -93,6 +93,10 @@ class Reshape(Layer, kind="Reshape"):
             )
         return result
 
+    def integers(self, law: Law, *inputs: Operand) -> Operand:
+        (x,) = inputs
+        return law.reshape(x, self.shape)
+
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         return runtime.Reshape(self.shape)
 

@@ -17,6 +17,7 @@ from sewdsl.ops.windows import row_or_map_shape
 if TYPE_CHECKING:
     from torch import nn
 
+    from sewdsl.integers.build import Law, Operand
     from sewdsl.snn.runtime import Runtime
 
 
@@ -144,6 +145,10 @@ class Swap(Layer, kind="Swap"):
     def closing(self, *inputs: Signal) -> Swap:
         """Return the swap that restores the positions of the input."""
         return Swap(to=inputs[0].shape[1:])
+
+    def integers(self, law: Law, *inputs: Operand) -> Operand:
+        (x,) = inputs
+        return law.swap(x, law.layer.node.output.shape)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         return runtime.Swap(self.infer(*inputs).shape)

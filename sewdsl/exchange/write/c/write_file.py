@@ -14,7 +14,7 @@ from sewdsl.integers.network import IntegerNetwork
 from sewdsl.integers.steps.attention import TokenAttention
 from sewdsl.integers.steps.elementwise import Concatenated, Elementwise, Rescaled
 from sewdsl.integers.steps.equations import INSTRUCTIONS, EquationStep
-from sewdsl.integers.steps.moved import DelayStep, SpreadValues
+from sewdsl.integers.steps.moved import DelayStep, Reordered, SpreadValues, Transposed
 from sewdsl.integers.steps.neuron import Drift, FiringStep, IntegerNeuron, Settled
 from sewdsl.integers.steps.pooling import ChannelSum, Pooled
 from sewdsl.integers.steps.step import InputStep, Step
@@ -101,6 +101,8 @@ class _File:
             ChannelSum: self._channel_sum,
             TokenAttention: self._head_product,
             SpreadValues: self._spread,
+            Reordered: self._reordered,
+            Transposed: self._transposed,
         }
         for index, step in enumerate(network.steps):
             if not step.is_view and not isinstance(step, InputStep | DelayStep) and index not in self._plan.inlined:
@@ -337,6 +339,21 @@ class _File:
                 f"    {target} = ({self._type(index)})({inside}{element});",
             ],
         )
+
+    def _reordered(self, index: int, step: Reordered) -> None:
+        height, width, channels = step.value.shape
+        rows, columns, depth = self._network.steps[step.inputs[0]].value.shape
+        # The position in the order channel, row, column is common to both shapes.
+        place = f"(i % {channels} * {height * width} + i / {channels})"
+        self._each(
+            index, f"{self._array(step.inputs[0])}[{place} % {rows * columns} * {depth} + {place} / {rows * columns}]"
+        )
+
+    def _transposed(self, index: int, step: Transposed) -> None:
+        """Add a loop over the elements of the output, whose channels are the positions of the input."""
+        positions = step.value.shape[-1]
+        channels = self._network.steps[step.inputs[0]].value.shape[-1]
+        self._each(index, f"{self._array(step.inputs[0])}[i % {positions} * {channels} + i / {positions}]")
 
     def _head_product(self, index: int, step: TokenAttention) -> None:
         (height, width, channels), (rows, columns, _), (*_, values) = (
