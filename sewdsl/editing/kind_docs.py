@@ -96,7 +96,7 @@ FUNCTIONS = {name: function.about for name, function in read_equations.FUNCTIONS
 NAMES = {
     "SN": "The neuron of the file. Without one, the nearest preceding neuron.",
     "g": "The join of the file, as in `g[ branch | shortcut ]`.",
-    "id": "Identity shortcut. `id or X` uses X only if the identity does not fit.",
+    "id": "Identity shortcut. `id or X` is X if the first operand changes the shape or has a stride.",
     "in": "Number of input channels of the block.",
     POINTWISE: "Function of each value `x`, with the functions of neurons: `MAP{1 - x}`.",
 }
