@@ -237,21 +237,17 @@ class Law:
         """Return the same elements in another shape ``[C, H, W]``, ``[C, L]`` or ``[F]``."""
         channels, *size = shape
         height, width = (1, 1, *size)[-2:]
-        value = self._of_one_unit(x).with_range(x.value.low, x.value.high, (height, width, channels))
+        x = self._settled(x, common=True)
+        value = x.value.with_range(x.value.low, x.value.high, (height, width, channels))
         return self._put(Reordered(self._name, (x.step,), value))
 
     def swap(self, x: Operand, shape: Sequence[int]) -> Operand:
         """Return the exchange of channels and positions."""
         channels, *size = shape
         height, width = (1, 1, *size)[-2:]
-        value = self._of_one_unit(x).with_range(x.value.low, x.value.high, (height, width, channels))
+        x = self._settled(x, common=True)
+        value = x.value.with_range(x.value.low, x.value.high, (height, width, channels))
         return self._put(Transposed(self._name, (x.step,), value))
-
-    def _of_one_unit(self, x: Operand) -> IntegerValue:
-        """Return the type of a value whose channels have one unit and one shift."""
-        if np.ndim(x.value.factor) or np.ndim(x.value.shift):
-            self.refuse("moves currents of channels with different units; write SN before it")
-        return x.value
 
     def convolve(self, x: Operand, stride: Lengths, padding: Lengths, dilation: Lengths, groups: int) -> Operand:
         """Return the convolution with the weights of the layer."""
@@ -343,8 +339,8 @@ class Law:
 
     def sum_channels(self, x: Operand, size: int) -> Operand:
         """Return the sum of each group of consecutive channels."""
-        if not x.value.plain:
-            self.refuse("adds channels with different units; write SN before it")
+        x = self._settled(x, common=True)
+        shift = np.asarray(x.value.shift) * size
         x = self._fitted(x, size)
         height, width, channels = x.value.shape
         value = x.value.with_range(x.value.low * size, x.value.high * size, (height, width, channels // size))
@@ -466,8 +462,7 @@ class Law:
                 break
         else:
             self.refuse(f"may reach a potential of {bound:,} units, more than 32 bits hold")
-        one = law.output_factor
-        unit: Numbers = one[0] if (one == one[0]).all() else one
+        unit = _collapsed(law.output_factor)
         value = IntegerValue(
             x.value.shape, int(low.min()), int(high.max()), unit, magnitudes=np.maximum(np.abs(low), np.abs(high))
         )
@@ -561,30 +556,33 @@ class Law:
         self._notes.append(f"{self._name} reads currents, rounded to {bits + 1} bits")
         return self._rescale([x], x.value.shift, bits)
 
-    def _settled(self, x: Operand, *, positive: bool = False) -> Operand:
+    def _settled(self, x: Operand, *, positive: bool = False, common: bool = False) -> Operand:
         """Return a value whose shift does not depend on the position.
 
         Args:
             positive: Whether all factors must be positive, so that a maximum of integers is one of values.
+            common: Whether all channels must have one unit and no shift.
         """
         factors = x.value.by_channel(x.value.factor)
-        if not x.value.has_border and not (positive and (factors < 0).any()):
-            return x
         shift, magnitudes = np.asarray(x.value.shift), x.value.magnitude_by_channel
-        added = shift if x.value.has_border else np.zeros(1)
+        differs = common and (np.ndim(x.value.factor) > 0 or shift.ndim > 0)
+        if not x.value.has_border and not differs and not (positive and (factors < 0).any()):
+            return x
+        added = shift if x.value.has_border or differs else np.zeros(1)
+        added = added.reshape(1) if not added.ndim else added
         largest = np.abs(factors) * magnitudes + np.abs(added).reshape(-1, added.shape[-1]).max(0)
         # A channel whose shift is much larger than its values needs no finer unit.
         unit = np.maximum(np.abs(factors) / 2.0**self._formats.fraction_bits, largest / 2.0**CURRENT_BITS)
+        unit = np.full(len(unit), largest.max() / 2.0**CURRENT_BITS) if differs else unit
         unit = np.where(unit == 0, 1.0, unit)
         gain = np.round(factors / unit).astype(np.int64)
         drift = Drift.of(np.round(added / unit).astype(np.int64), len(unit))
         ends = np.array([gain * np.maximum(x.value.low, -magnitudes), gain * np.minimum(x.value.high, magnitudes)])
         table = drift.table.reshape(-1, len(unit))
         least, most = ends.min(0) + table.min(0), ends.max(0) + table.max(0)
-        common: Numbers = unit[0] if (unit == unit[0]).all() else unit
-        kept = np.float64(0) if x.value.has_border else shift
+        kept = np.float64(0) if x.value.has_border or differs else shift
         magnitudes = np.maximum(np.abs(least), np.abs(most))
-        value = IntegerValue(x.value.shape, int(least.min()), int(most.max()), common, kept, magnitudes)
+        value = IntegerValue(x.value.shape, int(least.min()), int(most.max()), _collapsed(unit), kept, magnitudes)
         return self._put(Settled(self._name, (x.step,), value, gain, drift))
 
     def _fitted(self, x: Operand, terms: int) -> Operand:
@@ -617,8 +615,9 @@ class Law:
         least = np.sum([np.minimum(*pair) for pair in ends], 0) >> fraction
         most = (np.sum([np.maximum(*pair) for pair in ends], 0) >> fraction) + 1
         low, high = int(least.min()), int(most.max())
-        common: Numbers = unit[0] if (unit == unit[0]).all() else unit
-        value = IntegerValue(values[0].shape, low, high, common, shift, np.maximum(np.abs(least), np.abs(most)))
+        value = IntegerValue(
+            values[0].shape, low, high, _collapsed(unit), shift, np.maximum(np.abs(least), np.abs(most))
+        )
         return self._put(Rescaled(self._name, _indices(operands), value, integers, fraction))
 
     def _reading_neuron(self) -> int | None:
@@ -659,6 +658,11 @@ def _dynamics(neuron: LinearNeuron, factor: Numbers, shift: Numbers, decay: floa
         leak=round((1 - decay) * 2**LEAK_BITS),
         soft=neuron.v_reset is None,
     )
+
+
+def _collapsed(unit: NDArray[np.float64]) -> Numbers:
+    """Return one number if all channels have the same unit."""
+    return unit[0] if (unit == unit[0]).all() else unit
 
 
 def _indices(operands: Sequence[Operand]) -> tuple[int, ...]:

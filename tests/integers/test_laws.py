@@ -113,7 +113,6 @@ def test_bounds_of_potentials_are_reached() -> None:
         ("c8k3-BN-SN-SUM(over=time)-SN-FC5", {}, "reads all time-steps"),
         ("c8k3-BN-SN", {}, ""),
         ("c8k3-BN-SN-BN", {}, "the output compares channels with different units"),
-        ("c8k3-BN-Flatten-SN-FC5", {}, "flatten1: Flatten moves currents of channels with different units"),
     ],
 )
 def test_refusals_name_the_layer(text: str, settings: dict[str, str], reason: str) -> None:

@@ -42,6 +42,7 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "sums of currents, equations": ("c8k3-BN-SN-c8k3-BN-SN-GAP-FC12-SN-FC5", {}),
     "reshaped": ("c8k3-BN-SN-MPk2-Flatten-SN-FC32-SN-Reshape(8x2x2)-c4k3-BN-SN-FC5", {}),
     "tokens": ("c8k3-BN-SN-MPk2-Swap[c12k1-BN-SN-c36k1-BN-SN]-Swap(heads=2)-SN-FC5", {}),
+    "currents moved": ("c8k3-BN-MPk2-Flatten-SN-FC36-BN-Reshape(4x3x3)-Swap[c9k1-BN]-SUM(over=channels)-SN-FC5", {}),
     "rows": ("c8k3-BN-SN-MPk2-c8k5s2g2-BN-SN-SEW Block (c8)-APk3-SN-GAP-FC5", {"input": "2x30"}),
     "vectors, dropout": ("c8k3-tdBN-SN-DP0.2-FC20-DP0.5-SN-FC5", {}),
 }
