@@ -340,7 +340,6 @@ class Law:
     def sum_channels(self, x: Operand, size: int) -> Operand:
         """Return the sum of each group of consecutive channels."""
         x = self._settled(x, common=True)
-        shift = np.asarray(x.value.shift) * size
         x = self._fitted(x, size)
         height, width, channels = x.value.shape
         value = x.value.with_range(x.value.low * size, x.value.high * size, (height, width, channels // size))
@@ -565,7 +564,7 @@ class Law:
         """
         factors = x.value.by_channel(x.value.factor)
         shift, magnitudes = np.asarray(x.value.shift), x.value.magnitude_by_channel
-        differs = common and (np.ndim(x.value.factor) > 0 or shift.ndim > 0)
+        differs = common and not x.value.plain
         if not x.value.has_border and not differs and not (positive and (factors < 0).any()):
             return x
         added = shift if x.value.has_border or differs else np.zeros(1)
