@@ -68,6 +68,15 @@ def _no_waiting_for_disks() -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def plain_pytorch() -> Iterator[None]:
+    """Runs neurons without kernels, each of which compiles for a second: other tests compare them with PyTorch."""
+    from sewdsl.snn.kernels import use_kernels  # noqa: PLC0415 -- imports torch, which many tests do without
+
+    with use_kernels("reference"):
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _ctrl_c_is_python_s() -> Iterator[None]:
     """A test that leaves Ctrl-C to the system lets the next one that presses it end the whole process."""

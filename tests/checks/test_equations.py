@@ -52,6 +52,7 @@ def test_identity(neuron: str, reason: str, tmp_path: Path) -> None:
     assert bool(found) == bool(reason)
 
 
+@pytest.mark.usefixtures("plain_pytorch")
 @pytest.mark.parametrize("name", [name for name in shipped_neurons() if name not in {"IF", "LIF", "PLIF", "LIF1"}])
 def test_what_is_said_is_so(name: str) -> None:
     """Some sequence of spikes is changed exactly if that is found."""

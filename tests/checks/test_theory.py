@@ -27,6 +27,7 @@ from sewdsl.snn.kernels import run_neurons
 from sewdsl.snn.runtime import Runtime
 from tests.words import check_words
 
+pytestmark = pytest.mark.usefixtures("plain_pytorch")
 NEURONS = {
     "paper": "IF(surrogate=ATan(alpha=2.0))",
     "low threshold": "IF(v_threshold=0.5, surrogate=ATan(alpha=2.0))",

@@ -155,6 +155,7 @@ def test_what_is_wrong_with_several_inputs(text: str, tmp_path: Path) -> None:
     check_words("\n".join(f"{each.message}: {each.help.partition('expected one of')[0]}" for each in said))
 
 
+@pytest.mark.usefixtures("plain_pytorch")
 def test_several_inputs_by_hand(tmp_path: Path) -> None:
     """Keys follow the names of the inputs, x is a free name, and an input hides the membrane potential."""
     body = "Two(tau=3.0)[FC3b0 | DELAY-FC3b0]"
@@ -238,6 +239,7 @@ def test_what_is_wrong_with_vectors(equations: str, tmp_path: Path) -> None:
     check_words("\n".join(f"{each.message}: {each.help}" for each in said))
 
 
+@pytest.mark.usefixtures("plain_pytorch")
 def test_lengths_are_those_of_the_call(tmp_path: Path) -> None:
     vector = (
         "neuron A(N=4) { learn a[N] per channel = 0.5  state h[N] = index(N)  h = a*h + x  give sum(h*(x - x) + x) }\n"

@@ -29,6 +29,7 @@ def arguments(text: str) -> str:
     return text[3 : text.index("{")]
 
 
+@pytest.mark.usefixtures("plain_pytorch")
 @pytest.mark.parametrize("text", MAPS)
 @pytest.mark.parametrize("level", [0, 1, 2])
 def test_it_is_a_neuron_with_one_line(text: str, level: int) -> None:

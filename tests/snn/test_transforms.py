@@ -68,7 +68,7 @@ def gradient_penalty(model: nn.Module, x: Tensor) -> Tensor:
 
 PARTS: dict[str, Callable[[], nn.Module]] = {
     "neurons": lambda: sewdsl.compile("LIF", input=(4, 4, 4), steps=T, optimize=0),
-    "equations": lambda: sewdsl.compile("KLIF", input=(4, 4, 4), steps=T, optimize=0),
+    "equations": lambda: sewdsl.compile("CUBA", input=(4, 4, 4), steps=T, optimize=0),
     "norm and neurons": lambda: sewdsl.compile("BN-LIF", input=(4, 4, 4), steps=T),
     "max pooling": lambda: sewdsl.compile("MPk2", input=(4, 4, 4), steps=T),
     "average pooling": lambda: sewdsl.compile("APk2", input=(4, 4, 4), steps=T),

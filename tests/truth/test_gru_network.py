@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, interpolate
@@ -53,6 +54,7 @@ class Reference:
         }
 
 
+@pytest.mark.usefixtures("plain_pytorch")
 def test_it_is_the_loop_that_one_would_write() -> None:
     model = sewdsl.compile("evflow-gru", seed=0, steps=3).double()
     assert isinstance(model, SpikingNetwork)

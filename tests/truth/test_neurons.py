@@ -16,8 +16,6 @@ from sewdsl.ops import catalogue
 from sewdsl.ops.equation_neurons import equation_kind
 from sewdsl.passes import plan
 from sewdsl.snn.equations import Equations
-from sewdsl.snn.kernels import use_kernels
-from tests.effort import factor
 
 T, C = 8, 6
 GATED = {
@@ -79,21 +77,22 @@ NODES: dict[str, tuple[type[nn.Module], dict[str, Any], dict[str, str]]] = {
 }
 
 
+@pytest.mark.usefixtures("plain_pytorch")
 @pytest.mark.parametrize("v_reset", [0.0, None])
 @pytest.mark.parametrize("name", NODES)
 def test_neuron_of_spikingjelly(name: str, v_reset: float | None) -> None:
     node, arguments, learned = NODES[name]
     shared = {"detach_reset": True, "step_mode": "m", "surrogate_function": surrogate.ATan()}
-    # Each reset has its own kernel, which takes a second to compile. Other tests compare kernels with plain PyTorch.
-    with use_kernels("fastest" if v_reset is None or factor() > 1 else "reference"):
-        compare(node(v_reset=v_reset, **shared, **arguments).double(), ours(name, v_reset), learned)
+    compare(node(v_reset=v_reset, **shared, **arguments).double(), ours(name, v_reset), learned)
 
 
+@pytest.mark.usefixtures("plain_pytorch")
 def test_gated_neuron() -> None:
     theirs = neuron.GatedLIFNode(T=T, inplane=C, surrogate_function=surrogate.ATan(), **GATED)
     compare(theirs.double(), ours("GLIF", 0.0), GATES)
 
 
+@pytest.mark.usefixtures("plain_pytorch")
 def test_integer_neuron() -> None:
     theirs = neuron.ILIFNode(tau=4 / 3, detach_reset=False, step_mode="m")
     compare(theirs.double(), ours("ILIF", 0.0, detach_reset=False), {})
@@ -109,11 +108,10 @@ RESNET_19 = (
 @pytest.mark.parametrize(
     ("text", "options"),
     [
-        (RESNET_19, {"steps": 4, "neuron": "KLIF(tau=2.0)"}),
-        (RESNET_19, {"steps": 4, "neuron": "GLIF(leak=0.0625)"}),
-        ("ilif-resnet-18", {}),
+        pytest.param(RESNET_19, {"steps": 4, "neuron": "KLIF(tau=2.0)"}, marks=pytest.mark.deep, id="KLIF"),
+        pytest.param(RESNET_19, {"steps": 4, "neuron": "GLIF(leak=0.0625)"}, marks=pytest.mark.deep, id="GLIF"),
+        pytest.param("ilif-resnet-18", {}, id="ILIF"),
     ],
-    ids=["KLIF", "GLIF", "ILIF"],
 )
 def test_network(text: str, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """A step of training is the same, layer by layer or fused, in float64."""

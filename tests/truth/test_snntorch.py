@@ -15,6 +15,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "from-snntorch.md").read_text(encod
 NEURONS = PAGE[PAGE.index("neuron Leaky(beta=0.9) {") : PAGE.index("```\n\n```console")]
 
 
+@pytest.mark.usefixtures("plain_pytorch")
 @pytest.mark.parametrize(
     ("neuron", "definitions", "theirs"),
     [

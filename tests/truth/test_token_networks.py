@@ -129,6 +129,7 @@ class Interaction(nn.Module):
         return lif(torch.stack(mixed), 0.5)
 
 
+@pytest.mark.usefixtures("plain_pytorch")
 def test_temporal_interaction() -> None:
     """The module of the shipped network, on 16 tokens of 12 channels and 2 heads."""
     torch.manual_seed(1)

@@ -21,15 +21,16 @@ WIDER = SEVEN.replace("c8", "c16")  # row by row, oneDNN copies maps of 8 channe
 RESIDUAL = "c16k7s2p3-BN-IF-MPk3s2p1-{%s (c16)}*2-%s (c32s2)-%s (c32)-%s (c64s2)-%s (c64)-GAP-FC10"
 
 NARROW: dict[str, dict[str, Any]] = {
-    "SEW": {"spec": SEVEN % "", "samples": 2, "options": DVS},
+    "SEW": {"spec": WIDER % "", "samples": 1, "options": DVS},
     "SEW, node by node": {"spec": WIDER % "", "samples": 1, "options": DVS, "optimize": 0},
     "SEW in 16 bits": {"spec": SEVEN % "", "samples": 4, "options": DVS, "mixed": True},
+    "16 bits": {"spec": "{c16k3-BN-PLIF-MPk2s2}*4-GAP-FC11", "samples": 4, "options": DVS, "mixed": True},
     "IAND": {"spec": SEVEN % ", g=IAND", "samples": 2, "options": DVS},
     "static": {"spec": RESIDUAL % (("SEW Block",) * 5), "samples": 2, "options": IMAGES},
     "Spiking": {"spec": RESIDUAL % (("Spiking Block",) * 5), "samples": 2, "options": IMAGES},
     "lean": {
-        "spec": "c8k3-BN-IF-{SEW Block (c8)}*24-GAP-FC10",
-        "samples": 2,
+        "spec": "c16k3-BN-PLIF-{SEW Block (c16)}*24-GAP-FC10",
+        "samples": 1,
         "options": {"input": "2x48x48", "steps": 4},
         "lean": True,
     },
@@ -61,12 +62,12 @@ NARROW: dict[str, dict[str, Any]] = {
     "loop of maps": {
         "spec": "c16k3-BN-SN-LOOP[c16k3-BN-SN | c16k3-BN-MPk3s1p1]-{SEW Block (c16)}*2-GAP-FC10",
         "samples": 4,
-        "options": {"input": "2x64x64", "steps": 6, "neuron": "LIF"},
+        "options": {"input": "2x64x64", "steps": 6, "neuron": "PLIF"},
     },
     "U-Net": {
         "spec": "c16k3-BN-SN-CAT[id | MPk2-c32k3-BN-SN-CAT[id | MPk2-c64k3-BN-SN-UP2]-c32k3-BN-SN-tc16k2s2-BN-SN]-c2k1",
         "samples": 2,
-        "options": {"input": "2x96x96", "steps": 4, "neuron": "LIF"},
+        "options": {"input": "2x96x96", "steps": 4, "neuron": "PLIF"},
     },
     "norms of each time-step": {
         "spec": "c16k3-GN4-SiLU-{ADD[c16k3-LN-GELU-DropPath0.5 | id]}*6-{ADD[RMS-POS-c16k3 | id]}*4-PReLU-GAP-FC10",
@@ -90,7 +91,8 @@ SHIPPED: dict[str, dict[str, Any]] = {
     "deep and lean": {"spec": "sew-resnet-152", "samples": 2, "options": {"input": "3x64x64"}, "lean": True},
     "ResNet-18": {"spec": "resnet-18", "samples": 8},
 }
-FEW = "SEW", "SEW, node by node", "SEW in 16 bits", "lean", "attention", "parallel neurons", "loop of maps", "U-Net"
+FEW = "SEW", "SEW, node by node", "16 bits", "lean", "attention", "parallel neurons", "loop of maps", "U-Net"
+"""Their neurons and channels are those of other tests, which compile the same kernels."""
 CASES = {**NARROW, **SHIPPED} if factor() > 1 else {name: NARROW[name] for name in FEW}
 AGAIN = ("SEW", "Spiking") if factor() > 1 else ("SEW",)
 

@@ -24,7 +24,7 @@ plan.LARGE_VALUE_ELEMENTS = 0
 torch.manual_seed(5)
 told = []
 compile_ahead.set_listener(lambda done, total: told.append((done, total)))
-model = sewdsl.compile("c8k3-BN-PLIF-DP0.5-FC4", input="1x8x8", steps=2, seed=0)
+model = sewdsl.compile("c8k3-BN-LIF-DP0.5-FC4", input="1x8x8", steps=2, seed=0)
 y = model(torch.rand(2, 3, 1, 8, 8))
 y.sum().backward()
 weights = [weight.grad.double().sum().item() for weight in model.parameters()]
