@@ -8,11 +8,11 @@ from benchmarks import events, own_loop, passes
 
 
 def test_layers_and_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "LAYERS", ((8, 6, 2),))
+    monkeypatch.setattr(events, "LAYERS", ((16, 6, 2),))
     monkeypatch.setattr(events, "ACTIVE", (0.1,))
     monkeypatch.setattr(events, "DENSE_LAYERS", ((64, 16, 16),))
     said = list(events.lines({"tiny": 2}, 1))
-    assert said[0].startswith("8 to 8 at 6x6, 10% active: as fast as dense output ")
+    assert said[0].startswith("16 to 16 at 6x6, 10% active: as fast as dense output ")
     assert said[1].startswith("64 to 64 at 16x16, by Winograd's algorithm: output ")
     assert [line.partition(":")[0] for line in said[2:]] == [
         f"tiny, {kind}, {level}" for kind in ("training", "inference") for level in events.LEVELS

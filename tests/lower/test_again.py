@@ -20,7 +20,7 @@ BODIES = {
     "SEW": "c6k3-BN-PLIF-{SEW Block (c8)-MPk2s2}*2-FC5",
     "IAND": "c6k3-BN-PLIF-{SEW Block (c8, g=IAND)-MPk2s2}*2-FC5",
     "AND": "c6k3-BN-PLIF-{SEW Block (c8, g=AND)-MPk2s2}*2-FC5",
-    "Spiking": "c6k3-BN-LIF-Spiking Block (c8s2)-APk2-c5k1-tdBN-IF-GAP",
+    "Spiking": "c6k3-BN-PLIF-Spiking Block (c8s2)-APk2-c5k1-tdBN-PLIF-GAP",
     "ANN": "c6k3-BN-ReLU-{Basic Block (c8)}*2-GAP-FC5",
     "one value twice": "c6k3-BN-PLIF-c6k3-ADD[BN-PLIF|id]-c6k3-ADD[id|id]-FC5",
     "no kernel": "c6k3-BN-SN-c6k3-SN-APk2-Flatten-FC5-SN",

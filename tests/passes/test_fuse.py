@@ -283,7 +283,7 @@ def test_blocks_that_begin_as_identities(g: str) -> None:
     torch.testing.assert_close(stem(inputs()), model(inputs()))
 
 
-@pytest.mark.parametrize("body", ["SEW", "AND", "IAND", "EITHER"])
+@pytest.mark.parametrize("body", ["SEW", "IAND", *(pytest.param(g, marks=pytest.mark.deep) for g in ("AND", "EITHER"))])
 def test_with_autocast(body: str) -> None:
     """In 16 bits the kernel rounds less often than modules in a row."""
     logits, gradients = [], []

@@ -17,13 +17,13 @@ from sewdsl.passes import optimize_program, plan
 from sewdsl.snn import kernels
 from sewdsl.snn.kernels.packed_bits.packed_tensor import PackedTensor
 
-BODIES = {
+BODIES = {  # of one neuron: each has kernels of its own
     "ADD": "c6k3-BN-PLIF-{SEW Block (c8)-MPk2s2}*2-FC5",
     "counts to FC": "c6k3-BN-PLIF-{SEW Block (c6)}*4-MPk3s2p1-FC5",
     "IAND": "c6k3-BN-PLIF-{SEW Block (c8, g=IAND)-MPk2s2}*2-FC5",
-    "Spiking": "c6k3-BN-LIF-Spiking Block (c8s2)-MPk2-DP0.5-c5k1-tdBN-IF-GAP",
-    "as wide as T·N": "c6k3-BN-IF-FC12-IF-FC5",  # a weight with as many numbers as its input, but turned over
-    "square": "c8k3-BN-IF-c12k8p0b0-IF-FC5",  # a weight in the shape of its input, with T·N = 12
+    "Spiking": "c6k3-BN-PLIF-Spiking Block (c8s2)-MPk2-DP0.5-c5k1-tdBN-PLIF-GAP",
+    "as wide as T·N": "c6k3-BN-PLIF-FC12-PLIF-FC5",  # a weight with as many numbers as its input, but turned over
+    "square": "c8k3-BN-PLIF-c12k8p0b0-PLIF-FC5",  # a weight in the shape of its input, with T·N = 12
 }
 
 
