@@ -57,3 +57,13 @@ def test_weights_of_one_number_of_time_steps_fix_it(body: str, *, any_length: bo
         x = torch.randn(T + 3, N, 4, 5, 6)
         with torch.no_grad():
             torch.testing.assert_close(run(written, x)["sequence"], model(x, return_sequence=True))
+
+
+@pytest.mark.parametrize("axis", [ScannedTime, UnrolledTime])
+def test_numbers_of_each_time_step_without_a_state(axis: type[TimeAxis]) -> None:
+    text = f"sewdsl 1\ninput 4x5x6\nsteps {T}\nneuron Mix {{ learn w per channel, step = normal(0, 1)   give w*x }}\n"
+    model = sewdsl.compile(f"{text}body c4k3-Mix-FC3\n", seed=1).eval()
+    x = torch.randn(T, N, 4, 5, 6, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = model(x, return_sequence=True)
+    torch.testing.assert_close(run(to_onnx(model, axis), x)["sequence"], expected, rtol=1e-5, atol=1e-6)

@@ -253,8 +253,11 @@ def neuron_steps(node: Node, module: Neuron | Equations, shape: tuple[int, ...])
 
 
 def keeps_state(module: nn.Module) -> TypeGuard[Neuron | Equations]:
-    """Return whether a module has a state over time.
+    """Return whether a module has a state over time, or other numbers at each time-step.
 
-    Neurons without a state are functions of their input.
+    Other neurons are functions of their input.
     """
-    return isinstance(module, Neuron) or (isinstance(module, Equations) and bool(module.spec.equations.after))
+    if not isinstance(module, Equations):
+        return isinstance(module, Neuron)
+    step = module.spec.equations
+    return bool(step.after) or any(learned.per_step for learned in step.learned.values())
