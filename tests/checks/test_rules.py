@@ -110,6 +110,12 @@ def test_named_operands_are_in_the_order_of_their_names() -> None:
     assert (found.code, found.span.text) == ("swapped-operands", "ADD[id | c4k3-BN-SN]")
 
 
+def test_values_of_a_reversible_block_are_not_swapped() -> None:
+    head = "sewdsl 1\ninput 4x8x8\nneuron IF\nlet x = c4k3-BN\nlet a = ADD[x | x-SN-c4k3-BN]\n"
+    text = f"{head}let b = ADD[x | a-SN-c4k3-BN]\nbody CAT[a | b]-ADD[id | DELAY-SCALE(value=-1)]-GAP-FC3\n"
+    assert [d.span.text for d in sewdsl.read(text).diagnostics] == ["ADD[x | x-SN-c4k3-BN]"]
+
+
 def test_range_errors_inside_a_block_name_the_way() -> None:
     (found,) = sewdsl.read("c4k3-BN-IF-{SEW Block}*2-{SEW Block (g=IAND)}*3", input="2x8x8").diagnostics
     assert found.path == ("body", "copy 1 of 3", "SEW Block", "IAND")
