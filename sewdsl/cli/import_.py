@@ -17,12 +17,12 @@ from sewdsl.cli.files import require_free, write_file
 from sewdsl.cli.options import HelpPanel, Overwrite, exit_with_usage_error, require
 from sewdsl.cli.run_setup import run_errors, set_up_process
 from sewdsl.exchange.errors import ExportError
-from sewdsl.exchange.read.build_network import parse_input_size
+from sewdsl.exchange.read.build_network import parse_input_sizes
 from sewdsl.notation.kind_text import mixture
 from sewdsl.terminal import echo
 
 if TYPE_CHECKING:
-    from sewdsl.exchange.read.build_network import ImportedNetwork
+    from sewdsl.exchange.read.build_network import ImportedNetwork, InputSize
 
 
 class ReadoutMode(StrEnum):
@@ -62,7 +62,7 @@ Input = Annotated[
     typer.Option(
         "--input",
         metavar="CxHxW",
-        help="Input shape, e.g. 2x128x128 (required with --python).",
+        help="Input shape, e.g. 2x128x128, or left=784,right=784 for named inputs (required with --python).",
         show_default="from the NIR file",
         rich_help_panel=HelpPanel.NETWORK,
     ),
@@ -131,6 +131,8 @@ def command(
         else:
             from sewdsl.exchange.read import nir
 
+            if isinstance(shape, dict):
+                exit_with_usage_error("--input of a NIR file is one shape, because NIR graphs have one input")
             options = nir.NirReadOptions(dt, shape, steps, None if readout is None else readout.value, name)
             imported = nir.read_graph(Path(source), options)
         _write(imported, source, out)
@@ -161,17 +163,17 @@ def _check_source(source: str, *, python: bool) -> None:
         exit_with_usage_error(f"--python requires MODULE:CALLABLE, got '{source}'")
 
 
-def _shape(text: str | None) -> tuple[int, ...] | None:
+def _shape(text: str | None) -> InputSize | None:
     if text is None:
         return None
     try:
-        return parse_input_size(text)
+        return parse_input_sizes(text)
     except ValueError:
         exit_with_usage_error(f"--input must be CxHxW or a number of features, got '{text[:40]}'")
 
 
 def _from_python(
-    source: str, shape: tuple[int, ...], steps: int | None, readout: ReadoutMode | None, name: str | None
+    source: str, shape: InputSize, steps: int | None, readout: ReadoutMode | None, name: str | None
 ) -> ImportedNetwork:
     """Build the model with the callable, and convert it."""
     from sewdsl.exchange.read import torch_modules
@@ -218,7 +220,7 @@ def _write(imported: ImportedNetwork, source: str, out: Path) -> None:
     comment = "\n".join(f"# {line}" for line in comment_lines)
     write_file(weights_file, weights.encode(imported.tensors, weights_file.suffix), "")
     write_file(out, f"{first}\n{comment}\n{rest}".encode(), "")
-    layers, parameters = len(imported.network) - 1, imported.network.total_parameters
+    layers, parameters = len(imported.network.layers), imported.network.total_parameters
     echo(f"{out}: {imported.network.name}, {layers:,} layers, {parameters:,} parameters")
     for note in filter(None, (*imported.notes, mixture(imported.network))):
         echo(f"  {note}")

@@ -83,13 +83,14 @@ def innermost_part(path: Sequence[PathStep]) -> int:
 
 # Shared with drafts of imported networks, which have edges before they have ops.
 class Wired:
-    """Edges of a node or of a node under construction: ``inputs`` and ``delayed``, see :class:`Node`."""
+    """Edges of a node or of a node under construction: ``inputs``, ``delayed`` and ``weights``, see :class:`Node`."""
 
     __slots__ = ()
 
     if TYPE_CHECKING:
         inputs: tuple[int, ...]
         delayed: int | None
+        weights: int | None
 
     @property
     def feeds_back(self) -> bool:
@@ -102,14 +103,15 @@ class Wired:
         return self.inputs if self.delayed is None else (self.delayed,)
 
     def moved(self, places: Mapping[int, int] | Sequence[int]) -> Self:
-        """Return a copy with new indices of its sources.
+        """Return a copy with new indices of its sources and of the owner of its weights.
 
         Args:
             places: New index of each node, by its old index.
         """
-        delayed = None if self.delayed is None else places[self.delayed]
+        delayed, weights = (None if each is None else places[each] for each in (self.delayed, self.weights))
+        inputs = tuple([places[i] for i in self.inputs])
         # dataclasses.replace keeps subclasses and their additional fields.
-        return replace(self, inputs=tuple([places[i] for i in self.inputs]), delayed=delayed)  # type: ignore[type-var]
+        return replace(self, inputs=inputs, delayed=delayed, weights=weights)  # type: ignore[type-var]
 
 
 def graph_of(nodes: Sequence[Wired]) -> Graph:
@@ -141,11 +143,6 @@ class Node(Wired):
     span: Span = field(default=BUILTIN, compare=False, repr=False)
     delayed: int | None = None
     weights: int | None = None
-
-    def moved(self, places: Mapping[int, int] | Sequence[int]) -> Node:
-        """Return a copy with new indices of its sources and of the owner of its weights."""
-        node = Wired.moved(self, places)
-        return node if self.weights is None else replace(node, weights=places[self.weights])
 
     @property
     def stores_nothing(self) -> bool:

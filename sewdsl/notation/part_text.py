@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
 
@@ -11,9 +12,19 @@ from sewdsl.ir.op import Op
 from sewdsl.ir.parts import Path, SharedCall, SharedPart
 from sewdsl.ir.wiring import UnstructuredError
 from sewdsl.light_dataclass import dataclass
-from sewdsl.notation.item_text import LayerText, MergeText, ReadText, RepeatText, TextItem, TextItems, UnwritableNetwork
+from sewdsl.notation.item_text import (
+    LayerText,
+    MergeText,
+    ReadText,
+    RepeatText,
+    TextItem,
+    TextItems,
+    UnwritableNetwork,
+    item_nodes,
+    network_items,
+)
 from sewdsl.notation.item_text import child_sequences as _children
-from sewdsl.notation.part_calls import CalledMerge, CalledPart, PartOperand
+from sewdsl.notation.part_calls import CalledMerge, CalledPart, PartOperand, is_call
 from sewdsl.ops.input import Input
 
 
@@ -58,6 +69,15 @@ def scopes(network: Network) -> tuple[TextScope, ...]:
     return _Scopes(network).all()
 
 
+def text_order(network: Network) -> list[int]:
+    """Return the nodes after the inputs, in the order in which the compiled text of a network has them.
+
+    Raises:
+        UnwritableNetwork: If no text of the language compiles to this network.
+    """
+    return [*_Scopes(network).order()]
+
+
 class _Scopes:
     def __init__(self, network: Network) -> None:
         self._network = network
@@ -89,6 +109,33 @@ class _Scopes:
     def all(self) -> tuple[TextScope, ...]:
         parts = [self._scope(part, part.calls[0]) for part in self._parts.values()]
         return *parts, self._scope(None, None)
+
+    def order(self) -> Iterator[int]:
+        """Yield the nodes in the order of the compiled text, in which a call has the nodes of its part."""
+        rows: dict[str, list[tuple[int, str]]] = {}
+        for scope in self.all():
+            taken = {*self._parts, *scope.operands}
+            ops = (
+                (index, scope.network.nodes[index].op)
+                for index in item_nodes(network_items(scope.network, taken=taken))
+            )
+            rows[scope.title] = [
+                (scope.nodes[index], op.title if is_call(op) else "")  # type: ignore[attr-defined]
+                for index, op in ops
+                if type(op) is not PartOperand
+            ]
+        ends = {(part.title, self._outputs[path]): call for path, (part, call) in self._calls.items()}
+
+        def expand(title: str, call: SharedCall | None) -> Iterator[int]:
+            first = self._parts[title].calls[0] if call is not None else None
+            for index, called in rows[title]:
+                own = call.nodes[first.positions[index]] if call is not None and first is not None else index
+                if called:
+                    yield from expand(called, ends[called, own])
+                else:
+                    yield own
+
+        yield from expand("", None)
 
     def _scope(self, part: SharedPart | None, call: SharedCall | None) -> TextScope:
         """Return the scope of a part in one of its calls, or of the body."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from sewdsl.compiler import read
@@ -23,7 +23,7 @@ from sewdsl.ir.op import Activation, Join, Neuron
 from sewdsl.ir.settings import Settings
 from sewdsl.light_dataclass import dataclass
 from sewdsl.notation import UnwritableNetwork, write_net
-from sewdsl.notation.item_text import item_nodes, network_items
+from sewdsl.notation.part_text import text_order
 from sewdsl.ops.joins import Add
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.linear import Linear
@@ -92,6 +92,7 @@ def build_network(draft: Draft, name: str, settings: Settings, notes: tuple[str,
     tensors = {
         f"{node.name}.{key}": value
         for node, item in zip(written.nodes, items, strict=True)
+        if item.weights is None
         for key, value in item.tensors.items()
     }
     return ImportedNetwork(written, tensors, text, notes)
@@ -114,6 +115,7 @@ def _use_global_pools(draft: Draft) -> None:
             (before,) = item.inputs
             pool = draft.items[before]
             is_global = isinstance(pool.op, AvgPool) and pool.op.kernel == draft.shape(pool.inputs[0])[1:]
+            is_global = is_global and pool.path == item.path
             if is_global and pool.op.padding == (0, 0) and readers[before] == [index]:  # type: ignore[attr-defined]
                 draft.change(index, op=GlobalAvgPool(), inputs=pool.inputs)
 
@@ -123,7 +125,10 @@ def _remove_flattens(draft: Draft) -> None:
     readers = draft.readers()
     for index, item in enumerate(draft.items):
         # A linear layer flattens its own input.
-        reads_linear = (i != OUTPUT and isinstance(draft.items[i].op, Linear) for i in readers[index])
+        reads_linear = (
+            i != OUTPUT and isinstance(draft.items[i].op, Linear) and draft.items[i].path == item.path
+            for i in readers[index]
+        )
         if isinstance(item.op, Flatten) and all(reads_linear):
             for reader in readers[index]:
                 draft.change(reader, inputs=item.inputs)
@@ -135,11 +140,11 @@ MAX_REORDERINGS = 4
 
 def _text_order(network: Network) -> list[int]:
     """Return the order of the nodes in the compiled text of the network."""
-    # Without loops and named outputs, ordered_items() already yields this order.
-    if not network.graph.loops and not network.outputs:
+    # Without loops, parts and names, ordered_items() already yields this order.
+    if not network.graph.loops and not network.outputs and not network.settings.inputs and not network.users:
         return [*range(len(network))]
     try:
-        return [0, *item_nodes(network_items(network))]
+        return [*range(network.first_layer), *text_order(network)]
     except UnwritableNetwork:
         return [*range(len(network))]  # _write_and_reparse() reports the error.
 
@@ -189,7 +194,7 @@ def _write_and_reparse(network: Network) -> tuple[str, Network]:
 
 def _edges(network: Network) -> list[tuple[object, ...]]:
     """Return the operations and edges of a network, without names."""
-    return [(node.op, node.inputs, node.sources) for node in network]
+    return [(node.op, node.inputs, node.sources, node.weights) for node in network]
 
 
 def _absorb_scales(draft: Draft) -> None:
@@ -206,7 +211,7 @@ def _absorb_scales(draft: Draft) -> None:
         if not isinstance(item.op, ScaleOp):
             continue
         (source,), factor, readers = item.inputs, item.tensors["factor"].double().flatten(), draft.readers()
-        absorbing = _scaled_items(draft, source, factor, readers)
+        absorbing = _scaled_items(draft, source, factor, readers) if not item.path else None
         if absorbing is None:
             _replace_by_layer(draft, index, factor)
             continue
@@ -221,8 +226,8 @@ def _absorb_scales(draft: Draft) -> None:
 def _scaled_items(draft: Draft, index: int, factor: Tensor, readers: Sequence[Sequence[int]]) -> list[int] | None:
     """Return the layers that can absorb a factor on the output of an item, or None."""
     item = draft.items[index]
-    # Other readers must see the unscaled value.
-    if len(readers[index]) != 1:
+    # Other readers, and other calls of a part, must see the unscaled value.
+    if len(readers[index]) != 1 or item.path:
         return None
     if isinstance(item.op, Conv | Linear | BatchNorm):
         return [index]
@@ -297,6 +302,23 @@ def header_assumptions(network: Network, *, steps: bool, readout: bool) -> tuple
 
 
 _TEXT = re.compile(r"[1-9][0-9]{0,8}(?:x[1-9][0-9]{0,8}x[1-9][0-9]{0,8})?")
+InputSize = tuple[int, ...] | dict[str, tuple[int, ...]]
+"""Shape of one time-step of one sample, or of each input by its name."""
+
+
+def parse_input_sizes(value: str | tuple[int, ...] | Mapping[str, str | tuple[int, ...]]) -> InputSize:
+    """Parse an input size, or the sizes of several inputs: ``"left=1x28x28,right=784"`` or a mapping.
+
+    Raises:
+        ValueError: If the value has another form.
+    """
+    if isinstance(value, str) and "=" in value:
+        pairs = [pair.partition("=")[::2] for pair in value.split(",")]
+        named = {name.strip(): size.strip() for name, size in pairs}
+        value = named if len(named) == len(pairs) and all(named) else value
+    if isinstance(value, Mapping):
+        return {name: parse_input_size(size) for name, size in value.items()}
+    return parse_input_size(value)
 
 
 def parse_input_size(value: str | tuple[int, ...]) -> tuple[int, ...]:

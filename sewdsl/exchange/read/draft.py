@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from sewdsl.exchange.errors import ExportError
 from sewdsl.ir.graph import DominatorTree
 from sewdsl.ir.kind import Kind
-from sewdsl.ir.node import Node, Wired, graph_of
+from sewdsl.ir.node import Node, PathStep, Wired, graph_of
 from sewdsl.ir.op import Layer, Op, ShapeMismatch
 from sewdsl.ir.signal import Signal
 from sewdsl.ir.wiring import fed_back
@@ -73,6 +73,8 @@ class DraftLayer(Wired):
         inputs: Indices of the items it reads, all smaller than its own. A join reads (branch, identity).
         tensors: Parameters and buffers, by their names in its module.
         delayed: For a delay in a loop, which has no inputs: index of the item whose previous value it outputs.
+        weights: Index of the item in the first call of a part, whose weights the item uses.
+        path: Calls of parts around it.
     """
 
     op: Op
@@ -81,6 +83,8 @@ class DraftLayer(Wired):
     output: Signal
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
     delayed: int | None = None
+    weights: int | None = None
+    path: tuple[PathStep, ...] = ()
 
     def to_node(self, name: str, nodes: Sequence[Node]) -> Node:
         """Return the node that follows ``nodes``.
@@ -89,7 +93,7 @@ class DraftLayer(Wired):
         """
         # The source of a feedback delay comes later: its signal cannot be inferred here.
         inferred = self.op.infer(*(nodes[i].output for i in self.inputs)) if not self.feeds_back else self.output
-        return Node(name, self.op, self.inputs, inferred, delayed=self.delayed)
+        return Node(name, self.op, self.inputs, inferred, self.path, delayed=self.delayed, weights=self.weights)
 
 
 class ScaleOp(Layer):
@@ -118,19 +122,28 @@ OPEN = -1
 class Draft:
     """Items in order of computation.
 
-    The first is the input.
+    The first is the input, or represents the named inputs, which follow.
+
+    Args:
+        shape: Shape of the input, or of each named input.
 
     Attributes:
+        inputs: Indices of the named inputs.
         outputs: Indices of the output items by name. A single output has an empty name.
     """
 
-    def __init__(self, shape: Sequence[int], *, varies: bool = True) -> None:
+    def __init__(self, shape: Sequence[int] | Mapping[str, Sequence[int]], *, varies: bool = True) -> None:
         catalogue()  # Load all kinds: arguments refer to them by name.
-        op = Input(shape=tuple(shape), varies=varies)
+        named, sizes = (shape, (0,)) if isinstance(shape, Mapping) else ({}, tuple(shape))
+        op = Input(shape=sizes, varies=varies)
         self.outputs: dict[str, int] = {"": 0}
         self.dominators = DominatorTree()
         self.dominators.add(())
         self.items: list[DraftLayer] = [DraftLayer(op, (), SourcePart("input", "input"), op.infer())]
+        self.inputs = [
+            self.add(Input(shape=tuple(size), varies=varies), (0,), SourcePart(name, "input"))
+            for name, size in named.items()
+        ]
 
     def add(self, op: Op, inputs: Iterable[int], origin: SourcePart, **tensors: Tensor | None) -> int:
         """Append an item and return its index.
@@ -169,8 +182,9 @@ class Draft:
         self.items[index] = replace(self.items[index], **changes)  # type: ignore[arg-type]
 
     def static(self) -> None:
-        """Make the input constant over time, and infer all signals again."""
-        self.change(0, op=Input(shape=self.shape(0), varies=False))
+        """Make the inputs constant over time, and infer all signals again."""
+        for index in (0, *self.inputs):
+            self.change(index, op=Input(shape=self.shape(index), varies=False))
         for index, item in enumerate(self.items):
             if item.feeds_back:
                 continue
@@ -215,10 +229,16 @@ def ordered_items(draft: Draft) -> tuple[list[DraftLayer], dict[str, int]]:
         symmetric = isinstance(item.op, Add | And)
         return tuple(sorted(item.inputs, key=lambda i: -depth[i])) if symmetric else item.inputs
 
-    # Depth-first, with an explicit stack: imported models may be deeper than Python's recursion limit.
-    positions: dict[int, int] = {0: 0}
-    ordered: list[DraftLayer] = [draft.items[0]]
     live = graph.lead_to(draft.outputs.values())
+    if any(item.weights is not None for item in draft.items):  # Calls of parts keep their order.
+        kept = sorted(live.union(draft.inputs))
+        new_index = {old: new for new, old in enumerate(kept)}
+        outputs = {name: new_index[index] for name, index in draft.outputs.items()}
+        return [draft.items[old].moved(new_index) for old in kept], outputs
+    # Depth-first, with an explicit stack: imported models may be deeper than Python's recursion limit.
+    first = [0, *draft.inputs]
+    positions = {index: index for index in first}
+    ordered: list[DraftLayer] = [draft.items[index] for index in first]
     stack = [
         *reversed(draft.outputs.values()),
         *(source for delay, source in graph.back_edges.items() if delay in live),

@@ -16,6 +16,7 @@ from sewdsl.ops.layers.linear import Linear
 from sewdsl.ops.layers.pool import AvgPool, MaxPool
 from sewdsl.ops.layers.scaling import Dropout
 from sewdsl.ops.layers.shapes import Flatten
+from sewdsl.ops.merges import Product
 from sewdsl.ops.neurons.activations import ReLU
 
 _SHAPE_QUERIES = frozenset({
@@ -62,12 +63,14 @@ def _subtract(trace: Trace, one: Any, a: Any, *, alpha: float = 1) -> TracedTens
 
 
 def _multiply(trace: Trace, a: Any, b: Any) -> TracedTensor:
-    """Translate a product: AND of two spikes, IAND with one complement, or a scale by a number."""
+    """Translate a product: MUL, AND of two spikes, IAND with one complement, or a scale by a number."""
     if not (isinstance(a, TracedTensor) and isinstance(b, TracedTensor)):
         traced, factor = (a, b) if isinstance(a, TracedTensor) else (b, a)
         return _factor(trace, traced, factor)
     if a.complement == b.complement:
-        return trace.add(And(), a, b)
+        first, second = (trace.draft.items[each.draft_index].output for each in (a, b))
+        both_spike = a.complement or (first.values.binary and second.values.binary) or first.shape != second.shape
+        return trace.add(And() if both_spike else Product(), a, b)
     branch, identity = (a, b) if a.complement else (b, a)
     # IAND negates its branch itself: pass the spikes without the complement.
     spikes = trace.tensor(branch.checked().draft_index, branch.form)
@@ -161,7 +164,7 @@ class Unsqueezed:
             or any(each not in allowed for each, allowed in zip(rest, same, strict=True))
         ):
             raise trace.refusal(f"repeats its input {first} times, but the network has {trace.sizes[0]} time-steps")
-        trace.repeated = True
+        trace.repeated.add(self._inner.draft_index)
         return trace.tensor(self._inner.checked().draft_index, LeadingAxes.SEQUENCE)
 
 
@@ -173,7 +176,8 @@ def _unsqueeze(trace: Trace, a: TracedTensor, dim: int) -> Unsqueezed:
 
 def _require_constant(trace: Trace, a: TracedTensor) -> TracedTensor:
     """Return the tensor, or fail if it has, or had, a time axis."""
-    if a.form is not LeadingAxes.STEP or a.complement or a.is_read_out or trace.repeated:
+    again = a.draft_index in trace.repeated or (trace.repeated and not trace.draft.inputs)
+    if a.form is not LeadingAxes.STEP or a.complement or a.is_read_out or again:
         raise trace.refusal(f"repeats {a.form.value}; only a constant input can be repeated, and only once")
     return a
 
@@ -328,12 +332,10 @@ def linear_function(trace: Trace, a: TracedTensor, weight: Tensor, bias: Tensor 
         raise trace.refusal("multiplies by a computed matrix; expected a parameter")
     if len(trace.draft.shape(a.draft_index)) > 1:
         raise trace.refusal("applies a linear layer to a feature map; flatten it first")
-    # The parameters belong to the module that calls the function.
-    trace.once(weight)
     require_width(trace, a, weight.shape[1])
     op = make_op(Linear, trace.origin, features=len(weight), bias=bias is not None)
     tensors = {"weight": weight.detach().clone(), "bias": None if bias is None else bias.detach().clone()}
-    return trace.add(op, a, **tensors)
+    return trace.share(trace.add(op, a, **tensors), weight, bias)
 
 
 def require_width(trace: Trace, a: TracedTensor, expected: int) -> None:

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from sewdsl.exchange.read.build_network import ImportedNetwork, build_network, header_assumptions, parse_input_size
+from sewdsl.exchange.read.build_network import (
+    ImportedNetwork,
+    InputSize,
+    build_network,
+    header_assumptions,
+    parse_input_sizes,
+)
 from sewdsl.exchange.read.draft import Draft, ModelImportError, SourcePart
 from sewdsl.exchange.read.torch_modules.functions import VOCABULARY
 from sewdsl.exchange.read.torch_modules.known_modules import module_reader, unsupported_neuron_message
+from sewdsl.exchange.read.torch_modules.shared_modules import assign_parts
 from sewdsl.exchange.read.torch_modules.trace import LeadingAxes, Trace, TracedTensor
 from sewdsl.ir.network import Network
-from sewdsl.ir.settings import Settings
+from sewdsl.ir.settings import InputSetting, Settings
 from sewdsl.ops.joins import Add
 
 TRACE_SAMPLES = (7, 11)
@@ -23,7 +31,7 @@ TRACE_SAMPLES = (7, 11)
 
 def from_torch(
     model: nn.Module,
-    input: str | tuple[int, ...],
+    input: str | tuple[int, ...] | Mapping[str, str | tuple[int, ...]],
     steps: int = 1,
     readout: Literal["mean", "sum", "last"] | None = None,
     name: str | None = None,
@@ -33,7 +41,8 @@ def from_torch(
     See :func:`read_module`, which also returns the text of a ``.net`` file.
 
     Args:
-        input: Shape of one time-step of one sample: ``"2x128x128"``, ``(2, 128, 128)``, ``"784"`` or ``(784,)``.
+        input: Shape of one time-step of one sample: ``"2x128x128"``, ``(2, 128, 128)``, ``"784"`` or ``(784,)``. For
+            several inputs, a mapping from the names of the arguments of ``forward``, or ``"left=784,right=784"``.
 
     Returns:
         The network, and its weights with the keys of the compiled network.
@@ -44,13 +53,13 @@ def from_torch(
     """
     if type(steps) is not int or steps < 1:
         raise ValueError(f"steps must be an integer of at least 1, got {steps!r}")
-    imported = read_module(model, parse_input_size(input), steps, readout, name)
+    imported = read_module(model, parse_input_sizes(input), steps, readout, name)
     return imported.network, imported.tensors
 
 
 def read_module(
     model: nn.Module,
-    input: tuple[int, ...],
+    input: InputSize,
     steps: int | None = None,
     readout: Literal["mean", "sum", "last"] | None = None,
     name: str | None = None,
@@ -91,7 +100,7 @@ def read_module(
 
 def _read(  # noqa: PLR0913 -- all arguments of read_module()
     model: nn.Module,
-    shape: tuple[int, ...],
+    shape: InputSize,
     steps: int,
     form: LeadingAxes,
     readout: Literal["mean", "sum", "last"] | None,
@@ -103,6 +112,7 @@ def _read(  # noqa: PLR0913 -- all arguments of read_module()
     dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.get_default_dtype())
     trace = Trace(draft, (steps, samples), dtype, VOCABULARY)
     draft.outputs = {"": _run(model, trace, form).draft_index}
+    assign_parts(draft, trace.calls)
     # The module repeats its input over time: the network input is constant.
     if trace.repeated:
         draft.static()
@@ -111,8 +121,16 @@ def _read(  # noqa: PLR0913 -- all arguments of read_module()
         raise ModelImportError(
             f"the module computes the {effective_readout} over time-steps, but the readout is {readout}"
         )
-    encode = "direct" if trace.repeated else "none"
-    settings = Settings(input=shape, steps=steps, encode=encode, readout=effective_readout, join=Add())  # type: ignore[arg-type]
+    encode: Literal["direct", "none"] = "direct" if trace.repeated else "none"
+    named = shape if isinstance(shape, Mapping) else {}
+    settings = Settings(
+        input=() if isinstance(shape, Mapping) else shape,
+        inputs=tuple(InputSetting(name, size, encode) for name, size in named.items()),
+        steps=steps,
+        encode=encode,
+        readout=effective_readout,  # type: ignore[arg-type]
+        join=Add(),
+    )
     return build_network(draft, name, settings), bool(trace.readout or readout)
 
 
@@ -120,7 +138,7 @@ def _run(model: nn.Module, trace: Trace, form: LeadingAxes) -> TracedTensor:
     """Run the module on a traced tensor and return the output."""
     with trace.watching(model, module_reader):
         try:
-            output = model(trace.input(form))
+            output = trace.run(model, form)
         # A rejected operation is the cause: do not wrap it.
         except ModelImportError:
             raise

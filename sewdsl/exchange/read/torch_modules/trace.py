@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from sewdsl.exchange.read.draft import Draft, ScaleOp, SourcePart, UnsupportedPart
+from sewdsl.exchange.read.torch_modules.shared_modules import CALLED_TWICE, ModuleCall
 from sewdsl.ir.op import Op
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.linear import Linear
@@ -91,20 +92,26 @@ class Trace:
     Attributes:
         sizes: (T, N).
         readout: Reduction over time in the module, or None.
-        repeated: Whether a constant input was repeated T times.
+        repeated: Items of constant inputs that were repeated T times.
+        calls: Innermost call of a module around each item.
     """
 
     def __init__(self, draft: Draft, sizes: tuple[int, int], dtype: torch.dtype, vocabulary: TorchVocabulary) -> None:
         self.draft, self.sizes, self._vocabulary = draft, sizes, vocabulary
         self.readout: str | None = None
-        self.repeated = False
+        self.repeated: set[int] = set()
+        self.calls: dict[int, ModuleCall] = {}
         self._dtype = dtype
-        self._module_stack: list[SourcePart] = []
+        self._module_stack: list[tuple[SourcePart, ModuleCall]] = []
+        self._call_count = 0
         self._used: set[int] = set()
+        self._charged: set[int] = set()
+        self._owners: dict[tuple[int, ...], int] = {}
 
-    def input(self, form: LeadingAxes) -> TracedTensor:
-        """Return the traced input of the module."""
-        return self.tensor(0, form)
+    def run(self, model: nn.Module, form: LeadingAxes) -> Any:
+        """Call a model with its traced inputs, by name if they have names."""
+        named = {self.draft.items[index].origin.name: self.tensor(index, form) for index in self.draft.inputs}
+        return model(**named) if named else model(self.tensor(0, form))
 
     def lead(self, form: LeadingAxes) -> tuple[int, ...]:
         """Return the lengths of the leading axes of a form."""
@@ -141,6 +148,7 @@ class Trace:
                 f"is {op.kind if hasattr(op, 'kind') else 'a factor'} after the {self.readout} over all time-steps"
             )
         item = self.draft.add(op, [each.draft_index for each in reads], self.origin, **tensors)
+        self.calls[item] = self._module_stack[-1][1]
         output = self.tensor(item, first.form)
         output.is_read_out = first.is_read_out
         return output
@@ -155,7 +163,7 @@ class Trace:
     @property
     def origin(self) -> SourcePart:
         """Current module."""
-        return self._module_stack[-1]
+        return self._module_stack[-1][0]
 
     def refusal(self, why: str) -> UnsupportedPart:
         """Return an error about the current module.
@@ -184,52 +192,72 @@ class Trace:
             raise self.refusal(f"calls {module}.{name}, which has no equivalent in sewdsl")
         return self._vocabulary.functions[name](self, *args, **kwargs)
 
-    def once(self, owner: object) -> None:
-        """Record the use of a module or parameter.
+    def share(self, output: TracedTensor, *owners: object) -> TracedTensor:
+        """Return the output of a layer, which uses the weights of an earlier layer with the same owners.
+
+        Args:
+            owners: Module or parameters with the weights.
 
         Raises:
-            UnsupportedPart: If it was used before.
+            UnsupportedPart: If some of the owners were used with other ones.
         """
-        if id(owner) in self._used:
-            hint = "if it is called in a loop over time-steps, import the inner network and pass steps"
-            raise self.refusal(f"is called twice, with shared weights or membrane potential; {hint}")
-        self._used.add(id(owner))
+        key = tuple(id(owner) for owner in owners if owner is not None)
+        if key in self._owners:
+            self.draft.change(output.draft_index, weights=self._owners[key], tensors={})
+        elif not self._used.isdisjoint(key):
+            raise self.refusal(CALLED_TWICE)
+        self._owners.setdefault(key, output.draft_index)
+        self._used.update(key)
+        return output
 
     @contextmanager
     def watching(self, model: nn.Module, find_leaf: Callable[[nn.Module], Leaf | None]) -> Iterator[None]:
         """Replace the ``forward`` of all submodules within the context: known layers are added to the draft."""
-        originals: list[tuple[nn.Module, Any]] = []
+        originals: list[tuple[nn.Module, str, Any]] = []
+
+        def replace_method(module: nn.Module, name: str, method: Callable[..., Any]) -> None:
+            originals.append((module, name, module.__dict__.get(name)))
+            module.__dict__[name] = method
+
         try:
             for name, module in model.named_modules():
                 # A module with a replaced forward may compute anything: trace it.
                 leaf = None if "forward" in module.__dict__ else find_leaf(module)
                 origin = SourcePart(name, f"{type(module).__module__}.{type(module).__qualname__}")
-                originals.append((module, module.__dict__.get("forward")))
-                module.__dict__["forward"] = self._wrapped(module, origin, leaf)
+                replace_method(module, "forward", self._wrapped(module, origin, leaf))
+                if leaf is not None and hasattr(module, "v_threshold"):
+                    replace_method(module, "reset", partial(self._charged.discard, id(module)))
             yield
         finally:
-            for module, original in originals:
+            for module, name, original in originals:
                 if original is None:
-                    del module.__dict__["forward"]
+                    del module.__dict__[name]
                 else:
-                    module.__dict__["forward"] = original
+                    module.__dict__[name] = original
 
     def _wrapped(self, module: nn.Module, origin: SourcePart, leaf: Leaf | None) -> Callable[..., Any]:
         """Return a ``forward`` that adds the module if it is known, else runs the original in the module's scope."""
         original_forward = module.forward
+        has_weights = bool(module.state_dict())
 
         @wraps(original_forward)
         def forward(*args: Any, **kwargs: Any) -> Any:
-            self._module_stack.append(origin)
+            self._call_count += 1
+            outer = self._module_stack[-1][1] if self._module_stack else None
+            self._module_stack.append((origin, ModuleCall(origin.name, self._call_count, outer, has_weights)))
             try:
                 if leaf is None:
                     return original_forward(*args, **kwargs)
                 if len(args) != 1 or kwargs or not isinstance(args[0], TracedTensor):
                     raise self.refusal("takes several arguments, or one that is not computed from the input")
+                # A second call continues with the membrane potential, unless it is reset.
+                if id(module) in self._charged:
+                    raise self.refusal(CALLED_TWICE)
+                if hasattr(module, "v_threshold"):
+                    self._charged.add(id(module))
+                output = leaf(self, module, args[0])
                 # Stateless modules may be called several times.
-                if module.state_dict() or hasattr(module, "v_threshold"):
-                    self.once(module)
-                return leaf(self, module, args[0])
+                return self.share(output, module) if has_weights else output
             finally:
                 self._module_stack.pop()
 

@@ -603,10 +603,8 @@ class _Reader:
         first = len(self._nodes)
         slots = {slot: number for number, each in enumerate(part.operands, first) for slot in each}
         numbers = {(call.nodes[position], i): number for (position, i), number in slots.items()}
-        outer, operands = (
-            self._operands,
-            _Operands(numbers, arguments, tuple(map(self._operands.node, arguments)), first),
-        )
+        outer = self._operands
+        operands = _Operands(numbers, arguments, tuple(map(outer.node, arguments)), first)
         self._operands = operands
         key, prefix = part.calls[0].path[-1].key, f"{step.key}."
         inlined = part.title in self._inlined_parts
