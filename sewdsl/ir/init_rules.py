@@ -37,7 +37,7 @@ class InitRule(Kind):
 
     @property
     def statement(self) -> str:
-        """Python statement that draws ``module.weight`` in an exported file, or empty if there is none."""
+        """Python statements that draw ``module.weight`` in an exported file, or empty if there is none."""
         return ""
 
     @property

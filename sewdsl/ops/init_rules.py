@@ -163,6 +163,14 @@ class Sparse(InitRule, kind="sparse"):
     keep: bool = True
 
     @property
+    def statement(self) -> str:
+        numbers = (
+            f"{name}={value!r}" for name in ("density", "std", "radius") if (value := getattr(self, name)) is not None
+        )
+        draws = f"draw_sparse(module, {', '.join(numbers)})"
+        return f"{draws}\nkeep_zeros(module)" if self.keep else draws
+
+    @property
     def keeps_zeros(self) -> bool:
         return self.keep
 

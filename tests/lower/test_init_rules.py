@@ -256,6 +256,39 @@ def test_python_files_draw_the_same_numbers(header: str) -> None:
     assert rows.get(header.split()[1].partition("(")[0], True)
 
 
+@pytest.mark.parametrize("form", ["python", "spikingjelly"])
+def test_python_files_have_masks(form: str) -> None:
+    body = "c6k3(init=sparse(density=0.3))-SN-FC10(init=sparse(density=0.2, radius=1.1))-FC10(init=sparse(density=0.5))"
+    if form == "spikingjelly":
+        pytest.importorskip("spikingjelly")
+    model = sewdsl.compile(net(body.replace("FC10(", "FC10-FC10(", 1)), seed=0).double()
+    twin = module_from_source(SOURCES[form](model.network)).double()
+    mask = twin.get_buffer("fc2.weight_mask")
+    assert mask.sum(1).tolist() == [2] * 10
+    assert torch.linalg.eigvals(twin.get_parameter("fc2.weight")).abs().max().item() == pytest.approx(1.1, abs=1e-6)
+    with torch.no_grad():  # Weights of another origin, which are not 0 everywhere.
+        model.get_parameter("fc2.weight").fill_(0.5)
+    twin.load_state_dict(model.state_dict())
+    optimizers = [torch.optim.SGD(each.parameters(), lr=0.1, momentum=0.9) for each in (model, twin)]
+    x = torch.rand(model.network.settings.steps, 3, *model.network.settings.input, dtype=torch.float64)
+    for _ in range(2):
+        outputs = [each(x) for each in (model, twin)]
+        torch.testing.assert_close(*outputs, rtol=1e-9, atol=1e-10)
+        for y, optimizer in zip(outputs, optimizers, strict=True):
+            y.square().sum().backward()
+            optimizer.step()
+    for name, parameter in twin.named_parameters():
+        torch.testing.assert_close(parameter.grad, model.get_parameter(name).grad, rtol=1e-8, atol=1e-10, msg=name)
+
+
+def test_python_files_draw_the_same_sparse_weights() -> None:
+    network = net("FC10(init=sparse(density=0.2))-FC10(init=sparse(density=0.3, radius=1.1))")
+    torch.manual_seed(3)
+    written = module_from_source(SOURCES["python"](network)).state_dict()
+    for key, value in sewdsl.compile(network, seed=3).state_dict().items():
+        assert torch.equal(written[key], value), key
+
+
 # --- errors
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from torch import distributed
+from torch import distributed, nn
 from torch.optim import Optimizer
 from typer.testing import CliRunner
 
@@ -38,12 +38,19 @@ from sewdsl.train.store.result import Precision, describe_machine
 from sewdsl.train.store.run_folder import RunError, RunFolder
 from sewdsl.train.store.run_notes import Accelerator
 from tests.forked import PIPES, Popen
+from tests.lower.test_parts import SIAMESE, Siamese
 from tests.words import check_words, raises
 
 from .conftest import Run
 
 ROOT = Path(__file__).parents[2]
 Gradients = dict[str, torch.Tensor]
+SIAMESE_DIGITS = f"""{SIAMESE.replace("2x8x8", "1x8x8").replace("c2k3b0", "c1k3b0").replace("FC2", "FC10")}
+encode direct
+train on digits {{
+    optimizer SGD(lr=0.1)
+}}
+"""
 
 
 class Case(NamedTuple):
@@ -57,8 +64,7 @@ def case(small: Path) -> Case:
     network = read(small, set={"train.batch": 8, "train.epochs": 1}).result()
     assert network.recipe is not None
     module = Classifier(compile(network, seed=0), network.recipe).double()
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(16, 1, 8, 8, generator=generator, dtype=torch.float64)
+    x = torch.randn(16, 1, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     return Case(module, Samples(x, torch.arange(16) % 10))
 
 
@@ -104,6 +110,7 @@ def work(small: Path, folder: Path) -> None:
         patch.setattr(distributed, "destroy_process_group", lambda: None)  # they can meet only once
         noted(small, folder / "apart", synchronised=False)
         noted(small, folder / "together", synchronised=True)
+        noted(folder / "siamese.net", folder / "siamese", synchronised=False)
     app(["train", str(small), "--out", str(folder / "out"), "--set", "train.epochs=1"], standalone_mode=False)
 
 
@@ -123,6 +130,7 @@ elastic_launch(config, work)(*map(Path, sys.argv[1:]))
 def two(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Two:
     """What two processes did, one thing after the other: to start them takes longer than all of it."""
     folder = tmp_path_factory.mktemp("two")
+    (folder / "siamese.net").write_text(SIAMESE_DIGITS)
     command = [sys.executable, "-c", PROGRAM, str(small), str(folder)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     with Popen(command, cwd=ROOT, env=environment, **PIPES) as process:
@@ -149,6 +157,23 @@ def test_gradients(small: Path, two: Two, statistics: str) -> None:
         for name, gradient in expected.items():
             assert found[name].dtype == torch.float64
             assert torch.allclose(found[name], gradient, rtol=0, atol=1e-6 * gradient.abs().max().item()), name
+
+
+def test_a_part_learns_like_a_module_that_is_called_twice(two: Two) -> None:
+    module, samples = case(two.folder / "siamese.net")
+    twin = Siamese()
+    twin.Eye.conv1, twin.two["conv1"] = (nn.Conv2d(1, n, 3, padding=1, bias=False) for n in (6, 1))
+    twin.fc1 = nn.Linear(5, 10)
+    twin.double().load_state_dict(module.model.state_dict())
+    for process in (0, 1):  # Gradients are the mean over both processes.
+        part = next(iter(Batches(samples, 8, 0, process=process, processes=2)))
+        (nn.functional.cross_entropy(twin(part.x.expand(4, *part.x.shape)), part.y) / 2).backward()  # type: ignore[no-untyped-call]
+    expected = {f"model.{name}": weight.grad for name, weight in twin.named_parameters()}
+    for rank in range(2):
+        found: Gradients = torch.load(two.folder / "siamese" / f"{rank}.pt", weights_only=True)
+        assert found.keys() == expected.keys()
+        for name, gradient in expected.items():
+            torch.testing.assert_close(found[name], gradient, rtol=1e-6, atol=1e-9, msg=name)
 
 
 def indices_of(part: Samples, samples: Samples) -> torch.Tensor:

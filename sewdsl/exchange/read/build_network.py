@@ -172,7 +172,11 @@ def _make_network(items: list[DraftLayer], outputs: dict[str, int], name: str, s
         # Infer the signals again: absorbed scales are gone.
         nodes.append(item.to_node(unique_name, nodes))
     named_outputs = () if "" in outputs else tuple(outputs.items())
-    return Network(name, tuple(nodes), max(outputs.values()), settings, outputs=named_outputs).validate()
+    network = Network(name, tuple(nodes), max(outputs.values()), settings, outputs=named_outputs)
+    try:
+        return network.validate()
+    except ValueError as error:  # E.g. a part that is called with sizes that its layers do not share.
+        raise ModelImportError(str(error)) from None
 
 
 def _write_and_reparse(network: Network) -> tuple[str, Network]:

@@ -135,6 +135,36 @@ def test_neurons_that_keep_their_potential_between_calls() -> None:
         read_module(Charged(resets=False), (5,), 4)
 
 
+def test_calls_that_differ() -> None:
+    with pytest.raises(ModelImportError, match="computes something else in one of the calls"):
+        read_module(Other(), (1, 8, 8))
+
+
+class Other(nn.Module):
+    """A module whose second call has another layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = Turning()
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.inner.turned = False
+        y: Tensor = self.inner(x)
+        self.inner.turned = True
+        z: Tensor = self.inner(y)
+        return z
+
+
+class Turning(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm, self.turned = nn.Conv2d(1, 1, 3, padding=1), nn.BatchNorm2d(1), False
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.conv(x)
+        return self.norm(y) if self.turned else y.relu()
+
+
 class Functions(nn.Module):
     """One weight in two calls of a function, without a module that is called twice."""
 

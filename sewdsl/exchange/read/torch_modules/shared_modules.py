@@ -99,13 +99,14 @@ class _PartFinder:
 
     def path(self, call: ModuleCall) -> list[PathStep]:
         """Return the calls of parts around a call, with itself."""
-        path: list[PathStep] = []
-        around: ModuleCall | None = call
-        while around is not None:
-            if self._is_part(around.name):
-                path.append(self._step(around))
-            around = around.outer
-        return path[::-1]
+        return [self._step(part) for part in reversed([*self._part_calls(call)])]
+
+    def _part_calls(self, call: ModuleCall | None) -> Iterator[ModuleCall]:
+        """Yield the calls of parts around a call, with itself, the innermost first."""
+        while call is not None:
+            if self._is_part(call.name):
+                yield call
+            call = call.outer
 
     def _is_part(self, name: str) -> bool:
         """Return whether a module is called several times, except once in each call of a module that contains it."""
@@ -113,17 +114,11 @@ class _PartFinder:
             self._parts[name] = False  # Modules that call themselves are no parts.
             calls = self._calls[name].values()
             if len(calls) > 1 and next(iter(calls)).has_weights:
-                around = {call.number: self._part_around(call) for call in calls}
+                around = {call.number: next(self._part_calls(call.outer), None) for call in calls}
                 outer = {None if each is None else each.name for each in around.values()}
                 numbers = {each.number for each in around.values() if each is not None}
                 self._parts[name] = len(outer) > 1 or len(numbers) < len(calls)
         return self._parts[name]
-
-    def _part_around(self, call: ModuleCall) -> ModuleCall | None:
-        around = call.outer
-        while around is not None and not self._is_part(around.name):
-            around = around.outer
-        return around
 
     def _step(self, call: ModuleCall) -> PathStep:
         if call.number not in self._steps:

@@ -33,6 +33,37 @@ READOUTS = {
 }
 """Description and code of each readout."""
 HELPERS = {
+    "draw_sparse": '''\
+def draw_sparse(
+    layer: nn.Module,
+    density: float,
+    std: float | None = None,
+    radius: float | None = None,
+) -> None:
+    """Draw normal weights for a part of the inputs of each output, and 0 for others."""
+    rows = layer.weight.data.flatten(1)
+    count = round(density * rows.shape[1])
+    chosen = torch.rand_like(rows).topk(count, dim=1).indices
+    std = std or count**-0.5
+    values = torch.randn_like(rows[:, :count]) * std
+    values[values == 0] = std
+    drawn = torch.zeros_like(rows).scatter_(1, chosen, values)
+    if radius is not None:
+        largest = torch.linalg.eigvals(drawn.double()).abs().max()
+        drawn = drawn.double() * (radius / largest)
+    rows.copy_(drawn)
+''',
+    "keep_zeros": '''\
+def keep_zeros(layer: nn.Module) -> None:
+    """Keep the weights of a layer at 0 where its buffer weight_mask is 0."""
+    layer.register_buffer("weight_mask", (layer.weight != 0).to(layer.weight))
+    layer.weight.register_hook(lambda gradient: gradient * layer.weight_mask)
+
+    def mask(layer: nn.Module, _: tuple[Tensor, ...]) -> None:
+        layer.weight.data.mul_(layer.weight_mask)
+
+    layer.register_forward_pre_hook(mask)
+''',
     "layers": '''\
 def layers(**named: nn.Module) -> nn.Sequential:
     """Return a sequence of named layers."""

@@ -63,7 +63,7 @@ def init_lines(network: Network) -> Iterator[str]:
         yield from (f'            "{name}",' for name in layers_of_rule)
         yield "        ):"
         yield "            module = self.get_submodule(name)"
-        yield f"            {each.statement}"
+        yield from (f"            {line}" for line in each.statement.splitlines())
         if resets_bias:
             yield "            if module.bias is not None:"
             yield "                nn.init.zeros_(module.bias)"
