@@ -43,12 +43,9 @@ def test_a_resumed_run_is_the_same(line: str, tmp_path: Path) -> None:
     again = evaluate_run(folder)
     assert again.measured == again.reported
     model, last = load_model(folder.path), load_file(folder.last)
-    assert {key for key in last if "Cell" in key} == {
-        f"Cell.{key}" for key in (
-            "fc1.weight", "fc1.bias", "bn1.weight", "bn1.bias", "bn1.running_mean", "bn1.running_var", "bn1.num_batches_tracked",
-            "plif1.w",
-        )
-    }  # fmt: skip
+    norm = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+    keys = ("fc1.weight", "fc1.bias", "plif1.w", *(f"bn1.{key}" for key in norm))
+    assert {key for key in last if "Cell" in key} == {f"Cell.{key}" for key in keys}
     assert all(torch.equal(value, last[key]) for key, value in model.state_dict().items())
 
 

@@ -78,7 +78,9 @@ def _share(draft: Draft, owner: int, index: int) -> None:
     """
     one, other = draft.items[owner], draft.items[index]
     is_equal = other.weights in {None, owner} and type(one.op) is type(other.op)
-    if not is_equal or any(not torch.equal(value, one.tensors[name]) for name, value in other.tensors.items()):
+    if not is_equal or not all(
+        name in one.tensors and torch.equal(value, one.tensors[name]) for name, value in other.tensors.items()
+    ):
         raise other.origin.refusal(DIFFERS)
     # Factors may become layers of their own.
     draft.change(index, weights=owner)
