@@ -35,7 +35,8 @@ def match_nodes(network: Network, pattern: str) -> frozenset[int]:
 
 def match_parameters(network: Network, pattern: str) -> frozenset[str]:
     """Return the keys of the parameters that match a pattern: ``dfc1.delay`` for ``*.delay``."""
-    keys = (f"{node.name}.{name}" for node in network.nodes for name in node.op.parameter_names())
+    learning = (node for node in network.nodes if network.parameters(node))
+    keys = (f"{node.name}.{name}" for node in learning for name in node.op.parameter_names())
     return frozenset(key for key in keys if fnmatchcase(key, pattern))
 
 

@@ -119,6 +119,7 @@ class Op(Kind):
         encloses: Whether ``KIND[ body ]`` is the op, the body, and then the op of :meth:`closing`.
         weights_for: What the shapes of the weights depend on: the ``shape`` of the inputs, their number of ``channels``
             or ``elements``, or ``nothing``.
+        parameter_keys: Keys of the parameters in the module, if it has any.
     """
 
     repeatable: ClassVar[bool] = True
@@ -133,6 +134,7 @@ class Op(Kind):
     saves: ClassVar[Literal["inputs", "output", "nothing"]] = "inputs"
     encloses: ClassVar[bool] = False
     weights_for: ClassVar[Literal["shape", "channels", "elements", "nothing"]] = "shape"
+    parameter_keys: ClassVar[tuple[str, ...]] = ("weight",)
 
     @abstractmethod
     def infer(self, *inputs: Signal) -> Signal:
@@ -147,8 +149,8 @@ class Op(Kind):
         return 0
 
     def parameter_names(self) -> tuple[str, ...]:
-        """Return the names of the parameters that a pattern of a recipe can end in."""
-        return ()
+        """Return the names of the parameters, if there are any, that a pattern of a recipe can end in."""
+        return self.parameter_keys
 
     def weights_key(self, *inputs: Signal) -> tuple[object, ...]:
         """Return a key that is equal for inputs for which one module can be used."""
@@ -533,6 +535,8 @@ class ParallelNeuron(Spiking):
 
     Shape: ``[T, N, *]`` input current to ``[T, N, *]`` spikes, each 0 or 1.
     """
+
+    parameter_keys = ("weight", "bias")
 
     v_threshold: float = Field(default=1.0, gt=0)
     surrogate: SerializeAsAny[Surrogate] = Field(default_factory=default_surrogate)

@@ -214,6 +214,10 @@ class _AnyEquations(EquationKind):
             count += values
         return count
 
+    def parameter_names(self) -> tuple[str, ...]:
+        """Return the names after ``learn``."""
+        return tuple(self.equations.learned)
+
     @property
     def time_steps(self) -> int:
         """Number of time-steps with their own learnable parameters, or 1 if they are shared."""

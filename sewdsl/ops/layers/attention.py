@@ -56,6 +56,7 @@ class ChannelAttention(Layer, KnowsSteps, kind="CA"):
 
     weights_for = "channels"
     reads = "sequence"
+    parameter_keys = ("reduce.weight", "expand.weight")
 
     r: Positive = 8
     steps: Positive | None = None
@@ -97,6 +98,7 @@ class TemporalAttention(Layer, KnowsSteps, kind="TA"):
 
     weights_for = "nothing"
     reads = "sequence"
+    parameter_keys = ("reduce.weight", "expand.weight")
     fixed_steps = True
 
     r: Positive = 5
@@ -149,6 +151,7 @@ class SpatialAttention(Layer, KnowsSteps, kind="SA"):
 
     weights_for = "nothing"
     reads = "sequence"
+    parameter_keys = ("conv.weight",)
 
     k: Annotated[Positive, AfterValidator(require_odd)] = 3
     steps: Positive | None = None
@@ -191,6 +194,7 @@ class TemporalChannelAttention(Layer, KnowsSteps, kind="TCJA"):
 
     weights_for = "channels"
     reads = "sequence"
+    parameter_keys = ("temporal.weight", "channel.weight")
     fixed_steps = True
 
     kernel_t: Positive = 4

@@ -21,6 +21,7 @@ class _ScaledPerChannel(Layer):
     """Normalised real values with a learnable weight and bias per channel."""
 
     weights_for = "channels"
+    parameter_keys: ClassVar[tuple[str, ...]] = ("weight", "bias")
 
     def infer(self, *inputs: Signal) -> Signal:
         return Signal(inputs[0].shape, varies=inputs[0].varies)
@@ -116,6 +117,7 @@ class TemporalEffectiveBatchNorm(Norm, KnowsSteps, kind="TEBN"):
 
     reads = "past"
     fixed_steps = True
+    parameter_keys = ("weight", "bias", "step_weight")
 
     steps: Positive | None = None
 
@@ -174,6 +176,8 @@ class BatchNormThroughTime(_StepNorm, kind="BNTT"):
     Shape: ``[C, H, W]``, ``[C, L]`` or ``[F]``, unchanged. T·C parameters, initialised to 1.
     """
 
+    parameter_keys = ("weight",)
+
     steps: Positive | None = None
 
     def parameters(self, *inputs: Signal) -> int:
@@ -198,6 +202,7 @@ class TemporalAccumulatedBatchNorm(_StepNorm, kind="TAB"):
     """
 
     accumulates = True
+    parameter_keys = ("weight", "bias", "step_weight")
 
     steps: Positive | None = None
 

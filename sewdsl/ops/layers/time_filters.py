@@ -44,9 +44,6 @@ class TimeFilter(Layer, kind="FIR"):
     def parameters(self, *inputs: Signal) -> int:
         return inputs[0].channels * self.taps
 
-    def parameter_names(self) -> tuple[str, ...]:
-        return ("weight",)
-
     def macs(self, *inputs: Signal) -> int:
         return inputs[0].elements * self.taps
 

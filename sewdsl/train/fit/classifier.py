@@ -123,7 +123,8 @@ def parameters_of(model: SpikingNetwork, pattern: str) -> list[nn.Parameter]:
     modules = modules_of(model, pattern)
     if modules:
         return [weight for module in modules for weight in module.parameters()]
-    return [model.get_parameter(key) for key in sorted(match_parameters(model.network, pattern))]
+    keys = match_parameters(model.network, pattern)
+    return [weight for key, weight in model.named_parameters() if key in keys]
 
 
 def weight_groups(model: SpikingNetwork, recipe: Recipe) -> Iterable[nn.Parameter] | Iterable[Mapping[str, Any]]:
