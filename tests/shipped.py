@@ -19,3 +19,12 @@ LOOPED = frozenset({"dcls-shd", "evflow-gru", "snasnet-backward", "srnn-shd", "t
 def shipped(name: str) -> Network:
     """A shipped network as it is written."""
     return load(name)
+
+
+SHORT = {"s4d": 8}
+"""Time-steps of networks with so many that a training step of all of them takes seconds."""
+
+
+def briefly(name: str) -> Network:
+    """A shipped network for a test that runs it: as it is written, but for the time-steps of those in :data:`SHORT`."""
+    return load(name, steps=SHORT[name]) if name in SHORT else shipped(name)

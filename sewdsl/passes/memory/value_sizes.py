@@ -97,8 +97,12 @@ class ValueSizes:
     @property
     def not_predicted(self) -> tuple[str, ...]:
         """Names of neurons without a kernel, which save an unknown number of intermediate values."""
-        ops = ((node.name, node.op) for node in self.network)
-        return tuple(name for name, op in ops if op.equations and not op.has_kernel)
+        steps = ((node, node.op.equations) for node in self.network)
+        # Kernels for CUDA have no vectors.
+        cuda = self.load.device == "cuda"
+        return tuple(
+            node.name for node, step in steps if step and (not node.op.has_kernel or (cuda and step.law.has_vectors))
+        )
 
     @cached_property
     def once(self) -> frozenset[int]:

@@ -68,7 +68,7 @@ def _small(name: str) -> Network:
     return network if name in FULL else narrow(network, NARROWER)
 
 
-LEARNING = {"klif-resnet-19", "glif-resnet-19"}
+LEARNING = {"klif-resnet-19", "glif-resnet-19", "s4d"}
 ROUNDED = {"masnn-dvs-gesture", "att-ms-resnet-18", "tcja-net", "tebn-resnet-19", "psn-resnet-19"} | LEARNING
 """Networks with sums that are rounded whatever the weights: sigmoids, a matrix over time, learned factors."""
 SLOW = set() if factor() > 1 else {"sdt-v2"}

@@ -34,7 +34,7 @@ from sewdsl.snn.kernels import dispatch
 from sewdsl.snn.kernels.packed_bits.packed_tensor import PackedTensor
 from sewdsl.snn.limits import MAX_KERNEL_ENTRIES
 from tests.effort import representatives
-from tests.shipped import SHIPPED, shipped
+from tests.shipped import SHIPPED, briefly, shipped
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "gpu_steps.json"
 SAMPLES = 2
@@ -185,7 +185,7 @@ TRACES_ALIKE = tuple(map(int, torch.__version__.split(".")[:2])) >= (2, 13)
 
 @pytest.mark.parametrize("name", representatives(SHIPPED))
 def test_a_step_takes_what_it_took_and_keeps_what_is_predicted(name: str) -> None:
-    network = shipped(name)
+    network = briefly(name)
     found = trace(network, SAMPLES)
     known = json.loads(GOLDEN.read_text("utf-8")) if GOLDEN.exists() else {}
     if os.environ.get("UPDATE_GOLDEN"):
