@@ -25,6 +25,8 @@ class Optimizer(Kind):
         lr: Learning rate, > 0.
     """
 
+    reserves_name = False
+
     lr: float = Field(gt=0)
 
     @property
@@ -46,6 +48,8 @@ class Optimizer(Kind):
 class Schedule(Kind):
     """Learning-rate schedule."""
 
+    reserves_name = False
+
     each: ClassVar[Literal["epoch", "step"]] = "epoch"
     """Unit of the schedule: the learning rate changes with every epoch, or with every optimizer step."""
     by_validation: ClassVar[bool] = False
@@ -64,6 +68,8 @@ class Schedule(Kind):
 class DelayWidth(Kind):
     """Schedule of the width of learned delays: the standard deviation of their kernels in training."""
 
+    reserves_name = False
+
     @abstractmethod
     def width(self, first: float, epoch: int, epochs: int) -> float:
         """Return the width in an epoch, in time-steps.
@@ -77,6 +83,8 @@ class DelayWidth(Kind):
 
 class Loss(Kind):
     """Training loss."""
+
+    reserves_name = False
 
     each_step: ClassVar[bool] = False
     """Whether the loss reads the output of each time-step instead of the readout."""
@@ -127,6 +135,8 @@ class LossTerm(NamedTuple):
 
 class Transform(Kind):
     """Random transform of training samples, listed by ``augment``."""
+
+    reserves_name = False
 
 
 class ImageTransform(Transform):

@@ -20,6 +20,7 @@ from sewdsl.ops.equation_neurons import EquationKind, defined_kind, equation_kin
 from sewdsl.ops.read_equations import MODULE_WORDS
 from sewdsl.snn.equations import Equations
 from sewdsl.snn.neuron import Neuron
+from sewdsl.source import Source
 from tests.words import check_words, raises
 
 HALF = "neuron Half(keep=0.5) { h = keep*v + x   s = fire(h - v_threshold)   v = reset(h, s)   give s }\n"
@@ -427,3 +428,17 @@ def test_a_file_next_to_it_is_proposed(tmp_path: Path) -> None:
     write(tmp_path / "lib.net", HALF)
     (said,) = sewdsl.read(write(tmp_path / "a.net", "input 3\nbody FC4-Half-FC2\n")).diagnostics
     check_words(said.help)
+
+
+def test_a_neuron_with_the_name_of_a_kind_of_recipes(tmp_path: Path) -> None:
+    """Each is found where it is meant, and comes back from text and JSON."""
+    neuron = "neuron Step { h = v + x  s = fire(h - 1)  v = h - s  give s }"
+    recipe = "train on mnist5k {\n epochs 2\n batch 2\n optimizer Adam(lr=0.1)\n schedule Step(size=1, gamma=0.5)\n}"
+    file = write(tmp_path / "a.net", f"{neuron}\ninput 1x28x28\nsteps 2\nbody c4k3-Step-GAP-FC10\n{recipe}\n")
+    network = sewdsl.load(file)
+    assert [node.op.kind for node in network][2] == "Step"
+    assert network.recipe is not None
+    assert str(network.recipe.schedule) == "Step(size=1, gamma=0.5)"
+    assert from_json(to_json(network), catalogue(), defined_kind) == network
+    again = sewdsl.read(Source("again.net", write_net(network))).result()
+    assert ([node.op for node in again], again.recipe) == ([node.op for node in network], network.recipe)
