@@ -147,8 +147,9 @@ class Network:
             return self
         plain = replace(self, settings=self.settings.model_copy(update={"part_init": ()}))
         nodes = ((node, self.op_with_init(node)) for node in self.nodes)
+        rule = self.settings.rule
         return plain.with_nodes(
-            tuple(node if op == plain.op_with_init(node) else replace(node, op=op) for node, op in nodes)
+            tuple(node if getattr(op, "init", rule) in {None, rule} else replace(node, op=op) for node, op in nodes)
         )
 
     @cached_property

@@ -342,7 +342,8 @@ class Blocks:
             yield f"{OWN_NEURON}={self._node_texts.alone(activation)}"
 
     def _expand(self, call: str, shape: tuple[int, ...], neuron: Activation | None) -> TextItems | None:
-        settings = self._network.settings
+        # A block flows from the value before its call, not from the named inputs of the file.
+        settings = self._network.settings.model_copy(update={"inputs": ()})
         reporter, builder = Reporter(), NodeBuilder(settings.steps)
         builder.add("input", Input(shape=shape), (), (), BUILTIN)
         calls = CallResolver(self._vocabulary, settings.neuron, reporter)

@@ -112,7 +112,7 @@ def gates(gate: tuple[int, ...], shape: tuple[int, ...]) -> bool:
     """Return whether a tensor of shape ``gate`` can gate a tensor of ``shape``, or the shapes are equal."""
     positions_match = gate[1:] == shape[1:] or set(gate[1:]) == {1}
     # Each channel of the gate applies to consecutive channels.
-    return len(gate) == len(shape) and positions_match and shape[0] % gate[0] == 0
+    return len(gate) == len(shape) and positions_match and gate[0] > 0 and shape[0] % gate[0] == 0
 
 
 class Loop(FeedbackSum, kind="LOOP"):

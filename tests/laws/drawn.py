@@ -15,6 +15,7 @@ from torch import Tensor
 import sewdsl
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Join, Neuron, Surrogate
+from sewdsl.lower.inputs import Inputs, map_inputs
 from sewdsl.ops import catalogue
 from sewdsl.source import Source
 from tests.effort import factor
@@ -57,7 +58,8 @@ LAYERS = (
     *("FC4-SN-EMB4-Reshape(4x2x2)", "POS(init=normal(std=0.5))"),
     *("BNTT", "TAB(momentum=0.3)"),
     *("Swap[BN-SN]", "Swap(heads=2)[SN]", "Swap", "Swap[Swap[BN]]"),
-    *("SUM(over=time)", "DELAY", "DELAY2", "LOOP[SN | c4k3-BN]", "FIRk3d2", "FIRk2-BN-SN"),
+    *("SUM(over=time)", "DELAY", "DELAY2", "LOOP[SN | c4k3-BN]", "FIRk3d2", "FIRk2-BN-SN", "LOOP[SN | FIRk2-DELAY2]"),
+    *("MAP{1 - x}", "MAP{clip(x, -0.7, 0.8)*tanh(x)}", "MAP(surrogate=Triangle){2*fire(x - 0.3)}-BN"),
     *("SCALE(value=0.5)", "SCALE(value=-1.5)", "SCALE(learn=on)", "SCALE(value=0.5, learn=on, per=channel)"),
 )
 BLOCKS = (
@@ -97,8 +99,9 @@ ENDS = (
 )
 
 
-TWO = """\
-neuron Two(tau=2.0)[basal | apical] {
+NEURONS_AS_EQUATIONS = {
+    "Pair": """\
+neuron Pair(tau=2.0)[basal | apical] {
     learn w per channel = 0.5
     state a = 0.25
     a = 0.8*a + apical
@@ -107,8 +110,32 @@ neuron Two(tau=2.0)[basal | apical] {
     v = reset(h, s)
     give s
 }
-"""
-"""A neuron of two inputs, which networks with a call of it define."""
+""",
+    "Many": """\
+neuron Many(N=3, p=0.5) {
+    learn w per channel = uniform(-1, 1)
+    learn k[N] per channel = 0.5 + index(N)
+    learn m[2] = normal(0, 1)
+    state a[N] = p
+    state b[2] = 0
+    b = 0.5*b*m + x
+    a = 0.7*cos(k)*a + w*x + 0.1*sum(b)
+    h = 0.5*v + x + sum(a)/N
+    s = fire(h - v_threshold)
+    v = reset(h, s)
+    give s
+}
+""",
+    "Gate": """\
+neuron Gate(N=2)[u | gate] {
+    learn w[N] per channel = uniform(0, 1)
+    state a[N] = 0
+    a = sigmoid(gate)*a + w*u
+    give sum(a)
+}
+""",
+}
+"""Neurons of two inputs, with vectors and with random starts, which networks with a call of them define."""
 
 
 class Drawn(NamedTuple):
@@ -119,7 +146,7 @@ class Drawn(NamedTuple):
         settings: What the header says.
         T: Time-steps of the input.
         N: Samples.
-        static: Whether it is one input, shown at every time-step.
+        static: Whether it is one input, shown at every time-step. None: each of its inputs as the file says.
         seed: Of weights, input and gradient.
     """
 
@@ -127,7 +154,7 @@ class Drawn(NamedTuple):
     settings: tuple[tuple[str, str | int], ...]
     T: int
     N: int
-    static: bool
+    static: bool | None
     seed: int
 
     @property
@@ -141,10 +168,35 @@ class Drawn(NamedTuple):
         return torch.randn(shape, generator=generator, dtype=torch.float64)
 
     @property
-    def x(self) -> Tensor:
-        """Its input, ``[T, N, *]``, or ``[N, *]`` of a static one."""
-        shape = self.network.settings.input
-        return 2 * self.random(*([self.N] if self.static else [self.T, self.N]), *shape, salt=1) + 0.5
+    def x(self) -> Inputs:
+        """Its input, ``[T, N, *]``, or ``[N, *]`` of a static one; by name where it has several."""
+        x = {}
+        for salt, source in enumerate(self.network.settings.sources):
+            static = source.encode == "direct" if self.static is None else self.static
+            samples = [self.N] if static else [self.T, self.N]
+            x[source.name] = 2 * self.random(*samples, *source.shape, salt=1 + 10 * salt) + 0.5
+        return x if self.network.settings.inputs else x[""]
+
+    @property
+    def sequence(self) -> Inputs:
+        """Its input at every time-step, ``[T, N, *]``."""
+        rank = len(self.network.settings.sources[0].shape)
+        return map_inputs(lambda x: x.expand(self.T, *x.shape) if x.ndim == rank + 1 else x, self.x)
+
+    @property
+    def is_string(self) -> bool:
+        """Whether it can be written without a file: with one input, and without neurons of its own."""
+        return not self.network.settings.inputs and not any(f"{name}(" in self.body for name in NEURONS_AS_EQUATIONS)
+
+    @property
+    def exported(self) -> Drawn:
+        """The network for the time-steps that it is shown, with each input as the file says, as exports take it."""
+        return self._replace(static=None, settings=tuple({**dict(self.settings), "steps": self.T}.items()))
+
+
+def values_of(x: Inputs) -> list[Tensor]:
+    """The input, or the inputs in the order of the file."""
+    return [x] if isinstance(x, Tensor) else list(x.values())
 
 
 @lru_cache(1000)
@@ -160,7 +212,8 @@ def _valid(body: str, settings: tuple[tuple[str, str | int], ...]) -> bool:
 def _file(body: str, settings: tuple[tuple[str, str | int], ...]) -> Source:
     """The text of a network with its header, which is read in half the time that overrides take."""
     header = "".join(f"{key} {value}\n" for key, value in settings)
-    return Source("network", f"sewdsl 1\n{header}{TWO if 'Two(' in body else ''}body {body}\n")
+    defined = "".join(text for name, text in NEURONS_AS_EQUATIONS.items() if f"{name}(" in body)
+    return Source("network", f"sewdsl 1\n{header}{defined}body {body}\n")
 
 
 def neurons(style: Style) -> Texts:
@@ -182,6 +235,11 @@ GATES = st.sampled_from(
     ("MEAN(over=places)", "SN-SUM(over=places)", "SUM(over=channels)", "SN-SUM(over=channels, groups=2)-SN")
 )
 ATTENTIONS = st.sampled_from(("ATTN", "ATTN(heads=2, scale=0.125)", "ATTN(heads=4, scale=0.5)"))
+VECTORS = ("Many(v_threshold=0.6)", "Many(N=2, p=0, v_reset=none)-BN", "Many(N=1, p=-0.25, detach_reset=off)")[
+    : None if factor() > 1 else 1
+]
+"""One call, as of styles: each needs kernels for each dtype."""
+MERGED_NEURONS = ("Pair(tau=3.0, v_threshold=0.6)", "Pair(tau=3.0, v_threshold=0.6)", "Gate(N=3)")
 PAIRS = st.sampled_from(
     (
         "APPLY(scale=0.5)[SCORES(heads=2)[{} | {}] | {}]",
@@ -192,6 +250,20 @@ PAIRS = st.sampled_from(
     )
 )
 NORMS = st.sampled_from(("BN", "BN", "tdBN", "TEBN"))
+INPUTS = st.sampled_from(
+    (
+        *({"input": size} for size in ("2x6x6", "4x5x3", "1x7x4", "4x1x1", "4x2x8", "6", "2x9", "4x8", "1x7")),
+        {"input left": "2x6x6", "input right": "4x6x6"},
+        {"input left": "4x5x3", "input right": "4x5x3", "encode left": "direct", "encode right": "none"},
+    )
+)
+STARTS = (
+    "ADD[left-c4k3-BN-SN | right-c4k1]",
+    "CAT[left | right-DELAY]-c4k3-BN-SN",
+    "Pair(tau=2.0)[left-c4k1 | right-Same]",
+    "right-Two[left-c4k3-BN-SN | right-Same]",
+)
+"""Sequences of two named inputs."""
 
 
 def convolutions() -> Texts:
@@ -210,7 +282,7 @@ def items(neuron: Texts, depth: int = 2) -> Texts:
     """What a network is made of, nested up to a depth."""
     layered = st.builds(lambda conv, norm, behind: f"{conv}-{norm}-{behind}", convolutions(), NORMS, neuron)
     found = [layered, layered, neuron, convolutions(), st.sampled_from(LAYERS), st.sampled_from(BLOCKS)]
-    found.append(st.sampled_from(CALLS))
+    found.append(st.sampled_from((*CALLS, *VECTORS)))
     if depth:
         inner = st.lists(items(neuron, depth - 1), min_size=1, max_size=3).map("-".join)
         found += [
@@ -220,7 +292,7 @@ def items(neuron: Texts, depth: int = 2) -> Texts:
             st.builds("{}[{} | {} | {}]".format, st.sampled_from(("ADD", "MAX", "CAT")), *[same(neuron)] * 3),
             st.builds("LOOP[{} | {}]".format, same(neuron), same(neuron)),
             st.builds("MUL[{} | {}]-BN-SN".format, same(neuron), GATES),
-            st.builds("Two(tau={}, v_threshold=0.6)[{} | {}]".format, st.just(3.0), same(neuron), same(neuron)),
+            st.builds("{}[{} | {}]".format, st.sampled_from(MERGED_NEURONS), same(neuron), same(neuron)),
             st.builds("{}[c4k1-BN-SN | {} | {}]-SN".format, ATTENTIONS, same(neuron), same(neuron)),
             st.builds("{}-SN".format, st.builds(str.format, PAIRS, st.just("c4k1-BN-SN"), same(neuron), same(neuron))),
         ]
@@ -256,9 +328,9 @@ def nets(draw: st.DrawFn, suits: Callable[[Network], bool] = lambda _: True) -> 
     """
     neuron, middle, end = _strategies(draw(st.sampled_from(STYLES)))
     T = draw(st.integers(1, 5))
-    encode, static = draw(st.sampled_from((("none", False), ("direct", True), ("direct", False), ("none", True))))
+    encode, repeated = draw(st.sampled_from((("none", False), ("direct", True), ("direct", False), ("none", True))))
     settings: dict[str, str | int] = {
-        "input": draw(st.sampled_from(("2x6x6", "4x5x3", "1x7x4", "4x1x1", "4x2x8", "6", "2x9", "4x8", "1x7"))),
+        **draw(INPUTS),
         "steps": T,
         "encode": encode,
         "neuron": draw(neuron),
@@ -266,13 +338,17 @@ def nets(draw: st.DrawFn, suits: Callable[[Network], bool] = lambda _: True) -> 
         "readout": draw(st.sampled_from(("mean", "last"))),
     }
     known, body = (*settings.items(), *PARTS), ""
+    if "input" not in settings:
+        # No value flows in by itself: a sequence begins with a name.
+        body = draw(st.sampled_from(STARTS))
     for item in draw(middle) + draw(end):
         longer = f"{body}-{item}" if body else item
         body = longer if _valid(longer, known) else body
     assume(body)
     network = _network(body, known)
     needs_steps = network.first_fixed or any(node.op.step_multiple > 1 for node in network)
-    shown = T if static or needs_steps else draw(st.integers(1, 5))
+    static = draw(st.sampled_from((None, repeated))) if "encode left" in settings else repeated
+    shown = T if static is not False or needs_steps else draw(st.integers(1, 5))
     drawn = Drawn(body, known, shown, draw(st.integers(1, 3)), static, draw(st.integers(0, 999)))
     assume(suits(drawn.network))
     return drawn

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from sewdsl.lower import SpikingNetwork, lower
+from sewdsl.lower.inputs import map_inputs
 from sewdsl.passes import Program
 from sewdsl.snn import kernels
 from sewdsl.snn.batch_norm import BatchNorm
@@ -73,19 +74,25 @@ def build(drawn: Drawn, program: Program, numbers: Numbers = DOUBLE) -> SpikingN
 
 def run(model: SpikingNetwork, drawn: Drawn, numbers: Numbers, *, nudge: float = 0.0) -> Outcome:
     """Forward and backward, for random gradients of the output, each off by about a share ``nudge`` of it."""
-    x = drawn.x.to(numbers.dtype).requires_grad_()
+    x = map_inputs(lambda each: each.to(numbers.dtype).requires_grad_(), drawn.x)
+    inputs = x if drawn.network.settings.inputs else {"the input": x}
     torch.manual_seed(drawn.seed)  # for dropout
     model.doubts_layout = False  # T is drawn apart from the network's steps
     try:
         with torch.autocast("cpu", torch.bfloat16, enabled=numbers.autocast):
-            y = model(x, return_sequence=True)
+            y = joined(model(x, return_sequence=True))
     except ValueError as error:
-        return Outcome(x.detach(), {}, {}, str(error))
+        return Outcome(torch.zeros(0), {}, {}, str(error))
     if y.requires_grad:
         g = drawn.random(*y.shape, salt=2) * (1 + nudge * drawn.random(*y.shape, salt=3))
-        y.backward(g.to(y.dtype))
-    gradients = {"the input": x.grad, **{name: weight.grad for name, weight in model.named_parameters()}}
+        y.backward(g.to(y.dtype))  # type: ignore[no-untyped-call]
+    gradients = {name: each.grad for name, each in (*inputs.items(), *model.named_parameters())}
     return Outcome(y.detach(), gradients, copy.deepcopy(model.state_dict()))
+
+
+def joined(y: Tensor | dict[str, Tensor]) -> Tensor:
+    """The output at every time-step; of several, ``[T, N, F]`` with the elements of all of them."""
+    return y if isinstance(y, Tensor) else torch.cat([each.flatten(2) for each in y.values()], 2)
 
 
 @lru_cache(300)

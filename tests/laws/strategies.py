@@ -63,6 +63,9 @@ MAPS = st.sampled_from(
             "PReLU",
         ),
         *("DELAY", "DELAY3", "LOOP[SN | c4k3]", "LOOP[id | BN-SCALE(value=0.5)]", "LOOP[c4k3-BN-SN | id or c4k1]"),
+        *("MAP{1 - x}", "MAP(surrogate=Sigmoid){fire(x - 0.5)}", "FIRk2", "FIRk3d2-SN", "SUM(over=time)", "Softmax"),
+        *("Swap-Swap", "c4k3(init=orthogonal)", "SCALE(value=-1.5)", "DFC8(reach=3)-Reshape(2x2x2)", "MPBN"),
+        "{MAP{max(x, 0.5)}-DELAY2}*2",
     ]
 )
 CALLS = st.sampled_from(
@@ -77,7 +80,10 @@ JOINS = st.sampled_from([*sorted(name for name, kind in catalogue().items() if i
 
 OPERANDS = st.sampled_from(["id", "BN-IF", "c4k1-BN-IF", "id or c4k1-BN-IF", "c4k3-BN", "MEAN(over=places)"])
 MERGES = st.sampled_from(
-    ["ADD", "OR", "AND", "CAT", "MAX", "MUL", "ATTN(heads=2)", "ATTN(scale=0.5)", "SCORES", "APPLY", "g"]
+    [
+        *("ADD", "OR", "AND", "CAT", "MAX", "MUL", "ATTN(heads=2)", "ATTN(scale=0.5)", "SCORES", "APPLY", "g"),
+        *("ATTN(causal=places)", "SCORES(scale=rate)", "SCORES(heads=2)", "APPLY(causal=places)"),
+    ]
 )
 
 
@@ -110,6 +116,19 @@ TOKENS = st.lists(
             *("(", ")", "[", "]", "{", "}", "<", ">", "*", "*2", "*0", "-", "--", "|", "id", " or ", "$(", "$(c)"),
             *("g", "ADD[", "x", "9", "0.5", "=", "\n", "\u2013", "\ufffe", "\u00d7", "\u00a0", '"', "#", "[8]"),
             *("(7B-Net)", "_", ".", ",", "\u00e9", "\x00", "input"),
+            *(
+                "MAP{",
+                "MAP{1 - x}",
+                "part",
+                "loss",
+                "teacher",
+                "init",
+                "[N]",
+                "[ x ]",
+                "DELAY2",
+                "Swap[",
+                "uniform(0, 1)",
+            ),
         ]
     ),
     max_size=14,

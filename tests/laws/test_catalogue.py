@@ -8,11 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sewdsl
+from sewdsl.analysis.named_parts import match_parameters
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Join, LinearNeuron, Neuron, Op, Surrogate
 from sewdsl.ir.signal import ValueRange
 from sewdsl.ops import catalogue
 from tests.effort import examples
+from tests.laws.drawn import Drawn, nets
 from tests.laws.strategies import NETWORKS
 
 
@@ -125,3 +127,11 @@ def test_inferred_is_computed(text: str, steps: int, static: bool) -> None:  # n
             assert out.max() <= signal.values.upper
         if not signal.varies and out.dim() == len(signal.shape) + 2:
             assert all(torch.equal(out[0], later) for later in out)
+
+
+@examples(40)
+@given(drawn=nets())
+def test_recipes_know_the_keys_of_all_parameters(drawn: Drawn) -> None:
+    """Without building a module: ``freeze *.bias`` and ``lr *.delay 100x`` are checked by them."""
+    model = sewdsl.compile(drawn.network)
+    assert match_parameters(drawn.network, "*") == {key for key, _ in model.named_parameters()}

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import cycle
+from operator import itemgetter
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from sewdsl.ir.network import Network
 from sewdsl.lower import SpikingNetwork
+from sewdsl.lower.inputs import map_inputs
 from sewdsl.passes import LEVELS, PASSES, Program, optimize_program, plan
 from sewdsl.passes.program import Pass
 from sewdsl.snn import kernels
@@ -83,8 +85,8 @@ def test_a_stream_gives_what_the_sequence_does(drawn: Drawn, level: int) -> None
             model.stream()
         return
     stream, state, found = model.stream(), None, []
-    for x_N in drawn.x.expand(drawn.T, drawn.N, *drawn.network.settings.input):
-        y_N, state = stream(x_N, state)
+    for t in range(drawn.T):
+        y_N, state = stream(map_inputs(itemgetter(t), drawn.sequence), state)
         found.append(y_N.detach())
     wanted, margin = expected(drawn, DOUBLE, training=False)
     wrong = list(differences(wanted._replace(y=torch.stack(found)), wanted, TOLERANCES[DOUBLE]))

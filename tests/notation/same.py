@@ -28,9 +28,11 @@ def unordered(network: Network) -> tuple[Any, ...]:
         if index not in number:
             number[index] = len(number)
             left += network.nodes[index].sources
+    # Which call of a part comes first, and owns the weights, is a matter of order too.
+    shared = {user: min(number.get(each, -1) for each in users) for users in network.users.values() for user in users}
     nodes = [
-        (node.op, [number[source] for source in node.sources], node.feeds_back, node.output)
-        for node in map(network.nodes.__getitem__, number)
+        (node.op, [number[source] for source in node.sources], node.feeds_back, shared.get(index), node.output)
+        for index, node in ((index, network.nodes[index]) for index in number)
     ]
     return nodes, len(network), network.settings, network.recipe, network.expectations
 

@@ -15,11 +15,12 @@ from sewdsl.exchange.write.python.layers import LAYER_CALLS
 from sewdsl.exchange.write.source.class_text import has_formula
 from sewdsl.exchange.write.source.document import module_from_source
 from sewdsl.ir.op import Merge
+from sewdsl.lower.inputs import Inputs
 from sewdsl.ops import catalogue
 from sewdsl.passes import Program
 from tests.effort import examples
 from tests.exchange.source.files import SOURCES
-from tests.laws.drawn import Drawn, nets
+from tests.laws.drawn import Drawn, nets, values_of
 from tests.laws.outcomes import DOUBLE, build, differences, expected, run
 
 
@@ -27,12 +28,14 @@ class Sequence:
     """A file's network, asked for the outputs of all time-steps as ours is."""
 
     def __init__(self, model: Any, drawn: Drawn) -> None:
-        self.model, self.steps, self.rank = model, drawn.T, len(drawn.network.settings.input)
+        self.model, self.steps, self.rank = model, drawn.T, len(drawn.network.settings.sources[0].shape)
 
-    def __call__(self, x: Tensor, *, return_sequence: bool) -> Tensor:
+    def __call__(self, x: Inputs, *, return_sequence: bool) -> Tensor:
         assert return_sequence
-        static = x.expand(self.steps, *x.shape) if x.ndim == self.rank + 1 else x
-        y: Tensor = self.model.sequence(static)
+        sequences = (
+            each.expand(self.steps, *each.shape) if each.ndim == self.rank + 1 else each for each in values_of(x)
+        )
+        y: Tensor = self.model.sequence(*sequences)
         return y
 
     def __getattr__(self, name: str) -> Any:
@@ -53,7 +56,7 @@ def test_same_outputs_gradients_and_statistics(dialect: str, drawn: Drawn, *, tr
     wanted, margin = expected(drawn, DOUBLE, training=training)
     if wanted.error:
         with pytest.raises(ValueError, match="Expected more than 1 value per channel"):
-            model(drawn.x)
+            model(*values_of(drawn.x))
         return
     found = run(Sequence(model, drawn), drawn, DOUBLE)  # type: ignore[arg-type]
     wrong = list(differences(found, wanted, 1e-10))
@@ -83,4 +86,4 @@ def test_same_readout(drawn: Drawn) -> None:
     model = module_from_source(SOURCES["python"](drawn.network)).to(DOUBLE.dtype).eval()
     model.load_state_dict(ours.state_dict())
     with torch.no_grad():
-        torch.testing.assert_close(model(drawn.x), ours(drawn.x), rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(model(*values_of(drawn.x)), ours(drawn.x), rtol=1e-10, atol=1e-10)
