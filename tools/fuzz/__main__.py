@@ -11,7 +11,7 @@ from tools.fuzz.running import Outcome, run
 
 EVERY = 30
 """Time between two progress lines, in seconds."""
-PARTS = ("__main__", "fixing_law", "running", "texts", "worker")
+PARTS = ("__main__", "fixing_law", "running", "sound", "texts", "worker")
 
 
 def main() -> int:

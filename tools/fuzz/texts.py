@@ -42,6 +42,13 @@ HEADS = (
     "sewdsl 1\ninput 4x8x8\nneuron IF\nbody X\nblock X {\n    let a = BN\n    give ",
     "sewdsl 1\nneuron A(tau=2) {\n    state i = 0\n    h = ",
     "sewdsl 1\ninput 4\nbody FC4-A\nneuron A { learn w per channel = 1   give w*",
+    "sewdsl 1\ninput 4\nbody FC4-A\nneuron A(N=3)[ u ] { state h[N] = 0   learn w[2] = uniform(0, 1)   give sum(h)*",
+    "sewdsl 1\ninput 4x8x8\nneuron IF\nbody A-A\npart A = c4k3-",
+    "sewdsl 1\ninput left 4x8x8\ninput right 4x8x8\nneuron IF\nbody ADD[ left | right-",
+    "sewdsl 1\ninput 4x8x8\nneuron IF\nlet a = BN\nlet b = SN\noutputs a b\ntrain on mnist5k {\n    loss a ",
+    "sewdsl 1\ninput 4x8x8\nneuron IF\ninit kaiming\ninit v.* ",
+    "sewdsl 1\ninput 4x8x8\nbody MAP{",
+    "sewdsl 1\ninput 4x8x8\nneuron IF\nbody APPLY(scale=0.5)[ SCORES(heads=2)[ id | ",
 )
 """Starts of texts, which put the hostile part into each context."""
 
@@ -107,6 +114,10 @@ _WORDS = (
         "per channel",
     ),
     *("where(x < 1, ", "v_threshold", "v", "x", "h", "v + x", "exp(", "sigmoid(w)*", ">= ", "round("),
+    *("part", "part A = ", "part A[ a | b ] = ", "A-", "input left 4x8x8\n", "left-", "teacher", 'teacher "runs/a-1"'),
+    *("loss a CrossEntropy 0.3x\n", "KL(to=a, temperature=2.0)", "MSE(to=input)", "init v.* ", "(init=orthogonal)"),
+    *("orthogonal", "sparse(density=0.1, radius=0.9)", "constant(0)", "uniform(0, 1)", "normal(0, 1)", "index(N)"),
+    *("MAP{1 - x}-", "MAP{", "}", "[N]", "sum(h)", "Swap[ BN ]-", "DELAY2-", "SCORES[ ", "APPLY[ ", "chunk=2", "rate"),
     *("vary", "variant", "probe", "epochs", "batch", "optimizer", "schedule", "memory", "none", "kaiming", "zero"),
     *("c8k3", "c8k3s2p1", "BN", "MPk2", "APk2", "FC10", "DP0.5", "PLIF", "LIF(tau=2.0)", "SEW Block", "SEW Block (c8)"),
     *("SEWBlock", "SEWBlok", "Plif", "conv2d", "ConvBn", "BNSN", "c3BN", "c12k", "C8K3", "res_block", "voting", "tau"),
@@ -250,6 +261,18 @@ _NAMED = (
     "    vary seed {i}\n",
     '    variant "name {i}" "steps={i}"\n',
     "let v{i} = c4k3-SN\n",
+    "part P{i} = c4k3-BN\n",
+    "part Q{i}[ a | b ] = ADD[ a-P{j} | b ]\n",
+    "P{i}-P{j}-",
+    "input in{i} 4x8x8\n",
+    "init v{i}.* orthogonal\n",
+    "    loss v{i} MSE(to=v{j}) 0.{i}x\n",
+    "MAP{{x + {i}}}-",
+    "DELAY{i}-",
+    "    state h{i}[{i}] = 0\n",
+    "    learn w{i} = uniform(0, {i})\n",
+    "SCORES(heads={i})[ v{j} | BN ]-",
+    "CAT[ v{i} | v{i}-DELAY ]-",
     "let v{i} = v{j}-BN\n",
     "let v{i} = ADD[ v{j} | SN ]\n",
     "block X{i}[ a | b ] = CAT[ a | b-BN ]\n",
@@ -354,7 +377,9 @@ def values(random: Random, size: int) -> str:
         "B[ v{j} | v{k} ]",
         phrase(random, 2),
         "v{l}-DELAY",
+        "v{l}-DELAY3",
         "v{n}-SN-DELAY",
+        "P[ v{j} | BN ]",
     )
     templates = (
         "{a}",
@@ -376,7 +401,9 @@ def values(random: Random, size: int) -> str:
     last = random.choice(("v{n}", "ADD[ v{n} | v0 ]", "{{v{n}}}*3", "BN", "CAT[ v{n} | id ]-FC3", "v{n}-A-A")).format(
         n=count - 1
     )
-    head = "sewdsl 1\ninput 4x8x8\nneuron IF\n" + random.choice(("", "block B[ a | b ] = ADD[ a | b-SN ]\n"))
+    head = "sewdsl 1\ninput 4x8x8\nneuron IF\n" + random.choice(
+        ("", "block B[ a | b ] = ADD[ a | b-SN ]\n", "part P[ a | b ] = ADD[ a-c4k1 | b ]\n")
+    )
     if random.random() < 0.2:
         return f"{head}let v0 = c4k3\n{''.join(lines)}outputs v0 v{count - 1}\n"
     if random.random() < 0.5:
