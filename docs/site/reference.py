@@ -12,6 +12,7 @@ from sewdsl.checks.expectation import MEASURED, QUANTITIES
 from sewdsl.editing import kind_docs
 from sewdsl.elaborate.definitions import RESERVED_NAMES
 from sewdsl.elaborate.header import EXPECTED, HEADER_CHOICES
+from sewdsl.elaborate.suggestions import ABSENT
 from sewdsl.ir.op import Activation, Layer, LinearNeuron, Merge
 from sewdsl.ir.recipe import Recipe
 from sewdsl.ir.settings import Settings
@@ -198,6 +199,11 @@ def reserved() -> str:
     return table(("place", "words"), ((place, " ".join(f"`{word}`" for word in words)) for place, words in rows))
 
 
+def absent() -> str:
+    """Return the table of layers that the language does not have."""
+    return table(("layer", "reason or replacement"), ((name, hint) for name, (_, hint) in ABSENT.items()))
+
+
 def limits() -> str:
     """Return the table of limits with their options."""
     docs = re.findall(r"^ {8}(\w+): (.+?)(?: \(option .*\))?\.$", Limits.__doc__ or "", re.MULTILINE)
@@ -289,6 +295,7 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "losses": signatures("Losses"),
     "study": study,
     "reserved": reserved,
+    "absent": absent,
     "limits": limits,
     "grammar": grammar,
 }

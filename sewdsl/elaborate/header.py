@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Any, Literal, TypeVar
 
+import sewdsl.ops.init_rules  # noqa: F401 -- settings contain the name of a rule, even if no layer is known
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.elaborate.assembly import Assembly, named_settings, setting_name
 from sewdsl.elaborate.init_lines import INIT, ZERO, read_part_init, read_rule, rule_names

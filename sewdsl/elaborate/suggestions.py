@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import TypedDict
 
@@ -119,3 +120,39 @@ def listed(names: Iterable[str]) -> str:
     """Join names with commas, at most :data:`MAX_LISTED` of them."""
     shown = [*islice(names, MAX_LISTED + 1)]
     return ", ".join([*shown[:MAX_LISTED], "…"] if len(shown) > MAX_LISTED else shown)
+
+
+ABSENT: Mapping[str, tuple[str, str]] = {
+    "deformable convolution": ("dcn|deform(able)?", "the positions of its taps would depend on values"),
+    "top-k selection": ("top_?k|k_?wta|argmax|sort", "a selection would depend on the order of values"),
+    "gather or scatter": ("gather|scatter|index_?select|lookup", "positions would depend on values; EMB reads a table"),
+    "sampling": ("sampl(e|er|ing)|gaussian|reparam(eteri[sz]e)?|bernoulli|noise", "evaluation has no random numbers"),
+    "window of positions": (
+        "(shifted_?)?windows?|w_?msa|swin|roll|shift",
+        "attention has all positions; reduce keys with APk2",
+    ),
+    "pixel shuffle": ("pixel_?(un)?shuffle|depth_?to_?space|space_?to_?depth", "use tc64k2s2, or UP2 and c64k3"),
+    "instance norm": ("instance_?norm|in", "use GN with a group for each channel: GN32 after c32k3"),
+    "slice or split": ("slice|split|chunk|crop|narrow", "use one layer for each part instead of one for all"),
+    "adaptive pooling": ("aap|amp", "use AP with the kernel and stride for the size: APk2s1"),
+    "graph convolution": ("gcn|graph|gat", "the language has no adjacency of nodes"),
+    "gated cell": ("lstm|gru|rnn", "write it with named values and DELAY, as in the guide to loops"),
+    "matrix product": ("matmul|bmm|dot|einsum", "use SCORES, APPLY or ATTN"),
+    "gated linear unit": ("glu|swiglu|geglu", "use MUL[ c64k1-Logistic | c64k1 ]"),
+    "permutation": ("permute|transpose|rearrange", "use Swap or Reshape"),
+    "padding layer": ("(zero_?|reflect_?)?pad", "use the argument p of a layer: c32k3p1"),
+    "time reversal": ("reverse|flip|bidirectional", "time-steps are computed in order"),
+    "learned constant": ("const|constant|(cls_?)?token|queries|query", "add POS to a value"),
+    "quantised weights": ("binary|bnn|q_?(uant)?|q_?linear", "weights are real; export to C quantises them"),
+    "wavelet or Fourier transform": ("d?wt|haar|fft|dct|stft", "use a convolution with fixed weights from Python"),
+}
+"""Layers of papers that the language does not have: patterns of their names, and a reason or a replacement."""
+
+
+def find_absent(name: str) -> tuple[str, str] | None:
+    """Return the layer that a name means and the help for it, or None for other names."""
+    # Papers add numbers and the kind of layer: DCNv3, DeformConv2d.
+    word = re.sub(r"(v?\d.*|_?(layer|conv|pool|attention)\w*)$", "", name.replace(" ", "").lower())
+    matches = (meaning for meaning, (pattern, _) in ABSENT.items() if re.fullmatch(pattern, word))
+    meaning = next(matches, None)
+    return None if meaning is None else (meaning, ABSENT[meaning][1])

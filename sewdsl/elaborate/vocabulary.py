@@ -13,7 +13,7 @@ from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
 from sewdsl.elaborate import compact_arguments
 from sewdsl.elaborate.compact_arguments import FilledName
 from sewdsl.elaborate.neuron_kinds import NeuronKinds, shipped_neurons
-from sewdsl.elaborate.suggestions import MAX_LENGTH, Names, listed
+from sewdsl.elaborate.suggestions import MAX_LENGTH, Names, find_absent, listed
 from sewdsl.elaborate.text_files import SiblingBlocks
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Activation, FeedbackSum, Layer, Merge
@@ -316,6 +316,19 @@ def check_unknown(
     if otherwise is None and not literal and name.gaps and vocabulary.complete(name.text):
         message, hint = f"white space in '{name.span.text}'", "remove the white space"
         yield Diagnostic("unknown-name", Severity.ERROR, message, name.span, help=hint, path=path)
+        return
+    absent = find_absent(name.text) if literal and otherwise is None else None
+    if absent is not None:
+        meaning, hint = absent
+        yield Diagnostic(
+            "unknown-name",
+            Severity.ERROR,
+            f"unknown name '{name.span.text}'",
+            name.span,
+            label=f"the language has no {meaning}",
+            help=hint,
+            path=path,
+        )
         return
     # The text of an interpolation is not in the source, so there is nothing to compare or replace.
     suggestion = otherwise or (_suggest(name, vocabulary, values) if literal else None)

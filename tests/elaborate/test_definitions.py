@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -45,3 +47,9 @@ def test_a_damaged_one_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         found["Bad"]
     with raises(SewdslError):
         found["BN"]
+
+
+def test_errors_of_a_file_without_a_neuron_are_reported_in_a_new_process() -> None:
+    program = "import sewdsl; print(*sewdsl.read('sewdsl 1\\ninput 8\\npart P(c) = FC8\\nbody P\\n').diagnostics)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "expected '=' or '{', got '('" in done.stdout

@@ -168,3 +168,21 @@ def test_names_of_networks(spec: str, help_: str, tmp_path: Path, monkeypatch: p
     (tmp_path / "mines").mkdir()
     (tmp_path / "mines" / "spec.net").write_text(HEAD)
     assert [said.help for said in sewdsl.read(spec).diagnostics] == [help_]
+
+
+@pytest.mark.parametrize(
+    ("name", "label", "hint"),
+    [
+        ("DCNv3", "the language has no deformable convolution", "the positions of its taps would depend on values"),
+        (
+            "InstanceNorm2d",
+            "the language has no instance norm",
+            "use GN with a group for each channel: GN32 after c32k3",
+        ),
+        ("MatMul", "the language has no matrix product", "use SCORES, APPLY or ATTN"),
+        ("Gate", "not a layer, neuron or block", "did you mean 'Rate'?"),
+    ],
+)
+def test_layers_that_the_language_does_not_have(name: str, label: str, hint: str) -> None:
+    (found,) = sewdsl.read(f"c4k3-{name}-FC3", input="2x8x8").diagnostics
+    assert (found.code, found.label, found.help) == ("unknown-name", label, hint)
