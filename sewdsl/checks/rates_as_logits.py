@@ -24,7 +24,7 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
         last = network.nodes[last.inputs[0]]
     most = last.output.values.count
     # Outputs without a loss are reported elsewhere.
-    if recipe is None or recipe.loss.of_rates or recipe.loss.target or (network.outputs and not recipe.losses):
+    if recipe is None or recipe.loss.of_rates or not recipe.loss.classifies or (network.outputs and not recipe.losses):
         return
     if not whole or most is None or network.settings.readout == "sum" or len(output.output.shape) > 1:
         return

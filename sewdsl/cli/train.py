@@ -382,7 +382,7 @@ def print_accuracies(result: Result, network: Network, samples: int | None = Non
         samples: Number of test samples of an evaluation, or None for a training run.
     """
     test_set = "" if samples is None else f", on all {samples:,} test samples of {result.data}"
-    if network.recipe is None or not network.recipe.terms[0].loss.target:
+    if network.recipe is None or network.recipe.terms[0].loss.classifies:
         echo(f"accuracy {result.accuracy:.2%} in the last epoch, {result.best_accuracy:.2%} in the best{test_set}")
     for name, accuracy in result.accuracies.items():
         echo(f"accuracy.{name} {accuracy:.2%} in the last epoch{test_set}")

@@ -95,8 +95,13 @@ class Loss(Kind):
 
     @property
     def target(self) -> str:
-        """Target: ``input``, ``teacher``, ``teacher.NAME``, the name of an output, or empty for the class."""
+        """Target: ``input``, ``next``, ``teacher``, ``teacher.NAME``, the name of an output, or empty for the class."""
         return getattr(self, "to", None) or ""
+
+    @property
+    def classifies(self) -> bool:
+        """Whether the target is a class, of a sample or of a token, so that outputs have an accuracy."""
+        return not self.target
 
     @abstractmethod
     def value(self, functional: ModuleType, outputs: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:

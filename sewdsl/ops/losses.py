@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import ModuleType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -17,8 +17,19 @@ if TYPE_CHECKING:
 class CrossEntropy(Loss, kind="CrossEntropy"):
     """Cross-entropy between the softmax of the readout O and the class y.
 
-    In a file: ``loss CrossEntropy``, the default.
+    In a file: ``loss CrossEntropy``, the default. With ``loss CrossEntropy(to=next)``, the class of the output of each
+    time-step is the token of the next time-step, as in language models. The last output has no target. The loss is the
+    mean over tokens, and its exponential is the perplexity.
+
+    Attributes:
+        to: ``next`` for the tokens of an input such as ``input 1 of 30522``. None is the class.
     """
+
+    to: Annotated[Literal["next"] | None, OmittedDefault()] = None
+
+    @property
+    def classifies(self) -> bool:
+        return True
 
     def value(self, functional: ModuleType, outputs: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:
         loss: Tensor = functional.cross_entropy(outputs, target, label_smoothing=smoothing)
@@ -34,13 +45,14 @@ class MSE(Loss, kind="MSE"):
         L = 1 / (N · K) · Σ (O[n, k] - Y[n, k])²
 
     With ``loss MSE(to=input)``, the target is the input of the network, as in autoencoders: at each time-step, or the
-    static input. ``MSE(to=NAME)`` compares with another output, and ``MSE(to=teacher)`` with a trained network.
+    static input. With ``MSE(to=next)``, the target is the input one time-step later, and the last output has none.
+    ``MSE(to=NAME)`` compares with another output, and ``MSE(to=teacher)`` with a trained network.
 
     Source: Fang et al. 2021, Incorporating Learnable Membrane Time Constant, and ``F.mse_loss(rate, one_hot)`` in the
     recipes of SpikingJelly.
 
     Attributes:
-        to: Target: ``input``, ``teacher``, ``teacher.NAME`` or the name of another output. None is the class.
+        to: Target: ``input``, ``next``, ``teacher``, ``teacher.NAME`` or the name of another output. None is the class.
     """
 
     of_rates = True

@@ -12,7 +12,7 @@ from sewdsl.compiler import Compilation, CompiledVariant, read
 from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity, SewdslError, errors_in, sort_diagnostics
 from sewdsl.elaborate.suggestions import advice
 from sewdsl.ir.network import Network
-from sewdsl.ir.recipe import EventTransform, ImageTransform, Recipe
+from sewdsl.ir.recipe import EventTransform, ImageTransform, Loss, Recipe
 from sewdsl.reporter import Reported, Reporter
 from sewdsl.source import BUILTIN, Span
 from sewdsl.train.data import data_folders, datasets, find_dataset
@@ -147,8 +147,9 @@ def _setup(network: Network, recipe: Recipe, folder: Path | None) -> DataOptions
         folder=folder or data_folders.data_folder_variable(),
         steps=network.settings.steps,
         shape=network.settings.input or None,
-        inputs=network.settings.inputs,
+        inputs=network.settings.sources,
         classes=None if recipe.terms[0].loss.target else output.elements,
+        labelled=any(not term.loss.target for term in recipe.terms),
         subset=recipe.subset,
         augmentation=Augmentation(recipe.shift, recipe.flip, recipe.augment),
         resize=recipe.resize or "bilinear",
@@ -336,13 +337,13 @@ def _compare_terms(network: Network, recipe: Recipe, spans: _Spans) -> Iterator[
         targets = {name: shape_ for name, shape_ in shapes.items() if name and name != term.output}
         targets |= {f"teacher.{name}" if name else "teacher": shape_ for name, shape_ in taught.items()}
         targets |= {} if network.settings.inputs else {"input": network.settings.input}
-        if index == 0 and target not in {"", "input"}:
+        if index == 0 and target not in {"", "input", "next"}:
             refusal, hint = (
                 "the first loss selects the best epoch",
                 "begin with a loss whose target is the class or the input",
             )
         elif target == "next":
-            refusal, hint = "the target 'next' is not available", "train the module in a custom loop"
+            refusal, hint = _next_misfit(network, recipe, term.loss, shape)
         elif target and target not in targets and (taught or target.partition(".")[0] != "teacher"):
             refusal, hint = f"unknown target '{target}'", f"known targets: {', '.join(targets) or 'none'}"
         elif target in targets and targets[target] != shape:
@@ -352,6 +353,31 @@ def _compare_terms(network: Network, recipe: Recipe, spans: _Spans) -> Iterator[
             refusal = f"KL requires a vector, but the output is {_size(shape)}"
         if refusal:
             yield Diagnostic(code, Severity.ERROR, refusal, span, help=hint)
+
+
+def _next_misfit(network: Network, recipe: Recipe, loss: Loss, shape: tuple[int, ...]) -> tuple[str, str]:
+    """Return why an output cannot be compared with the next input, and the help (empty if it can)."""
+    settings, size = network.settings, network.settings.input_text
+    if loss.kind == "KL":
+        # An output can have this name.
+        return "KL cannot have the target 'next', the input one time-step later", "use 'loss CrossEntropy(to=next)'"
+    if settings.inputs:
+        return f"the target 'next' requires one input, got {size}", "use a network with one input"
+    if settings.encode == "direct" or settings.steps == 1:
+        hint = "write e.g. 'steps 128', without 'encode direct'"
+        return "the target 'next' requires a sequence with several time-steps", hint
+    if recipe.T_train is not None:
+        return "T_train deletes time-steps, so that the next input is not that of the next time-step", "remove T_train"
+    expected = settings.input
+    if loss.classifies:
+        if settings.of is None or len(settings.input) > 1:
+            return f"{loss}: expected tokens as input, got {size}", "write e.g. 'input 1 of 30522'"
+        # As for EMB, a single token has no axis of positions.
+        expected = (settings.of, *(() if settings.input == (1,) else settings.input))
+    if shape != expected:
+        hint = f"end the network with FC{expected[0]}" if len(expected) == 1 else "change the layers of the output"
+        return f"{loss} requires the output {_size(expected)}, got {_size(shape)}", hint
+    return "", ""
 
 
 def _teacher_outputs(network: Network, recipe: Recipe) -> tuple[dict[str, tuple[int, ...]], str]:

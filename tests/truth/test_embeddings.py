@@ -92,6 +92,22 @@ def test_counts_of_events_are_spikes_or_counts() -> None:
     assert str(sewdsl.load("DELAY2-id", input="3 of 5").nodes[-1].output) == "[3] count 0..4"
 
 
+@pytest.mark.parametrize("size", ["2x8x8 of 16", "2x8x8 of 2"])
+def test_counts_at_all_levels(size: str) -> None:
+    """Counts can be packed, and convolutions of few events can be event-driven: the results are equal."""
+    results = []
+    for level in (0, 1, 2):
+        model = sewdsl.compile("c4k3-BN-LIF-c4k3-GAP-FC2", input=size, steps=T, seed=0, optimize=level).double()
+        ((x, _),) = random_inputs(model.network, samples=N, seed=3)
+        x = x * (torch.rand(x.shape, generator=torch.Generator().manual_seed(4)) < 0.1)
+        y = model(x)
+        (y**2).sum().backward()
+        results.append([y.detach(), *(weight.grad for weight in model.parameters())])
+    for other in results[1:]:
+        for one, same in zip(results[0], other, strict=True):
+            torch.testing.assert_close(one, same, rtol=1e-10, atol=1e-12)
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_texts_and_json(name: str) -> None:
     network = sewdsl.read(NETWORKS[name]).result()
@@ -183,8 +199,15 @@ def test_streams(name: str) -> None:
         torch.testing.assert_close(y, expected, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("format_", [key for key in FORMATS if key != "nir"])
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    ("name", "format_"),
+    [
+        pytest.param(name, key, marks=[pytest.mark.deep] if key == "torch-export" and name != "texts" else [])
+        for name in NETWORKS
+        for key in FORMATS
+        if key != "nir"
+    ],
+)
 def test_exports(name: str, format_: str) -> None:
     if format_ == "spikingjelly":
         pytest.importorskip("spikingjelly")

@@ -55,8 +55,9 @@ class Arrays:
 class NumpyFiles(DataSet, name="numpy-files"):
     """Arrays in ``train.npz`` and ``test.npz``: the inputs by name, or ``x``, and the classes ``y``.
 
-    A static input is ``[N, *]``, and a sequence ``[N, T, *]``. Without ``test.npz``, a part of the training samples is
-    held out. ``validation.npz`` is optional.
+    A static input is ``[N, *]``, and a sequence ``[N, T, *]``, or ``[N, T]`` for single numbers. Without ``test.npz``,
+    a part of the training samples is held out. ``validation.npz`` is optional. Without a loss whose target is the
+    class, so is ``y``.
     """
 
     shape = None
@@ -106,7 +107,8 @@ class NumpyFiles(DataSet, name="numpy-files"):
         found = next((folder for folder in folders if (folder / "train.npz").is_file()), None)
         if found is None:
             names = ", ".join(source.name or INPUT for source in self._sources)
-            patterns = [(f"train.npz, with the arrays {names} and {CLASSES}", "")]
+            arrays = f"arrays {names} and {CLASSES}" if self.setup.labelled else f"arrays {names}"
+            patterns = [(f"train.npz, with the {arrays}", "")]
             source = "write the files with numpy.savez"
             raise DataError(
                 data_folders.missing_data_message(self.name, self.setup.folder, (self.name,), patterns, source)
@@ -125,9 +127,10 @@ class NumpyFiles(DataSet, name="numpy-files"):
 
         names = [source.name or INPUT for source in self._sources]
         try:
-            *arrays, y = read_arrays(path, [*names, CLASSES])
+            arrays = read_arrays(path, [*names, *([CLASSES] if self.setup.labelled else [])])
         except (OSError, ValueError) as error:
             raise DataError(f"'{path}' cannot be read: {error}") from None
+        y = arrays.pop() if self.setup.labelled else np.zeros(len(np.atleast_1d(arrays[0])), np.int64)
         if y.ndim != 1 or y.dtype.kind not in "iu" or not len(y):
             raise DataError(f"{CLASSES} in '{path}' must have one integer per sample, got {_layout(y)}")
         classes = self.setup.classes
@@ -138,14 +141,23 @@ class NumpyFiles(DataSet, name="numpy-files"):
         for source, name, array in zip(self._sources, names, arrays, strict=True):
             time = (self.setup.steps,) if self._is_sequence(source) else ()
             expected = (len(y), *time, *source.shape)
+            if source.shape == (1,) and array.shape == expected[:-1]:
+                array = array[..., None]  # noqa: PLW2901 -- the same numbers
             if array.dtype.kind not in "fiub" or (source.shape and array.shape != expected):
                 raise DataMismatch(f"{name} in '{path}' must be numbers {list(expected)}, got {_layout(array)}")
+            if source.of is not None and not (array.min() >= 0 and array.max() < source.of):
+                raise DataMismatch(
+                    f"{name} in '{path}' has values from {array.min()} to {array.max()}, expected integers from 0 to "
+                    f"{source.of - 1}"
+                )
             native = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
             tensors[name] = torch.from_numpy(native.astype(np.float32) if native.dtype.kind == "f" else native.copy())
         sequences = frozenset(
             name for source, name in zip(self._sources, names, strict=True) if self._is_sequence(source)
         )
-        return Arrays(tensors, torch.from_numpy(y.astype(np.int64)), sequences, bool(self.setup.inputs))
+        return Arrays(
+            tensors, torch.from_numpy(y.astype(np.int64)), sequences, any(source.name for source in self._sources)
+        )
 
 
 def _layout(array: NDArray[Any]) -> str:

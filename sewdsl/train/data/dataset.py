@@ -168,8 +168,10 @@ class DataOptions:
         folder: Dataset folder, or folder of several datasets, or None if not set.
         steps: Number of time-steps T of a sequence.
         shape: ``(C, H, W)`` of the network's input, or None for the shape of the dataset.
-        inputs: Inputs of the network. Empty for a single input that is described by ``shape`` only.
+        inputs: Inputs of the network. Empty for a single input that is described by ``shape`` only. A single input may
+            have an empty name.
         classes: Number of classes of the network, or None for the number of the dataset.
+        labelled: Whether samples require classes. A network can be trained on its input only.
         subset: Whether to accept an incomplete dataset.
         resize: Method to resize frames of events (see :class:`sewdsl.ir.recipe.Recipe`).
         holdout: Fraction of each class in the test set, for folders without a split.
@@ -182,6 +184,7 @@ class DataOptions:
     shape: tuple[int, ...] | None = None
     inputs: tuple[InputSetting, ...] = ()
     classes: int | None = None
+    labelled: bool = True
     subset: bool = False
     augmentation: Augmentation = field(default_factory=Augmentation)
     reading: Reading = field(default_factory=Reading)

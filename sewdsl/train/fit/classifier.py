@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from functools import partial
-from math import isfinite
+from math import exp, isfinite
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
 
@@ -24,7 +24,13 @@ from sewdsl.plugins import installed_version
 from sewdsl.snn.time_filters import DelayedLinear
 from sewdsl.train.data.dataset import Samples
 from sewdsl.train.fit.execution import CompiledNetwork
-from sewdsl.train.fit.loss_and_accuracy import AccuracyTally, delete_steps, evaluate_batch, total_loss
+from sewdsl.train.fit.loss_and_accuracy import (
+    AccuracyTally,
+    delete_steps,
+    evaluate_batch,
+    target_classes,
+    total_loss,
+)
 from sewdsl.train.store.run_folder import RunDiverged, RunError
 
 if TYPE_CHECKING:
@@ -144,6 +150,10 @@ def weight_groups(model: SpikingNetwork, recipe: Recipe) -> Iterable[nn.Paramete
     return [{"params": weights, "lr": rate} for rate, weights in groups.items() if weights]
 
 
+MAX_EXPONENT = 700.0
+"""Largest loss with a finite perplexity, which is the exponential of the loss."""
+
+
 class Classifier(LightningModule):
     """Classifier trained with the loss of the recipe and evaluated by its accuracy.
 
@@ -191,8 +201,8 @@ class Classifier(LightningModule):
 
     @property
     def classifies(self) -> bool:
-        """Whether the main output is trained to output the class."""
-        return not self.recipe.terms[0].loss.target
+        """Whether the main output is trained to output the class of a sample or of the next token."""
+        return self.recipe.terms[0].loss.classifies
 
     @property
     def monitor(self) -> str:
@@ -217,8 +227,13 @@ class Classifier(LightningModule):
         return {**self._figures(split, self.test_tally), **others}
 
     def _figures(self, split: str, tally: AccuracyTally) -> dict[str, float]:
-        """Return the loss and, if the main output is trained to output the class, the accuracy."""
-        return {f"{split}_loss": tally.loss, **({f"{split}_accuracy": tally.accuracy} if self.classifies else {})}
+        """Return the loss, the accuracy of classes and of tokens, and the perplexity of tokens."""
+        figures = {f"{split}_loss": tally.loss}
+        if self.classifies:
+            figures[f"{split}_accuracy"] = tally.accuracy
+        if self.classifies and self.recipe.terms[0].loss.target:
+            figures[f"{split}_perplexity"] = exp(min(tally.loss, MAX_EXPONENT))
+        return figures
 
     @property
     def seconds(self) -> float:
@@ -339,7 +354,8 @@ class Classifier(LightningModule):
         if not isfinite(value):
             self._diverged(f"the loss is {value}", index)
         tally = self.train_tally
-        accuracies = {"accuracy": tally.add(readouts[self.main], y, value)} if self.classifies else {}
+        classes = target_classes(Samples(x, y), self.network)
+        accuracies = {"accuracy": tally.add(readouts[self.main], classes, value)} if self.classifies else {}
         if not self.classifies:
             tally.add_loss(len(y), value)
         self.log_dict({"loss": loss, **accuracies}, prog_bar=True, logger=False, batch_size=len(y))
@@ -390,7 +406,7 @@ class Classifier(LightningModule):
         readouts, loss = evaluate_batch(self.model.forward, Samples(*batch), self.network)
         readout, y = readouts[self.main], batch[1]
         if self.classifies:
-            self.test_tally.add(readout, y, loss.item())
+            self.test_tally.add(readout, target_classes(Samples(*batch), self.network), loss.item())
         else:
             self.test_tally.add_loss(len(y), loss.item())
         for name, tally in self.others.items():

@@ -295,7 +295,8 @@ def evaluate_samples(module: Classifier, samples: SampleSet, how: EvaluationOpti
         RunError: If a GPU is requested but not available.
     """
     confusion = Confusion()
-    callbacks: list[Callback] = [confusion] if module.classifies else []
+    # A matrix of all tokens would be large.
+    callbacks: list[Callback] = [] if module.recipe.terms[0].loss.target else [confusion]
     device = device_type(how.accelerator)
     run_precision = evaluation_precision(module.recipe, device, how.trained_in)
     trainer = Trainer(
@@ -314,7 +315,7 @@ def evaluate_samples(module: Classifier, samples: SampleSet, how: EvaluationOpti
     with rates.watch(module.model):
         trainer.validate(module, batches, verbose=False)
     network = module.network
-    has_top5 = module.classifies and network.nodes[network.main_output].output.elements >= TOP5_CLASSES
+    has_top5 = module.classifies and network.nodes[network.main_output].output.channels >= TOP5_CLASSES
     top5_accuracy = module.test_tally.top5_accuracy if has_top5 else None
     accuracies = {name: tally.accuracy for name, tally in module.others.items()}
     return Score(

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from sewdsl.lower.inputs import Inputs
 
 
-INPUT, TEACHER = "input", "teacher"
-"""Targets that are no outputs of the network: its input, and ``teacher`` or ``teacher.NAME``."""
+INPUT, NEXT, TEACHER = "input", "next", "teacher"
+"""Targets that are no outputs of the network: its input, also one time-step later, ``teacher`` or ``teacher.NAME``."""
 
 TOP = 5
 """Number of largest logits that count as correct in the top-5 accuracy."""
@@ -54,6 +54,8 @@ def total_loss(
 ) -> tuple[dict[str, Tensor], Tensor]:
     """Return the readouts of a batch by output, and the sum of all terms of the loss, each times its factor.
 
+    Instead of the readout, a main output that predicts tokens has the logits of all tokens.
+
     Args:
         model: The network, possibly compiled.
         taught: Readouts of the teacher by output (empty without a teacher).
@@ -62,22 +64,31 @@ def total_loss(
     if not recipe.losses and not recipe.loss.target:
         logits, loss = training_loss(model, *batch, recipe)
         return {"": logits}, loss
-    readouts, values = _losses(model, batch, network, taught, recipe.terms)
+    readouts, values = _losses(model, batch, network, taught, recipe.terms, recipe.label_smoothing)
     total, *rest = (term.factor * value for term, value in zip(recipe.terms, values, strict=True))
     return readouts, sum(rest, total)
 
 
 def evaluate_batch(model: Callable[..., Any], batch: Samples, network: Network) -> tuple[dict[str, Tensor], Tensor]:
-    """Return the readouts of a batch by output, and the evaluation loss of the main output.
+    """Return the readouts of a batch by output (see :func:`total_loss`), and the evaluation loss of the main output.
 
     The evaluation loss is the cross-entropy, or the training loss for another target than the class.
     """
     main = _recipe(network).terms[0]
     if main.loss.target:
-        readouts, (loss,) = _losses(model, batch, network, {}, (main,))
+        readouts, (loss,) = _losses(model, batch, network, {}, (main,), smoothing=0)
         return readouts, loss
     readouts = _by_name(model(batch.x))
     return readouts, main.loss.judge(functional, readouts[main.output], batch.y)
+
+
+def target_classes(batch: Samples, network: Network) -> Tensor:
+    """Return the classes that the main output of a batch is compared with: of samples, or of all predicted tokens."""
+    return _next_tokens(batch.x) if _recipe(network).terms[0].loss.target == NEXT else batch.y
+
+
+def _next_tokens(x_TN: Tensor) -> Tensor:
+    return x_TN[1:].flatten().long()
 
 
 def _recipe(network: Network) -> Recipe:
@@ -95,31 +106,40 @@ def _losses(
     network: Network,
     taught: Mapping[str, Tensor],
     terms: Sequence[LossTerm],
+    smoothing: float,
 ) -> tuple[dict[str, Tensor], list[Tensor]]:
     """Return the readouts of a batch by output, and the values of some terms."""
     x, y = batch
 
     # The input of an autoencoder is the target at each time-step, if it depends on time.
     def is_stepwise(loss: Loss) -> bool:
-        return loss.each_step or (loss.target == INPUT and x.ndim > len(network.settings.input) + 1)
+        return (
+            loss.each_step or loss.target == NEXT or (loss.target == INPUT and x.ndim > len(network.settings.input) + 1)
+        )
 
     if any(is_stepwise(term.loss) for term in terms):
         sequences = _by_name(model(x, return_sequence=True))
         readouts = {name: READOUTS[network.settings.readout](y_TN) for name, y_TN in sequences.items()}
     else:
         sequences = readouts = _by_name(model(x))
-    values = []
+    values, scored = [], dict(readouts)
     for term in terms:
         head, _, name = term.loss.target.partition(".")
-        if not head:
+        if not head or head == NEXT:
             target = y
         elif head in {INPUT, TEACHER}:
             target = x if head == INPUT else taught[name]
         else:
             target = readouts[head].detach()
         output = (sequences if is_stepwise(term.loss) else readouts)[term.output]
-        values.append(term.loss.value(functional, output, target, _recipe(network).label_smoothing))
-    return readouts, values
+        if head == NEXT:
+            output, target = output[:-1], x[1:].to(output.dtype)
+            if term.loss.classifies:
+                # All tokens are samples: the classes become the last axis.
+                output, target = output.movedim(2, -1).flatten(0, -2), _next_tokens(x)
+                scored |= {term.output: output} if term is terms[0] else {}
+        values.append(term.loss.value(functional, output, target, smoothing))
+    return scored, values
 
 
 def delete_steps(x: Inputs, keep: int, settings: Settings) -> Inputs:

@@ -290,7 +290,7 @@ def _training(facts: RunRecord, network: Network | None) -> Iterator[str]:
         about += f"\n\nInputs are scaled: {scaling}." if scaling else ""
     yield f"## Data\n\n{about}"
     if not facts.command:  # An export without a run.
-        yield _MEANING
+        yield _MEANING.format(run_facts.counted(facts))
         return
     rows = {**run_facts.recipe(facts), **run_facts.provenance(facts)}
     start = result.get("start")
@@ -306,13 +306,13 @@ def _training(facts: RunRecord, network: Network | None) -> Iterator[str]:
             f"precision {facts.result.get('precision') or 'unknown'}; {_plain(versions)}."
         )
     yield f"## Training\n\n{repeat}\n\n{_folded(table, LONG_TABLE, 'recipe, versions and machine')}"
-    yield _MEANING
+    yield _MEANING.format(run_facts.counted(facts))
 
 
 _MEANING = """\
 ## Metrics
 
-- Accuracy is the fraction of correctly classified test samples. Its standard error follows from the number of samples.
+- Accuracy is the fraction of {}.
 - Parameters are the learnable parameters. MACs are the multiply-accumulates of one time-step, as if no value were zero.
 - A firing rate is the number of spikes per neuron, sample and time-step, over the test samples.
 - Energies are counted operations times the energy per operation in the literature. They were not measured on a chip.

@@ -44,9 +44,17 @@ def accuracies(facts: RunRecord) -> dict[str, str]:
 
 
 def is_classified(facts: RunRecord) -> bool:
-    """Return whether the main output is trained to output the class, as far as the network is known."""
+    """Return whether the main output is trained to output a class, as far as the network is known."""
     recipe = facts.network.recipe if facts.network is not None else None
-    return recipe is None or not recipe.terms[0].loss.target
+    return recipe is None or recipe.terms[0].loss.classifies
+
+
+def counted(facts: RunRecord) -> str:
+    """Return the plural of what the accuracy counts, and the origin of its standard error."""
+    recipe = facts.network.recipe if facts.network is not None else None
+    if recipe is not None and recipe.terms[0].loss.target:
+        return "correctly predicted tokens of the test samples"
+    return "correctly classified test samples. Its standard error follows from the number of samples"
 
 
 def selection_split(facts: RunRecord) -> str:
