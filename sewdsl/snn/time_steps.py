@@ -44,7 +44,8 @@ def _unambiguous(x: Tensor) -> Tensor:
     """
     # Batch norms and convolutions derive the memory format from strides. If both tensors are channels-last and only one
     # has the strides of it, PyTorch computes wrong gradients.
-    if x.ndim != MAP_NDIM or 1 not in x.shape:
+    # An exported program would keep the strides of tracing, but those of its values can differ when it runs.
+    if x.ndim != MAP_NDIM or 1 not in x.shape or torch.compiler.is_exporting():
         return x
     channels_last, row_by_row = x.is_contiguous(memory_format=torch.channels_last), x.is_contiguous()
     if channels_last == row_by_row:

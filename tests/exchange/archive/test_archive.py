@@ -98,6 +98,14 @@ def test_same_outputs_of_random_networks(drawn: Drawn) -> None:
     assert not wrong
 
 
+def test_memory_layouts_are_those_of_the_values() -> None:
+    """The strides of a value can differ from those of its trace: batch norm keeps the strides of its input."""
+    model = used("c10k1-Swap-BN-Swap-c5k1-FC3", "4x6", steps=3)
+    x = noise(model, 3)
+    with torch.no_grad():
+        torch.testing.assert_close(export_program(model).module()(x), model(x), rtol=1e-10, atol=1e-10)
+
+
 @pytest.mark.parametrize("body", ["c4k3-LOOP[SN | c4k3]-FC3", "ADD[BN-SN | id]-LOOP[id | id]-FC3"])
 def test_loops(body: str) -> None:
     """Neurons in a loop start each time-step from the potential of the time-step before."""
