@@ -293,8 +293,8 @@ def layer_tooltip(network: Network, layer: PictureLayer) -> str:
         inside = [network.nodes[index] for index in layer.inside[0]]
         total = sum(map(network.parameters, inside))
         call_text = f"{layer.title} {layer.note}".strip()
-        return replace_unprintable(f"{call_text}: {len(inside)} layers give {node.output}, {total:,} parameters each")
+        return replace_unprintable(f"{call_text}: {len(inside)} layers output {node.output}, {total:,} parameters each")
     copies = f" and {len(layer.nodes) - 1} more" if len(layer.nodes) > 1 else ""
     return replace_unprintable(
-        f"{node.name}{copies}: {node.op} gives {node.output}, {network.parameters(node):,} parameters"
+        f"{node.name}{copies}: {node.op} outputs {node.output}, {network.parameters(node):,} parameters"
     )

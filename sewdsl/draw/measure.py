@@ -36,6 +36,7 @@ from sewdsl.draw.picture_items import (
     entry_layer,
     exit_layer,
     framed_items,
+    readout_text,
 )
 from sewdsl.draw.style import BLOCK, FOLD, FOLDED_BLOCK, VALUE, FamilyStyle
 from sewdsl.ir.op import Neuron
@@ -194,13 +195,7 @@ class Measure:
     @property
     def readout(self) -> str:
         """Text of the readout: ``mean over 16 steps``."""
-        settings = self._wiring.network.settings
-        texts = {
-            "mean": f"mean over {settings.steps} steps",
-            "sum": f"sum of {settings.steps} steps",
-            "last": "last step",
-        }
-        return texts[settings.readout] if settings.steps > 1 else "output"
+        return readout_text(self._wiring.network) or "output"
 
     @property
     def readout_label(self) -> Label:

@@ -370,6 +370,13 @@ def picture_items(
     return (*items, PictureReadout(network.output))
 
 
+def readout_text(network: Network) -> str:
+    """Return the text of the readout, ``mean over 16 steps``, or an empty text for a single time-step."""
+    settings = network.settings
+    texts = {"mean": f"mean over {settings.steps} steps", "sum": f"sum of {settings.steps} steps", "last": "last step"}
+    return texts[settings.readout] if settings.steps > 1 else ""
+
+
 def frame_depth(items: PictureItems) -> int:
     """Return the maximum nesting depth of frames."""
     depths = [0]
@@ -569,7 +576,8 @@ class _Folder:
     """Builder of items with equal copies of repeats folded."""
 
     def __init__(self, network: Network, *, expand: Unfolded) -> None:
-        self._nodes, self._output_nodes, self._expand = network.nodes, network.output_indices, expand
+        self._network, self._expand = network, expand
+        self._nodes, self._output_nodes = network.nodes, network.output_indices
         self._readers = network.graph.consumers
         self._outputs: dict[int, set[str]] = {}
         for name, index in network.outputs:
@@ -603,7 +611,10 @@ class _Folder:
                 last_nodes = exit_layer(inside[-1]).nodes if inside else ()
                 is_output = any(step.label in self._outputs.get(index, ()) for index in last_nodes)
                 label = f"{step.label} · output" if is_output else step.label
-                return (PictureBlock(label, inside, value=True),)
+                # The end of the picture shows the readout of the last output only.
+                is_end = self._network.output in last_nodes
+                note = readout_text(self._network) if is_output and not is_end else ""
+                return (PictureBlock(label, inside, value=True, note=note),)
             case structure.LoopItem(node, delay, body, feedback, steps):
                 loop_prefixes = [f"{prefix}{step.key}." if step else prefix for step in steps]
                 feedback_items = PictureLayer((delay,)), *self.sequence(feedback, loop_prefixes[-1])

@@ -49,14 +49,14 @@ TITLE_AT, TITLE_HEIGHT = 30.0, 40.0
 """Distance of the title's centre from the picture below it, and height of the title."""
 LEGEND_AT, LEGEND_ROW = 14.0, 16.0
 """Distance of the legend from the picture above it, and height of a row."""
-STATIC, BRANCH, CALLED = "the same at every time-step", "a value branches", "a block as one box"
+STATIC, BRANCH, CALLED = "equal at every time-step", "value with several readers", "block, drawn as one box"
 SHARED = "double border: same weights"
 """Legend texts of dashed lines, dots, boxes that represent blocks or repeats, and further calls of parts."""
 FRAMES = (
-    (style.BLOCK, "a block"),
+    (style.BLOCK, "block"),
     (style.FOLD, "equal copies, drawn once"),
     (style.FOLDED_BLOCK, "equal blocks, drawn once"),
-    (style.VALUE, "a named value"),
+    (style.VALUE, "named value"),
 )
 """Legend texts of frames."""
 BORDERED = ((style.POOLING, "pooling, upsampling"), (style.OTHER, "other layers"))

@@ -11,6 +11,7 @@ from sewdsl.draw import labels
 from sewdsl.draw.labels import Labels, shape_range_text, value_range_text
 from sewdsl.draw.measure import Measure
 from sewdsl.draw.picture_items import PictureBlock, PictureItem, PictureRepeat, Wiring, framed_items, picture_items
+from sewdsl.draw.write_dot import dot
 from sewdsl.ir.network import Network
 from sewdsl.ir.signal import BINARY, REAL, ValueRange
 
@@ -108,3 +109,13 @@ def test_readout(networks: Networks) -> None:
 
 def test_every_character_prints() -> None:
     assert labels.replace_unprintable("a\x00\n\ud800é中") == "a\ufffd\ufffd\ufffdé中"
+
+
+def test_every_output_says_how_it_is_read() -> None:
+    """The box at the end is that of the last output. The frames of the others say the same."""
+    text = "sewdsl 1\ninput 4\nsteps %d\nneuron IF\nlet early = FC3\nlet last = FC4-SN-FC3\noutputs early last\n"
+    picture = dot(sewdsl.load(text % 5))
+    assert picture.count("mean over 5 steps") == 2
+    assert "mean over" not in dot(sewdsl.load(text % 1))
+    other_order = dot(sewdsl.load((text % 5).replace("outputs early last", "outputs last early")))
+    assert other_order.count("mean over 5 steps") == 2

@@ -442,12 +442,13 @@ class TestLegend:
         lines = ["spikes, 0 or 1", "real values"]
         assert self.words(networks("plain")) == lines
         assert self.words(networks("nested")) == [*lines, "equal copies, drawn once"]
-        assert self.words(networks("sides")) == ["spikes, 0 or 1", "counts, 0 to k", "real values", "a value branches"]
+        strokes = ["spikes, 0 or 1", "counts, 0 to k", "real values"]
+        assert self.words(networks("sides")) == [*strokes, "value with several readers"]
         named = sewdsl.load(CROSSED)
-        assert self.words(named) == [*lines, "a value branches", "a block", "a named value"]
-        assert self.words(named, collapse=True)[-1] == "a block as one box"
+        assert self.words(named) == [*lines, "value with several readers", "block", "named value"]
+        assert self.words(named, collapse=True)[-1] == "block, drawn as one box"
         assert self.words(networks("plain"), PictureLook("print")) == [*lines, "pooling, upsampling"]
-        assert self.words(networks("sew-resnet-18"))[3] == "the same at every time-step"
+        assert self.words(networks("sew-resnet-18"))[3] == "equal at every time-step"
 
     def test_has_the_arguments_of_all_neurons_of_a_kind(self) -> None:
         text = "c4k3-LIF(tau=3.0)-c4k3-LIF(tau=3.0, v_threshold=0.5)-PLIF-c4k3-IF(v_reset=none)-FC2"

@@ -129,7 +129,7 @@ def test_folding(page: sync_api.Page) -> None:
 def test_hovering(page: sync_api.Page) -> None:
     page.locator("#picture g.node", has_text="c8 k3 s1").first.hover()
     page.wait_for_selector("#about:not([hidden])")
-    assert "conv1: c8k3s1p1d1g1b0 gives [8, 16, 16] real, 144 parameters" in page.inner_text("#about")
+    assert "conv1: c8k3s1p1d1g1b0 outputs [8, 16, 16] real, 144 parameters" in page.inner_text("#about")
     page.get_by_text("neuron").or_(page.locator(".cm-line", has_text="body")).last.hover(position={"x": 90, "y": 8})
     page.wait_for_selector(".cm-tooltip .about")
     assert "parameters" in page.inner_text(".cm-tooltip .about")
