@@ -13,6 +13,7 @@ from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.elaborate.suggestions import NO_ADVICE, Advice, advice, nearest_name, rename
 from sewdsl.ir.kind import CATALOGUE, Kind, Letter, argument_fields
 from sewdsl.ir.op import ShapeMismatch
+from sewdsl.ir.printed_values import format_value
 from sewdsl.light_dataclass import dataclass
 from sewdsl.reporter import Reported
 from sewdsl.source import Span
@@ -25,6 +26,7 @@ _ERROR_SENTENCES = {
     "Input should be a valid number": "must be a number",
     "Input should be a valid tuple": "must be an integer, or two, e.g. 3x5",
     "Input should be a valid boolean, unable to interpret input": "must be on or off (1 or 0)",
+    "Input should be a valid boolean": "must be on or off",
     "Input should": "must",
     "greater than or equal to": "at least",
     "less than or equal to": "at most",
@@ -67,6 +69,8 @@ def validate_arguments(
     for name in unknown:
         argument_span, hint = given[name].span, f"known arguments: {', '.join(fields) or 'none'}"
         near = _advise_on_beta(fields, name, given[name]) or advice(name, fields, argument_span, hint)
+        if issubclass(model, Kind) and name in model.letters():
+            near = {"help": f"write it in compact form: {model.kind}{name}{_shown(given[name].value)}", "fixes": ()}
         message = f"{what} has no argument '{name}'"
         diagnostics.append(Diagnostic("unknown-argument", Severity.ERROR, message, argument_span, path=path, **near))
     # Validate the known arguments even if others are unknown, to report all errors at once.
@@ -114,12 +118,13 @@ def _describe(
         if name and name not in given and problem["type"] != "missing":
             continue  # The value follows from another argument, whose error is reported too.
         letter = argument_name(model, name)
-        if problem["type"] == "missing" and any(
-            nearest_name(other, [name]) for other in given if other not in argument_fields(model)
-        ):
-            continue  # A misspelled name is already reported as unknown.
+        # A misspelled name, and a letter as a name, are already reported as unknown.
+        mark = _letter(model, name)
+        others = [other for other in given if other not in argument_fields(model)]
+        if problem["type"] == "missing" and any(other == mark or nearest_name(other, [name]) for other in others):
+            continue
         if problem["type"] == "missing":
-            mark, hint = _letter(model, name), f"add '{name}' and its value"
+            hint = f"add '{name}' and its value"
             if mark is not None:
                 hint = f"add '{mark}' and a number, e.g. {mark}3" if mark else "add the number right after the name"
             message = f"{what} requires '{name}'"
@@ -130,7 +135,7 @@ def _describe(
             # An argument that accepts numbers or words has an error for each.
             words = (each for each in problems if each["type"] == "literal_error" and each is not problem)
             message += "".join(f" or {each['ctx']['expected']}" for each in words if str(each["loc"][0]) == name)
-            if str(problem["input"]).casefold() in {"none", "null"}:
+            if isinstance(problem["input"], str) and problem["input"].casefold() in {"none", "null"}:
                 near = {"help": "use 'none'", "fixes": ()}
             label = f"got {_shown(problem['input'])}"
             yield Diagnostic("invalid-argument", Severity.ERROR, message, argument_span, label=label, path=path, **near)
@@ -182,7 +187,7 @@ def _kinds_like(problem: ErrorDetails, place: Span) -> Advice:
 def _shown(value: object) -> str:
     if isinstance(value, Kind):
         return value.kind
-    return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return "x".join(map(str, value)) if isinstance(value, tuple) else format_value(value)
 
 
 # --- redundant arguments -----------------------------------------------------------------------------------

@@ -428,8 +428,7 @@ class Walker:
         if plain in self._vocabulary.unread:
             self._unsure = True
             return None
-        kind = self._vocabulary.neurons.find(plain or "")
-        if kind is not None and issubclass(kind, Op) and kind.encloses:
+        if self._encloses(plain or ""):
             return self._enclosing(item, at, frame)
         if self._arguments_in_brackets(item, frame):
             return None
@@ -453,6 +452,11 @@ class Walker:
             self._guessing = True
         inputs = tuple(known if place is None else place for place in places)
         return self._add(op, inputs, item.span, item.name.span.text, frame)
+
+    def _encloses(self, name: str) -> bool:
+        """Return whether a name is that of a layer with a body in brackets."""
+        kind = self._vocabulary.neurons.find(name)
+        return kind is not None and issubclass(kind, Op) and kind.encloses
 
     def _enclosing(self, item: MergeOf, at: Place, frame: CallFrame) -> Place:
         """Create the nodes of ``KIND[ body ]``: the op, the body, and the op that closes it."""
@@ -575,13 +579,15 @@ class Walker:
             message, hint = f"'{text}' is a value and takes no operands", f"merge it, e.g. CAT[ {text} | id ]"
             self._reporter.report("unknown-argument", message, name.span, help=hint, path=path)
         elif text not in self._vocabulary.neurons.broken:
-            merges = self._vocabulary.neurons.names(Merge)
+            merges = [*self._vocabulary.neurons.names(Merge), OWN_JOIN]
+            enclosing = [name for name in self._vocabulary.neurons.names(Op) if self._encloses(name)]
+            known = {*merges, *enclosing, *self._vocabulary.own}
             self._reporter.report(
                 "wrong-kind" if kind is not None else "unknown-name",
                 f"'{name.span.text}' is not a merge",
                 name.span,
                 path=path,
-                **advice(text, [*merges, OWN_JOIN], name.span, f"expected one of: {', '.join([*merges, OWN_JOIN])}"),
+                **advice(text, known, name.span, f"expected one of: {', '.join(merges)}"),
             )
         if op is None or op.accepts(len(item.operands)):
             return op
@@ -607,7 +613,8 @@ class Walker:
         name, key = item.name.span.text, item.name.plain or ""
         block = self._vocabulary.blocks.get(key)
         # Merges have upper-case names. Other names with compact arguments in brackets are probably those of blocks.
-        is_block = len(block.operands) != 1 if block else name != OWN_JOIN and not name.isupper()
+        is_kind = name.casefold() in {OWN_JOIN, *map(str.casefold, self._vocabulary.layers)}
+        is_block = len(block.operands) != 1 if block else not is_kind and not name.isupper()
         if others or item.called or not is_block or not re.fullmatch(LETTERED, inside):
             return False
         edits = (

@@ -18,10 +18,22 @@ from sewdsl.ir.op import Activation, Join, Op
 from sewdsl.ir.printed_values import number_text
 from sewdsl.ops.equation_neurons import pointwise_definition, read_kind
 from sewdsl.ops.joins import Add
+from sewdsl.ops.read_equations import DRAWS, INDEX
 from sewdsl.reporter import Reporter
 from sewdsl.source import Span
 from sewdsl.syntax.lexicon import OWN_NEURON, POINTWISE, POTENTIAL
-from sewdsl.syntax.tree import Call, Interpolation, Name, Negation, Number, Pointwise, SyntaxNode, variables_in
+from sewdsl.syntax.tree import (
+    Call,
+    FunctionCall,
+    Interpolation,
+    Name,
+    Negation,
+    Number,
+    Pointwise,
+    SyntaxNode,
+    variables_in,
+    walk_syntax,
+)
 
 
 class CallResolver:
@@ -101,11 +113,13 @@ class CallResolver:
         call = Call(Name.of(POINTWISE, item.span.part(0, len(POINTWISE))), item.arguments, span=item.span)
         arguments = reader.read_arguments(call)
         expression = _filled(item.expression, reader)
-        potential = next((word for word in variables_in(expression) if word.text == POTENTIAL), None)
-        if potential is not None:
-            message = f"{POINTWISE} has no membrane potential '{POTENTIAL}'"
-            hint = "define a neuron with 'neuron NAME { … }'"
-            raise self.reporter.refuse("unknown-name", message, potential.span, help=hint, path=path)
+        names = [node.name for node in walk_syntax(expression) if isinstance(node, FunctionCall)]
+        for word in (*variables_in(expression), *names):
+            if word.text in {POTENTIAL, *DRAWS, INDEX}:
+                message = f"'{word.text}' is for initial values, but {POINTWISE} has no state"
+                message = f"{POINTWISE} has no membrane potential '{POTENTIAL}'" if word.text == POTENTIAL else message
+                hint = "define a neuron with 'neuron NAME { … }'"
+                raise self.reporter.refuse("unknown-name", message, word.span, help=hint, path=path)
         read = read_kind(pointwise_definition(expression, item.span))
         self.reporter.extend(replace(each, path=path) for each in read.diagnostics)
         if read.value is None:

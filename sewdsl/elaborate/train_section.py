@@ -8,12 +8,13 @@ from dataclasses import field
 
 from pydantic import BaseModel, SerializeAsAny
 
-from sewdsl.analysis.named_parts import fold_parts, match_nodes, match_parameters, part_names
+from sewdsl.analysis.named_parts import fold_parts, match_nodes, match_parameters
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.elaborate.arguments import GivenArgument, validate_arguments
 from sewdsl.elaborate.suggestions import advice, listed, nearest_name, rename
 from sewdsl.elaborate.values import ValueReader
 from sewdsl.ir.network import Network
+from sewdsl.ir.node import enclosing_parts
 from sewdsl.ir.printed_values import parse_multiple
 from sewdsl.ir.recipe import LISTS, Loss, LossTerm, Recipe, Transform
 from sewdsl.light_dataclass import dataclass
@@ -43,6 +44,8 @@ def resolve_key_alias(name: str) -> str | None:
 KEYS = tuple(name for name in Recipe.model_fields if name not in {"on", "losses"})
 LOSS = "loss"
 """Key of the lines with the terms of the loss, which may be repeated."""
+TARGET = "to"
+"""Argument of a loss with its target, which can be another output."""
 PARTS = {"freeze": "conv1 sew_block1", "lr": "fc1 10x"}
 """Keys whose values name layers and parts of the network, with examples."""
 
@@ -132,9 +135,11 @@ class _RecipeReader:
             kinds = [value for value in words[-1:] if isinstance(value, Call)]
             names = [value.name.plain for value in words[:-1] if isinstance(value, Call) and not value.called]
             if not kinds or len(names) != len(words) - 1 or len(names) > 1 or factor == 0:
+                number = last.text if isinstance(last, Number) else ""
                 text = " ".join(value.span.text for value in line.values)
                 message = f"'loss' requires an output, a loss and a factor, got '{text}'"
                 hint = "write 'loss OUTPUT KIND FACTORx', e.g. 'loss early CrossEntropy 0.3x'"
+                hint = f"write the factor as {number}x" if number else hint
                 self.reporter.report("invalid-argument", message, line.span, help=hint)
                 continue
             with suppress(InvalidText):
@@ -229,12 +234,16 @@ def unknown_part(network: Network, pattern: str, span: Span, layers: Collection[
     Args:
         layers: Indices of the layers to list.
     """
-    near = advice(
-        pattern,
-        sorted({*part_names(network)}),
-        span,
-        f"layers and parts: {listed(fold_parts(network, layers, layers))}",
-    )
+    # Further calls of a part have no weights.
+    nodes = [node for node in network.layers if node.weights is None]
+    known = {part for node in nodes for part in enclosing_parts(node.name)}
+    head, dot, last = pattern.rpartition(".")
+    if last == "*":
+        known = {f"{part}.*" for part in known}
+    elif dot:
+        keys = {(node.name, name) for node in nodes for name in node.op.parameter_names()}
+        known |= {f"{'*' if head == '*' else layer}.{name}" for layer, name in keys}
+    near = advice(pattern, known, span, f"layers and parts: {listed(fold_parts(network, layers, layers))}")
     message = f"no layer or part of the network matches '{pattern}'"
     return Diagnostic("unknown-name", Severity.ERROR, message, span, **near)
 

@@ -12,7 +12,7 @@ from sewdsl.elaborate.definitions import INPUT_CHANNELS_DEFAULT
 from sewdsl.elaborate.neuron_kinds import NeuronKinds
 from sewdsl.elaborate.suggestions import advice, listed
 from sewdsl.ir.kind import Kind, argument_fields
-from sewdsl.ir.op import Activation
+from sewdsl.ir.op import Activation, Layer
 from sewdsl.ir.printed_values import format_value
 from sewdsl.light_dataclass import dataclass
 from sewdsl.ops import find
@@ -70,9 +70,12 @@ class ValueReader:
             return _WORDS[word]
         if word == OWN_NEURON and self.neuron is not None:
             return self.change_neuron(self.neuron, call)
-        # The input is no value. As a word, it is a target of a loss.
-        if word != Input.kind and self.kinds.find(word):
-            return self.instantiate(call)
+        kind = self.kinds.find(word)
+        # As words, the input and a layer that requires arguments are names: targets of a loss.
+        if kind is not None and word != Input.kind:
+            bare = issubclass(kind, Layer) and not (call.called or call.arguments)
+            if not bare or not any(info.is_required() for info in argument_fields(kind).values()):
+                return self.instantiate(call)
         if word in self.kinds.broken:
             raise InvalidText
         # A bare word can be a choice such as 'mean'. The model validates it.
@@ -127,6 +130,10 @@ class ValueReader:
                 raise self.reporter.refuse("invalid-argument", message, argument.span, help=hint, path=self.path)
             if name in arguments:
                 message, hint = f"duplicate argument '{name}'", "remove one of them"
+                if argument.name is None and name == "shape":
+                    shape = "x".join(each.value.span.text for each in call.arguments)
+                    message, hint = f"a shape has no commas, got '{argument.span.text}'", f"write '{shape}'"
+                    raise self.reporter.refuse("duplicate-argument", message, argument.span, help=hint, path=self.path)
                 self.reporter.report("duplicate-argument", message, argument.span, path=self.path, help=hint)
                 continue
             arguments[name] = GivenArgument(self.read(argument.value), argument.span)
@@ -204,6 +211,8 @@ def _how_to_name(call: Call) -> str:
     head = text.rstrip("0123456789.") if find(text) is None else text
     kind = find(head)
     named = [name for name in argument_fields(kind) if name not in kind.letters().values()] if kind else []
+    if kind is not None and "" in kind.letters() and not named and isinstance(call.arguments[0].value, Number):
+        return f"write the number after the name: {text}{call.arguments[0].value.text}"
     if named:
         return f"write name=value, e.g. {text}({named[0]}=…)"
     return f"remove them; '{head}' takes no arguments in parentheses"

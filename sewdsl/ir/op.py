@@ -189,6 +189,11 @@ class Op(Kind):
         return 0
 
     @property
+    def longest_delay(self) -> int:
+        """Largest number of time-steps between an output and a value that it reads, or 0 without such a number."""
+        return self.delay_steps
+
+    @property
     def strided(self) -> bool:
         """True if the op skips positions of a feature map, because its window moves by more than one."""
         return False

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field, model_validator
 
+from sewdsl.equations.tape import MAX_NUMBER
 from sewdsl.ir.init_rules import InitRule
 from sewdsl.ir.kind import OmittedDefault, Unnamed
 
@@ -81,8 +82,8 @@ class Uniform(InitRule, kind="uniform"):
         high: Upper bound, > low.
     """
 
-    low: float
-    high: float
+    low: float = Field(ge=-MAX_NUMBER / 2)
+    high: float = Field(le=MAX_NUMBER / 2)  # The difference of the bounds is a float32, too.
 
     @model_validator(mode="after")
     def _check_bounds(self) -> Self:
@@ -108,7 +109,7 @@ class ConstantWeights(InitRule, kind="constant"):
         value: The weight.
     """
 
-    value: Annotated[float, Unnamed()]
+    value: Annotated[float, Field(ge=-MAX_NUMBER, le=MAX_NUMBER), Unnamed()]
 
     @property
     def statement(self) -> str:
@@ -129,7 +130,7 @@ class Orthogonal(InitRule, kind="orthogonal"):
 
     by_output = True
 
-    gain: float = Field(default=1.0, gt=0)
+    gain: float = Field(default=1.0, gt=0, le=MAX_NUMBER)
 
     @property
     def statement(self) -> str:
@@ -158,8 +159,8 @@ class Sparse(InitRule, kind="sparse"):
     by_output = True
 
     density: float = Field(gt=0, le=1)
-    std: Annotated[float | None, Field(gt=0), OmittedDefault()] = None
-    radius: Annotated[float | None, Field(gt=0), OmittedDefault()] = None
+    std: Annotated[float | None, Field(gt=0, le=MAX_NUMBER), OmittedDefault()] = None
+    radius: Annotated[float | None, Field(gt=0, le=MAX_NUMBER), OmittedDefault()] = None
     keep: bool = True
 
     @property

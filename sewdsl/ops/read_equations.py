@@ -40,6 +40,7 @@ from sewdsl.syntax.lexicon import (
     RESET_POTENTIAL,
     THRESHOLD,
 )
+from sewdsl.syntax.printer import is_pointwise
 from sewdsl.syntax.tree import (
     Assignment,
     Equation,
@@ -122,6 +123,8 @@ _MIRRORED = {">": "<", ">=": "<="}
 _OPERATORS = {item.sign: name for name, item in OPERATIONS.items() if item.sign and item.arity > 1}
 _MAX_NAME_LENGTH = 200
 """Maximum length of a name for which suggestions are searched."""
+_MAX_LISTED = 40
+"""Maximum number of names listed in a message."""
 
 
 class _EquationError(Exception):
@@ -150,7 +153,10 @@ def _too_large(span: Span, number: float) -> _EquationError:
 
 def _suggest(name: str, names: Iterable[str], span: Span) -> tuple[str, tuple[Fix, ...]]:
     """Return a suggestion for a misspelt name, as help and as fix."""
-    matches = get_close_matches(name, sorted(names), 1) if len(name) <= _MAX_NAME_LENGTH else []
+    known = sorted(names)
+    matches = get_close_matches(name, known, 1) if len(name) <= _MAX_NAME_LENGTH else []
+    # Capital letters count as different letters above.
+    matches = [each for each in known if each.casefold() == name.casefold()] or matches
     if not matches:
         return "", ()
     return f"did you mean '{matches[0]}'?", (Fix(f"write '{matches[0]}'", (Edit(span, matches[0]),), safe=False),)
@@ -304,8 +310,8 @@ class _Reader:
                 "equations-too-large", "the equations have too many operations", expression.span, hint
             ) from None
         except (ArithmeticError, ValueError):  # a factor of the normal form has no value
-            hint = "use other values of the parameters"
-            raise _error("invalid-equation", "the expression has no value", expression.span, hint) from None
+            message, hint = f"'{expression.span.text}' has no value", "use other numbers or another expression"
+            raise _error("invalid-equation", message, expression.span, hint) from None
         # Kernels compute in float32.
         for value in (each.number for each in self.tape.entries[start:]):
             if value is not None and not abs(value) <= MAX_NUMBER:
@@ -370,12 +376,10 @@ class _Reader:
             return self.tape.put(operation, *operands)
         except (ArithmeticError, ValueError):
             numbers = ", ".join(f"{each.number:g}" for each in operands if each.number is not None)
-            signs = {"div": "a division by 0"}
-            description = signs.get(operation, f"{operation}({numbers})")
+            description = "a division by 0" if operation == "div" else f"{operation}({numbers})"
+            reason = "has no value" if description == span.text else f"is {description}, which has no value"
             hint = "use other numbers or another expression"
-            raise _error(
-                "invalid-equation", f"'{span.text}' is {description}, which has no value", span, hint
-            ) from None
+            raise _error("invalid-equation", f"'{span.text}' {reason}", span, hint) from None
 
     def _variable(self, name: str, span: Span) -> TapeEntry:
         self.read.add(name)
@@ -394,7 +398,7 @@ class _Reader:
             message, hint = f"'{name}' is a function", f"call it: {name}(…)"
             raise _error("unknown-name", message, span, hint)
         hint, fixes = _suggest(name, [*self.meanings, *self.names], span)
-        available = "available: parameters, states, inputs, v_threshold, v_reset and names assigned before"
+        available = f"available: {', '.join([*self.meanings][:_MAX_LISTED])}"
         raise _error("unknown-name", f"unknown name '{name}'", span, hint or available, fixes)
 
     def _function(self, call: FunctionCall) -> TapeEntry:
@@ -406,7 +410,7 @@ class _Reader:
             hint = f"write 'learn w = {name}(…)'"
             raise _error("not-from-parameters", message, call.span, hint)
         if name not in FUNCTIONS:
-            hint, fixes = _suggest(name, FUNCTIONS, span)
+            hint, fixes = _suggest(name, {*FUNCTIONS, *DRAWS, INDEX}, span)
             available = f"functions: {', '.join(FUNCTIONS)}"
             raise _error("unknown-name", f"unknown function '{name}'", span, hint or available, fixes)
         least, most, _ = FUNCTIONS[name]
@@ -611,8 +615,9 @@ class _Translation:
             self._report("duplicate-name", "the neuron has a second 'give' line", equation.span, hint)
             return
         self.gives = equation
-        self.reader.single(equation.value, "the output")
+        # Errors inside of the expression are more specific.
         self.output = self.reader.expression(equation.value)
+        self.reader.single(equation.value, "the output")
 
     def _learn(self, equation: Learn) -> None:
         name = equation.name.text
@@ -694,4 +699,5 @@ class _Translation:
             if leaf.index not in reached:
                 message = f"the output of {neuron} does not depend on its input {name}"
                 hint = f"use {name} in an equation, as in 'h = v + {name}'"
+                hint = f"use {name}, e.g. MAP{{1 - {name}}}" if is_pointwise(neuron) else hint
                 self._report("without-effect", message, self.definition.name.span, hint)

@@ -10,6 +10,7 @@ from lark import Token
 from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
 from sewdsl.light_dataclass import dataclass
 from sewdsl.source import Source, Span
+from sewdsl.syntax.lexicon import POINTWISE
 from sewdsl.syntax.scanner import token_span
 
 if TYPE_CHECKING:
@@ -101,14 +102,17 @@ class _Mistake:
     def missing_hyphen(self) -> TokenRepair:
         # Replace the white space of a line break, but keep a comment between the layers.
         edit = Edit(self.gap if self.gap.text.isspace() else self.last.after, "-")
+        insertion = Fix("insert the missing '-'", (edit,))
+        # The keyword before braces, in other letters.
+        lower = self.token.type == "LBRACE" and self.last.text.upper() == POINTWISE
         mistake = Diagnostic(
             "missing-hyphen",
             Severity.ERROR,
             f"missing '-' before '{self.here.text}'",
             self.here.part(0, 0),
             label="expected '-' here",
-            help="insert '-'; it may have been lost at a line break",
-            fixes=(Fix("insert the missing '-'", (edit,)),),
+            help=f"write {POINTWISE}{{…}}" if lower else "insert '-'; it may have been lost at a line break",
+            fixes=(Fix(f"write '{POINTWISE}'", (Edit(self.last, POINTWISE),)) if lower else insertion,),
         )
         return TokenRepair(mistake, (_virtual("_DASH", "-", self.last),))
 

@@ -12,7 +12,7 @@ from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
 from sewdsl.light_dataclass import dataclass
 from sewdsl.source import Source, Span
 from sewdsl.syntax.characters import power_advice
-from sewdsl.syntax.lexicon import CLOSERS, DEFINES_BLOCK, KEYWORDS, OPENERS
+from sewdsl.syntax.lexicon import CLOSERS, DEFINES_BLOCK, EQUATION_KEYWORDS, KEYWORDS, NEURON, OPENERS, POINTWISE
 from sewdsl.syntax.scanner import token_end, token_span, token_start
 
 if TYPE_CHECKING:
@@ -83,11 +83,11 @@ def mistake_help(situation: ParseFailure) -> MistakeHelp:
     if situation.before is None:
         tries = (_group, _leading_hyphen)
     elif situation.in_equation:
-        tries = (_power, _no_number, _equation)
+        tries = (_power, _no_number, _vector, _map, _equation)
     elif situation.tokens[0].type in {"KEY", "SECTION", "_USE"}:
-        tries = (_shape, _commas, _change, _on, _entries, _hyphenated, _network, _dashed, _path)
+        tries = (_shape, _commas, _change, _on, _entries, _inputs, _pattern, _hyphenated, _network, _dashed, _path)
     else:
-        tries = (_part_head, _group, _power, _spaced_number, _count)
+        tries = (_part_head, _inputs, _group, _power, _spaced_number, _count)
     return next((advice for find in tries if (advice := find(situation))), MistakeHelp())
 
 
@@ -108,8 +108,22 @@ def _part_head(at: ParseFailure) -> MistakeHelp | None:
     head = ("part", "NAME")
     if at.tokens[0].type != "_PART" or at.index != len(head):
         return None
-    hints = {"_LPAR": "a part has no parameters: use a block", "WORD": f"use one word: {at.before}{at.token}"}
+    is_head = any(token.type in {"_EQUAL", "LBRACE"} for token in at.tokens)
+    words = f"use one word: {at.before}{at.token}" if is_head else "write '=' after the name"
+    hints = {"_LPAR": "a part has no parameters: use a block", "WORD": words}
     return MistakeHelp(hints[at.token.type]) if at.token.type in hints else None
+
+
+def _inputs(at: ParseFailure) -> MistakeHelp | None:
+    """``block B[a, b]``, ``block B[a](c)``, ``neuron N[a](tau=2.0)`` and ``MAP[1 - x]``."""
+    if any(word == POINTWISE and after.type in {"_LPAR", "_LSQB"} for word, after in pairwise(at.tokens[: at.index])):
+        return MistakeHelp(f"write the expression in braces, e.g. {POINTWISE}{{1 - x}}")
+    if at.token.type == "_COMMA" and "_BAR" in at.accepted:
+        return MistakeHelp("separate names of operands by '|'")
+    is_head = at.token.type == "_LPAR" and at.before is not None and at.before.type == "_RSQB"
+    if is_head or (at.tokens[0] == NEURON and at.token.type == "_LSQB"):
+        return MistakeHelp(f"write parameters before the operands: {at.tokens[0]} NAME(…)[ a | b ]")
+    return None
 
 
 def _group(at: ParseFailure) -> MistakeHelp | None:
@@ -138,7 +152,9 @@ def _spaced_number(at: ParseFailure) -> MistakeHelp | None:
 
 
 def _count(at: ParseFailure) -> MistakeHelp | None:
-    """``MPk2*2``."""
+    """``MPk2*2``, ``Swap[c4]*2`` and ``MAP{1 - x}*2``."""
+    if at.token.type == "_STAR" and at.before is not None and at.before.type in {"RBRACE", "_RSQB"}:
+        return MistakeHelp("use braces for a repeat: {…}*2")
     if at.token.type not in {"_STAR", "TIMES"} or at.before is None or at.before.type != "WORD":
         return None
     return MistakeHelp(f"use braces for a repeat: {{{at.before}}}*2; in a layer, 'x' separates sizes, e.g. k3x5")
@@ -168,11 +184,37 @@ def _no_number(at: ParseFailure) -> MistakeHelp | None:
     return MistakeHelp(f"use '*' for a product: {before}*{token}", (fix,))
 
 
+def _vector(at: ParseFailure) -> MistakeHelp | None:
+    """``a[0]``, ``state a(2) = 0`` and ``state a[2] = [0, 1]``."""
+    if at.token.type == "_LPAR" and "_EQUAL" in at.accepted and at.tokens[0].type in {"_STATE", "_LEARN"}:
+        return MistakeHelp(f"write the length of a vector in brackets: {at.before}[N]")
+    if at.token.type != "_LSQB":
+        return None
+    if at.before is not None and at.before.type == "WORD":
+        return MistakeHelp(f"write sum({at.before}), or declare the vector with 'state {at.before}[N] = …'")
+    return MistakeHelp("write one expression for all numbers of a vector, e.g. index(N)")
+
+
+def _map(at: ParseFailure) -> MistakeHelp | None:
+    """``MAP{}``, ``MAP{give x}``, ``MAP{h = x}``, ``MAP{|x|}`` and ``where(x = 1, 1, 0)``."""
+    if at.token.type == "_EQUAL" and "_BELOW" in at.accepted:
+        return MistakeHelp("compare with <, <=, > or >=")
+    if at.token.type == "_BAR" and "_BAR" not in at.accepted:
+        return MistakeHelp("use abs(…) for absolute values")
+    if at.rule == "equation":
+        return None
+    if at.token.type == "RBRACE" and at.before is not None and at.before.type == "LBRACE":
+        return MistakeHelp(f"write an expression, e.g. {POINTWISE}{{1 - x}}")
+    if at.token.type == "_EQUAL" or (at.before is not None and at.before in EQUATION_KEYWORDS):
+        return MistakeHelp(f"write a single expression, e.g. {POINTWISE}{{1 - x}}, or define a neuron")
+    return None
+
+
 def _equation(at: ParseFailure) -> MistakeHelp | None:
     """``a -> b``, ``s = h > 1``, ``h += x`` and ``s h``."""
     if at.token.type == "_ARROW":
         return MistakeHelp("use '-' to subtract; equations have no arrows")
-    if at.token.type in {"LBRACE", "_LSQB", "_MAP"}:
+    if at.token.type in {"LBRACE", "_MAP"}:
         return MistakeHelp("move layers to 'body', 'let' or 'block'; equations contain only numbers")
     if at.token.type == "_FORMULA":
         return MistakeHelp("use a parameter of the neuron; '$(…)' is for parameters of blocks")
@@ -212,9 +254,11 @@ def _commas(at: ParseFailure) -> MistakeHelp | None:
 
 
 def _change(at: ParseFailure) -> MistakeHelp | None:
-    """``variant "x" join=ADD``."""
-    if at.token.type != "_EQUAL" or at.tokens[0] != "variant" or at.before is None:
+    """``variant "x" join=ADD`` and ``input left = 1x8x8``."""
+    if at.token.type != "_EQUAL" or at.tokens[0].type != "KEY" or at.before is None:
         return None
+    if at.tokens[0] != "variant":
+        return MistakeHelp("remove the '='", (Fix("remove the '='", (Edit(at.span(at.token), ""),), safe=False),))
     after = at.tokens[at.index + 1 : at.index + 2]
     example = f'"{at.before}={"".join(after) or "…"}"'
     return MistakeHelp(f"put each change in double quotes: {example}")
@@ -236,6 +280,16 @@ def _entries(at: ParseFailure) -> MistakeHelp | None:
     return MistakeHelp("use braces only for sections, e.g. 'train'") if keyed else None
 
 
+def _pattern(at: ParseFailure) -> MistakeHelp | None:
+    """``init * RULE`` and ``freeze low*``."""
+    if at.token.type != "_STAR" or at.before is None or at.tokens[0] not in {"init", "freeze", "lr"}:
+        return None
+    if at.before is not at.tokens[0]:
+        return MistakeHelp(f'put the pattern in double quotes, e.g. "{at.before}*"')
+    rules = "write 'init RULE' for all layers"
+    return MistakeHelp(rules if at.before == "init" else "write names of layers or parts, e.g. stem.*")
+
+
 def _network(at: ParseFailure) -> MistakeHelp | None:
     """``c32k3-BN`` without ``body``."""
     hint = "add 'body' before the layers; end a line with '-' to continue on the next line"
@@ -244,7 +298,8 @@ def _network(at: ParseFailure) -> MistakeHelp | None:
 
 def _dashed(at: ParseFailure) -> MistakeHelp | None:
     """``network 7B-Net``."""
-    hyphenated = any((dash.type, word.type) == ("_DASH", "WORD") for dash, word in pairwise(at.tokens))
+    around = at.tokens[: at.index + 2]
+    hyphenated = any((dash.type, word.type) == ("_DASH", "WORD") for dash, word in pairwise(around))
     quoted = at.tokens[0].type == "KEY" and hyphenated
     return MistakeHelp("put values that contain '-' in double quotes") if quoted else None
 
@@ -259,8 +314,8 @@ def _hyphenated(at: ParseFailure) -> MistakeHelp | None:
 
 
 def _path(at: ParseFailure) -> MistakeHelp | None:
-    """``use other.net``."""
-    bare = at.before is not None and at.before.type == "_USE"
+    """``use other.net`` and ``teacher runs/ann-1``."""
+    bare = (at.before is not None and at.before.type == "_USE") or at.token.type == "_SLASH"
     return MistakeHelp("put the path in double quotes") if bare else None
 
 

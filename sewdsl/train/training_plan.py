@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from sewdsl.compiler import Compilation, CompiledVariant, read
 from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity, SewdslError, errors_in, sort_diagnostics
-from sewdsl.elaborate.suggestions import advice
+from sewdsl.elaborate.suggestions import advice, did_you_mean
 from sewdsl.ir.network import Network
-from sewdsl.ir.recipe import EventTransform, ImageTransform, Loss, Recipe
+from sewdsl.ir.recipe import EventTransform, ImageTransform, Loss, LossTerm, Recipe
 from sewdsl.reporter import Reported, Reporter
 from sewdsl.source import BUILTIN, Span
 from sewdsl.train.data import data_folders, datasets, find_dataset
@@ -321,6 +321,8 @@ def _compare_terms(network: Network, recipe: Recipe, spans: _Spans) -> Iterator[
     lines, known = spans.recipe_lines("loss"), ", ".join(shapes)
     if problem:
         hint = "name the folder of a run whose inputs and outputs fit, e.g. 'teacher \"runs/ann-1\"'"
+        if not any(map(_reads_teacher, recipe.terms)):
+            hint = "remove it, or add a loss, e.g. 'loss KL(to=teacher)'"
         yield Diagnostic("teacher-mismatch", Severity.ERROR, problem, spans.recipe("teacher"), help=hint)
     for index, term in enumerate(recipe.terms):
         span, target = lines[index] if index < len(lines) else spans.body, term.loss.target
@@ -328,6 +330,7 @@ def _compare_terms(network: Network, recipe: Recipe, spans: _Spans) -> Iterator[
         if term.output not in shapes:
             refusal, code = f"unknown output '{term.output}'", "unknown-name"
             hint = f"known outputs: {known}" if known else "remove the name: the network has one output"
+            hint = did_you_mean(term.output, shapes) or hint
             if not term.output:
                 refusal, code = f"the loss requires the name of an output: {known}", "several-outputs"
                 hint = f"write 'loss {next(iter(shapes))} {term.loss}'"
@@ -337,22 +340,30 @@ def _compare_terms(network: Network, recipe: Recipe, spans: _Spans) -> Iterator[
         targets = {name: shape_ for name, shape_ in shapes.items() if name and name != term.output}
         targets |= {f"teacher.{name}" if name else "teacher": shape_ for name, shape_ in taught.items()}
         targets |= {} if network.settings.inputs else {"input": network.settings.input}
-        if index == 0 and target not in {"", "input", "next"}:
-            refusal, hint = (
-                "the first loss selects the best epoch",
-                "begin with a loss whose target is the class or the input",
-            )
+        if _reads_teacher(term) and recipe.teacher is None:
+            refusal, code = f"'to={target}' requires a teacher, but the recipe has none", "teacher-mismatch"
+            hint = "add a line with the folder of a run, e.g. 'teacher \"runs/ann-1\"'"
+        elif target and target == term.output:
+            refusal, hint = f"the target of the output {target} is the output itself", "use another target"
         elif target == "next":
             refusal, hint = _next_misfit(network, recipe, term.loss, shape)
-        elif target and target not in targets and (taught or target.partition(".")[0] != "teacher"):
-            refusal, hint = f"unknown target '{target}'", f"known targets: {', '.join(targets) or 'none'}"
+        elif target and target not in targets and (taught or not _reads_teacher(term)):
+            refusal, code = f"unknown target '{target}'", "unknown-name"
+            hint = did_you_mean(target, targets) or f"known targets: {', '.join(targets) or 'none'}"
+        elif index == 0 and target not in {"", "input"}:
+            refusal = f"the first loss selects the best epoch, but its target is '{target}'"
+            hint = "begin with a loss whose target is the class or the input"
         elif target in targets and targets[target] != shape:
-            code = "teacher-mismatch" if target.partition(".")[0] == "teacher" else code
+            code = "teacher-mismatch" if _reads_teacher(term) else code
             refusal = f"{term.loss.kind} compares the output {_size(shape)} with the target {_size(targets[target])}"
         elif term.loss.kind == "KL" and len(shape) > 1:
             refusal = f"KL requires a vector, but the output is {_size(shape)}"
         if refusal:
             yield Diagnostic(code, Severity.ERROR, refusal, span, help=hint)
+
+
+def _reads_teacher(term: LossTerm) -> bool:
+    return term.loss.target.partition(".")[0] == "teacher"
 
 
 def _next_misfit(network: Network, recipe: Recipe, loss: Loss, shape: tuple[int, ...]) -> tuple[str, str]:
@@ -382,11 +393,10 @@ def _next_misfit(network: Network, recipe: Recipe, loss: Loss, shape: tuple[int,
 
 def _teacher_outputs(network: Network, recipe: Recipe) -> tuple[dict[str, tuple[int, ...]], str]:
     """Return the shapes of the teacher's outputs by name, and why the teacher does not fit (empty if it does)."""
-    needed = any(term.loss.target.partition(".")[0] == "teacher" for term in recipe.terms)
     if recipe.teacher is None:
-        return {}, "a loss has a teacher as target, but the recipe has no 'teacher'" if needed else ""
-    if not needed:
-        return {}, "the recipe has a teacher, but no loss with to=teacher"
+        return {}, ""  # Reported at the losses.
+    if not any(map(_reads_teacher, recipe.terms)):
+        return {}, "the teacher is unused: no loss has to=teacher"
     file = Path(recipe.teacher) / "spec.net"
     if not file.is_file():
         return {}, ""  # As for data, only a training requires it.

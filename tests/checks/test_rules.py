@@ -27,6 +27,7 @@ CODES = {
     "oversized_kernel": ("oversized-kernel", 4, 6, Severity.WARNING),
     "row_input": ("row-input", 4, 6, Severity.NOTE),
     "norm_in_loop": ("norm-in-loop", 4, 11, Severity.NOTE),
+    "delay_beyond_steps": ("delay-beyond-steps", 5, 13, Severity.WARNING),
     "static_delay": ("static-delay", 5, 10, Severity.WARNING),
     "mismatched_scores": ("join-shape-mismatch", 4, 17, Severity.ERROR),
     "swapped_operands": ("swapped-operands", 3, 17, Severity.WARNING),

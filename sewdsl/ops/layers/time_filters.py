@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
+from pydantic import Field
+
 from sewdsl.ir.init_rules import RuleArgument
 from sewdsl.ir.kind import Letter, Positive, Switch
 from sewdsl.ir.op import FanOut, Layer, SavedForBackward, WeightedLayer
 from sewdsl.ir.signal import Signal
+from sewdsl.ops.layers.delay import MAX_DELAY
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,8 +37,13 @@ class TimeFilter(Layer, kind="FIR"):
 
     reads = "past"
 
-    taps: Annotated[Positive, Letter("k")]
-    dilation: Annotated[Positive, Letter("d")] = 1
+    taps: Annotated[int, Field(ge=1, le=MAX_DELAY), Letter("k")]
+    dilation: Annotated[int, Field(ge=1, le=MAX_DELAY), Letter("d")] = 1
+
+    @property
+    def longest_delay(self) -> int:
+        """Number of time-steps between the first and the last tap."""
+        return (self.taps - 1) * self.dilation
 
     def infer(self, *inputs: Signal) -> Signal:
         """Return real values that vary, because fewer taps reach the first time-steps."""
@@ -81,8 +89,13 @@ class DelayedLinear(WeightedLayer, kind="DFC"):
 
     features: Annotated[Positive, Letter("")]
     bias: Annotated[Switch, Letter("b")] = True
-    reach: Positive
+    reach: Annotated[int, Field(ge=1, le=MAX_DELAY)]
     init: RuleArgument = None
+
+    @property
+    def longest_delay(self) -> int:
+        """Largest delay that a synapse can learn."""
+        return self.reach - 1
 
     def infer(self, *inputs: Signal) -> Signal:
         # The first time-steps read zeros, so the output varies even if the input does not.

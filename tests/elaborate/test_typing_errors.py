@@ -1,0 +1,121 @@
+"""Typing errors in the newer constructs: where they are, and how to fix them."""
+
+import pytest
+
+import sewdsl
+from sewdsl.compiler.fixing import apply_fixes
+from sewdsl.train.training_plan import check_training
+from tests.words import check_words
+
+HEAD = "sewdsl 1\ninput 2x16x16\nsteps 4\nneuron LIF\n"
+TWO = "{\n    h = v + a - b\n    s = fire(h - v_threshold)\n    v = reset(h, s)\n    give s\n}\n"
+EXITS = "sewdsl 1\ninput 1x8x8\nsteps 4\nencode direct\nneuron LIF\nlet low = c8k3-BN-SN\n"
+OUTPUTS = EXITS + "let early = low-GAP-FC10\nlet last = low-SN-GAP-FC10\noutputs early last\n"
+RECIPE = "train on digits {\n    epochs 2\n    batch 10\n    optimizer Adam(lr=0.01)\n%s\n}\n"
+
+BODIES = {
+    "MAP{1 - y}": ("unknown-name", "y"),
+    "MAP{1 - X}": ("unknown-name", "X"),
+    "MAP{uniform(0, 1)}": ("unknown-name", "uniform"),
+    "MAP{index(3)}": ("unknown-name", "index"),
+    "MAP{give x}": ("unexpected-token", "x"),
+    "MAP{h = x}": ("unexpected-token", "="),
+    "MAP{}": ("unexpected-token", "}"),
+    "MAP{|x|}": ("unexpected-token", "|"),
+    "MAP{where(x = 1, 1, 0)}": ("unexpected-token", "="),
+    "MAP{1}": ("without-effect", "MAP{1}"),
+    "MAP{x/0}": ("invalid-equation", "x/0"),
+    "MAP{log(0)*x}": ("invalid-equation", "log(0)"),
+    "MAP(1 - x)": ("unexpected-token", "-"),
+    "MAP[1 - x]": ("unexpected-token", "1"),
+    "MAP{1 - x}*2": ("unexpected-token", "*"),
+    "swap[c256k1]": ("unknown-name", "swap"),
+    "Swap[c256k1]*2": ("unexpected-token", "*"),
+    "Transpose": ("unknown-name", "Transpose"),
+    "View(2x256)": ("unknown-name", "View"),
+    "LayerScale": ("unknown-name", "LayerScale"),
+    "Reshape[c4]": ("wrong-kind", "Reshape"),
+    "Reshape(2,16,16)": ("duplicate-argument", "16"),
+    "DELAY(4)": ("invalid-argument", "4"),
+    "FIR(k=4)": ("unknown-argument", "k=4"),
+    "FIRk2000": ("invalid-argument", "k2000"),
+    "GAP-DFC4b2(reach=3)": ("invalid-argument", "b2"),
+    "TEBN(eps=none)": ("invalid-argument", "eps=none"),
+}
+STATEMENTS = {
+    "neuron N[a, b] " + TWO + "body N[ c4k1 | c4k1 ]": ("unexpected-token", ","),
+    "neuron N[a | b](tau=2.0) " + TWO + "body FC2": ("unexpected-token", "["),
+    "neuron N {\n    state a(2) = 0\n    a = x\n    give sum(a)\n}\nbody N-FC2": ("unexpected-token", "("),
+    "neuron N {\n    state a[2] = 0\n    a = x\n    give a[0]\n}\nbody N-FC2": ("unexpected-token", "["),
+    "neuron N {\n    state a[2] = [0, 1]\n    a = x\n    give sum(a)\n}\nbody N-FC2": ("unexpected-token", "["),
+    "neuron N {\n    state a[2] = 0\n    a = x\n    give fire(a)\n}\nbody N-FC2": ("vector-not-summed", "a"),
+    "neuron N {\n    state a[2] = 0\n    a = x\n    give mean(a)\n}\nbody N-FC2": ("unknown-name", "mean"),
+    "neuron N {\n    learn w = unifrm(0, 1)\n    give w*x\n}\nbody N-FC2": ("unknown-name", "unifrm"),
+    "block B[x](c=in) = c$(c)k1\nbody B-FC2": ("unexpected-token", "("),
+    "part Eye c2k3\nbody FC2": ("unexpected-token", "c2k3"),
+    "input left = 1x8x8\nbody FC2": ("unexpected-token", "="),
+    "init * constant(0)\nbody FC2": ("unexpected-token", "*"),
+    "init fc1* constant(0)\nbody FC2": ("unexpected-token", "*"),
+    "init fc2.* constant(0)\nbody FC2": ("unknown-name", "fc2.*"),
+}
+LINES = {
+    "loss last KL(to=last)\n    loss early MSE": ("invalid-argument", "loss last KL(to=last)"),
+    "loss last CrossEntropy\n    loss early KL(to=c)": ("unknown-name", "loss early KL(to=c)"),
+    "loss last CrossEntropy\n    loss early KL(to=lst)": ("unknown-name", "loss early KL(to=lst)"),
+    "loss last CrossEntropy\n    loss erly MSE": ("unknown-name", "loss erly MSE"),
+    "loss last CrossEntropy\n    loss early KL(to=teacher)": ("teacher-mismatch", "loss early KL(to=teacher)"),
+    'loss last CrossEntropy\n    loss early MSE\n    teacher "runs/a"': ("teacher-mismatch", 'teacher "runs/a"'),
+    "loss last KL(to=early)\n    loss early MSE": ("invalid-argument", "loss last KL(to=early)"),
+    "loss last MSE 0.5\n    loss early MSE": ("invalid-argument", "loss last MSE 0.5"),
+    "loss last MSE\n    loss early MSE\n    teacher runs/a": ("unexpected-token", "/"),
+    "loss last MSE\n    loss early MSE\n    freeze lwo.*": ("unknown-name", "lwo.*"),
+    "loss last MSE\n    loss early MSE\n    lr low.conv1.wieght 2x": ("unknown-name", "low.conv1.wieght"),
+    "loss last MSE\n    loss early MSE\n    lr *.wieght 2x": ("unknown-name", "*.wieght"),
+    "loss last MSE\n    loss early MSE\n    freeze low*": ("unexpected-token", "*"),
+    "loss last MSE\n    loss early MSE\n    freeze *": ("unexpected-token", "*"),
+}
+TEXTS = {
+    **{HEAD + f"body {body}-GAP-FC2\n": expected for body, expected in BODIES.items()},
+    **{HEAD + f"{text}\n": expected for text, expected in STATEMENTS.items()},
+    **{OUTPUTS + RECIPE % f"    {lines}": expected for lines, expected in LINES.items()},
+}
+
+
+@pytest.mark.parametrize("number", range(len(TEXTS)))
+def test_an_error_and_its_help(number: int) -> None:
+    text, (code, span) = [*TEXTS.items()][number]
+    diagnostic, *_ = check_training(sewdsl.read(text)).diagnostics
+    assert (diagnostic.code, diagnostic.span.text) == (code, span)
+    assert diagnostic.help or "must be" in diagnostic.message
+    check_words(f"{diagnostic.message}: {diagnostic.help}")
+
+
+@pytest.mark.parametrize("name", ["map", "Map"])
+def test_the_keyword_in_other_letters(name: str) -> None:
+    text = HEAD + f"body {name}{{1 - x}}-GAP-FC2\n"
+    first, *_ = sewdsl.read(text).diagnostics
+    assert (first.code, first.help) == ("missing-hyphen", "write MAP{…}")
+    assert sewdsl.read(apply_fixes((first,), first.span.source)).valid
+
+
+def test_an_output_with_the_name_of_a_layer() -> None:
+    """The word is the output, although the layer ``c`` requires arguments."""
+    text = OUTPUTS.replace("early", "c") + RECIPE % "    loss last CrossEntropy\n    loss c KL(to=last)"
+    assert check_training(sewdsl.read(text)).diagnostics == ()
+    text = OUTPUTS.replace("last", "c") + RECIPE % "    loss c CrossEntropy\n    loss early KL(to=c)"
+    assert check_training(sewdsl.read(text)).diagnostics == ()
+
+
+@pytest.mark.parametrize("sequence", ["DELAY4", "FIRk2d4", "GAP-DFC3(reach=5)"])
+def test_delays_beyond_the_input(sequence: str) -> None:
+    (diagnostic,) = sewdsl.read(HEAD + f"body SN-{sequence}-FC2\n").diagnostics
+    assert diagnostic.code == "delay-beyond-steps"
+    assert not sewdsl.read(HEAD.replace("steps 4", "steps 5") + f"body SN-{sequence}-FC2\n").diagnostics
+    assert not sewdsl.read(f"LIF-{sequence}-FC2", input="2x16x16").diagnostics
+
+
+@pytest.mark.parametrize("rule", ["constant(1e39)", "uniform(low=-1e39, high=0)", "uniform(low=0, high=3e38)"])
+def test_initial_weights_beyond_float32(rule: str) -> None:
+    (diagnostic,) = sewdsl.read(HEAD + f"init fc1 {rule}\nbody FC2\n").diagnostics
+    assert diagnostic.code == "invalid-argument"
+    assert "must be at" in diagnostic.message
