@@ -38,6 +38,8 @@ _TYPE_NAMES = {int: "an integer", float: "a number", Path: "a path"}
 _EXTRA = re.compile(r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)", re.DOTALL)
 FORM_OPTIONS = ("--as", "--to", "--emit", "--format")
 """Names of the option that selects the form of the output, which differ between commands."""
+MAX_SHOWN = 2**53
+"""Largest upper limit of a number that the help prints. Larger ones are technical limits."""
 MAX_QUOTED = 40
 """Characters of a wrong argument in a usage error."""
 
@@ -131,6 +133,8 @@ def _hide_python_type(parameter: Any) -> Any:
     if descriptor.is_choice and not descriptor.case_sensitive:
         # typer prints the choices of a case-insensitive option in lower case.
         parameter.metavar = f"<{'|'.join(map(str, descriptor.choices))}>"
+    if (getattr(parameter, "max", None) or 0) > MAX_SHOWN:
+        parameter._get_number_range_help_str = lambda: f"x>={parameter.min}"  # noqa: SLF001 -- typer has no option
     if getattr(parameter, "is_flag", False):
         parameter.metavar = ""
     elif parameter.param_type_name == "argument" and not parameter.type_descriptor.is_choice:

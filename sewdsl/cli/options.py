@@ -241,9 +241,10 @@ def exit_with_usage_error(message: str, hint: str = "", context: Any = None) -> 
 
 def exit_with_invalid_choice(option: str, choices: Sequence[str], value: str, context: Any = None) -> NoReturn:
     """Exit with a usage error that lists the valid choices and suggests the closest one."""
-    exit_with_usage_error(
-        f"{option} must be {join_choices(choices)}, got '{value[:40]}'", did_you_mean(value, choices), context
-    )
+    # Another first letter is usually another word, such as 'gpu' for 'cpu'.
+    alike = [choice for choice in choices if choice[:1].casefold() == value[:1].casefold()]
+    message = f"{option} must be {join_choices(choices)}, got '{value[:40]}'"
+    exit_with_usage_error(message, did_you_mean(value, alike), context)
 
 
 def join_choices(choices: Sequence[str]) -> str:
