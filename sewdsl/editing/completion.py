@@ -20,11 +20,11 @@ from sewdsl.elaborate.imports import project_folder
 from sewdsl.elaborate.init_lines import INIT
 from sewdsl.elaborate.study_section import METHODS, SCALES
 from sewdsl.elaborate.text_files import net_files
-from sewdsl.elaborate.train_section import PARTS
+from sewdsl.elaborate.train_section import LOSS, PARTS, TARGET
 from sewdsl.ir.init_rules import InitRule
 from sewdsl.ir.kind import Kind, argument_fields
 from sewdsl.ir.op import Activation, Join, Merge
-from sewdsl.ir.recipe import Recipe
+from sewdsl.ir.recipe import Loss, Recipe
 from sewdsl.source import Span
 from sewdsl.syntax.lexicon import (
     AXES,
@@ -132,7 +132,7 @@ def _proposals(view: EditorView, context: CursorContext, datasets: Collection[st
 def _equation(context: CursorContext) -> Iterator[Completion]:
     """Propose keywords, functions and defined names in the equations of a neuron."""
     tokens, last = context.statement, context.last
-    if context.first == "_LEARN" and len(tokens) == len(("learn", "NAME")):
+    if context.first == "_LEARN" and (len(tokens) == len(("learn", "NAME")) or last == "_RSQB"):
         yield Completion(PER, "statement", about=kind_docs.EQUATION_LINES[PER])
         return
     if last == "_PER" or (last == "_COMMA" and any(token.type == "_PER" for token in tokens)):
@@ -218,7 +218,10 @@ def _files(view: EditorView) -> Iterator[Completion]:
 def _items(view: EditorView, context: CursorContext) -> Iterator[Completion]:
     """Propose items of an expression."""
     bracket = context.opened[-1][0] if context.opened else ""
-    if bracket == "_OPEN":
+    if any(kind == "LBRACE" and context.statement[index - 1] == POINTWISE for kind, index in context.opened):
+        yield Completion(INPUT, "value", about=kind_docs.EQUATION_NAMES[INPUT])
+        yield from (Completion(f"{name}(", "layer", about=about) for name, about in kind_docs.FUNCTIONS.items())
+    elif bracket == "_OPEN":
         yield from _parameters(context)
     elif bracket == "_LPAR":
         yield from _arguments(view, context)
@@ -343,10 +346,15 @@ _HEADER: dict[str, Any] = {
 
 def _entries(view: EditorView, context: CursorContext) -> Iterator[Completion]:
     """Propose keys and values in a section."""
+    if context.key == LOSS and [*map(str, context.statement[-2:])] == [TARGET, "="]:
+        outputs = view.compilation.network.outputs if view.compilation.network is not None else ()
+        return (Completion(name, "value") for name in ("input", "teacher", *(name for name, _ in outputs)))
     if context.opened:
         return _arguments(view, context)
     if context.statement:
         field = Recipe.model_fields.get(context.key) if context.name == "train" else None
+        if context.key == LOSS and len(context.statement) > 1:
+            return _kinds(view, Loss)
         if context.name == "study":
             return _studied(context)
         if field and context.key in PARTS and view.compilation.network is not None:

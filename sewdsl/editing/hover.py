@@ -58,7 +58,19 @@ def hover(view: EditorView, offset: int) -> Hover | None:
         result = _of(view, nodes[: depth + 1], offset)
         if result is not None:
             return result
-    return _of_token(view, offset)
+    use = view.names.at(offset)
+    return Hover(_of_meaning(view, use.meaning), use.span) if use is not None else _of_token(view, offset)
+
+
+def _of_meaning(view: EditorView, meaning: Meaning) -> str:
+    """Return the documentation of a name inside a word, such as ``Eye`` in ``freeze Eye.*``."""
+    match meaning.scope:
+        case NeuronDefinition() as neuron:
+            return _of_equation_name(view, neuron, meaning.name)
+        case BlockDefinition() as block if meaning.family != "value":
+            return _block(block)
+        case _:
+            return _named_value(view, meaning)
 
 
 def _of(view: EditorView, nodes: tuple[SyntaxNode, ...], offset: int) -> Hover | None:
@@ -144,7 +156,7 @@ def _of_argument(view: EditorView, name: str, outer: list[SyntaxNode], span: Spa
     meaning = view.names.meaning(call.name)
     if meaning is not None and isinstance(meaning.definition, BlockDefinition):
         return Hover(kind_docs.NAMES.get(name) or f"A parameter of {meaning.title}.", span)
-    kind = view.vocabulary.neurons.find(call.name.plain or "")
+    kind = view.vocabulary.any_kind(call.name.plain or "")
     text = kind_docs.field_docs(kind).get(name, "") if kind else ""
     return Hover(text, span) if text else None
 

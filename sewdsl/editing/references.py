@@ -86,7 +86,7 @@ def rename_edits(views: Iterable[EditorView], use: NameUse, name: str) -> list[E
     views = list(views)
     if (problem := next(_problems(views, use.meaning, name), None)) is not None:
         raise RenameProblem(problem)
-    return [Edit(reference.span, name) for reference in find_references(views, use)]
+    return [Edit(reference.span, reference.renamed(name)) for reference in find_references(views, use)]
 
 
 def _problems(views: list[EditorView], meaning: Meaning, name: str) -> Iterator[str]:

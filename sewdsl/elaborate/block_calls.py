@@ -36,9 +36,13 @@ def block_title(definition: BlockDefinition) -> str:
 
 def block_key(definition: BlockDefinition) -> str:
     """Return the name of a block in ``state_dict`` keys, without its number: ``sew_block``, or ``Eye`` for a part."""
-    if definition.shared:
-        return block_title(definition)
-    return re.sub(r"\W+", "_", block_title(definition)).lower()
+    title = block_title(definition)
+    return title if definition.shared else title_key(title)
+
+
+def title_key(title: str) -> str:
+    """Return the name in ``state_dict`` keys of a block with a title: ``sew_block`` for ``SEW Block``."""
+    return re.sub(r"\W+", "_", title).lower()
 
 
 @dataclass(frozen=True)

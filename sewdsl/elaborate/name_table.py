@@ -6,16 +6,22 @@ sources with errors, and other files of a project. It is computed on first acces
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
+from string import digits
 from typing import Literal, NamedTuple
 
 from sewdsl.elaborate.assembly import OUTPUTS, Assembly, input_name, setting_name
-from sewdsl.elaborate.block_calls import block_title
+from sewdsl.elaborate.block_calls import block_key, block_title, title_key
 from sewdsl.elaborate.compact_arguments import CompactError, split_arguments
+from sewdsl.elaborate.init_lines import INIT, init_part, part_text
 from sewdsl.elaborate.named_values import value_name
 from sewdsl.elaborate.neuron_kinds import shipped_neurons
+from sewdsl.elaborate.suggestions import MAX_LENGTH
+from sewdsl.elaborate.train_section import LOSS, PARTS, TARGET
 from sewdsl.elaborate.vocabulary import Vocabulary
 from sewdsl.light_dataclass import dataclass
 from sewdsl.ops import find
@@ -25,14 +31,19 @@ from sewdsl.syntax.tree import (
     Argument,
     BlockDefinition,
     Call,
+    Claim,
     Document,
+    Expect,
     Let,
     MergeOf,
     NeuronDefinition,
     Parameter,
+    Section,
     Sequence,
     Setting,
     SyntaxNode,
+    Text,
+    Value,
     Word,
     names_in,
     walk_syntax,
@@ -84,16 +95,25 @@ class NameUse(NamedTuple):
 
     Attributes:
         defines: Whether the occurrence is the definition.
+        in_key: Whether the occurrence is in the key of a layer, where the name of a block has another spelling:
+            ``my_net`` in ``freeze my_net1``.
     """
 
     span: Span
     meaning: Meaning
     defines: bool = False
+    in_key: bool = False
 
     @property
     def name(self) -> str:
         """Name as defined."""
         return self.meaning.name
+
+    def renamed(self, name: str) -> str:
+        """Return the text of the occurrence with another name of the definition."""
+        definition = self.meaning.definition
+        is_block = self.meaning.family == "block" and isinstance(definition, BlockDefinition) and not definition.shared
+        return title_key(name) if self.in_key and is_block else name
 
 
 class NameTable:
@@ -106,6 +126,8 @@ class NameTable:
     def __init__(self, document: Document, assembly: Assembly | None, vocabulary: Vocabulary) -> None:
         self._document, self._blocks = document, vocabulary.blocks
         self._neurons = assembly.neurons if assembly is not None else {}
+        # Keys of shipped blocks are not resolved.
+        self._keys = {block_key(block): block for block in assembly.blocks.values()} if assembly is not None else {}
         self._entries: dict[int, tuple[Meaning, dict[str, Meaning]]] = {}
 
     @cached_property
@@ -140,11 +162,74 @@ class NameTable:
                             yield NameUse(word.span, variable, variable.span == word.span)
                 case Let():
                     yield from self._let(statement, self._document, values, {})
+                case Section():
+                    yield from self._section(statement, values)
+                case Setting(key=key) if key.text == INIT and init_part(statement.values) is not None:
+                    yield from self._key(statement.values[0])
+                case Expect(quantity=word) | Claim(quantity=word) if word.text in values:
+                    yield NameUse(word.span, values[word.text])
                 case Setting() if (own := setting_name(statement)) is not None and own.text in values:
                     meaning = values[own.text]
                     yield NameUse(own.span, meaning, defines=meaning.span == own.span)
                 case _:
                     yield from self._part(statement, values, {})
+
+    def _section(self, section: Section, values: Mapping[str, Meaning]) -> Iterator[NameUse]:
+        """Yield the names of layers and parts in a recipe, and the outputs in its losses."""
+        for setting in section.settings:
+            if setting.key.text in PARTS:
+                for value in setting.values:
+                    yield from self._key(value)
+            elif setting.key.text == LOSS:
+                yield from _outputs_in(setting, values)
+            else:
+                yield from self._part(setting, {}, {})
+
+    def _key(self, value: Value) -> Iterator[NameUse]:
+        """Yield the names in the key of a layer or part, or in a pattern: ``Eye`` in ``Eye.*``."""
+        text, start = part_text(value), int(isinstance(value, Text))
+        values = scope_values(self._document)
+        steps = text.split(".") if isinstance(value, Call | Text) else []
+        for step in steps:
+            span, start = value.span.part(start, start + len(step)), start + len(step) + 1
+            call = self._call_in_key(step)
+            block, length, operand = call if call is not None else (None, 0, None)
+            if step in values and isinstance(values[step].definition, Let):
+                yield NameUse(span, values[step], in_key=True)
+            elif block is not None:
+                yield NameUse(span.part(0, length), self._entry(block)[0], in_key=True)
+                if operand is not None:
+                    end = len(step)
+                    yield NameUse(span.part(end - len(operand.text), end), _value(operand, operand, block))
+            elif (name := step if step in self._inputs else step.rstrip(digits).rstrip("_")) in self._inputs:
+                yield NameUse(span.part(0, len(name)), self._inputs[name])
+            # Names in a block begin with its own values. The operands of a call are outside of the block.
+            values = scope_values(block) if block is not None and operand is None else {}
+
+    def _call_in_key(self, step: str) -> tuple[BlockDefinition, int, Word | None] | None:
+        """Return the block in a step of a key, the length of its name there, and the operand of the call, if any."""
+        if len(step) > MAX_LENGTH:
+            return None
+        for cut in (len(step), *(match.start() + 1 for match in re.finditer("[0-9]_", step))):
+            call, operand = step[:cut], step[cut + 1 :]
+            # The name of a block may end in digits, too.
+            for end in range(len(call), len(call.rstrip(digits)) - 1, -1):
+                block = self._keys.get(call[:end])
+                # Only the first call of a part has no number.
+                if block is None or (end == len(call) and not block.shared):
+                    continue
+                word = next((word for word in block.operands if word.text == operand), None)
+                if word is not None or not operand:
+                    return block, end, word
+        return None
+
+    @cached_property
+    def _inputs(self) -> dict[str, Meaning]:
+        """Inputs of neurons with several inputs by name, if only one neuron has the name."""
+        heads = [neuron for neuron in self._neurons.values() if len(neuron.inputs) > 1]
+        counts = Counter(word.text for neuron in heads for word in neuron.inputs)
+        members = (self._entry(neuron)[1] for neuron in heads)
+        return {name: meaning for names in members for name, meaning in names.items() if counts[name] == 1}
 
     def _block(self, block: BlockDefinition) -> Iterator[NameUse]:
         (meaning, parameters), values = self._entry(block), scope_values(block)
@@ -258,6 +343,15 @@ def neuron_words(neuron: NeuronDefinition) -> Iterator[Word]:
     yield from (parameter.name for parameter in neuron.parameters)
     yield from neuron.inputs
     yield from names_in(neuron.equations)
+
+
+def _outputs_in(loss: Setting, values: Mapping[str, Meaning]) -> Iterator[NameUse]:
+    """Yield the outputs in ``loss early KL(to=last)``."""
+    for call in (value for value in loss.values if isinstance(value, Call)):
+        targets = (argument.value for argument in call.arguments if argument.name == TARGET)
+        for name in (call, *(value for value in targets if isinstance(value, Call))):
+            if not name.called and (meaning := values.get(name.name.plain or "")) is not None:
+                yield NameUse(name.name.span, meaning)
 
 
 def _parameters_given(argument: Argument, parameters: Mapping[str, Meaning]) -> Iterator[NameUse]:

@@ -221,3 +221,24 @@ def test_layers_and_parts_of_the_network(line: str) -> None:
     found, span = offered(f"{text}{line}\n}}\n")
     assert {"conv1", "sew_block1", "sew_block1.branch", "sew_block1.branch.bn2", "fc1"} <= set(found)
     assert span == ""
+
+
+EXITS = "sewdsl 1\ninput 4\nlet early = FC3\nlet last = FC3\noutputs early last\ntrain on digits {\n"
+EXITS += "    epochs 1\n    batch 1\n    optimizer Adam(lr=0.1)\n    loss last MSE\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "absent"),
+    [
+        (f"{EXITS}    loss early ‸\n}}\n", {"KL", "MSE", "CrossEntropy"}, {"SN"}),
+        (f"{EXITS}    loss early KL(to=‸)\n}}\n", {"early", "last", "input", "teacher"}, {"KL"}),
+        ("sewdsl 1\nbody MAP{‸}", {"x", "abs(", "where("}, {"BN"}),
+        ("sewdsl 1\nbody MAP{1 - abs(‸", {"x", "abs("}, {"BN"}),
+        ("sewdsl 1\nbody {MAP{x}-‸", {"BN"}, {"abs("}),
+        ("sewdsl 1\nneuron N {\n    learn w[4] ‸", {"per"}, {"abs("}),
+    ],
+)
+def test_words_of_the_newer_constructs(text: str, expected: set[str], absent: set[str]) -> None:
+    words = {proposal.text for proposal in complete(*at_cursor(text)).proposals}
+    assert expected <= words
+    assert not words & absent
