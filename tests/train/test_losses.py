@@ -188,7 +188,7 @@ WRONG: dict[str, tuple[str, str, str]] = {
     "one without a name": (EXITS, " loss last CrossEntropy\n loss MSE 0.5x", "several-outputs"),
     "unknown output": (EXITS, " loss lats CrossEntropy\n loss early MSE", "unknown-name"),
     "unused": (EXITS, " loss last CrossEntropy", "unused-output"),
-    "unknown target": (EXITS, " loss last CrossEntropy\n loss early KL(to=mid)", "invalid-argument"),
+    "unknown target": (EXITS, " loss last CrossEntropy\n loss early KL(to=mid)", "unknown-name"),
     "first": (EXITS, " loss last KL(to=early)\n loss early MSE", "invalid-argument"),
     "next": (EXITS, " loss last MSE\n loss early MSE(to=next)", "invalid-argument"),
     "shape": (EXITS, " loss last MSE\n loss early MSE(to=input)", "invalid-argument"),
