@@ -164,8 +164,6 @@ NAMES_ELSEWHERE = {
     "transposedconvolution": "tc",
     "interpolate": "UP",
     "stochasticdepth": "DropPath",
-    "transpose": "Swap",
-    "permute": "Swap",
     "view": "Reshape",
     "unflatten": "Reshape",
     "layerscale": "SCALE",
