@@ -21,7 +21,7 @@ ROOMS = {
     "serve": "live page",
     "own_code": "Python files of the user",
     "train": "recipe and data → run folder; studies",
-    "exchange": "NIR, ONNX, source, weights",
+    "exchange": "NIR, ONNX, C, source, weights",
     "probe": "module → firing rates, gradients, operations",
     "editing": "editor features: completion, hover, rename",
     "compiler": "all stages in order: read, load, compile",
