@@ -143,7 +143,7 @@ ABSENT: Mapping[str, tuple[str, str]] = {
     "padding layer": ("(zero_?|reflect_?)?pad", "use the argument p of a layer: c32k3p1"),
     "time reversal": ("reverse|flip|bidirectional", "time-steps are computed in order"),
     "learned constant": ("const|constant|(cls_?)?token|queries|query", "add POS to a value"),
-    "quantised weights": ("binary|bnn|q_?(uant)?|q_?linear", "weights are real; export to C quantises them"),
+    "quantised weights": ("binary|q_?(uant)?|q_?linear", "weights are real; export to C quantises them"),
     "wavelet or Fourier transform": ("d?wt|haar|fft|dct|stft", "use a convolution with fixed weights from Python"),
 }
 """Layers of papers that the language does not have: patterns of their names, and a reason or a replacement."""
