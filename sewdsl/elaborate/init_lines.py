@@ -75,12 +75,13 @@ def check_init(network: Network, settings: Mapping[str, Setting]) -> Iterator[Di
     lines = (line for line in settings.values() if line.key.text == INIT)
     spans = {part: line.values[0].span for line in lines if (part := init_part(line.values)) is not None}
     # Another call of a part has no weights of its own.
-    layers = {i for i, node in enumerate(network.nodes) if isinstance(node.op, WeightedLayer) and node.weights is None}
+    owners = enumerate(network.nodes)
+    layers = {i: node.op for i, node in owners if isinstance(node.op, WeightedLayer) and node.weights is None}
     for part, rule in network.settings.part_init:
         nodes, span = match_nodes(network, part), spans.get(part, network.nodes[0].span)
         if not nodes:
-            yield unknown_part(network, part, span, layers)
-        elif not any(rule.suits(network.nodes[index].op) for index in nodes & layers):
+            yield unknown_part(network, part, span, {*layers})
+        elif not any(layers[index].takes(rule) for index in nodes & layers.keys()):
             parts = listed(fold_parts(network, nodes, nodes))
             message = f"'init {part}' has no effect: no weights for the rule '{rule.kind}' in {parts}"
             yield Diagnostic("invalid-argument", Severity.ERROR, message, span, help="remove it")

@@ -130,10 +130,10 @@ def build_integer_network(
     Raises:
         NoIntegerLaw: If a layer has no law in integers.
     """
-    return Law(deepcopy(model).cpu().double(), scaling or InputScaling(), formats or IntegerFormat()).finished()
+    return LawBuilder(deepcopy(model).cpu().double(), scaling or InputScaling(), formats or IntegerFormat()).finished()
 
 
-class Law:
+class LawBuilder:
     """Integer network under construction: the methods are the steps that the law of a kind can consist of.
 
     Attributes:

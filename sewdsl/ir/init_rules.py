@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from sewdsl.ir.op import Op
-
 
 class InitRule(Kind):
     """Rule of initial weights.
@@ -44,11 +42,6 @@ class InitRule(Kind):
     def keeps_zeros(self) -> bool:
         """True if weights that are 0 initially remain 0 in training."""
         return False
-
-    @classmethod
-    def suits(cls, op: Op) -> bool:
-        """Return whether the rule of a part or a file applies to a layer."""
-        return (not cls.kinds or op.kind in cls.kinds) and (op.connects or not cls.by_output)
 
     def kept(self, inputs: int) -> int:
         """Return the number of learnable weights of an output with a number of inputs."""

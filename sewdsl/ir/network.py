@@ -161,7 +161,7 @@ class Network:
         ops: dict[str, Op] = {}
         for node in self.nodes:
             if isinstance(node.op, WeightedLayer) and node.op.init is None:
-                suitable = (rule for pattern, rule in reversed(rules) if rule.suits(node.op) and node.is_in(pattern))
+                suitable = (rule for pattern, rule in reversed(rules) if node.op.takes(rule) and node.is_in(pattern))
                 rule = next(suitable, None)
                 if rule is not None:
                     ops[node.name] = _with_rule(node.op, rule)

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from sewdsl.equations.step import NeuronStep
-    from sewdsl.integers.build import Law, Operand
     from sewdsl.ir.init_rules import InitRule
+    from sewdsl.ir.integer_law import Law, Operand
     from sewdsl.snn.runtime import Runtime
 
 
@@ -318,6 +318,11 @@ class WeightedLayer(Layer):
         if self.init is not None and self.init.keeps_zeros:
             layer.register_buffer("weight_mask", layer.get_parameter("weight").detach().clone().fill_(1))
         return layer
+
+    @final
+    def takes(self, rule: InitRule) -> bool:
+        """Return whether the rule of a part or a file applies to the layer."""
+        return (not rule.kinds or self.kind in rule.kinds) and (self.connects or not rule.by_output)
 
     @final
     def kept_weights(self, *inputs: Signal) -> int:

@@ -20,7 +20,7 @@ from sewdsl.ir.signal import REAL, Signal, ValueRange, counts_up_to, range_of_pr
 if TYPE_CHECKING:
     from torch import nn
 
-    from sewdsl.integers.build import Law, Operand
+    from sewdsl.ir.integer_law import Law, Operand
     from sewdsl.snn.runtime import Runtime
 
 Factor = Annotated[float, Field(gt=0)]

@@ -46,7 +46,7 @@ from sewdsl.syntax.tree import Body, Gives, NeuronDefinition, Pointwise, RealExp
 if TYPE_CHECKING:
     from torch import nn
 
-    from sewdsl.integers.build import Law, Operand
+    from sewdsl.ir.integer_law import Law, Operand
     from sewdsl.snn.runtime import Runtime
 
 

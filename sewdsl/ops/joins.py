@@ -10,7 +10,7 @@ from sewdsl.ir.signal import BINARY, REAL, ValueRange, counts_up_to
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sewdsl.integers.build import Law, Operand
+    from sewdsl.ir.integer_law import Law, Operand
 
 
 class Add(Join, kind="ADD"):

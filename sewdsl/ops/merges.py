@@ -12,7 +12,7 @@ from sewdsl.ops.joins import Add
 if TYPE_CHECKING:
     from torch import nn
 
-    from sewdsl.integers.build import Law, Operand
+    from sewdsl.ir.integer_law import Law, Operand
     from sewdsl.snn.runtime import Runtime
 
 

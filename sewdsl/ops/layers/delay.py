@@ -13,7 +13,7 @@ from sewdsl.ir.signal import Signal
 if TYPE_CHECKING:
     from torch import nn
 
-    from sewdsl.integers.build import Law, Operand
+    from sewdsl.ir.integer_law import Law, Operand
     from sewdsl.snn.runtime import Runtime
 
 

@@ -17,7 +17,7 @@ from sewdsl.ops.windows import row_or_map_shape
 if TYPE_CHECKING:
     from torch import nn
 
-    from sewdsl.integers.build import Law, Operand
+    from sewdsl.ir.integer_law import Law, Operand
     from sewdsl.snn.runtime import Runtime
 
 

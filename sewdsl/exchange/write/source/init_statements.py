@@ -44,7 +44,7 @@ def init_lines(network: Network) -> Iterator[str]:
     layers = [(node, op) for node in owners if isinstance(op := network.op_with_init(node), WeightedLayer)]
     axes = 1 if len(settings.input) == len("CL") else 2
     # The statements for all modules name the classes of PyTorch.
-    plain = all(isinstance(op, Conv | TransposedConv | Linear) or not rule.suits(op) for _, op in layers)
+    plain = all(isinstance(op, Conv | TransposedConv | Linear) or not op.takes(rule) for _, op in layers)
     if not settings.part_init and all(op.init in {None, rule} for _, op in layers) and plain and not _by_layer(rule):
         if isinstance(rule, Kaiming):
             yield from (line.format(axes=axes) for line in KAIMING)
