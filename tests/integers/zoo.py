@@ -38,6 +38,7 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "upsampling": ("c8k3-BN-SN-MPk2-c6k3-BN-SN-UP2-c8k3-BN-SN-GAP-FC5", {}),
     "transposed": ("c8k3-BN-SN-MPk2-tc6k3s2-BN-SN-tc4k2s2g2-BN-SN-tc4k4s2p1-SN-GAP-FC5", {}),
     "loop": ("c8k3-BN-SN-LOOP[SN | c8k3-BN]-FC12-LOOP[SN | FC12]-FC5", {}),
+    "delays of delays": ("c8k3-BN-SN-DELAY-ADD[DELAY2 | DELAY-DELAY3]-MPk2-FC5", {}),
     "delays": ("c8k3-BN-SN-ADD[DELAY3 | id]-c4k3-BN-SN-ReLU-DELAY-FC5", {}),
     "sums of currents, equations": ("c8k3-BN-SN-c8k3-BN-SN-GAP-FC12-SN-FC5", {}),
     "reshaped": ("c8k3-BN-SN-MPk2-Flatten-SN-FC32-SN-Reshape(8x2x2)-c4k3-BN-SN-FC5", {}),

@@ -451,8 +451,18 @@ class _File:
 
     def _delays(self) -> list[str]:
         """Return the lines that move the values of delays by one time-step."""
-        lines = []
-        for index, step in self._network.delays:
+        lines: list[str] = []
+        delays = dict(self._network.delays)
+        sources = {index: self._plan.owners[step.inputs[0]] for index, step in delays.items()}
+        # A delay must read another delay before the values of that delay move.
+        order: dict[int, None] = {}
+        for index in delays:
+            chain = [index]
+            while chain[-1] in delays and chain[-1] not in order:
+                chain.append(sources[chain[-1]])
+            order |= dict.fromkeys(delay for delay in reversed(chain) if delay in delays)
+        for index in reversed(order):
+            step = delays[index]
             name, size = self._names[index], step.value.elements
             last = size * (step.steps - 1)
             if last:
