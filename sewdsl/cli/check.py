@@ -38,28 +38,15 @@ def command(
     ],
     spec_options: SpecOptions = AS_WRITTEN,
     fix: Annotated[
-        bool,
-        typer.Option(
-            "--fix",
-            help="Apply safe fixes: rewrite files, print fixed layer strings.",
-            rich_help_panel=HelpPanel.FIXES,
-        ),
+        bool, HelpPanel.FIXES.option("--fix", "Apply safe fixes: rewrite files, print fixed layer strings.")
     ] = False,
     unsafe_fixes: Annotated[
-        bool,
-        typer.Option(
-            "--unsafe-fixes",
-            help="Include fixes that may change the meaning (requires --fix).",
-            rich_help_panel=HelpPanel.FIXES,
-        ),
+        bool, HelpPanel.FIXES.option("--unsafe-fixes", "Include fixes that may change the meaning (requires --fix).")
     ] = False,
     as_format: Annotated[
-        DiagnosticFormat,
-        typer.Option("--format", help="Format of the diagnostics.", rich_help_panel=HelpPanel.OUTPUT),
+        DiagnosticFormat, HelpPanel.OUTPUT.option("--format", "Format of the diagnostics.")
     ] = DiagnosticFormat.TEXT,
-    json_: Annotated[
-        bool, typer.Option("--json", help="Print JSON, as with --format json.", rich_help_panel=HelpPanel.OUTPUT)
-    ] = False,
+    json_: Annotated[bool, HelpPanel.OUTPUT.option("--json", "Print JSON, as with --format json.")] = False,
 ) -> None:
     """Check networks for errors without running them.
 

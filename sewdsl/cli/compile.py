@@ -18,12 +18,8 @@ from sewdsl.terminal import echo
 
 Optimize = Annotated[
     int,
-    typer.Option(
-        metavar="LEVEL",
-        min=LEVELS[0],
-        max=LEVELS[-1],
-        help="Optimisation level: 0 none, 1 default, 2 all passes.",
-        rich_help_panel=HelpPanel.ADVANCED,
+    HelpPanel.ADVANCED.option(
+        "--optimize LEVEL", "Optimisation level: 0 none, 1 default, 2 all passes.", min=LEVELS[0], max=LEVELS[-1]
     ),
 ]
 
@@ -44,11 +40,10 @@ def command(
     spec_options: SpecOptions = AS_WRITTEN,
     emit: Annotated[
         Stage,
-        typer.Option(
+        HelpPanel.OUTPUT.option(
             "--emit",
-            help="Output to print. tree: source with all used files. network: JSON of the network. module: PyTorch "
+            "Output to print. tree: source with all used files. network: JSON of the network. module: PyTorch "
             "module. passes: changes of each pass. plan: execution plan. dot: diagram.",
-            rich_help_panel=HelpPanel.OUTPUT,
         ),
     ] = Stage.NETWORK,
     json_: Json = False,

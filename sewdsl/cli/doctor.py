@@ -19,16 +19,12 @@ if TYPE_CHECKING:
 
 def command(
     device: Annotated[
-        Device,
-        typer.Option(help="Device to check (auto selects a GPU if available).", rich_help_panel=HelpPanel.DEVICE),
+        Device, HelpPanel.DEVICE.option("--device", "Device to check (auto selects a GPU if available).")
     ] = Device.AUTO,
     speed: Annotated[
-        bool,
-        typer.Option(help="Measure the speed of neurons and of a training step.", rich_help_panel=HelpPanel.DEVICE),
+        bool, HelpPanel.DEVICE.option("--speed/--no-speed", "Measure the speed of neurons and of a training step.")
     ] = True,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON, e.g. for a bug report.", rich_help_panel=HelpPanel.OUTPUT)
-    ] = False,
+    as_json: Annotated[bool, HelpPanel.OUTPUT.option("--json", "Print JSON, e.g. for a bug report.")] = False,
 ) -> None:
     """Check the installation: versions, devices and kernels.
 

@@ -9,8 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from sewdsl.cli.files import fail, require_free, write_file
 from sewdsl.cli.options import (
     AS_WRITTEN,
@@ -57,84 +55,43 @@ class Theme(StrEnum):
 
 
 Out = Annotated[
-    str | None,
-    typer.Option(
-        "--out",
-        "-o",
-        metavar="FILE",
-        help="Output file, or - for standard output.",
-        show_default="named after SPEC",
-        rich_help_panel=HelpPanel.OUTPUT,
-    ),
+    str | None, HelpPanel.OUTPUT.option("--out -o FILE", "Output file, or - for standard output.", "named after SPEC")
 ]
 Form = Annotated[
-    PictureFormat | None,
-    typer.Option(
-        "--format",
-        help="Image or text format.",
-        show_default="from the file suffix, else svg",
-        rich_help_panel=HelpPanel.OUTPUT,
-    ),
+    PictureFormat | None, HelpPanel.OUTPUT.option("--format", "Image or text format.", "from the file suffix, else svg")
 ]
 
 
 def command(
     spec: Spec,
     spec_options: SpecOptions = AS_WRITTEN,
-    expand: Annotated[
-        bool, typer.Option("--expand", help="Draw every copy of a repeat.", rich_help_panel=HelpPanel.LAYOUT)
-    ] = False,
+    expand: Annotated[bool, HelpPanel.LAYOUT.option("--expand", "Draw every copy of a repeat.")] = False,
     collapse: Annotated[
-        bool,
-        typer.Option(
-            "--collapse", help="Draw each block in full once, then as a box.", rich_help_panel=HelpPanel.LAYOUT
-        ),
+        bool, HelpPanel.LAYOUT.option("--collapse", "Draw each block in full once, then as a box.")
     ] = False,
     depth: Annotated[
         int | None,
-        typer.Option(
-            "--depth",
-            metavar="N",
-            min=0,
-            help="Levels of blocks and repeats to draw in full; deeper levels become boxes.",
-            show_default="all",
-            rich_help_panel=HelpPanel.LAYOUT,
+        HelpPanel.LAYOUT.option(
+            "--depth N", "Levels of blocks and repeats to draw in full; deeper levels become boxes.", "all", min=0
         ),
     ] = None,
     direction: Annotated[
         Direction,
-        typer.Option(
-            "--direction",
-            help="Direction of the diagram: TB for top to bottom, LR for left to right.",
-            case_sensitive=False,
-            rich_help_panel=HelpPanel.LAYOUT,
+        HelpPanel.LAYOUT.option(
+            "--direction", "Direction of the diagram: TB for top to bottom, LR for left to right.", case_sensitive=False
         ),
     ] = Direction.TB,
     width: Annotated[
         str | None,
-        typer.Option(
-            "--width",
-            metavar="LENGTH",
-            help="Width of the diagram in pt, mm, cm, in or px, e.g. 397pt.",
-            rich_help_panel=HelpPanel.LAYOUT,
-        ),
+        HelpPanel.LAYOUT.option("--width LENGTH", "Width of the diagram in pt, mm, cm, in or px, e.g. 397pt."),
     ] = None,
     theme: Annotated[
-        Theme,
-        typer.Option(
-            "--theme",
-            help="Colour theme (print uses shades of grey).",
-            case_sensitive=False,
-            rich_help_panel=HelpPanel.LAYOUT,
-        ),
+        Theme, HelpPanel.LAYOUT.option("--theme", "Colour theme (print uses shades of grey).", case_sensitive=False)
     ] = Theme.LIGHT,
     no_title: Annotated[
-        bool,
-        typer.Option("--no-title", help="Omit the title and the summary below it.", rich_help_panel=HelpPanel.LAYOUT),
+        bool, HelpPanel.LAYOUT.option("--no-title", "Omit the title and the summary below it.")
     ] = False,
-    no_legend: Annotated[
-        bool, typer.Option("--no-legend", help="Omit the legend.", rich_help_panel=HelpPanel.LAYOUT)
-    ] = False,
+    no_legend: Annotated[bool, HelpPanel.LAYOUT.option("--no-legend", "Omit the legend.")] = False,
     out: Out = None,
     form: Form = None,
     overwrite: Overwrite = False,

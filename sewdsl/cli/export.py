@@ -54,114 +54,64 @@ if TYPE_CHECKING:
     from sewdsl.train.probe_target import ProbeSamples, SampleCount
 
 Wanted = Annotated[
-    str,
-    typer.Argument(
-        metavar="SPEC|RUN",
-        help="Network (SPEC) or run folder (RUN).",
-        autocompletion=complete_spec,
-    ),
+    str, typer.Argument(metavar="SPEC|RUN", help="Network (SPEC) or run folder (RUN).", autocompletion=complete_spec)
 ]
 Out = Annotated[Path, typer.Argument(metavar="OUT", help="Output file, or output folder with --to folder.")]
 Weights = Annotated[
     Path | None,
-    typer.Option(
-        "--weights",
-        metavar="FILE",
-        help="Weights file for a SPEC, with the keys of any supported library.",
-        show_default="initial weights",
-        rich_help_panel=HelpPanel.NETWORK,
+    HelpPanel.NETWORK.option(
+        "--weights FILE", "Weights file for a SPEC, with the keys of any supported library.", "initial weights"
     ),
 ]
 Seed = Annotated[
     int,
-    typer.Option(
-        "--seed",
-        metavar="N",
-        min=0,
-        max=2**63 - 1,
-        help="Seed of the initial weights and of the input for --check.",
-        rich_help_panel=HelpPanel.NETWORK,
+    HelpPanel.NETWORK.option(
+        "--seed N", "Seed of the initial weights and of the input for --check.", min=0, max=2**63 - 1
     ),
 ]
 Check = Annotated[
     bool,
-    typer.Option(
+    HelpPanel.DATA.option(
         "--check",
-        help="Compare the outputs of OUT and the network, on test samples of a RUN or on random input (exit code 1 if "
+        "Compare the outputs of OUT and the network, on test samples of a RUN or on random input (exit code 1 if "
         "they differ by more than a tolerance).",
-        rich_help_panel=HelpPanel.DATA,
     ),
 ]
 Data = Annotated[
     Path | None,
-    typer.Option(
-        "--data",
-        metavar="DIR",
-        help="Dataset folder, or folder of several datasets (requires --check and a RUN).",
-        show_default="$SEWDSL_DATA",
-        rich_help_panel=HelpPanel.DATA,
+    HelpPanel.DATA.option(
+        "--data DIR", "Dataset folder, or folder of several datasets (requires --check and a RUN).", "$SEWDSL_DATA"
     ),
 ]
 To = Annotated[
     str | None,
-    typer.Option(
-        "--to",
-        metavar="FORMAT",
-        help=f"Format: {', '.join(FORMATS)}, c, or folder (network, weights and model card).",
-        show_default="from the suffix of OUT",
-        rich_help_panel=HelpPanel.OUTPUT,
+    HelpPanel.OUTPUT.option(
+        "--to FORMAT",
+        f"Format: {', '.join(FORMATS)}, c, or folder (network, weights and model card).",
+        "from the suffix of OUT",
         autocompletion=lambda: [*FORMATS, C, FOLDER],
     ),
 ]
 Dt = Annotated[
     float | None,
-    typer.Option(
-        "--dt",
-        metavar="SECONDS",
-        help="Length of a time-step in seconds (NIR only). With 1, time constants are in time-steps.",
-        show_default="0.0001",
-        rich_help_panel=HelpPanel.OUTPUT,
+    HelpPanel.OUTPUT.option(
+        "--dt SECONDS",
+        "Length of a time-step in seconds (NIR only). With 1, time constants are in time-steps.",
+        "0.0001",
     ),
 ]
-Bits = Annotated[
-    int | None,
-    typer.Option(
-        "--bits",
-        metavar="N",
-        min=2,
-        max=8,
-        help="Bits of a weight (C only).",
-        show_default="8",
-        rich_help_panel=HelpPanel.OUTPUT,
-    ),
-]
+Bits = Annotated[int | None, HelpPanel.OUTPUT.option("--bits N", "Bits of a weight (C only).", "8", min=2, max=8)]
 State = Annotated[
     int | None,
-    typer.Option(
-        "--state",
-        metavar="16|32",
-        help="Bits of a membrane potential (C only). Potentials of 16 bits can saturate.",
-        show_default="32",
-        rich_help_panel=HelpPanel.OUTPUT,
+    HelpPanel.OUTPUT.option(
+        "--state 16|32", "Bits of a membrane potential (C only). Potentials of 16 bits can saturate.", "32"
     ),
 ]
-Prefix = Annotated[
-    str | None,
-    typer.Option(
-        "--prefix",
-        metavar="NAME",
-        help="Prefix of all names (C only).",
-        show_default="net",
-        rich_help_panel=HelpPanel.OUTPUT,
-    ),
-]
+Prefix = Annotated[str | None, HelpPanel.OUTPUT.option("--prefix NAME", "Prefix of all names (C only).", "net")]
 License = Annotated[
     str | None,
-    typer.Option(
-        "--license",
-        metavar="ID",
-        help="Licence for the model card, e.g. mit or cc-by-4.0 (requires --to folder).",
-        rich_help_panel=HelpPanel.OUTPUT,
+    HelpPanel.OUTPUT.option(
+        "--license ID", "Licence for the model card, e.g. mit or cc-by-4.0 (requires --to folder)."
     ),
 ]
 

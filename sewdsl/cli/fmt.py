@@ -24,14 +24,7 @@ from sewdsl.terminal import echo
 
 Out = Annotated[
     Path | None,
-    typer.Option(
-        "--out",
-        "-o",
-        metavar="FILE",
-        help="File for the converted network (requires --dialect).",
-        show_default="standard output",
-        rich_help_panel=HelpPanel.OUTPUT,
-    ),
+    HelpPanel.OUTPUT.option("--out -o FILE", "File for the converted network (requires --dialect).", "standard output"),
 ]
 
 
@@ -46,19 +39,12 @@ def command(
     ],
     spec_options: Annotated[SpecOptions, "dialect", "input", "steps", "neuron", "settings", "limit"] = AS_WRITTEN,
     check: Annotated[
-        bool,
-        typer.Option(
-            "--check",
-            help="Exit with code 1 if a file would change, without writing.",
-            rich_help_panel=HelpPanel.OUTPUT,
-        ),
+        bool, HelpPanel.OUTPUT.option("--check", "Exit with code 1 if a file would change, without writing.")
     ] = False,
     diff: Annotated[
         bool,
-        typer.Option(
-            "--diff",
-            help="Print the changes as a diff, without writing (exit code 1 if a file would change).",
-            rich_help_panel=HelpPanel.OUTPUT,
+        HelpPanel.OUTPUT.option(
+            "--diff", "Print the changes as a diff, without writing (exit code 1 if a file would change)."
         ),
     ] = False,
     out: Out = None,

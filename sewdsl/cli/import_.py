@@ -42,61 +42,30 @@ Out = Annotated[
 ]
 Python = Annotated[
     bool,
-    typer.Option(
-        "--python",
-        help="Import MODULE, installed or from the current folder, and call CALLABLE to build the model.",
-        rich_help_panel=HelpPanel.NETWORK,
+    HelpPanel.NETWORK.option(
+        "--python", "Import MODULE, installed or from the current folder, and call CALLABLE to build the model."
     ),
 ]
 Seconds = Annotated[
     float | None,
-    typer.Option(
-        "--dt",
-        metavar="SECONDS",
-        help="Length of a time-step in seconds, for NIR files that omit it.",
-        rich_help_panel=HelpPanel.NETWORK,
-    ),
+    HelpPanel.NETWORK.option("--dt SECONDS", "Length of a time-step in seconds, for NIR files that omit it."),
 ]
 Input = Annotated[
     str | None,
-    typer.Option(
-        "--input",
-        metavar="CxHxW",
-        help="Input shape, e.g. 2x128x128, or left=784,right=784 for named inputs (required with --python).",
-        show_default="from the NIR file",
-        rich_help_panel=HelpPanel.NETWORK,
+    HelpPanel.NETWORK.option(
+        "--input CxHxW",
+        "Input shape, e.g. 2x128x128, or left=784,right=784 for named inputs (required with --python).",
+        "from the NIR file",
     ),
 ]
 Count = Annotated[
-    int | None,
-    typer.Option(
-        "--steps",
-        metavar="T",
-        min=1,
-        help="Number of time-steps.",
-        show_default="from the NIR file, else 1",
-        rich_help_panel=HelpPanel.NETWORK,
-    ),
+    int | None, HelpPanel.NETWORK.option("--steps T", "Number of time-steps.", "from the NIR file, else 1", min=1)
 ]
 Read = Annotated[
     ReadoutMode | None,
-    typer.Option(
-        "--readout",
-        help="Reduction of the output over time-steps.",
-        show_default="from the NIR file, else mean",
-        rich_help_panel=HelpPanel.NETWORK,
-    ),
+    HelpPanel.NETWORK.option("--readout", "Reduction of the output over time-steps.", "from the NIR file, else mean"),
 ]
-Name = Annotated[
-    str | None,
-    typer.Option(
-        "--name",
-        metavar="NAME",
-        help="Name of the network.",
-        show_default="from SOURCE",
-        rich_help_panel=HelpPanel.NETWORK,
-    ),
-]
+Name = Annotated[str | None, HelpPanel.NETWORK.option("--name NAME", "Name of the network.", "from SOURCE")]
 
 
 def command(

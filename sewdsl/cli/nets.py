@@ -35,11 +35,7 @@ def command(
     ] = None,
     kinds: Annotated[
         bool,
-        typer.Option(
-            "--kinds",
-            help="List layers, neurons, surrogates, joins and merges instead of networks.",
-            rich_help_panel=HelpPanel.OUTPUT,
-        ),
+        HelpPanel.OUTPUT.option("--kinds", "List layers, neurons, surrogates, joins and merges instead of networks."),
     ] = False,
     json_: Json = False,
 ) -> None:

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from sewdsl.cli.files import fail, require_free, write_file
 from sewdsl.cli.options import (
     AS_WRITTEN,
@@ -38,35 +36,19 @@ ENDINGS: dict[str, str] = {".net": "net"}
 
 As = Annotated[
     str | None,
-    typer.Option(
-        "--as",
-        metavar="FORM",
-        help="Notation: plain (layer string), net, latex, tikz (complete document) or tikz-fragment (to include in a "
+    HelpPanel.OUTPUT.option(
+        "--as FORM",
+        "Notation: plain (layer string), net, latex, tikz (complete document) or tikz-fragment (to include in a "
         "document).",
-        show_default="from the file suffix, else plain",
-        rich_help_panel=HelpPanel.OUTPUT,
+        "from the file suffix, else plain",
         autocompletion=lambda: [*FORMS],
     ),
 ]
-Out = Annotated[
-    Path | None,
-    typer.Option(
-        "--out",
-        "-o",
-        metavar="FILE",
-        help="Output file.",
-        show_default="standard output",
-        rich_help_panel=HelpPanel.OUTPUT,
-    ),
-]
+Out = Annotated[Path | None, HelpPanel.OUTPUT.option("--out -o FILE", "Output file.", "standard output")]
 
 
 def command(
-    spec: Spec,
-    spec_options: SpecOptions = AS_WRITTEN,
-    form: As = None,
-    out: Out = None,
-    overwrite: Overwrite = False,
+    spec: Spec, spec_options: SpecOptions = AS_WRITTEN, form: As = None, out: Out = None, overwrite: Overwrite = False
 ) -> None:
     """Print a network as a layer string, a .net file, LaTeX or TikZ."""
     if form is not None and form not in FORMS:

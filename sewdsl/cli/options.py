@@ -71,149 +71,108 @@ class HelpPanel(StrEnum):
     OUTPUT = "Output"
     ADVANCED = "Advanced"
 
+    def option(self, usage: str, help: str, default: str | bool = True, **settings: Any) -> Any:
+        """Return an option in this panel.
+
+        Args:
+            usage: Names and placeholder, e.g. ``--out -o FILE``.
+            default: Description of the default, or whether the help prints the default value.
+            settings: Further arguments of ``typer.Option``.
+        """
+        words = usage.split()
+        names = [word for word in words if word.startswith("-")]
+        placeholder = " ".join(words[len(names) :]) or None
+        return typer.Option(
+            *names, metavar=placeholder, help=help, show_default=default, rich_help_panel=self, **settings
+        )
+
 
 FROM_FILE = "from the file"
 """Default of an option that overrides a setting of a ``.net`` file."""
 
-RunsOn = Annotated[
-    Device,
-    typer.Option(
-        "--device", help="Device to run on (auto selects a GPU if available).", rich_help_panel=HelpPanel.DEVICE
-    ),
-]
+RunsOn = Annotated[Device, HelpPanel.DEVICE.option("--device", "Device to run on (auto selects a GPU if available).")]
 SPEC_HELP = (
     "Network: a .net file, a shipped network (see `sewdsl nets`), a layer string in quotes, or - for standard input."
 )
 Spec = Annotated[str, typer.Argument(metavar="SPEC", help=SPEC_HELP, autocompletion=complete_spec)]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder written by `sewdsl train`.")]
-Input = Annotated[
-    str | None,
-    typer.Option(
-        "--input",
-        metavar="CxHxW",
-        help="Input shape, e.g. 2x128x128.",
-        show_default=FROM_FILE,
-        rich_help_panel=HelpPanel.NETWORK,
-    ),
-]
+Input = Annotated[str | None, HelpPanel.NETWORK.option("--input CxHxW", "Input shape, e.g. 2x128x128.", FROM_FILE)]
 Data = Annotated[
-    Path | None,
-    typer.Option(
-        "--data",
-        metavar="DIR",
-        help="Dataset folder, or folder of several datasets.",
-        show_default="$SEWDSL_DATA",
-        rich_help_panel=HelpPanel.DATA,
-    ),
+    Path | None, HelpPanel.DATA.option("--data DIR", "Dataset folder, or folder of several datasets.", "$SEWDSL_DATA")
 ]
 Readers = Annotated[
     int | None,
-    typer.Option(
-        "--readers",
-        metavar="N",
-        min=0,
-        max=256,
-        help="Number of threads that prefetch samples.",
-        show_default="set by the dataset",
-        rich_help_panel=HelpPanel.DATA,
+    HelpPanel.DATA.option(
+        "--readers N", "Number of threads that prefetch samples.", "set by the dataset", min=0, max=256
     ),
 ]
 InMemory = Annotated[
     str | None,
-    typer.Option(
-        "--in-memory",
-        metavar="SIZE",
-        help="Cache the frames of recordings in memory if a split fits in SIZE, e.g. 4GB (0 disables the cache).",
-        show_default="512MiB",
-        rich_help_panel=HelpPanel.DATA,
+    HelpPanel.DATA.option(
+        "--in-memory SIZE",
+        "Cache the frames of recordings in memory if a split fits in SIZE, e.g. 4GB (0 disables the cache).",
+        "512MiB",
     ),
 ]
 Best = Annotated[
-    bool,
-    typer.Option(
-        "--best",
-        help="Use the weights of the best epoch instead of the last (RUN only).",
-        rich_help_panel=HelpPanel.NETWORK,
-    ),
+    bool, HelpPanel.NETWORK.option("--best", "Use the weights of the best epoch instead of the last (RUN only).")
 ]
-Json = Annotated[
-    bool, typer.Option("--json", help="Print JSON (format: `sewdsl schema`).", rich_help_panel=HelpPanel.OUTPUT)
-]
-Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Overwrite existing files.", rich_help_panel=HelpPanel.OUTPUT)
-]
+Json = Annotated[bool, HelpPanel.OUTPUT.option("--json", "Print JSON (format: `sewdsl schema`).")]
+Overwrite = Annotated[bool, HelpPanel.OUTPUT.option("--overwrite", "Overwrite existing files.")]
 SaveEvery = Annotated[
     float,
-    typer.Option(
-        metavar="MINUTES",
+    HelpPanel.OUTPUT.option(
+        "--save-every MINUTES",
+        "Minutes between checkpoints within an epoch (0 writes one after every optimizer step).",
         min=0,
-        help="Minutes between checkpoints within an epoch (0 writes one after every optimizer step).",
-        rich_help_panel=HelpPanel.OUTPUT,
     ),
 ]
 NO_LOGGER = "none"
 """Value of ``--logger`` that disables all loggers."""
 Logger = Annotated[
     list[str] | None,
-    typer.Option(
-        "--logger",
-        metavar="NAME",
-        help="Logger in addition to metrics.csv: tensorboard, wandb, mlflow or none (repeatable).",
-        show_default="tensorboard, or as in the resumed run",
-        rich_help_panel=HelpPanel.OUTPUT,
+    HelpPanel.OUTPUT.option(
+        "--logger NAME",
+        "Logger in addition to metrics.csv: tensorboard, wandb, mlflow or none (repeatable).",
+        "tensorboard, or as in the resumed run",
         autocompletion=lambda: ["tensorboard", "wandb", "mlflow", NO_LOGGER],
     ),
 ]
 Weights = Annotated[
     Path | None,
-    typer.Option(
-        "--weights",
-        metavar="FILE",
-        help="Weights file (sewdsl keys), run folder or exported folder to initialise matching layers from.",
-        show_default="random weights",
-        rich_help_panel=HelpPanel.TRAINING,
+    HelpPanel.TRAINING.option(
+        "--weights FILE",
+        "Weights file (sewdsl keys), run folder or exported folder to initialise matching layers from.",
+        "random weights",
     ),
 ]
 WeightsOnly = Annotated[
     list[str] | None,
-    typer.Option(
-        "--weights-only",
-        metavar="PATTERN",
-        help="Layers and parts to initialise from --weights, e.g. conv1 or 'stem.*' (repeatable).",
-        show_default="all",
-        rich_help_panel=HelpPanel.TRAINING,
+    HelpPanel.TRAINING.option(
+        "--weights-only PATTERN",
+        "Layers and parts to initialise from --weights, e.g. conv1 or 'stem.*' (repeatable).",
+        "all",
     ),
 ]
 Limit = Annotated[
     list[str] | None,
-    typer.Option(
-        "--limit",
-        metavar="NAME=N",
-        help="Compiler limit to raise: source, nesting, repeat, nodes, digits, imports or boxes (repeatable).",
-        rich_help_panel=HelpPanel.ADVANCED,
+    HelpPanel.ADVANCED.option(
+        "--limit NAME=N",
+        "Compiler limit to raise: source, nesting, repeat, nodes, digits, imports or boxes (repeatable).",
     ),
 ]
 Plugin = Annotated[
     list[str] | None,
-    typer.Option(
-        "--plugin",
-        metavar="FILE",
-        help="Python file to import first, with custom kinds, datasets or callbacks (repeatable).",
-        rich_help_panel=HelpPanel.ADVANCED,
+    HelpPanel.ADVANCED.option(
+        "--plugin FILE", "Python file to import first, with custom kinds, datasets or callbacks (repeatable)."
     ),
 ]
 
 
 def costs_option(requirement: str) -> Any:
     """Return the option ``--costs``, with its requirement in the help."""
-    return typer.Option(
-        "--costs",
-        metavar="MAC AC",
-        min=0,
-        max=1e9,
-        help=f"Energy per MAC and per AC in pJ ({requirement}).",
-        show_default="4.6 0.9",
-        rich_help_panel=HelpPanel.ENERGY,
+    return HelpPanel.ENERGY.option(
+        "--costs MAC AC", f"Energy per MAC and per AC in pJ ({requirement}).", "4.6 0.9", min=0, max=1e9
     )
 
 
@@ -286,42 +245,21 @@ class SpecOptions(NamedTuple):
     """Command-line options of a command that compiles a network."""
 
     input: Input = None
-    steps: Annotated[
-        str | None,
-        typer.Option(
-            "--steps",
-            metavar="T",
-            help="Number of time-steps.",
-            show_default=FROM_FILE,
-            rich_help_panel=HelpPanel.NETWORK,
-        ),
-    ] = None
+    steps: Annotated[str | None, HelpPanel.NETWORK.option("--steps T", "Number of time-steps.", FROM_FILE)] = None
     neuron: Annotated[
-        str | None,
-        typer.Option(
-            "--neuron",
-            metavar="NEURON",
-            help="Neuron to use for SN, e.g. 'LIF(tau=2.0)'.",
-            show_default=FROM_FILE,
-            rich_help_panel=HelpPanel.NETWORK,
-        ),
+        str | None, HelpPanel.NETWORK.option("--neuron NEURON", "Neuron to use for SN, e.g. 'LIF(tau=2.0)'.", FROM_FILE)
     ] = None
     settings: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Setting to override, e.g. join=IAND or train.optimizer.lr=0.03 (repeatable).",
-            rich_help_panel=HelpPanel.NETWORK,
+        HelpPanel.NETWORK.option(
+            "--set KEY=VALUE", "Setting to override, e.g. join=IAND or train.optimizer.lr=0.03 (repeatable)."
         ),
     ] = None
     dialect: Annotated[
         str | None,
-        typer.Option(
-            "--dialect",
-            metavar="NAME",
-            help="Dialect of the layer string, e.g. he for 128C3-AP2-10FC, or 'he(norm=BN)'.",
-            rich_help_panel=HelpPanel.NETWORK,
+        HelpPanel.NETWORK.option(
+            "--dialect NAME",
+            "Dialect of the layer string, e.g. he for 128C3-AP2-10FC, or 'he(norm=BN)'.",
             autocompletion=lambda: ["he"],
         ),
     ] = None

@@ -78,88 +78,50 @@ Asked = Annotated[
 Target = Annotated[
     str,
     typer.Argument(
-        metavar="SPEC|RUN",
-        help="Untrained network (SPEC) or run folder (RUN).",
-        autocompletion=complete_spec,
+        metavar="SPEC|RUN", help="Untrained network (SPEC) or run folder (RUN).", autocompletion=complete_spec
     ),
 ]
 Shown = Annotated[
     ProbeInput | None,
-    typer.Option(
-        "--on",
-        help="Input: test samples (data) or random input (noise).",
-        show_default="data for a RUN, noise for a SPEC",
-        rich_help_panel=HelpPanel.DATA,
+    HelpPanel.DATA.option(
+        "--on", "Input: test samples (data) or random input (noise).", "data for a RUN, noise for a SPEC"
     ),
 ]
 Samples = Annotated[
     int | None,
-    typer.Option(
-        "--batch",
-        metavar="N",
-        min=1,
-        max=MAX_AMOUNT,
-        help="Batch size.",
-        show_default="4 for noise, from the recipe for data",
-        rich_help_panel=HelpPanel.DATA,
-    ),
+    HelpPanel.DATA.option("--batch N", "Batch size.", "4 for noise, from the recipe for data", min=1, max=MAX_AMOUNT),
 ]
 Batches = Annotated[
     int | None,
-    typer.Option(
-        "--batches",
-        metavar="N",
-        min=1,
-        max=MAX_AMOUNT,
-        help="Number of batches.",
-        show_default="1 for noise, all for data",
-        rich_help_panel=HelpPanel.DATA,
-    ),
+    HelpPanel.DATA.option("--batches N", "Number of batches.", "1 for noise, all for data", min=1, max=MAX_AMOUNT),
 ]
 Seed = Annotated[
     int,
-    typer.Option(
-        "--seed",
-        metavar="N",
-        min=0,
-        max=2**63 - 1,
-        help="Seed of the initial weights, the random input and the sample order.",
-        rich_help_panel=HelpPanel.DATA,
+    HelpPanel.DATA.option(
+        "--seed N", "Seed of the initial weights, the random input and the sample order.", min=0, max=2**63 - 1
     ),
 ]
 MemoryCostsPerAccess = Annotated[
     tuple[float, float] | None,
-    typer.Option(
-        "--memory-costs",
-        metavar="WEIGHT MEMBRANE",
+    HelpPanel.ENERGY.option(
+        "--memory-costs WEIGHT MEMBRANE",
+        "Energy per 32-bit access to a weight and to a membrane potential, in pJ (energy only).",
+        "5 5",
         min=0,
         max=1e9,
-        help="Energy per 32-bit access to a weight and to a membrane potential, in pJ (energy only).",
-        show_default="5 5",
-        rich_help_panel=HelpPanel.ENERGY,
     ),
 ]
 Form = Annotated[
     EnergyForm | None,
-    typer.Option(
-        "--as",
-        help="Print the full energy table in this format, with the sources of the costs (energy only).",
-        rich_help_panel=HelpPanel.ENERGY,
+    HelpPanel.ENERGY.option(
+        "--as", "Print the full energy table in this format, with the sources of the costs (energy only)."
     ),
 ]
-Wide = Annotated[
-    bool,
-    typer.Option(
-        "--wide", help="Print all columns of the energy table (energy only).", rich_help_panel=HelpPanel.ENERGY
-    ),
-]
+Wide = Annotated[bool, HelpPanel.ENERGY.option("--wide", "Print all columns of the energy table (energy only).")]
 Out = Annotated[
     Path | None,
-    typer.Option(
-        "--out",
-        metavar="DIR",
-        help="Folder for QUANTITY.csv, QUANTITY.json and a plot, QUANTITY.png (rates and gradients only).",
-        rich_help_panel=HelpPanel.OUTPUT,
+    HelpPanel.OUTPUT.option(
+        "--out DIR", "Folder for QUANTITY.csv, QUANTITY.json and a plot, QUANTITY.png (rates and gradients only)."
     ),
 ]
 

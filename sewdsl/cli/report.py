@@ -8,8 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from sewdsl.cli.files import fail
 from sewdsl.cli.options import HelpPanel, Run, license_option
 from sewdsl.cli.print_diagnostics import print_diagnostics
@@ -20,13 +18,7 @@ if TYPE_CHECKING:
     from sewdsl.train.store.run_folder import RunError, RunFolder
 
 License = Annotated[
-    str | None,
-    typer.Option(
-        "--license",
-        metavar="ID",
-        help="Licence to record in the model card, e.g. mit or cc-by-4.0.",
-        rich_help_panel=HelpPanel.OUTPUT,
-    ),
+    str | None, HelpPanel.OUTPUT.option("--license ID", "Licence to record in the model card, e.g. mit or cc-by-4.0.")
 ]
 
 

@@ -75,13 +75,7 @@ def command(
         Path, typer.Argument(metavar="DIR", help="Folder to search for runs, including subfolders.")
     ] = RUNS,
     sort: Annotated[
-        Column,
-        typer.Option(
-            "--sort",
-            metavar="COLUMN",
-            help=f"Column to sort by: {join_choices(list(Column))}.",
-            rich_help_panel=HelpPanel.OUTPUT,
-        ),
+        Column, HelpPanel.OUTPUT.option("--sort COLUMN", f"Column to sort by: {join_choices(list(Column))}.")
     ] = Column.RUN,
     json_: Json = False,
 ) -> None:

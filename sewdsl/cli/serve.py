@@ -42,46 +42,25 @@ def command(
     file: Annotated[
         Path | None,
         typer.Argument(
-            metavar="FILE",
-            help="Network file to edit, created if missing, or a folder.",
-            show_default="current folder",
+            metavar="FILE", help="Network file to edit, created if missing, or a folder.", show_default="current folder"
         ),
     ] = None,
     port: Annotated[
-        int,
-        typer.Option(
-            "--port",
-            metavar="N",
-            min=0,
-            max=65535,
-            help="Port to listen on (0 selects a free port).",
-            rich_help_panel=HelpPanel.SERVER,
-        ),
+        int, HelpPanel.SERVER.option("--port N", "Port to listen on (0 selects a free port).", min=0, max=65535)
     ] = 8765,
     host: Annotated[
         str,
-        typer.Option(
-            "--host",
-            metavar="ADDRESS",
-            help="Address to listen on (any address but localhost lets other machines edit the files).",
-            rich_help_panel=HelpPanel.SERVER,
+        HelpPanel.SERVER.option(
+            "--host ADDRESS", "Address to listen on (any address but localhost lets other machines edit the files)."
         ),
     ] = "127.0.0.1",
     timeout: Annotated[
         float,
-        typer.Option(
-            "--timeout",
-            metavar="SECONDS",
-            min=1,
-            max=86_400,
-            help="Time limit in seconds for compiling or drawing.",
-            rich_help_panel=HelpPanel.SERVER,
+        HelpPanel.SERVER.option(
+            "--timeout SECONDS", "Time limit in seconds for compiling or drawing.", min=1, max=86_400
         ),
     ] = SHUTDOWN_SECONDS,
-    open_: Annotated[
-        bool,
-        typer.Option("--open/--no-open", help="Open the page in a browser.", rich_help_panel=HelpPanel.SERVER),
-    ] = True,
+    open_: Annotated[bool, HelpPanel.SERVER.option("--open/--no-open", "Open the page in a browser.")] = True,
 ) -> None:
     """Edit a network in the browser, with live diagram and diagnostics.
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from sewdsl.analysis.energy import EnergyCosts, LayerCounts, operation_bounds
 from sewdsl.analysis.listing import ListingRow, layer_rows
 from sewdsl.checks.expectation import agrees_with_figure, compute_quantity, is_measured
@@ -35,41 +33,20 @@ class PredictedDevice(StrEnum):
 def command(
     spec: Spec,
     spec_options: SpecOptions = AS_WRITTEN,
-    memory: Annotated[
-        bool,
-        typer.Option("--memory", help="Predict the memory of a training step.", rich_help_panel=HelpPanel.MEMORY),
-    ] = False,
+    memory: Annotated[bool, HelpPanel.MEMORY.option("--memory", "Predict the memory of a training step.")] = False,
     batch: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            min=1,
-            help="Batch size (requires --memory).",
-            show_default="from the recipe",
-            rich_help_panel=HelpPanel.MEMORY,
-        ),
+        int | None, HelpPanel.MEMORY.option("--batch N", "Batch size (requires --memory).", "from the recipe", min=1)
     ] = None,
     device: Annotated[
         PredictedDevice,
-        typer.Option(
-            help="Device to predict for, which need not be available (requires --memory).",
-            rich_help_panel=HelpPanel.MEMORY,
-        ),
+        HelpPanel.MEMORY.option("--device", "Device to predict for, which need not be available (requires --memory)."),
     ] = PredictedDevice.CPU,
-    energy: Annotated[
-        bool,
-        typer.Option("--energy", help="Show upper bounds on operations and energy.", rich_help_panel=HelpPanel.ENERGY),
-    ] = False,
+    energy: Annotated[bool, HelpPanel.ENERGY.option("--energy", "Show upper bounds on operations and energy.")] = False,
     costs: Annotated[tuple[float, float] | None, costs_option("requires --energy")] = None,
     expand: Annotated[
-        bool,
-        typer.Option(
-            "--expand", help="List every layer instead of one row per block.", rich_help_panel=HelpPanel.OUTPUT
-        ),
+        bool, HelpPanel.OUTPUT.option("--expand", "List every layer instead of one row per block.")
     ] = False,
-    json_: Annotated[
-        bool, typer.Option("--json", help="Print JSON, with every layer.", rich_help_panel=HelpPanel.OUTPUT)
-    ] = False,
+    json_: Annotated[bool, HelpPanel.OUTPUT.option("--json", "Print JSON, with every layer.")] = False,
 ) -> None:
     """Show the layers, shapes, value ranges, parameters and operations of a network.
 

@@ -72,67 +72,38 @@ PROBE_FILES = {f"{probe}.{ending}" for probe in PROBE_QUANTITIES for ending in (
 
 Only = Annotated[
     list[str] | None,
-    typer.Option(
-        "--only",
-        metavar="TEXT",
-        help="Run only variants whose name contains TEXT (repeatable).",
-        rich_help_panel=HelpPanel.TRAINING,
-    ),
+    HelpPanel.TRAINING.option("--only TEXT", "Run only variants whose name contains TEXT (repeatable)."),
 ]
 Seeds = Annotated[
     int | None,
-    typer.Option(
-        "--seeds",
-        min=1,
-        metavar="N",
-        help="Number of seeds to run, in the order of the file.",
-        show_default="all",
-        rich_help_panel=HelpPanel.TRAINING,
-    ),
+    HelpPanel.TRAINING.option("--seeds N", "Number of seeds to run, in the order of the file.", "all", min=1),
 ]
 Jobs = Annotated[
     int | None,
-    typer.Option(
-        "--jobs",
+    HelpPanel.DEVICE.option(
+        "--jobs N",
+        "Number of runs to train in parallel, each on a share of the cores or on one GPU.",
+        "1",
         min=1,
         max=1024,
-        metavar="N",
-        help="Number of runs to train in parallel, each on a share of the cores or on one GPU.",
-        show_default="1",
-        rich_help_panel=HelpPanel.DEVICE,
     ),
 ]
 RunThreads = Annotated[
     int | None,
-    typer.Option(
-        "--threads",
+    HelpPanel.DEVICE.option(
+        "--threads N",
+        "Number of threads per run (the same N gives bit-identical results).",
+        "cores divided by --jobs, 1 with --on",
         min=1,
         max=4096,
-        metavar="N",
-        help="Number of threads per run (the same N gives bit-identical results).",
-        show_default="cores divided by --jobs, 1 with --on",
-        rich_help_panel=HelpPanel.DEVICE,
     ),
 ]
 On = Annotated[
     str | None,
-    typer.Option(
-        "--on",
-        metavar="CLUSTER",
-        help="Cluster to train on: ray, or ray://HOST:PORT for a remote cluster.",
-        rich_help_panel=HelpPanel.DEVICE,
-    ),
+    HelpPanel.DEVICE.option("--on CLUSTER", "Cluster to train on: ray, or ray://HOST:PORT for a remote cluster."),
 ]
-Out = Annotated[
-    Path | None,
-    typer.Option(metavar="DIR", help="Study folder.", show_default="studies/NAME", rich_help_panel=HelpPanel.OUTPUT),
-]
-List = Annotated[
-    bool,
-    typer.Option(
-        "--list", help="List the variants and their folders without running them.", rich_help_panel=HelpPanel.OUTPUT
-    ),
-]
+Out = Annotated[Path | None, HelpPanel.OUTPUT.option("--out DIR", "Study folder.", "studies/NAME")]
+List = Annotated[bool, HelpPanel.OUTPUT.option("--list", "List the variants and their folders without running them.")]
 
 
 def command(
@@ -177,9 +148,7 @@ def command(
     if list_:
         _print_list(study, variants, folder, json_=json_)
         return
-    require(
-        (json_, not probe, f"--json is not supported for probe studies; see {probe}.json in the study folder"),
-    )
+    require((json_, not probe, f"--json is not supported for probe studies; see {probe}.json in the study folder"))
     reading = reading_options(readers, in_memory)
     data_options = {"--data": data, "--readers": readers, "--in-memory": in_memory}
     run_options_set = {"--jobs": jobs, "--threads": threads, "--on": on, "--logger": logger}

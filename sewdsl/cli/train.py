@@ -147,62 +147,33 @@ def repeats_table(summary: Summary) -> Table:
 
 
 Resume = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="RUN", help="Run folder to resume from its last checkpoint.", rich_help_panel=HelpPanel.TRAINING
-    ),
+    Path | None, HelpPanel.TRAINING.option("--resume RUN", "Run folder to resume from its last checkpoint.")
 ]
 Repeat = Annotated[
     int,
-    typer.Option(
-        metavar="N",
+    HelpPanel.TRAINING.option(
+        "--repeat N",
+        "Number of runs with consecutive seeds (prints mean and standard deviation).",
         min=1,
         max=1000,
-        help="Number of runs with consecutive seeds (prints mean and standard deviation).",
-        rich_help_panel=HelpPanel.TRAINING,
     ),
 ]
 Devices = Annotated[
     int | None,
-    typer.Option(
-        metavar="N",
-        min=1,
-        max=1024,
-        help="Number of devices per machine, one process each.",
-        show_default="1",
-        rich_help_panel=HelpPanel.DEVICE,
-    ),
+    HelpPanel.DEVICE.option("--devices N", "Number of devices per machine, one process each.", "1", min=1, max=1024),
 ]
-Nodes = Annotated[
-    int | None,
-    typer.Option(
-        metavar="N",
-        min=1,
-        max=65_536,
-        help="Number of machines.",
-        show_default="1",
-        rich_help_panel=HelpPanel.DEVICE,
-    ),
-]
+Nodes = Annotated[int | None, HelpPanel.DEVICE.option("--nodes N", "Number of machines.", "1", min=1, max=65_536)]
 Strategy = Annotated[
     str | None,
-    typer.Option(
-        metavar="NAME",
-        help="Distributed strategy: auto, ddp or fsdp.",
-        show_default="auto, or as in the resumed run",
-        rich_help_panel=HelpPanel.DEVICE,
+    HelpPanel.DEVICE.option(
+        "--strategy NAME",
+        "Distributed strategy: auto, ddp or fsdp.",
+        "auto, or as in the resumed run",
         autocompletion=lambda: ["auto", "ddp", "fsdp"],
     ),
 ]
-Out = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="RUN", help="Run folder to create.", show_default="runs/NAME-N", rich_help_panel=HelpPanel.OUTPUT
-    ),
-]
-Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace the run in the --out folder.", rich_help_panel=HelpPanel.OUTPUT)
-]
+Out = Annotated[Path | None, HelpPanel.OUTPUT.option("--out RUN", "Run folder to create.", "runs/NAME-N")]
+Overwrite = Annotated[bool, HelpPanel.OUTPUT.option("--overwrite", "Replace the run in the --out folder.")]
 
 SHOWN = ("on", "epochs", "batch", "optimizer", "schedule", "seed")
 """Settings of the recipe that are printed even if they have their default values."""

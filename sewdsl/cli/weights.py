@@ -58,31 +58,15 @@ class SourceScheme(StrEnum):
 In = Annotated[Path, typer.Argument(metavar="IN", help="Weights file or checkpoint: .safetensors, .pt or .pth.")]
 Out = Annotated[Path, typer.Argument(metavar="OUT", help="Output weights file: .safetensors, .pt or .pth.")]
 Net = Annotated[
-    str,
-    typer.Option(
-        "--net",
-        metavar="SPEC",
-        help="Network that the weights belong to.",
-        rich_help_panel=HelpPanel.NETWORK,
-        autocompletion=complete_spec,
-    ),
+    str, HelpPanel.NETWORK.option("--net SPEC", "Network that the weights belong to.", autocompletion=complete_spec)
 ]
 AnyNet = Annotated[
     str | None,
-    typer.Option(
-        "--net",
-        metavar="SPEC",
-        help="Network to compare the weights with.",
-        rich_help_panel=HelpPanel.NETWORK,
-        autocompletion=complete_spec,
-    ),
+    HelpPanel.NETWORK.option("--net SPEC", "Network to compare the weights with.", autocompletion=complete_spec),
 ]
 NetOptions = Annotated[SpecOptions, "input", "neuron", "settings", "dialect"]
-Read = Annotated[
-    SourceScheme,
-    typer.Option("--from", help="Key scheme of IN (auto detects the scheme).", rich_help_panel=HelpPanel.NETWORK),
-]
-Written = Annotated[TargetScheme, typer.Option("--to", help="Key scheme of OUT.", rich_help_panel=HelpPanel.NETWORK)]
+Read = Annotated[SourceScheme, HelpPanel.NETWORK.option("--from", "Key scheme of IN (auto detects the scheme).")]
+Written = Annotated[TargetScheme, HelpPanel.NETWORK.option("--to", "Key scheme of OUT.")]
 
 group = typer.Typer(cls=CommandGroup, help="Inspect weights files and convert their keys.", no_args_is_help=True)
 
@@ -122,12 +106,7 @@ def convert(
 
 @group.command("show", cls=Command)
 @with_parameters
-def show(
-    source: In,
-    net: AnyNet = None,
-    spec_options: NetOptions = AS_WRITTEN,
-    json_: Json = False,
-) -> None:
+def show(source: In, net: AnyNet = None, spec_options: NetOptions = AS_WRITTEN, json_: Json = False) -> None:
     """List the tensors in a weights file.
 
     With --net, also detects the key scheme and checks whether the shapes fit.
