@@ -34,17 +34,7 @@ if TYPE_CHECKING:
 
     __version__: str
 
-__all__ = [
-    "__version__",
-    "compile",
-    "dataset",
-    "draw",
-    "evaluate",
-    "load",
-    "load_trained",
-    "networks",
-    "train_network",
-]
+__all__ = ["__version__", "compile", "dataset", "draw", "evaluate", "load", "load_trained", "networks", "train_network"]
 
 _MODULES = ("draw", "notation", "notebook")
 _HOMES = {

@@ -152,10 +152,7 @@ Resume = Annotated[
 Repeat = Annotated[
     int,
     HelpPanel.TRAINING.option(
-        "--repeat N",
-        "Number of runs with consecutive seeds (prints mean and standard deviation).",
-        min=1,
-        max=1000,
+        "--repeat N", "Number of runs with consecutive seeds (prints mean and standard deviation).", min=1, max=1000
     ),
 ]
 Devices = Annotated[

@@ -35,13 +35,7 @@ PIXELS = 96
 """Resolution if the width is in pixels of 1/96 inch, so that the PNG has exactly this width."""
 
 
-def render(
-    dot_text: str,
-    format: RenderedFormat,
-    *,
-    timeout: float = TIMEOUT,
-    width: Length | None = None,
-) -> bytes:
+def render(dot_text: str, format: RenderedFormat, *, timeout: float = TIMEOUT, width: Length | None = None) -> bytes:
     """Render DOT text from :func:`sewdsl.draw.dot`.
 
     Args:

@@ -477,14 +477,7 @@ class _Boxer:
         )
 
     def _call(
-        self,
-        items: PictureItems,
-        title: str,
-        arguments: str,
-        copies: int,
-        note: str = "",
-        *,
-        shared: bool = False,
+        self, items: PictureItems, title: str, arguments: str, copies: int, note: str = "", *, shared: bool = False
     ) -> PictureCall | PictureMerge | None:
         """Return items as a box, or None if they have several outputs."""
         insides: list[list[int]] = [[] for _ in range(copies)]

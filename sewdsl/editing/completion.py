@@ -103,10 +103,7 @@ def _proposals(view: EditorView, context: CursorContext, datasets: Collection[st
             network = view.compilation.network
             names = quantities(network) if network is not None else QUANTITIES
             measured = MEASURED if context.first == "_CLAIM" else {}
-            docs = {
-                **dict.fromkeys(names, ""),
-                **{name: text for name, text in measured.items() if name not in names},
-            }
+            docs = {**dict.fromkeys(names, ""), **{name: text for name, text in measured.items() if name not in names}}
             return (
                 Completion(name, "value", about=about) for name, about in docs.items() if len(context.statement) == 1
             )

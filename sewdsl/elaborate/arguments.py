@@ -90,10 +90,7 @@ def _advise_on_beta(fields: Collection[str], name: str, argument: GivenArgument)
     in_range = isinstance(beta, int | float) and 0 <= beta < 1
     if equivalent == "decay":
         text = f"decay={beta}"
-        return {
-            "help": f"use {text}, which is beta in snnTorch",
-            "fixes": (rename(argument.span, text),),
-        }
+        return {"help": f"use {text}, which is beta in snnTorch", "fixes": (rename(argument.span, text),)}
     text = f"tau={1 / (1 - beta):.6g}" if in_range else "tau=1/(1 - beta)"
     hint = f"use {text}; LIF1(decay={beta}) does not scale the input, as in snnTorch"
     return {"help": hint, "fixes": (rename(argument.span, text),) if in_range else ()}

@@ -122,10 +122,7 @@ class ShippedDefinitions(Mapping[str, Definition], Generic[Definition]):
         return name in self._spans
 
 
-_KEYWORDS: dict[type[BlockDefinition | NeuronDefinition], str] = {
-    BlockDefinition: "block",
-    NeuronDefinition: "neuron",
-}
+_KEYWORDS: dict[type[BlockDefinition | NeuronDefinition], str] = {BlockDefinition: "block", NeuronDefinition: "neuron"}
 _DEFINED = re.compile(r"^(?P<keyword>block|neuron) (?P<name>[A-Za-z][A-Za-z0-9_ ]*)", re.MULTILINE)
 
 

@@ -25,10 +25,7 @@ from sewdsl.syntax.tree import Call, Number, Setting, Text, Value, Word
 
 Family = TypeVar("Family", bound=Kind)
 
-HEADER_CHOICES: dict[str, tuple[str, ...]] = {
-    "encode": ("none", "direct"),
-    "readout": ("mean", "sum", "last"),
-}
+HEADER_CHOICES: dict[str, tuple[str, ...]] = {"encode": ("none", "direct"), "readout": ("mean", "sum", "last")}
 RANKS = (1, 2, 3)
 OF, MIN_VALUES = "of", 2
 """Word before the number of values of an input, and the smallest number."""
@@ -191,9 +188,7 @@ class HeaderReader:
         if bad or several or not words or len(set(words)) < len(words):
             together = " (zero can be combined with each of the others)" if key == INIT else ""
             self._wrong(
-                setting,
-                f"{', '.join(known[:-1])} or {known[-1]}{together}",
-                unknown=(bad[0], known) if bad else None,
+                setting, f"{', '.join(known[:-1])} or {known[-1]}{together}", unknown=(bad[0], known) if bad else None
             )
             return []
         return words

@@ -94,11 +94,7 @@ def _inner_name(node: Node) -> str:
 
 
 def _mismatch(
-    nodes: Sequence[Node],
-    owners: Mapping[str, int],
-    users: Mapping[str, int],
-    calls: tuple[Path, Path],
-    spans: Spans,
+    nodes: Sequence[Node], owners: Mapping[str, int], users: Mapping[str, int], calls: tuple[Path, Path], spans: Spans
 ) -> Diagnostic | None:
     """Return the diagnostic of a call for which the weights of the first call do not fit, or None."""
     first, call = calls

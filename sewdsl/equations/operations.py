@@ -141,9 +141,7 @@ OPERATIONS: dict[str, Operation] = {
         lambda a, b: a * b,
         lambda _y, g, a, b: (g * b, g * a),
         lambda a, b: EquationRange(
-            min(ends := [x * y if x and y else 0.0 for x in a[:2] for y in b[:2]]),
-            max(ends),
-            a.whole and b.whole,
+            min(ends := [x * y if x and y else 0.0 for x in a[:2] for y in b[:2]]), max(ends), a.whole and b.whole
         ),
     ),
     "div": _infix("/", "Div", lambda a, b: a / b, lambda y, g, _a, b: (g / b, -(g * y) / b), _anything),

@@ -52,9 +52,7 @@ def to_json(network: Network) -> dict[str, Any]:
 
 
 def from_json(
-    data: Mapping[str, Any],
-    catalogue: Mapping[str, type[Kind]],
-    define: Callable[[str], type[Kind]] | None = None,
+    data: Mapping[str, Any], catalogue: Mapping[str, type[Kind]], define: Callable[[str], type[Kind]] | None = None
 ) -> Network:
     """Return the network written by :func:`to_json`.
 

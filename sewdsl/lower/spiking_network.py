@@ -244,13 +244,7 @@ class SpikingNetwork(Group):
             )
 
     def _plan(
-        self,
-        x_TN: Tensor,
-        modules: Sequence[nn.Module],
-        separate: set[int],
-        *,
-        static: bool,
-        streaming: bool,
+        self, x_TN: Tensor, modules: Sequence[nn.Module], separate: set[int], *, static: bool, streaming: bool
     ) -> ExecutionPlan:
         """Return the execution plan for an input and the current modules.
 

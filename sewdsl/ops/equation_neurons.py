@@ -494,9 +494,7 @@ def _of_family(kind: type[EquationKind], family: type[EquationKind]) -> type[Equ
 
 
 def _create_class(
-    definition: NeuronDefinition,
-    family: type[EquationKind],
-    families: dict[type[EquationKind], type[EquationKind]],
+    definition: NeuronDefinition, family: type[EquationKind], families: dict[type[EquationKind], type[EquationKind]]
 ) -> type[EquationKind]:
     """Create the class of a definition for a family, and register it in ``families``."""
     name, defaults = definition.name.text, parameter_defaults(definition).value

@@ -105,13 +105,7 @@ DRAWS: Mapping[str, str] = {
     NORMAL: "`normal(mean, std)`: normally distributed random numbers, as the initial value after `learn`.",
 }
 """Random initial values of learnables, by name."""
-_OPERAND_NAMES = {
-    "where": "condition, x, y",
-    "min": "x, y",
-    "max": "x, y",
-    "clip": "x, low, high",
-    RESET: "h, s",
-}
+_OPERAND_NAMES = {"where": "condition, x, y", "min": "x, y", "max": "x, y", "clip": "x, low, high", RESET: "h, s"}
 _DRAW_OPERANDS = 2
 INDEX = "index"
 """Function of a length in initial values: 0, 1, … for the numbers of a vector."""

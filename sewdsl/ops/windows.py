@@ -48,11 +48,7 @@ def row_or_map_shape(
     """
     # A flattened input has lost its positions.
     if len(signal.shape) == 1:
-        raise ShapeMismatch(
-            "wrong-rank",
-            f"{op} requires {needed} input, got the vector [{signal.size}]",
-            hint,
-        )
+        raise ShapeMismatch("wrong-rank", f"{op} requires {needed} input, got the vector [{signal.size}]", hint)
     return signal.shape
 
 

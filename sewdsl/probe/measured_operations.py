@@ -83,9 +83,7 @@ class MeasuredActivations:
 
 
 def measure_operations(
-    model: SpikingNetwork,
-    batches: Iterable[tuple[Tensor, Tensor]],
-    activations: MeasuredActivations | None = None,
+    model: SpikingNetwork, batches: Iterable[tuple[Tensor, Tensor]], activations: MeasuredActivations | None = None
 ) -> tuple[MeasuredOperations, ...]:
     """Count the operations of all layers with weights over all batches, in order, in the current mode of the network.
 

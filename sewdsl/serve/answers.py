@@ -211,11 +211,7 @@ def _hover(texts: Texts, request: dict[str, Any]) -> dict[str, Any] | None:
     hover_text = hover(texts.view(request), _offset(request))
     if hover_text is None:
         return None
-    return {
-        "start": hover_text.span.start,
-        "end": hover_text.span.end,
-        "html": markdown_to_html(hover_text.text),
-    }
+    return {"start": hover_text.span.start, "end": hover_text.span.end, "html": markdown_to_html(hover_text.text)}
 
 
 def _complete(texts: Texts, request: dict[str, Any]) -> dict[str, Any]:

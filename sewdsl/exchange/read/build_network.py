@@ -9,14 +9,7 @@ from typing import TYPE_CHECKING
 
 from sewdsl.compiler import read
 from sewdsl.diagnostics import SewdslError
-from sewdsl.exchange.read.draft import (
-    OUTPUT,
-    Draft,
-    DraftLayer,
-    ModelImportError,
-    ScaleOp,
-    ordered_items,
-)
+from sewdsl.exchange.read.draft import OUTPUT, Draft, DraftLayer, ModelImportError, ScaleOp, ordered_items
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.op import Activation, Join, Neuron

@@ -45,9 +45,7 @@ class Reduction(Layer):
         # Silently ignoring groups would hide a mistake.
         if self.over != "channels" and self.groups != 1:
             raise ShapeMismatch(
-                "groups-mismatch",
-                f"{self.kind} over {self.over} has no groups",
-                "remove groups, or use over=channels",
+                "groups-mismatch", f"{self.kind} over {self.over} has no groups", "remove groups, or use over=channels"
             )
         if self.over == "time":
             return signal.shape, 1

@@ -24,13 +24,7 @@ from sewdsl.plugins import installed_version
 from sewdsl.snn.time_filters import DelayedLinear
 from sewdsl.train.data.dataset import Samples
 from sewdsl.train.fit.execution import CompiledNetwork
-from sewdsl.train.fit.loss_and_accuracy import (
-    AccuracyTally,
-    delete_steps,
-    evaluate_batch,
-    target_classes,
-    total_loss,
-)
+from sewdsl.train.fit.loss_and_accuracy import AccuracyTally, delete_steps, evaluate_batch, target_classes, total_loss
 from sewdsl.train.store.run_folder import RunDiverged, RunError
 
 if TYPE_CHECKING:

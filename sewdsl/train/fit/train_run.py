@@ -266,10 +266,7 @@ class RunEvaluation(NamedTuple):
 
 
 def evaluate_run(
-    folder: RunFolder,
-    data_folder: Path | None = None,
-    accelerator: Accelerator = "auto",
-    reading: Reading = Reading(),
+    folder: RunFolder, data_folder: Path | None = None, accelerator: Accelerator = "auto", reading: Reading = Reading()
 ) -> RunEvaluation:
     """Evaluate the networks of a run again, from the run folder and the data.
 

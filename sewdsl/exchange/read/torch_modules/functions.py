@@ -241,11 +241,7 @@ def relu(trace: Trace, a: TracedTensor, inplace: bool = False) -> TracedTensor:
 
 
 def dropout(
-    trace: Trace,
-    a: TracedTensor,
-    p: float = 0.5,
-    training: bool = True,
-    inplace: bool = False,
+    trace: Trace, a: TracedTensor, p: float = 0.5, training: bool = True, inplace: bool = False
 ) -> TracedTensor:
     """Add dropout."""
     # `training` has no effect, since dropout in sewdsl follows the mode of the network.

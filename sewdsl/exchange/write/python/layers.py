@@ -200,8 +200,7 @@ LAYER_CALLS: dict[type[Op], Callable[..., PyCall]] = {
     LayerNorm: lambda op, x: PyCall("LayerNorm", (_channels(x), _named("eps", op.eps, 1e-5))),
     RootMeanSquareNorm: lambda op, x: PyCall("RMSNorm", (_channels(x), _named("eps", op.eps))),
     GroupNorm: lambda op, x: PyCall(
-        "GroupNorm",
-        (_positional("num_groups", op.groups), _channels(x, "num_channels"), _named("eps", op.eps, 1e-5)),
+        "GroupNorm", (_positional("num_groups", op.groups), _channels(x, "num_channels"), _named("eps", op.eps, 1e-5))
     ),
     MaxPool: partial(_pool, "MaxPool"),
     AvgPool: _avg_pool,

@@ -127,13 +127,7 @@ def backward(
     new_table = x_TN.new_zeros if any(each.steps for each in sums) else x_TN.new_empty
     table = new_table((grid[0] if sums else 0, columns, tiles.C), dtype=torch.float64)
     values = _values(call, kernel, tiles) | _saved(call, kernel, grads.x_TN)
-    values |= {
-        "g_y": g_TN,
-        "g_step": g_TN.stride(0),
-        "g_x": grads.x_TN,
-        "g_others": grads.other_TN,
-        "table": table,
-    }
+    values |= {"g_y": g_TN, "g_step": g_TN.stride(0), "g_x": grads.x_TN, "g_others": grads.other_TN, "table": table}
     values |= {"g_final": g_after, "ENDS": g_after is not None, "g_start": grads.start}
     with launching_on(x_TN.device):
         _launch(kernel, "backward", grid, values)
@@ -143,13 +137,7 @@ def backward(
             return grads._replace(weight=grads.weight.zero_(), bias=grads.bias.zero_())
         rows = x_TN.new_empty((columns + len(kernel.plan.derived) - 2, tiles.C), dtype=torch.float64)
         terms = x_TN.new_empty((2, tiles.C), dtype=torch.float32)
-        values |= {
-            "g_weight": grads.weight,
-            "g_bias": grads.bias,
-            "terms": terms,
-            "g_factors": rows,
-            "BATCH": batch,
-        }
+        values |= {"g_weight": grads.weight, "g_bias": grads.bias, "terms": terms, "g_factors": rows, "BATCH": batch}
         values |= {"groups": grid[0], "count": x_TN.numel() / tiles.C} | GATHERING
         _launch(kernel, "conclude", tiles.channel_grid, values)
         if batch:

@@ -225,10 +225,7 @@ class _Writer:
         setup = self._setup()
         if self.variant.norm and needs_grad.x:
             setup.append(f"scale = {' * '.join(['line0', *gains])}")
-        body = [
-            *self._tile(),
-            *self._starts(range(len(self.v))),
-        ]
+        body = [*self._tile(), *self._starts(range(len(self.v)))]
         for name, _, _ in self._inputs():
             place = f"{_begin(name)} + place"
             body.append(f"{name}_at = {place}{'' if self.v else ' + all_steps * x_step'}")

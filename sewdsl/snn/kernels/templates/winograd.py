@@ -24,17 +24,7 @@ from numba.extending import intrinsic
 from sewdsl.snn.kernels.templates.entry_points import outer
 from sewdsl.snn.kernels.templates.number_formats import fill, inner, part
 from sewdsl.snn.kernels.templates.variant import APART, BLOCK, ROWS, SMALL_TILE, SPAN_BITS, TILE, VECTOR, VECTORS
-from sewdsl.snn.kernels.templates.vectors import (
-    I32,
-    INDICES,
-    VALUES,
-    load,
-    multiply_add,
-    pointer,
-    spread,
-    store,
-    whole,
-)
+from sewdsl.snn.kernels.templates.vectors import I32, INDICES, VALUES, load, multiply_add, pointer, spread, store, whole
 
 reals, marks = types.float32[::1], types.uint8[::1]
 PATCH = TILE + 2
