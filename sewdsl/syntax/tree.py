@@ -8,23 +8,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import field
 from functools import cached_property
-from typing import Literal
+from typing import Literal, dataclass_transform
 
 from sewdsl.light_dataclass import dataclass
 from sewdsl.source import BUILTIN, Span
 
 
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
 @dataclass(frozen=True, kw_only=True)
 class SyntaxNode:
-    """Base class of syntax nodes, with their span."""
+    """Base class of syntax nodes, which are frozen dataclasses, with their span."""
 
     span: Span = field(default=BUILTIN, compare=False, repr=False)
+
+    def __init_subclass__(cls) -> None:
+        """Make each node a dataclass."""
+        dataclass(frozen=True)(cls)
 
 
 # --- values ------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
 class Number(SyntaxNode):
     """Number as written: ``16``, ``0.25``, ``-1``, ``1e-3``."""
 
@@ -36,35 +40,30 @@ class Number(SyntaxNode):
         return float(self.text) if set(self.text) & set(".eE") else int(self.text)
 
 
-@dataclass(frozen=True)
 class Quantity(SyntaxNode):
     """Number with a unit, as written: ``0.13M``, ``2GB``, ``90%``."""
 
     text: str
 
 
-@dataclass(frozen=True)
 class Size(SyntaxNode):
     """Lengths joined by x: ``2x128x128``."""
 
     dims: tuple[int, ...]
 
 
-@dataclass(frozen=True)
 class Text(SyntaxNode):
     """String in double quotes, without escapes."""
 
     text: str
 
 
-@dataclass(frozen=True)
 class Parameter(SyntaxNode):
     """Name of a block parameter inside ``$(…)``."""
 
     name: str
 
 
-@dataclass(frozen=True)
 class Arithmetic(SyntaxNode):
     """Integer arithmetic inside ``$(…)``. Division must be exact."""
 
@@ -76,7 +75,6 @@ class Arithmetic(SyntaxNode):
 Formula = Number | Parameter | Arithmetic
 
 
-@dataclass(frozen=True)
 class Interpolation(SyntaxNode):
     """``$(formula)``."""
 
@@ -86,14 +84,12 @@ class Interpolation(SyntaxNode):
 # --- expressions -------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
 class Word(SyntaxNode):
     """Word of letters, digits, dots and underscores, starting with a letter."""
 
     text: str
 
 
-@dataclass(frozen=True)
 class Name(SyntaxNode):
     """Name of words and interpolations: ``SEW Block``, ``c$(c)k3``.
 
@@ -116,7 +112,6 @@ class Name(SyntaxNode):
         return cls((Word(text, span=span),), (False,), span=span)
 
 
-@dataclass(frozen=True)
 class Argument(SyntaxNode):
     """Argument of a call: ``c32``, ``c$(2*c)s2`` (name None), ``g=IAND`` or ``tau=2.0``."""
 
@@ -124,7 +119,6 @@ class Argument(SyntaxNode):
     value: Value
 
 
-@dataclass(frozen=True)
 class Call(SyntaxNode):
     """Name with or without arguments: ``c32k3s1``, ``SEW Block (c32)``, ``LIF(tau=2.0)``.
 
@@ -137,7 +131,6 @@ class Call(SyntaxNode):
     called: bool = field(default=False, compare=False)
 
 
-@dataclass(frozen=True)
 class Repeat(SyntaxNode):
     """Repeat: ``{ … }*n`` or ``< … >*n``."""
 
@@ -146,7 +139,6 @@ class Repeat(SyntaxNode):
     brackets: Literal["{}", "<>"] = field(default="{}", compare=False)
 
 
-@dataclass(frozen=True)
 class Alternative(SyntaxNode):
     """Alternative ``id or X``: the first sequence if it fits, else the second."""
 
@@ -154,7 +146,6 @@ class Alternative(SyntaxNode):
     second: Sequence
 
 
-@dataclass(frozen=True)
 class MergeOf(SyntaxNode):
     """Item with operands: ``ADD[ branch | shortcut ]``, ``ATTN(heads=8)[ q | k | v ]``, ``Narrow[ x ]``.
 
@@ -168,7 +159,6 @@ class MergeOf(SyntaxNode):
     called: bool = field(default=False, compare=False)
 
 
-@dataclass(frozen=True)
 class Pointwise(SyntaxNode):
     """Function of each value: ``MAP{ 1 - x }``.
 
@@ -184,7 +174,6 @@ class Pointwise(SyntaxNode):
 Item = Call | Repeat | MergeOf | Pointwise
 
 
-@dataclass(frozen=True)
 class Sequence(SyntaxNode):
     """Sequence ``a-b-c`` of at least one item."""
 
@@ -198,14 +187,12 @@ Value = Number | Quantity | Size | Text | Interpolation | Call
 # --- a file ------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
 class Version(SyntaxNode):
     """Version line ``sewdsl 1``."""
 
     number: Number
 
 
-@dataclass(frozen=True)
 class Setting(SyntaxNode):
     """Setting of a header or a section: ``steps 16``, ``network "7B-Net"``, ``init kaiming zero``."""
 
@@ -213,7 +200,6 @@ class Setting(SyntaxNode):
     values: tuple[Value, ...]
 
 
-@dataclass(frozen=True)
 class Let(SyntaxNode):
     """Named value ``let low = expression``."""
 
@@ -221,21 +207,18 @@ class Let(SyntaxNode):
     expression: Sequence
 
 
-@dataclass(frozen=True)
 class Give(SyntaxNode):
     """Output of a block with braces: ``give expression``."""
 
     expression: Sequence
 
 
-@dataclass(frozen=True)
 class Body(SyntaxNode):
     """Network ``body expression``."""
 
     expression: Sequence
 
 
-@dataclass(frozen=True)
 class BlockParameter(SyntaxNode):
     """Parameter of a block.
 
@@ -247,7 +230,6 @@ class BlockParameter(SyntaxNode):
     default: Number | Parameter | None = None
 
 
-@dataclass(frozen=True)
 class BlockDefinition(SyntaxNode):
     """Block definition ``block SEW Block(c=in, s=1) = expression`` or ``block NAME { let … give expression }``.
 
@@ -273,21 +255,18 @@ class BlockDefinition(SyntaxNode):
         return "part" if self.shared else "block"
 
 
-@dataclass(frozen=True)
 class Variable(SyntaxNode):
     """Name in an equation."""
 
     name: str
 
 
-@dataclass(frozen=True)
 class Negation(SyntaxNode):
     """Negation ``-x`` in an equation."""
 
     operand: RealExpression
 
 
-@dataclass(frozen=True)
 class Infix(SyntaxNode):
     """Operation ``a + b`` in an equation, or a comparison as an operand of a function."""
 
@@ -296,7 +275,6 @@ class Infix(SyntaxNode):
     right: RealExpression
 
 
-@dataclass(frozen=True)
 class FunctionCall(SyntaxNode):
     """Function call ``clip(h, 0, D)`` in an equation."""
 
@@ -308,7 +286,6 @@ RealExpression = Number | Variable | Negation | Infix | FunctionCall | Interpola
 """Sum in an equation. ``$(…)`` occurs in ``MAP{ … }`` only."""
 
 
-@dataclass(frozen=True)
 class Learn(SyntaxNode):
     """Learnable with its initial value: ``learn w per channel = -log(tau - 1)``, ``learn a[N] = index(N)``.
 
@@ -322,7 +299,6 @@ class Learn(SyntaxNode):
     length: Word | None = None
 
 
-@dataclass(frozen=True)
 class StateDeclaration(SyntaxNode):
     """State with its value before the first time-step: ``state i = 0``, ``state h[N] = 0``.
 
@@ -335,7 +311,6 @@ class StateDeclaration(SyntaxNode):
     length: Word | None = None
 
 
-@dataclass(frozen=True)
 class Assignment(SyntaxNode):
     """Assignment ``h = v + x``."""
 
@@ -343,7 +318,6 @@ class Assignment(SyntaxNode):
     value: RealExpression
 
 
-@dataclass(frozen=True)
 class Gives(SyntaxNode):
     """Output of a neuron: ``give s``."""
 
@@ -353,7 +327,6 @@ class Gives(SyntaxNode):
 Equation = Learn | StateDeclaration | Assignment | Gives
 
 
-@dataclass(frozen=True)
 class NeuronParameter(SyntaxNode):
     """Parameter of a neuron with its default: ``tau=2.0``."""
 
@@ -361,7 +334,6 @@ class NeuronParameter(SyntaxNode):
     default: RealExpression
 
 
-@dataclass(frozen=True)
 class NeuronDefinition(SyntaxNode):
     """Neuron definition ``neuron LIF(tau=2.0) { … }`` with the equations of a time-step, in order.
 
@@ -375,14 +347,12 @@ class NeuronDefinition(SyntaxNode):
     inputs: tuple[Word, ...] = ()
 
 
-@dataclass(frozen=True)
 class Use(SyntaxNode):
     """Import ``use "other.net"``."""
 
     path: Text
 
 
-@dataclass(frozen=True)
 class Expect(SyntaxNode):
     """Expectation ``expect parameters 0.13M``."""
 
@@ -390,7 +360,6 @@ class Expect(SyntaxNode):
     value: Value
 
 
-@dataclass(frozen=True)
 class Claim(SyntaxNode):
     """Claim of a paper: ``claim parameters 23.23M "Tab. 5"``."""
 
@@ -399,7 +368,6 @@ class Claim(SyntaxNode):
     source: Text | None = None
 
 
-@dataclass(frozen=True)
 class Allow(SyntaxNode):
     """Suppression of a warning, with a reason: ``allow vanishing-gradient "as in Fig. 6"``."""
 
@@ -407,7 +375,6 @@ class Allow(SyntaxNode):
     reason: Text
 
 
-@dataclass(frozen=True)
 class Section(SyntaxNode):
     """Section ``train on dvs128-gesture { … }``.
 
@@ -425,7 +392,6 @@ Statement = (
 )
 
 
-@dataclass(frozen=True)
 class Document(SyntaxNode):
     """File, or layer string as a document with a Body.
 
