@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, NoReturn
 
 import numpy as np
 
+from sewdsl.analysis.foldable_norms import foldable_norms
 from sewdsl.integers.lower_equations import EquationLaw, NoEquationLaw
 from sewdsl.integers.network import IntegerNetwork, Readout
 from sewdsl.integers.steps.attention import TokenAttention
@@ -22,7 +23,7 @@ from sewdsl.integers.steps.weighted import Convolution, Window, convolve
 from sewdsl.integers.value import LIMITS, IntegerValue, Numbers
 from sewdsl.ir.op import Activation, LinearNeuron, WeightedLayer
 from sewdsl.light_dataclass import dataclass
-from sewdsl.lower.evaluated_layers import EvaluatedLayer, evaluated_layers, factor_and_shift, foldable_norms
+from sewdsl.lower.evaluated_layers import EvaluatedLayer, evaluated_layers, factor_and_shift
 from sewdsl.snn.kernels.neuron.reference import factor_values
 from sewdsl.user_error import UserError
 

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
+from sewdsl.analysis.memory_plan import MemoryPlan, plan_memory
 from sewdsl.integers.steps.moved import DelayStep
 from sewdsl.integers.steps.neuron import FiringStep
 from sewdsl.integers.steps.step import InputStep, Step
@@ -61,6 +62,11 @@ class IntegerNetwork:
     def neurons(self) -> Iterator[tuple[int, FiringStep]]:
         """Neuron layers, with their indices."""
         return ((index, step) for index, step in enumerate(self.steps) if isinstance(step, FiringStep))
+
+    @property
+    def memory(self) -> MemoryPlan:
+        """Places of the values of a time-step."""
+        return plan_memory(self.steps, [readout.step for readout in self.readouts])
 
     @property
     def delays(self) -> Iterator[tuple[int, DelayStep]]:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sewdsl.analysis.memory_plan import Format
 from sewdsl.light_dataclass import dataclass
 
 Integers: TypeAlias = NDArray[np.int64]
 Numbers: TypeAlias = NDArray[np.float64] | np.float64
 Shape: TypeAlias = tuple[int, int, int]
 """Height, width and channels."""
-Format: TypeAlias = Literal["uint8", "int8", "int16", "int32"]
 
 LIMITS: dict[Format, tuple[int, int]] = {
     "uint8": (0, 2**8 - 1),

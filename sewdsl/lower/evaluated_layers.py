@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from sewdsl.ir.network import Network
+from sewdsl.analysis.foldable_norms import foldable_norms
 from sewdsl.ir.node import Node
 from sewdsl.ir.signal import Signal
 from sewdsl.light_dataclass import dataclass
-from sewdsl.ops.layers.conv import Conv
-from sewdsl.ops.layers.linear import Linear
 from sewdsl.ops.layers.norms import BatchNorm
 
 if TYPE_CHECKING:
@@ -88,19 +86,6 @@ def evaluated_layers(model: SpikingNetwork, dt: float) -> Iterator[tuple[int, Ev
             norms = tuple((network.nodes[i].op, learned[i]) for i, host in hosts.items() if host == index)
             inputs = tuple(nodes[i].output for i in node.sources)
             yield index, EvaluatedLayer(node, inputs, learned[index], norms, dtype, dt)  # type: ignore[arg-type]
-
-
-def foldable_norms(network: Network) -> dict[int, int]:
-    """Return the foldable batch norms, in order, with the index of their layer."""
-    hosts: dict[int, int] = {}
-    for index, node in enumerate(network):
-        if isinstance(node.op, BatchNorm):
-            (source,) = node.inputs
-            foldable = source in hosts or isinstance(network.nodes[source].op, Conv | Linear)
-            # Other readers, or an output, need the value before the norm.
-            if foldable and network.graph.consumers[source] == (index,) and source not in network.output_indices:
-                hosts[index] = hosts.get(source, source)
-    return hosts
 
 
 def number_format(model: SpikingNetwork) -> np.dtype[np.float64]:

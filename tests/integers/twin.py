@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from sewdsl.analysis.foldable_norms import foldable_norms
 from sewdsl.integers.network import IntegerNetwork
 from sewdsl.integers.steps.neuron import IntegerNeuron
 from sewdsl.integers.steps.weighted import Convolution
 from sewdsl.integers.value import IntegerValue
 from sewdsl.ir.op import LinearNeuron
 from sewdsl.lower import SpikingNetwork
-from sewdsl.lower.evaluated_layers import foldable_norms
 from sewdsl.snn.batch_norm import BatchNorm
 
 

@@ -60,4 +60,6 @@ class DelayStep(Step):
         steps: Number of time-steps.
     """
 
+    role = "delay"
+
     steps: int

@@ -74,6 +74,8 @@ class FiringStep(Step):
         bound: Largest magnitude that a potential can have in the time-steps of the network.
     """
 
+    role = "neuron"
+
     bits: int
     bound: int
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from sewdsl.integers.value import Format, Integers, IntegerValue
+from typing import ClassVar
+
+from sewdsl.analysis.memory_plan import Format, Role
+from sewdsl.integers.value import Integers, IntegerValue
 from sewdsl.light_dataclass import dataclass
 
 
@@ -14,7 +17,10 @@ class Step:
         name: Node of the network.
         inputs: Indices of the steps whose values are read.
         value: Type of the result.
+        role: Purpose of the step in the plan of the memory.
     """
+
+    role: ClassVar[Role] = "value"
 
     name: str
     inputs: tuple[int, ...]
@@ -30,23 +36,23 @@ class Step:
         return self.value.format
 
     @property
-    def is_view(self) -> bool:
-        """Whether the result consists of the integers of the input, in the same order."""
-        return False
+    def elements(self) -> int:
+        """Number of integers of a sample and time-step."""
+        return self.value.elements
 
 
 @dataclass(frozen=True)
 class InputStep(Step):
     """Input of the network: pixels, or counts of events."""
 
+    role = "input"
+
 
 @dataclass(frozen=True)
 class View(Step):
-    """Same integers with another type."""
+    """Same integers in the same order, with another type."""
+
+    role = "view"
 
     def compute(self, *values: Integers) -> Integers:
         return values[0].reshape(len(values[0]), *self.value.shape)
-
-    @property
-    def is_view(self) -> bool:
-        return True

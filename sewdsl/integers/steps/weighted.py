@@ -7,8 +7,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray  # noqa: TC002 -- the dataclass reads annotations
 
+from sewdsl.analysis.memory_plan import Format
 from sewdsl.integers.steps.step import Step
-from sewdsl.integers.value import Format, Integers
+from sewdsl.integers.value import Integers
 from sewdsl.light_dataclass import dataclass
 
 Pair: TypeAlias = tuple[int, int]
@@ -43,6 +44,8 @@ class Convolution(Step):
     Attributes:
         weights: ``[kernel height, kernel width, input channels / groups, output channels]``.
     """
+
+    role = "sums"
 
     weights: NDArray[np.int8]
     window: Window

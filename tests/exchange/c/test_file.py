@@ -12,10 +12,10 @@ import pytest
 import torch
 
 import sewdsl
+from sewdsl.analysis.memory_plan import BLOCKS
 from sewdsl.exchange.write.c.run_file import SampleTrace, differing_steps, find_compiler, run_c, run_reference
 from sewdsl.exchange.write.c.write_file import SampleVectors, write_c
 from sewdsl.integers import IntegerFormat, NoIntegerLaw, build_integer_network
-from sewdsl.integers.memory_plan import BLOCKS, plan_memory
 from tests.effort import factor
 from tests.integers.zoo import EQUATIONS, NETWORKS, Case, case
 
@@ -110,7 +110,7 @@ def test_sanitizers_find_nothing() -> None:
 def test_values_that_live_together_do_not_share_memory() -> None:
     for name in NETWORKS:
         network = case(name, 0).network
-        plan = plan_memory(network)
+        plan = network.memory
         values = [(BLOCKS[network.steps[index].format], value) for index, value in plan.values.items()]
         for position, (block, a) in enumerate(values):
             assert a.offset + a.size <= plan.sizes[block]

@@ -14,11 +14,8 @@ from numpy.typing import NDArray  # noqa: TC002 -- a tuple of this type
 
 from sewdsl.exchange.errors import ExportError
 from sewdsl.exchange.write.c.write_file import write_c
-from sewdsl.integers.memory_plan import plan_memory
 from sewdsl.integers.network import IntegerNetwork
-from sewdsl.integers.steps.moved import DelayStep
 from sewdsl.integers.steps.neuron import FiringStep
-from sewdsl.integers.steps.step import InputStep
 from sewdsl.integers.value import Integers
 
 MULTIPLIER = 2654435761
@@ -109,13 +106,12 @@ def run_reference(network: IntegerNetwork, x: Integers) -> SampleTrace:
 
 def differing_steps(network: IntegerNetwork, first: SampleTrace, second: SampleTrace) -> list[str]:
     """Return the names of the steps whose values or potentials differ, and ``outputs`` if the outputs do."""
-    plan = plan_memory(network)
+    plan = network.memory
     differ = (first.checksums != second.checksums).any((0, 1))
     count = len(network.steps)
     names = []
     for index, step in enumerate(network.steps):
-        stored = not step.is_view and not isinstance(step, InputStep | DelayStep) and index not in plan.inlined
-        if (stored and differ[index]) or (isinstance(step, FiringStep) and differ[count + index]):
+        if (index in plan.values and differ[index]) or (isinstance(step, FiringStep) and differ[count + index]):
             names.append(step.name)
     return names + ([] if np.array_equal(first.outputs, second.outputs) else ["outputs"])
 

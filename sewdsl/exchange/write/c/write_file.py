@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from sewdsl.analysis.memory_plan import BLOCKS
 from sewdsl.exchange.write.c.kernels import Kernels, fill_template, read_template
-from sewdsl.integers.memory_plan import BLOCKS, plan_memory
 from sewdsl.integers.network import IntegerNetwork
 from sewdsl.integers.steps.attention import TokenAttention
 from sewdsl.integers.steps.elementwise import Concatenated, Elementwise, Rescaled
@@ -81,7 +81,7 @@ class _File:
     """C file under construction."""
 
     def __init__(self, network: IntegerNetwork) -> None:
-        self._network, self._plan = network, plan_memory(network)
+        self._network, self._plan = network, network.memory
         self._kernels = Kernels()
         self._tables: list[str] = []
         self._flash = 0
@@ -105,7 +105,7 @@ class _File:
             Transposed: self._transposed,
         }
         for index, step in enumerate(network.steps):
-            if not step.is_view and not isinstance(step, InputStep | DelayStep) and index not in self._plan.inlined:
+            if index in self._plan.values:
                 self._body += ["", f"/* {self._title(step)} */"]
                 writers[type(step)](index, step)
                 self._body.append(f"NET_SEEN({index}, {self._array(index)}, {step.value.elements});")

@@ -1,20 +1,37 @@
-"""Places of the values of an integer network in memory that they share."""
+"""Places of the values of a time-step in integers, in memory that they share."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
-from sewdsl.integers.network import IntegerNetwork
-from sewdsl.integers.steps.moved import DelayStep
-from sewdsl.integers.steps.step import InputStep
-from sewdsl.integers.steps.weighted import Convolution
-from sewdsl.integers.value import Format
-
+Format: TypeAlias = Literal["uint8", "int8", "int16", "int32"]
+Role: TypeAlias = Literal["value", "view", "sums", "neuron", "input", "delay"]
+"""Purpose of a step. The sums of a layer with weights need no memory if only a neuron reads them."""
 BLOCKS: Mapping[Format, str] = {"uint8": "bytes", "int8": "bytes", "int16": "halves", "int32": "words"}
 """Block of memory for each format. C does not allow formats of different widths in one block."""
 WIDTHS = {"bytes": 1, "halves": 2, "words": 4}
 """Bytes of an element of a block."""
+
+
+class MemoryStep(Protocol):
+    """Step whose value needs memory."""
+
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """Indices of the steps whose values are read."""
+
+    @property
+    def role(self) -> Role:
+        """Purpose of the step."""
+
+    @property
+    def elements(self) -> int:
+        """Number of elements of the value."""
+
+    @property
+    def format(self) -> Format:
+        """Format of an element."""
 
 
 class Lifetime(NamedTuple):
@@ -54,35 +71,36 @@ class MemoryPlan(NamedTuple):
         return sum(WIDTHS[block] * size for block, size in self.sizes.items())
 
 
-def plan_memory(network: IntegerNetwork) -> MemoryPlan:
+def plan_memory(steps: Sequence[MemoryStep], outputs: Sequence[int]) -> MemoryPlan:
     """Return a plan in which values of one width share memory if their lifetimes do not overlap.
 
     The largest value is placed first, each at the lowest free offset.
+
+    Args:
+        outputs: Steps whose values are read after all steps.
     """
-    steps = network.steps
     owners: list[int] = []
     for index, step in enumerate(steps):
-        owners.append(owners[step.inputs[0]] if step.is_view else index)
+        owners.append(owners[step.inputs[0]] if step.role == "view" else index)
     readers: list[list[int]] = [[] for _ in steps]
     for index, step in enumerate(steps):
-        if not step.is_view:
+        if step.role != "view":
             for source in step.inputs:
                 # A delay reads its input after all steps.
-                readers[owners[source]].append(len(steps) if isinstance(step, DelayStep) else index)
-    for readout in network.readouts:
-        readers[owners[readout.step]].append(len(steps))
-    neurons = {index for index, _ in network.neurons}
+                readers[owners[source]].append(len(steps) if step.role == "delay" else index)
+    for output in outputs:
+        readers[owners[output]].append(len(steps))
     inlined = frozenset(
         index
-        for index, step in enumerate(steps)
-        if isinstance(step, Convolution) and len(readers[index]) == 1 and readers[index][0] in neurons
+        for index, (step, own) in enumerate(zip(steps, readers, strict=True))
+        if step.role == "sums" and len(own) == 1 and own[0] < len(steps) and steps[own[0]].role == "neuron"
     )
     # An inlined convolution reads its input when the neuron after it runs.
     lasts = [max((readers[i][0] if i in inlined else i for i in each), default=0) for each in readers]
     lifetimes = {
-        index: Lifetime(index, max(index, lasts[index]), step.value.elements)
+        index: Lifetime(index, max(index, lasts[index]), step.elements)
         for index, step in enumerate(steps)
-        if owners[index] == index and index not in inlined and not isinstance(step, InputStep | DelayStep)
+        if owners[index] == index and index not in inlined and step.role not in {"input", "delay"}
     }
     placed: dict[int, Lifetime] = {}
     sizes: dict[str, int] = {}
