@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 from sewdsl.diagnostics import Diagnostic, Severity, SewdslError
 from sewdsl.limits import DEFAULT_LIMITS
-from sewdsl.ops import is_reserved
+from sewdsl.ops import find, is_reserved
 from sewdsl.reporter import Reporter
 from sewdsl.resources import resource_folder
 from sewdsl.source import Source, Span
@@ -19,7 +19,20 @@ from sewdsl.syntax.tree import BlockDefinition, BlockParameter, NeuronDefinition
 
 INPUT_CHANNELS_DEFAULT = "in"
 """Default that means the number of input channels of the block."""
-RESERVED_NAMES = (IDENTITY, OWN_NEURON, OWN_JOIN, INPUT_CHANNELS_DEFAULT)
+RESERVED_NAMES = {
+    IDENTITY: "the input itself",
+    OWN_NEURON: "the neuron of the file",
+    OWN_JOIN: "the join of the file",
+    INPUT_CHANNELS_DEFAULT: "the number of input channels",
+}
+"""Names that no definition can have, with their meaning."""
+
+
+def explain_reserved(name: str) -> str:
+    """Return the message for a definition with a reserved name."""
+    if name in RESERVED_NAMES:
+        return f"'{name}' is reserved for {RESERVED_NAMES[name]}"
+    return f"'{name}' is the name of a kind" + ("" if find(name) else " with arguments")
 
 
 def check_definitions(blocks: Iterable[BlockDefinition]) -> Iterator[Diagnostic]:
@@ -28,7 +41,7 @@ def check_definitions(blocks: Iterable[BlockDefinition]) -> Iterator[Diagnostic]
         name = block.name.plain or ""
         if name in RESERVED_NAMES or is_reserved(name):
             hint = "rename the part" if block.shared else "rename the block, e.g. to two words"
-            message = f"'{name}' is a reserved name"
+            message = explain_reserved(name)
             yield Diagnostic("duplicate-block", Severity.ERROR, message, block.name.span, help=hint)
         seen: set[str] = set()
         for parameter in block.parameters:
@@ -67,7 +80,7 @@ def _check_parameter(parameter: BlockParameter, seen: set[str]) -> Iterator[Diag
         message = f"duplicate parameter '{name}'"
         yield Diagnostic("duplicate-argument", Severity.ERROR, message, span, help="remove one of them")
     elif name in RESERVED_NAMES:
-        message, hint = f"'{name}' is a reserved name", "rename the parameter"
+        message, hint = explain_reserved(name), "rename the parameter"
         yield Diagnostic("invalid-argument", Severity.ERROR, message, span, help=hint)
     if not (default is None or default_number(parameter) is not None or default == Parameter(INPUT_CHANNELS_DEFAULT)):
         message = f"the default of '{name}' must be a number or '{INPUT_CHANNELS_DEFAULT}'"

@@ -109,7 +109,8 @@ class Walker:
                 begin = before
             else:
                 at = self._item(item, at, frame)
-                if at is None and self._guessing:
+                # The place of all named inputs has no shape.
+                if at is None and self._guessing and before != self._root:
                     at = before
             # Record user code only, for editors: most items of a large network are in shipped blocks.
             if frame.site is None:

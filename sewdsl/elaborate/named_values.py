@@ -9,7 +9,7 @@ from itertools import count
 from keyword import iskeyword
 
 from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
-from sewdsl.elaborate.definitions import RESERVED_NAMES
+from sewdsl.elaborate.definitions import RESERVED_NAMES, explain_reserved
 from sewdsl.elaborate.vocabulary import Vocabulary
 from sewdsl.ir.node import MODULE_ATTRIBUTES
 from sewdsl.ir.op import Layer
@@ -148,12 +148,16 @@ def check_names(
             message, hint = f"invalid name '{name}' of a value", "use letters, digits and underscores"
             yield Diagnostic("reserved-name", Severity.ERROR, message, word.span, help=hint)
         elif word in inputs and (name in INPUT_ATTRIBUTES or iskeyword(name)):
-            message, hint = f"'{name}' cannot be an argument of the module", "rename the input"
+            reason = "a keyword of Python" if iskeyword(name) else "an attribute or argument of modules"
+            message, hint = f"an input cannot be named '{name}', which is {reason}", "rename the input"
             yield Diagnostic("reserved-name", Severity.ERROR, message, word.span, help=hint)
         elif not is_free_name(name, vocabulary):
             block = vocabulary.blocks.get(name)
-            what = f"the name of a {block.keyword}" if block is not None else "a reserved name"
-            message, hint = f"'{name}' is {what}", "rename the value"
+            message, hint = explain_reserved(name), "rename the value"
+            if block is not None:
+                message = f"'{name}' is the name of a {block.keyword}"
+            elif name == ALTERNATIVE:
+                message = f"'{name}' is reserved for alternatives, as in 'id or c64k1'"
             yield Diagnostic("reserved-name", Severity.ERROR, message, word.span, help=hint)
     if expression is None:
         return

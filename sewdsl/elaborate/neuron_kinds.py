@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import field
 from functools import cache
 
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.elaborate import compact_arguments
-from sewdsl.elaborate.definitions import RESERVED_NAMES, ShippedDefinitions
+from sewdsl.elaborate.definitions import RESERVED_NAMES, ShippedDefinitions, explain_reserved
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Activation, Layer
 from sewdsl.light_dataclass import dataclass
 from sewdsl.ops import catalogue, find, is_reserved
 from sewdsl.ops.equation_neurons import EquationActivation, EquationKind, EquationMerge, equation_kind, read_kind
 from sewdsl.reporter import Reported
-from sewdsl.syntax.tree import NeuronDefinition
+from sewdsl.syntax.tree import BlockDefinition, NeuronDefinition
 
 LIBRARY = "neurons.net"
 _NAME = re.compile("[A-Za-z][A-Za-z0-9_]*")
@@ -94,7 +94,7 @@ def _check_name(definition: NeuronDefinition) -> Iterator[Diagnostic]:
         message, hint = f"invalid name '{name}' of a neuron", "use letters, digits and underscores"
         yield Diagnostic("reserved-name", Severity.ERROR, message, span, help=hint)
     elif name in RESERVED_NAMES or (kind is not None and not issubclass(kind, Activation)) or is_layer:
-        message, hint = f"'{name}' is a reserved name", "rename the neuron"
+        message, hint = explain_reserved(name), "rename the neuron"
         yield Diagnostic("duplicate-neuron", Severity.ERROR, message, span, help=hint)
     elif (kind is not None or name in shipped_neurons()) and shipped_neurons().get(name) != definition:
         yield Diagnostic(
@@ -107,9 +107,11 @@ def _check_name(definition: NeuronDefinition) -> Iterator[Diagnostic]:
         )
 
 
-def check_blocks_and_neurons(blocks: Iterable[str], neurons: Mapping[str, NeuronDefinition]) -> Iterator[Diagnostic]:
-    """Report neurons with the name of a block."""
-    for name in blocks:
+def check_blocks_and_neurons(
+    blocks: Mapping[str, BlockDefinition], neurons: Mapping[str, NeuronDefinition]
+) -> Iterator[Diagnostic]:
+    """Report neurons with the name of a block or a part."""
+    for name, block in blocks.items():
         if name in neurons:
-            message, hint = f"'{name}' is also the name of a block", "rename one of them"
+            message, hint = f"'{name}' is also the name of a {block.keyword}", "rename one of them"
             yield Diagnostic("duplicate-neuron", Severity.ERROR, message, neurons[name].name.span, help=hint)

@@ -35,6 +35,9 @@ from sewdsl.syntax.tree import (
     walk_syntax,
 )
 
+_READ_BY = {"surrogate": "fire", "v_threshold": "v_threshold", "v_reset": "reset", "detach_reset": "reset"}
+"""Function or name of an expression that reads an argument of ``MAP``."""
+
 
 class CallResolver:
     """Resolver of the calls of one source.
@@ -120,6 +123,12 @@ class CallResolver:
                 message = f"{POINTWISE} has no membrane potential '{POTENTIAL}'" if word.text == POTENTIAL else message
                 hint = "define a neuron with 'neuron NAME { … }'"
                 raise self.reporter.refuse("unknown-name", message, word.span, help=hint, path=path)
+        words = {word.text for word in (*variables_in(expression), *names)}
+        for name in arguments.keys() & _READ_BY.keys():
+            if words.isdisjoint({name, _READ_BY[name]}):
+                message = f"'{name}' has no effect: the expression does not contain '{_READ_BY[name]}'"
+                span, hint = arguments[name].span, "remove the argument"
+                raise self.reporter.refuse("unknown-argument", message, span, help=hint, path=path)
         read = read_kind(pointwise_definition(expression, item.span))
         self.reporter.extend(replace(each, path=path) for each in read.diagnostics)
         if read.value is None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import field
 from operator import add, floordiv, mul, sub
 from typing import Any, TypeVar
 
 from sewdsl.elaborate.arguments import GivenArgument, validate_arguments
+from sewdsl.elaborate.compact_arguments import fill_name
 from sewdsl.elaborate.definitions import INPUT_CHANNELS_DEFAULT
 from sewdsl.elaborate.neuron_kinds import NeuronKinds
 from sewdsl.elaborate.suggestions import advice, listed
@@ -19,12 +21,25 @@ from sewdsl.ops import find
 from sewdsl.ops.input import Input
 from sewdsl.reporter import InvalidText, Reporter
 from sewdsl.syntax.lexicon import OWN_NEURON
-from sewdsl.syntax.tree import Arithmetic, Call, Formula, Interpolation, Number, Parameter, Quantity, Size, Text, Value
+from sewdsl.syntax.tree import (
+    Arithmetic,
+    Call,
+    Formula,
+    Interpolation,
+    Name,
+    Number,
+    Parameter,
+    Quantity,
+    Size,
+    Text,
+    Value,
+)
 
 Made = TypeVar("Made", bound=Kind)
 
 MAX_FORMULA_VALUE = 999_999_999
 _WORDS: dict[str, Any] = {"none": None, "on": True, "true": True, "off": False, "false": False}
+_SIZE = re.compile(r"\d+(x\d+)+")
 _NO_NEURONS = NeuronKinds()
 _OPERATIONS = {"+": add, "-": sub, "*": mul, "/": floordiv}
 
@@ -56,6 +71,15 @@ class ValueReader:
                 return value.value
             case Size(dims=dims):
                 return dims
+            case Name():
+                text = fill_name(value, self.evaluate_whole).text
+                if not _SIZE.fullmatch(text):
+                    message, hint = (
+                        f"'{value.span.text}' is {text}, expected a shape",
+                        "join lengths by 'x', e.g. $(c)x1x1",
+                    )
+                    raise self.reporter.refuse("invalid-argument", message, value.span, help=hint, path=self.path)
+                return tuple(map(int, text.split("x")))
             case Text(text=text) | Quantity(text=text):
                 return text
             case Call():
@@ -140,18 +164,23 @@ class ValueReader:
         return arguments
 
     def evaluate(self, formula: Formula, *, signed: bool = False) -> float:
-        """Return the value of a ``$(…)``: an integer, or any number for a single parameter.
+        """Return the value of a ``$(…)``: an integer, any number for a single parameter, or a fraction.
 
         Args:
-            signed: Whether a single parameter can be negative, as in named arguments.
+            signed: Whether a single parameter can be negative, and the quotient of two integers a fraction, as in named
+                arguments.
 
         Raises:
-            InvalidText: If a parameter is unknown, arithmetic uses a fraction, a division has a remainder, or the
+            InvalidText: If a parameter is unknown, arithmetic uses a fraction, another division has a remainder, or the
                 result of arithmetic is not in 0 to 999,999,999.
         """
         value = self.parameters.get(formula.name) if isinstance(formula, Parameter) else None
         if value is not None and (signed or (isinstance(value, float) and value >= 0)):
             return value
+        if signed and isinstance(formula, Arithmetic) and formula.operator == "/":
+            dividend, divisor = self.evaluate_whole(formula.left), self.evaluate_whole(formula.right)
+            if divisor and dividend % divisor:
+                return dividend / divisor
         return self.evaluate_whole(formula)
 
     def evaluate_whole(self, formula: Formula) -> int:
@@ -186,7 +215,8 @@ class ValueReader:
                 left, right = self._compute(formula.left), self._compute(formula.right)
                 if operator == "/" and (not right or left % right):
                     message = f"{left} / {right} is not an integer"
-                    raise self._invalid(message, formula, "use a multiple of the divisor")
+                    hint = "use a multiple of the divisor" if right else "use a divisor other than 0"
+                    raise self._invalid(message, formula, hint)
                 computed: int = _OPERATIONS[operator](left, right)
                 return computed
 

@@ -7,6 +7,7 @@ from collections import ChainMap
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import field
 from functools import cache, cached_property
+from itertools import pairwise
 from typing import cast
 
 from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
@@ -314,7 +315,7 @@ def check_unknown(
         return
     if not vocabulary.whole:
         return
-    otherwise = _other_form(name, vocabulary, path)
+    otherwise = _other_form(name, vocabulary, path, values)
     literal = all(is_literal for _, _, is_literal in name.pieces)
     if otherwise is None and not literal and name.gaps and vocabulary.complete(name.text):
         message, hint = f"white space in '{name.span.text}'", "remove the white space"
@@ -350,10 +351,15 @@ def check_unknown(
     )
 
 
-def _other_form(name: FilledName, vocabulary: Vocabulary, path: tuple[str, ...]) -> NameSuggestion | None:
-    """Suggest the correct form of ``SEW Block c32`` (missing parentheses) and ``id c64k1`` (missing ``or``)."""
+def _other_form(
+    name: FilledName, vocabulary: Vocabulary, path: tuple[str, ...], values: Collection[str]
+) -> NameSuggestion | None:
+    """Suggest the correct form of ``SEW Block c32`` (parentheses), ``id c64k1`` (``or``) and ``a b`` (a merge)."""
     if not name.gaps:
         return None
+    words = [name.text[start:end] for start, end in pairwise((0, *name.gaps, len(name.text)))]
+    if {*words} <= {*values}:
+        return NameSuggestion("", f"merge several values, e.g. CAT[ {' | '.join(words)} ]")
     first, last = name.gaps[0], name.gaps[-1]
     where = path[-2] if len(path) > 1 else ""
     if name.text[:first] == IDENTITY and re.fullmatch(r"shortcut|operand([2-9]|1[0-9]+)", where):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields, is_dataclass, replace
-from itertools import chain, takewhile
+from itertools import chain, pairwise, takewhile
 from typing import Any, TypeVar, cast
 
 from lark import Token, UnexpectedToken
@@ -15,7 +15,7 @@ from sewdsl.source import Source, Span
 from sewdsl.syntax import tree
 from sewdsl.syntax.brackets import BracketPairs, match_brackets
 from sewdsl.syntax.characters import check_arrows, check_characters
-from sewdsl.syntax.lexicon import DEFINES_BLOCK, SETTINGS
+from sewdsl.syntax.lexicon import BLOCK_KEYWORDS, CLOSERS, DEFINES_BLOCK, OPENERS, SETTINGS
 from sewdsl.syntax.pasted_text import (
     add_missing_body,
     check_other_notation,
@@ -176,6 +176,8 @@ class _Parser:
         assert not isinstance(statement, _EQUATIONS)  # noqa: S101 -- not part of the rule
         if lines.neuron and self._too_large(lines):
             return None
+        if lines.long_block and self._has_joined_lines(lines.entries):
+            return None
         entries = [self._parse(tokens, lines.entry_rule) for tokens in lines.entries]
         if isinstance(statement, tree.Section):
             return replace(statement, settings=tuple(entry for entry in entries if isinstance(entry, tree.Setting)))
@@ -185,6 +187,19 @@ class _Parser:
             equations = tuple(entry for entry in entries if isinstance(entry, _EQUATIONS))
             return replace(statement, equations=equations) if len(equations) == len(entries) else None
         return statement
+
+    def _has_joined_lines(self, entries: Iterable[list[Token]]) -> bool:
+        """Return whether ``let`` or ``give`` is inside a line of a block, and report the first in each line."""
+        count = len(self.reporter.found)
+        for tokens in entries:
+            depth = 0
+            for before, token in pairwise(tokens):
+                depth += (before.type in OPENERS) - (before.type in CLOSERS)
+                if depth == 0 and token.type == "WORD" and token in BLOCK_KEYWORDS and before.type in _ENDS_ITEM:
+                    message, hint = f"'{token}' inside a line", f"start a new line before '{token}'"
+                    self.reporter.report("unexpected-token", message, token_span(self.source, token), help=hint)
+                    break
+        return len(self.reporter.found) > count
 
     def _too_large(self, lines: Lines) -> bool:
         """Return whether a neuron has too many or too long equations, and report it."""
@@ -249,6 +264,8 @@ class _Parser:
         return self.statements.parse(tokens, rule)
 
 
+_ENDS_ITEM = {*CLOSERS, "WORD", "INTEGER"}
+"""Types of tokens that can end an item of a sequence."""
 _EQUATIONS = (tree.Learn, tree.StateDeclaration, tree.Assignment, tree.Gives)
 
 

@@ -180,7 +180,7 @@ class Sequence(SyntaxNode):
     items: tuple[Item, ...]
 
 
-Value = Number | Quantity | Size | Text | Interpolation | Call
+Value = Number | Quantity | Size | Text | Interpolation | Name | Call
 """Value after ``=`` or after the key of a setting. A bare word is a Call without arguments."""
 
 

@@ -178,7 +178,7 @@ class TreeBuilder:
         spaced = [before.span.end != part.span.start for before, part in pairwise(parts)]
         return tree.Name(parts, (False, *spaced), span=span)
 
-    _block_name = _part_name = _plain_name = _name
+    _block_name = _part_name = _plain_name = _filled_size = _name
 
     def _pattern(self, children: Children, span: Span) -> tree.Call:
         return tree.Call(tree.Name.of(str(children[0]), span), span=span)

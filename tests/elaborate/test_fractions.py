@@ -25,6 +25,10 @@ def load(block: str, body: str) -> Network:
         ("B(p) = DP(p=$(p))", "B (p=1e-07)", "DP1e-07"),
         ("B(c=in, w=0.5) = BN(weight=$(w))", "B", "BN(eps=1e-05, momentum=0.1, weight=0.5)"),
         ("B(c=in, w=0.5) = BN(weight=$(w))", "B (w=-2)", "BN(eps=1e-05, momentum=0.1, weight=-2.0)"),
+        ("B(c=in) = SCALE(value=$(3/c))", "B", "SCALE(value=1.5, learn=off)"),
+        ("B(c=in) = SCALE(value=$((c+1)/(c*2)))", "B", "SCALE(value=0.75, learn=off)"),
+        ("B(c=in) = Reshape($(c)x$(c*2)x16)", "B", "Reshape(shape=2x4x16)"),
+        ("B(c=in) = Swap(to=$(c/2)x2)", "B", "Swap(heads=none, to=1x2)"),
         ("B(w) = BN(weight=$(w))", "B (w=-0.5)", "BN(eps=1e-05, momentum=0.1, weight=-0.5)"),
     ],
 )

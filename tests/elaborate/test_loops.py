@@ -192,7 +192,7 @@ def test_ranges_are_those_of_what_flows_around(body: str, values: str | None) ->
             ["join-shape-mismatch: the branch has shape [12]"],
         ),
         ("body LOOP[PSN | FC12]-FC2", ["sequence-in-loop: PSN cannot be used in a loop: it requires all time-steps"]),
-        ("let LOOP = FC3\nbody LOOP", ["reserved-name: 'LOOP' is a reserved name"]),
+        ("let LOOP = FC3\nbody LOOP", ["reserved-name: 'LOOP' is the name of a kind"]),
         ("let d = h-DELAY-FC3\nlet h = ADD[FC12 | h-DELAY]-SN\nbody h-FC3", ["unused-name: unused value 'd'"]),
     ],
 )
@@ -288,3 +288,14 @@ def test_the_delay_of_a_value_that_is_computed_further_down_is_in_no_repeat() ->
     network = loaded("let v = ADD[ w-DELAY-DELAY | FC12 ]\nlet w = v-SN-FC12\nbody ADD[ w | v ]")
     assert rows(sewdsl.load(write_net(network))) == rows(network)
     assert "w-DELAY-DELAY" in compact_text(network)
+
+
+def test_shapes_of_a_loop_between_named_inputs() -> None:
+    """Items whose input is not known yet do not start from the place of all inputs, which has no shape."""
+    text = (
+        "sewdsl 1\ninput left 4x8x8\ninput right 4x8x8\nneuron IF\nlet first = ADD[left-SN | first-DELAY]\n"
+        "let one = ADD[three-DELAY | two-DELAY-SCALE(value=0.25)]\nlet two = MUL[one | one-MAP{1 - x}]\n"
+        "let three = ADD[SCORES[first | right]-c4k3 | two]-SN\nbody three\n"
+    )
+    network = sewdsl.read(text).result()
+    assert network.nodes[network.output].output.shape == (4, 8, 8)

@@ -146,27 +146,40 @@ def _pair(value: Any) -> tuple[int, int]:
 
 
 def differences(found: Outcome, wanted: Outcome, tolerance: float) -> Iterator[str]:
-    """What is not the same, up to a part of the largest number of its sort."""
+    """What is not the same, up to a part of the largest finite number of its sort.
+
+    Values that overflow, or are no numbers, must do so in both outcomes.
+    """
     if found.error or wanted.error:
         if found.error != wanted.error:
             yield f"says {found.error!r}, not {wanted.error!r}"
         return
     if list(found.state) != list(wanted.state):
         yield "names"
-    sizes = [float(g.abs().max()) for g in wanted.gradients.values() if g is not None and g.numel()]
+    sizes = [_largest(g) for g in wanted.gradients.values() if g is not None]
     size = max(sizes, default=0.0) or 1.0  # where all of them are 0, no part of them is anything
-    yield from _differ("output", found.y, wanted.y, tolerance * (1 + float(wanted.y.abs().max())))
+    yield from _differ("output", found.y, wanted.y, tolerance * (1 + _largest(wanted.y)))
     for name, gradient in wanted.gradients.items():
         yield from _differ(f"gradient of {name}", found.gradients[name], gradient, tolerance * size)
     for name, value in wanted.state.items():
-        yield from _differ(name, found.state[name], value, tolerance * (1 + float(value.abs().max())))
+        yield from _differ(name, found.state[name], value, tolerance * (1 + _largest(value)))
+
+
+def _largest(values: Tensor) -> float:
+    finite = values[values.isfinite()]
+    return float(finite.abs().max()) if finite.numel() else 0.0
 
 
 def _differ(name: str, found: Tensor | None, wanted: Tensor | None, tolerance: float) -> Iterator[str]:
     if found is None or wanted is None:
         if found is not wanted:
             yield f"{name}: {found}, not {wanted}"
-    elif found.dtype is not wanted.dtype or found.shape != wanted.shape:
+        return
+    if found.dtype is not wanted.dtype or found.shape != wanted.shape:
         yield f"{name}: {found.dtype} {list(found.shape)}, not {wanted.dtype} {list(wanted.shape)}"
-    elif not bool(((found - wanted).abs() <= tolerance).all()):
-        yield f"{name}: off by {float((found - wanted).abs().max()):.3g}, more than {tolerance:.3g}"
+        return
+    finite = wanted.isfinite()
+    if not found.isfinite().equal(finite):
+        yield f"{name}: finite where it should not be, or not where it should"
+    elif not bool(((found - wanted).abs() <= tolerance)[finite].all()):
+        yield f"{name}: off by {_largest(found - wanted):.3g}, more than {tolerance:.3g}"

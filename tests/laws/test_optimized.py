@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import cycle
@@ -21,7 +22,7 @@ from sewdsl.passes.program import Pass
 from sewdsl.snn import kernels
 from tests.effort import examples, factor
 from tests.laws.drawn import Drawn, nets
-from tests.laws.outcomes import DOUBLE, HALF, MIXED, SINGLE, Numbers, build, differences, expected, run
+from tests.laws.outcomes import DOUBLE, HALF, MIXED, SINGLE, Numbers, Outcome, build, differences, expected, run
 
 Change = Callable[[Network], Program]
 
@@ -158,3 +159,12 @@ def test_16_bits(drawn: Drawn, level: int, numbers: Numbers, *, training: bool) 
     assert list(differences(found, plain, torch.inf)) == []
     results = [found.y, *found.state.values(), *(g for g in found.gradients.values() if g is not None)]
     assert all(bool(each.isfinite().all()) for each in results)
+
+
+def test_values_that_are_no_numbers_differ_from_numbers_only() -> None:
+    y = torch.tensor([1.0, math.nan, math.inf])
+    outcome = Outcome(y, {"x": y}, {"weight": y})
+    assert not list(differences(outcome, outcome, 0.0))
+    for other in (y.nan_to_num(), torch.tensor([math.nan, math.nan, math.inf]), y + torch.tensor([0.1, 0, 0])):
+        for changed in (outcome._replace(y=other), outcome._replace(gradients={"x": other})):
+            assert len(list(differences(changed, outcome, 1e-3))) == 1

@@ -67,7 +67,8 @@ def _calls(names: st.SearchStrategy[tree.Name], values: st.SearchStrategy[tree.V
     return st.builds(tree.Call, names, st.lists(arguments, max_size=3).map(tuple), called=st.booleans())
 
 
-_simple_values = constants | interpolations | st.builds(tree.Call, names())
+_filled_sizes = interpolations.map(lambda first: tree.Name((first, tree.Word("x2x3")), (False, False)))
+_simple_values = constants | interpolations | _filled_sizes | st.builds(tree.Call, names())
 values = _simple_values | _calls(names(), _simple_values | _calls(names(), constants))
 calls = _calls(names(), values)
 plain_values = constants | _calls(plain_names, values)
