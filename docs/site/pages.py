@@ -12,6 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from docs.site.c_networks import c_networks
 from docs.site.energies import energies
 from docs.site.read_shipped import read_shipped
 from docs.site.reference import SECTIONS
@@ -230,6 +231,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "catalogue.md": kinds,
     "networks.md": networks,
     "zoo.md": zoo,
+    "c-networks.md": c_networks,
     "diagnostics.md": codes,
     "commands.md": commands,
     "differences.md": differences,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from dataclasses import replace
 from math import ceil, floor, log2, prod
 from typing import TYPE_CHECKING, Literal, NamedTuple, NoReturn
@@ -56,11 +55,12 @@ class NoIntegerLaw(UserError):
 
     Attributes:
         node: Name of the layer, or empty for the whole network.
+        reason: Kind of the layer and what it does.
     """
 
     def __init__(self, node: str, reason: str) -> None:
         super().__init__(f"{node}: {reason}" if node else reason)
-        self.node = node
+        self.node, self.reason = node, reason
 
 
 class Operand(NamedTuple):
@@ -131,7 +131,7 @@ def build_integer_network(
     Raises:
         NoIntegerLaw: If a layer has no law in integers.
     """
-    return LawBuilder(deepcopy(model).cpu().double(), scaling or InputScaling(), formats or IntegerFormat()).finished()
+    return LawBuilder(model, scaling or InputScaling(), formats or IntegerFormat()).finished()
 
 
 class LawBuilder:
@@ -151,7 +151,7 @@ class LawBuilder:
         settings, graph = self._network.settings, self._network.graph
         if settings.inputs:
             raise NoIntegerLaw("", f"{self._network.name} has several inputs, and integer networks have one")
-        self._learned: dict[int, EvaluatedLayer] = dict(evaluated_layers(model, dt=1.0))
+        self._learned: dict[int, EvaluatedLayer] = dict(evaluated_layers(model, dtype=np.dtype(np.float64)))
         channels, *size = settings.input
         height, width = (1, 1, *size)[-2:]
         value = IntegerValue((height, width, channels), 0, scaling.high, scaling.factor, scaling.shift)
@@ -209,7 +209,7 @@ class LawBuilder:
         Raises:
             NoIntegerLaw: Always.
         """
-        raise NoIntegerLaw(self.layer.node.name, f"{self.layer.text} {reason}")
+        raise NoIntegerLaw(self.layer.node.name, f"{self.layer.node.op.kind} {reason}")
 
     def scale(self, x: Operand, factor: Numbers | float, shift: Numbers | float = 0.0) -> Operand:
         """Return factor · x + shift, which computes nothing."""
@@ -592,21 +592,27 @@ class LawBuilder:
         self._notes.append(f"{self._name} adds {terms:,} values, rounded to {31 - ceil(log2(terms))} bits")
         return self._rescale([x], x.value.shift, 30 - ceil(log2(terms)))
 
-    def _rescale(self, operands: Sequence[Operand], shift: Numbers, bits: int = CURRENT_BITS) -> Operand:
-        """Return the sum in the finest unit that has a range of so many bits, with one rounding."""
+    def _rescale(self, operands: Sequence[Operand], shift: Numbers, bits: int | None = None) -> Operand:
+        """Return the sum in the finest unit that has a range of so many bits, with one rounding.
+
+        Args:
+            bits: Bits without the sign. The default is what a neuron can add up in 32 bits.
+        """
+        is_fine = bits is None
+        bits = min(CURRENT_BITS, 28 - ceil(log2(self._network.settings.steps))) if bits is None else bits
         values = [x.value for x in operands]
         factors = [v.by_channel(v.factor) for v in values]
         magnitudes = [v.magnitude_by_channel for v in values]
         bound = sum((np.abs(f) * m for f, m in zip(factors, magnitudes, strict=True)), np.float64(0))
         finest = np.minimum.reduce([np.where(f == 0, np.inf, np.abs(f)) for f in factors])
         unit = bound / (2**bits - 1)
-        if bits == CURRENT_BITS:
+        if is_fine:
             unit = np.maximum(unit, np.where(np.isinf(finest), 1.0, finest) / 2**FINER_BITS)
         unit = np.where(unit == 0, 1.0, unit)
         # A norm after the sum can be folded into the weights of a layer only if its channels have one unit.
         ratios = [f / unit for f in factors]
         largest = max(float(np.abs(ratio).max()) for ratio in ratios)
-        fraction = max(0, min(15 if bits == CURRENT_BITS else 30, FACTOR_BITS - floor(log2(largest + 1))))
+        fraction = max(0, min(15 if is_fine else 30, FACTOR_BITS - floor(log2(largest + 1))))
         integers = tuple(np.round(ratio * 2.0**fraction).astype(np.int64) for ratio in ratios)
         ends = [
             (f * np.maximum(v.low, -m), f * np.minimum(v.high, m))

@@ -50,7 +50,9 @@ class EvaluatedLayer:
 
         The bias may be None.
         """
-        weight, bias = self.learned["weight"] * self.learned.get("weight_mask", 1), self.learned.get("bias")
+        weight, bias = self.learned["weight"], self.learned.get("bias")
+        if "weight_mask" in self.learned:
+            weight = weight * self.learned["weight_mask"]
         for norm, learned in self.norms:
             factor, shift = factor_and_shift(norm, learned)
             weight = weight * factor.reshape(-1, *[1] * (weight.ndim - 1))
@@ -69,11 +71,17 @@ def factor_and_shift(norm: BatchNorm, learned: Mapping[str, Tensor]) -> tuple[Te
     return factor, learned["bias"] - factor * learned["running_mean"]
 
 
-def evaluated_layers(model: SpikingNetwork, dt: float) -> Iterator[tuple[int, EvaluatedLayer]]:
-    """Yield all nodes with their indices, except for the input and folded batch norms."""
+def evaluated_layers(
+    model: SpikingNetwork, dt: float = 1.0, dtype: np.dtype[np.float64] | None = None
+) -> Iterator[tuple[int, EvaluatedLayer]]:
+    """Yield all nodes with their indices, except for the input and folded batch norms.
+
+    Args:
+        dtype: Dtype of the weights. The default is that of the model.
+    """
     network, hosts = model.network, foldable_norms(model.network)
     nodes = network.in_evaluation().nodes
-    dtype = number_format(model)
+    dtype = number_format(model) if dtype is None else dtype
     # float64, so that folding rounds once, when the weights are converted to the dtype of the file.
     learned = [
         {key: value.detach().cpu().double() for key, value in model.get_submodule(node.name).state_dict().items()}

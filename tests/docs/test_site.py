@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from docs.site.c_networks import c_networks
 from docs.site.pages import PAGES, made
 
 ROOT = Path(__file__).parents[2]
@@ -39,6 +40,12 @@ def test_each_decision_has_a_date_and_a_status() -> None:
 def test_what_is_made_from_the_code_is_as_the_code_is_now(page: str) -> None:
     """Otherwise ``python -m docs.site.pages`` writes it again."""
     assert (ROOT / "docs" / page).read_text(encoding="utf-8") == made(page)
+
+
+@pytest.mark.deep
+def test_rows_of_large_networks_are_as_the_code_is_now() -> None:
+    """Otherwise ``python -m docs.site.c_networks`` writes them again."""
+    assert (ROOT / "docs" / "c-networks.md").read_text(encoding="utf-8") == c_networks(whole=True)
 
 
 @pytest.mark.parametrize(

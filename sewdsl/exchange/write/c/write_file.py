@@ -429,10 +429,12 @@ class _File:
             program,
             main,
         ]
-        states = sum(step.value.elements * step.states * step.bits // 8 for _, step in self._firing)
-        states += sum(BYTES[self._type(index)] * delay.value.elements * delay.steps for index, delay in network.delays)
         return CFile(
-            "\n\n".join(part for part in parts if part) + "\n", interface + "\n", self._flash, states, plan.size
+            "\n\n".join(part for part in parts if part) + "\n",
+            interface + "\n",
+            self._flash,
+            plan.state_size,
+            plan.size,
         )
 
     def _reset(self, index: int, step: FiringStep) -> list[str]:

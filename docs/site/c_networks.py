@@ -1,0 +1,86 @@
+"""Page of the shipped networks as C files: their memory, or the reason why a layer has no law in integers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from docs.site.read_shipped import read_shipped
+from docs.site.tables import table
+from sewdsl.compiler import shipped_networks
+
+PAGE = """\
+<!-- made by python -m docs.site.pages, and rows of large networks by python -m docs.site.c_networks -->
+
+# Networks as C files
+
+Memory of each shipped network as a [C file](c.md), in bytes, with initial weights. *Weights* are the integers with
+8 bits. *RAM* is the size of a state with potentials of 32 bits, or of 16 bits (`--state 16`). *Rounded currents* is the
+number of layers that read currents, which are rounded first.
+
+"""
+REFUSED = """\
+
+## Networks without a C file
+
+`sewdsl export` refuses these networks, because a layer cannot be computed in integers:
+
+"""
+SMALL = 250_000
+"""Parameters of the largest network whose row is computed each time. All rows take minutes."""
+
+
+def c_networks(*, whole: bool = False) -> str:
+    """Return the page.
+
+    Args:
+        whole: Whether to compute the rows of large networks too. Otherwise, they are those of the present page.
+    """
+    path = Path(__file__).parents[1] / "c-networks.md"
+    present = {row[0]: row for row in read_rows(path.read_text(encoding="utf-8"))} if path.exists() else {}
+    rows = []
+    for name in shipped_networks():
+        network = read_shipped(name).network
+        if network is not None:
+            is_kept = not whole and network.total_parameters > SMALL and f"`{name}`" in present
+            rows.append(present[f"`{name}`"] if is_kept else c_row(name))
+    exported = table(("network", "weights", "RAM, 32 bits", "RAM, 16 bits", "rounded currents"), _of_length(rows, 5))
+    refused = table(("network", "layer", "reason"), _of_length(rows, 3))
+    return f"{PAGE}{exported}{REFUSED}{refused}"
+
+
+def read_rows(page: str) -> Iterator[tuple[str, ...]]:
+    """Yield the rows of networks of a page."""
+    for line in page.splitlines():
+        if line.startswith("| `"):
+            yield tuple(cell.strip() for cell in line.strip("|").split(" | "))
+
+
+def c_row(name: str) -> tuple[str, ...]:
+    """Return the row of a network: five cells with its memory, or three with the reason of its refusal."""
+    # torch takes seconds to import.
+    import sewdsl  # noqa: PLC0415
+    from sewdsl.cli.export_c import input_scaling  # noqa: PLC0415
+    from sewdsl.integers import NoIntegerLaw, build_integer_network  # noqa: PLC0415
+    from sewdsl.integers.memory_plan import plan_memory  # noqa: PLC0415
+    from sewdsl.integers.steps.neuron import IntegerNeuron  # noqa: PLC0415
+    from sewdsl.integers.steps.weighted import Convolution  # noqa: PLC0415
+
+    model = sewdsl.compile(name, seed=0).eval()
+    try:
+        network = build_integer_network(model, input_scaling(model))
+    except NoIntegerLaw as refusal:
+        return f"`{name}`", f"`{refusal.node}`" if refusal.node else "–", refusal.reason
+    plan = plan_memory(network)
+    weights = sum(step.weights.size for step in network.steps if isinstance(step, Convolution))
+    ram = plan.size + plan.state_size
+    narrow = ram - sum(2 * step.value.elements for _, step in network.neurons if isinstance(step, IntegerNeuron))
+    return f"`{name}`", f"{weights:,}", f"{ram:,}", f"{narrow:,}", str(len(network.notes) or "–")
+
+
+def _of_length(rows: Iterable[tuple[str, ...]], cells: int) -> list[tuple[str, ...]]:
+    return [row for row in rows if len(row) == cells]
+
+
+if __name__ == "__main__":
+    (Path(__file__).parents[1] / "c-networks.md").write_text(c_networks(whole=True), encoding="utf-8")
