@@ -19,11 +19,7 @@ if sys.platform == "win32":
 
 
 def python_command(code: str) -> list[str]:
-    """Return the command that runs code in a new Python process with the search path of this process.
-
-    Args:
-        code: Statements on one line.
-    """
+    """Return the command that runs code, statements on one line, in a Python process with the same search path."""
     # -P omits the current folder; sewdsl and plugin files must be found as in this process.
     return [sys.executable, "-P", "-c", f"import sys; sys.path[:] = {sys.path!r}; {code}"]
 

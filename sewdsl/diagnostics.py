@@ -73,11 +73,7 @@ class Diagnostic:
 
 
 def sort_diagnostics(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
-    """Sort diagnostics by source and position, then by severity (errors first) and length.
-
-    Args:
-        diagnostics: Diagnostics in the order of their sources.
-    """
+    """Sort diagnostics, in the order of their sources, by source, position, severity (errors first) and length."""
     diagnostics = tuple(diagnostics)
     source_order = {name: i for i, name in enumerate(dict.fromkeys(d.span.source.name for d in diagnostics))}
 

@@ -18,9 +18,5 @@ _ENVIRONMENT.filters["thousands"] = "{:,}".format
 
 
 def render_html(template: str, **values: object) -> str:
-    """Render a template. Values are escaped unless the template marks them as ``safe``.
-
-    Args:
-        template: Path within the package, e.g. ``train/report/page.html``.
-    """
+    """Render a template of the package, e.g. ``train/report/page.html``, and escape values not marked ``safe``."""
     return _ENVIRONMENT.get_template(template).render(values)

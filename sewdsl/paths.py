@@ -105,11 +105,7 @@ def explain(error: OSError, path: Path) -> str:
 
 
 def write_stream(path: Path, data: bytes) -> None:
-    """Write to an existing special file: a FIFO with a reader, or a device such as ``/dev/null``.
-
-    Raises:
-        OSError: If the file cannot be written, or a FIFO has no reader.
-    """
+    """Write to a FIFO with a reader or a device such as ``/dev/null``, or raise OSError if this is impossible."""
     if sys.platform == "win32":  # FIFOs of Windows are not in folders.
         path.write_bytes(data)
         return
@@ -190,11 +186,7 @@ def _write_new(path: Path, data: bytes) -> None:
 
 
 def keep_old(path: Path, name: Path) -> None:
-    """Give a file a second name, or rename it if the file system has no hard links.
-
-    Raises:
-        OSError: If neither is possible.
-    """
+    """Give a file a second name, or rename it without hard links. Raise OSError if neither is possible."""
     name.unlink(missing_ok=True)
     try:
         name.hardlink_to(path)

@@ -165,11 +165,7 @@ def import_plugin_file(path: Path) -> PluginFile:
 
 
 def describe_failure(path: Path, error: BaseException) -> str:
-    """Describe an error in a plugin file with the innermost line of the file in its traceback.
-
-    Args:
-        path: Plugin file, as spelled in the message.
-    """
+    """Describe an error in a plugin file, as spelled in messages, with the file's innermost line in the traceback."""
     import traceback
 
     message = traceback.format_exception_only(error)[-1].strip()

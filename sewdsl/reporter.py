@@ -105,11 +105,7 @@ class Reporter:
 
     @contextmanager
     def at(self, site: Span) -> Iterator[None]:
-        """Report diagnostics of other sources at a span in the text of the user, within a context.
-
-        Args:
-            site: Call of a block of the shipped library.
-        """
+        """Report diagnostics of other sources at a call of a shipped block in the user's text, within a context."""
         self.site = site
         try:
             yield
@@ -132,11 +128,7 @@ class Reporter:
         del self.found[length:]
 
     def follow(self, make: Callable[[], Result]) -> Reported[Result]:
-        """Call a function that reports here, and return its result with all diagnostics.
-
-        Raises:
-            NestingError: If the text is nested too deeply.
-        """
+        """Call a function that reports here, and return its result with all diagnostics, or raise NestingError."""
         try:
             return Reported(make(), tuple(self.found))
         except RecursionError as error:

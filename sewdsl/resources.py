@@ -20,11 +20,7 @@ _IN_CHECKOUT = {"grammars": "grammars", "nets": "nets", "codes": "docs/codes"}
 
 
 def resource_folder(name: Literal["grammars", "nets", "codes"]) -> Path:
-    """Return a resource folder, in an installed wheel or in a checkout.
-
-    Raises:
-        FileNotFoundError: If the folder is missing, i.e. the installation is damaged.
-    """
+    """Return a resource folder of a wheel or a checkout, or raise FileNotFoundError if it is missing."""
     package = Path(__file__).resolve().parent
     for candidate in (package / "_share" / name, package.parent / _IN_CHECKOUT[name]):
         if candidate.is_dir():

@@ -30,11 +30,7 @@ def plain_comment(line: str) -> str:
 
 
 def rows_to_csv(rows: Sequence[Mapping[str, object]]) -> str:
-    """Return rows as CSV.
-
-    Args:
-        rows: At least one row. All rows have the same keys.
-    """
+    """Return rows, at least one and all with the same keys, as CSV."""
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
     names = list(rows[0])

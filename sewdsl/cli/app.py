@@ -53,11 +53,7 @@ def _root(
 
 
 def build_app(names: Collection[str] = (*COMMANDS, *GROUPS), *, completing: bool = False) -> typer.Typer:
-    """Return the command line with the given commands.
-
-    Args:
-        completing: Whether the process answers a completion request of a shell.
-    """
+    """Return the command line with the given commands, for a completion request of a shell if ``completing``."""
     app = typer.Typer(
         name="sewdsl",
         cls=CommandGroup,
@@ -91,11 +87,7 @@ def __getattr__(name: str) -> typer.Typer:
 
 @contextmanager
 def missing_packages(command: str) -> Iterator[None]:
-    """Exit with code 1 if a package is missing, and print the command that installs it.
-
-    Args:
-        command: Name of the command, e.g. ``train`` (may be empty).
-    """
+    """Exit with code 1 if a package of a command (may be empty) is missing, and print how to install it."""
     try:
         yield
     except ModuleNotFoundError as error:

@@ -41,11 +41,7 @@ def console() -> Console:
 
 
 def make_table(*, footer: bool = False) -> Table:
-    """Return an empty table in the style of all commands.
-
-    Args:
-        footer: Whether the table has a row for totals.
-    """
+    """Return an empty table in the style of all commands, with a row for totals if ``footer``."""
     return Table(header_style="bold", show_footer=footer, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
 
 

@@ -344,11 +344,7 @@ def _compare(
 def _select_samples(
     model: SpikingNetwork, origin: WeightsSource, data: Path | None, count: SampleCount | None = None
 ) -> ProbeSamples:
-    """Return test samples of the run, or random input if there is no run or its dataset is missing.
-
-    Args:
-        count: Number of test samples.
-    """
+    """Return ``count`` test samples of the run, or random input without a run or without its dataset."""
     from sewdsl.train.data.dataset import DataError
     from sewdsl.train.probe_target import SampleCount, random_input, samples_of_run
 

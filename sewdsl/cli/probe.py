@@ -293,11 +293,7 @@ def _measure_blocks(probed: ProbeTarget, quantity: ProbeQuantity, out: Path | No
 
 
 def _events_line(by_events: Mapping[str, float]) -> str:
-    """Return the lists of convolutions that were event-driven in all, some or no batches.
-
-    Args:
-        by_events: Fraction of event-driven batches of each convolution.
-    """
+    """Return the convolutions that were event-driven in all, some or no batches, given their fractions of batches."""
     always = ", ".join(name for name, part in by_events.items() if part == 1)
     often = "".join(f"; {name} in {part:.0%} of batches" for name, part in by_events.items() if 0 < part < 1)
     never = ", ".join(name for name, part in by_events.items() if part == 0)

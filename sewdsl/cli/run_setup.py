@@ -43,11 +43,7 @@ _NO_MEMORY = re.compile("out of memory|allocate memory")
 
 
 def set_up_process() -> None:
-    """Configure threads and memory before torch is imported.
-
-    Raises:
-        ModuleNotFoundError: If torch is not installed, as in a small install.
-    """
+    """Configure threads and memory before torch is imported, or raise ModuleNotFoundError without torch."""
     # Fail before any file is written.
     require_packages("torch")
     from sewdsl.train.fit.processes import set_passive_waiting
@@ -57,11 +53,7 @@ def set_up_process() -> None:
 
 
 def require_packages(*packages: str) -> None:
-    """Check that packages are installed, without importing them.
-
-    Raises:
-        ModuleNotFoundError: For the first missing package.
-    """
+    """Raise ModuleNotFoundError for the first package that is not installed, without importing any."""
     for package in packages:
         if find_spec(package) is None:
             raise ModuleNotFoundError(f"No module named '{package}'", name=package)
@@ -169,11 +161,7 @@ def run_errors(folder: Callable[[], RunFolder | None] = lambda: None, *, resumin
 
 
 def probe_device(device: Device) -> Literal["cpu", "cuda"]:
-    """Return the device of a probe.
-
-    Raises:
-        RunError: If ``cuda`` is selected and no GPU is available.
-    """
+    """Return the device of a probe, or raise RunError if ``cuda`` is selected and no GPU is available."""
     from sewdsl.train.fit.processes import device_type
 
     # Probes count in float64, which Apple's GPUs do not support.

@@ -110,11 +110,7 @@ def sort_runs(runs: list[RunSummary], by: Column) -> list[RunSummary]:
 
 
 def runs_table(runs: list[RunSummary], folder: Path, dropped: Collection[str] = ()) -> Table:
-    """Return a table with one row per run, without line breaks in cells.
-
-    Args:
-        dropped: Columns to omit.
-    """
+    """Return a table with one row per run, without line breaks in cells and without dropped columns."""
     grid = make_table()
     columns = [column for column in Column if column.value not in dropped]
     for column in columns:

@@ -223,11 +223,7 @@ class _StudyOptions:
         return SequentialPool(self.runners)
 
     def runners(self, watch: Watch | None) -> tuple[Start, ResumeRun]:
-        """Return the functions that start and resume a run in this process.
-
-        Args:
-            watch: Receives the metrics of each epoch, e.g. for a search.
-        """
+        """Return functions that start and resume a run in this process and pass metrics of each epoch to ``watch``."""
         from sewdsl.train.fit.callbacks import EpochWatch
         from sewdsl.train.fit.processes import Processes
 

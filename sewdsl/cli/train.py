@@ -312,11 +312,7 @@ def _resume(run: Path, training: _Training) -> None:
 
 
 def _print_recipe(network: Network, recipe: Recipe, processes: Processes, data: str, folder: RunFolder) -> None:
-    """Print the network, the recipe and the dataset to standard error.
-
-    Args:
-        data: Location of the dataset (may be empty).
-    """
+    """Print the network, the recipe and the location of the dataset (may be empty) to standard error."""
     defaults = {
         name: info.get_default(call_default_factory=True, validated_data={})
         for name, info in Recipe.model_fields.items()

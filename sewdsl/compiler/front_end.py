@@ -123,11 +123,7 @@ class Compilation:
         return not errors_in(self.diagnostics)
 
     def result(self) -> Network:
-        """Return the network.
-
-        Raises:
-            SewdslError: If the spec has errors or is a library.
-        """
+        """Return the network, or raise SewdslError if the spec has errors or is a library."""
         if self.network is not None and self.valid:
             return self.network
         diagnostics = [*self.diagnostics]

@@ -185,11 +185,7 @@ def _read(path: Path, spec: str | Path, shown: str, limits: Limits) -> SpecSourc
 
 
 def _hint(path: Path, *, suggest_networks: bool) -> str:
-    """Return the help for a path that cannot be read.
-
-    Args:
-        suggest_networks: Whether to suggest shipped networks.
-    """
+    """Return the help for a path that cannot be read, with shipped networks if ``suggest_networks``."""
     if is_folder(path):
         files = [str(file) for file in sorted(filter(is_file, path.glob("*.net")))[:4]]
         listed = ", ".join(files[:3]) + (", …" if files[3:] else "")

@@ -131,11 +131,7 @@ def arguments_text(arguments: str) -> str:
 
 
 def call_label(call: PictureCall, *, narrow: bool) -> Label:
-    """Return the label of a block that is drawn as a box: name, copies and arguments.
-
-    Args:
-        narrow: Whether the copies are on a line of their own.
-    """
+    """Return the label of a block drawn as a box, with the copies on a line of their own if ``narrow``."""
     title = call.title if narrow else f"{call.title} {call.note}".strip()
     details = " · ".join(filter(None, (call.note if narrow else "", arguments_text(call.arguments))))
     return Label(cut(replace_unprintable(title)), (cut(replace_unprintable(details)),) if details else ())

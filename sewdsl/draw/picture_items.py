@@ -181,11 +181,7 @@ def drawn_layers(items: PictureItems) -> Iterator[PictureLayer]:
 
 
 def exit_layer(item: PictureItem) -> PictureLayer:
-    """Return the layer with the output of an item.
-
-    Raises:
-        ValueError: If the item is the readout.
-    """
+    """Return the layer with the output of an item, or raise ValueError for the readout."""
     match item:
         case PictureLayer():
             return item

@@ -37,11 +37,7 @@ class PictureOptions(TypedDict, total=False):
 
 
 def require_known(options: PictureOptions, function: str) -> None:
-    """Check that all keywords are options of a picture.
-
-    Raises:
-        TypeError: If a keyword is unknown.
-    """
+    """Raise TypeError unless all keywords are options of a picture."""
     # Python itself does not reject unknown keywords of a function with **options.
     for name in sorted(options.keys() - PictureOptions.__annotations__.keys()):
         raise TypeError(f"{function}() got an unexpected keyword argument {name!r}")

@@ -192,11 +192,7 @@ class CodePage:
 
 
 def read_code_pages() -> Mapping[str, CodePage]:
-    """Return all pages by code, in alphabetical order.
-
-    Raises:
-        ValueError: If a page has no line with severity and category.
-    """
+    """Return all pages by code in alphabetical order, or raise ValueError for one without severity and category."""
     pages: dict[str, CodePage] = {}
     for code, text in code_pages().items():
         head = _PAGE_HEAD.search(text)

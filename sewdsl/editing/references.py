@@ -67,11 +67,7 @@ def _is_there(view: EditorView, path: Path) -> bool:
 
 
 def find_references(views: Iterable[EditorView], use: NameUse) -> Iterator[NameUse]:
-    """Yield all references to a name in several views, including its definition.
-
-    Args:
-        views: Views to search, including that of the definition.
-    """
+    """Yield all references to a name in several views, including that of its definition."""
     for view in views:
         yield from view.names.references(use.meaning)
 

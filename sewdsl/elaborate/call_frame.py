@@ -76,11 +76,7 @@ class CallFrame:
                 return name, [PathStep("value", *pair) for pair in zip(operands, keys, strict=True)]
 
     def operands(self, names: Sequence[str], *, loop: bool = False) -> list[PathStep]:
-        """Return the steps to the operands of a merge.
-
-        Args:
-            loop: Whether the operands are the body and the feedback of a loop.
-        """
+        """Return the steps to the operands of a merge, or to the body and the feedback of a loop."""
         while True:
             self.ordinals[names[0]] += 1
             ordinal = self.ordinals[names[0]]

@@ -49,11 +49,7 @@ class CompactError(Exception):
 
 
 def split_arguments(text: str, start: int = 0) -> list[CompactArgument]:
-    """Split compact arguments from an offset to the end: ``32k3s1`` is '' 32, k 3, s 1.
-
-    Raises:
-        CompactError: If the text has another form.
-    """
+    """Split compact arguments from an offset on, ``32k3s1`` into '' 32, k 3, s 1, or raise CompactError."""
     arguments = []
     while start < len(text):
         match = _PIECE.match(text, start)
@@ -118,11 +114,7 @@ class FilledName:
 
 
 def fill_name(name: Name, evaluate: Callable[[Formula], float]) -> FilledName:
-    """Put the values of the interpolations into a name.
-
-    Raises:
-        InvalidText: If an interpolation has no value.
-    """
+    """Put the values of interpolations into a name, or raise InvalidText if one has no value."""
     text, pieces, gaps = "", [], []
     for part, spaced in zip(name.parts, name.spaced, strict=True):
         if spaced and text:

@@ -235,11 +235,7 @@ class HeaderReader:
 
 
 def describe_wrong(key: str, expected: str, span: Span, hint: Advice = NO_ADVICE) -> Diagnostic:
-    """Return the diagnostic for a setting with an invalid value.
-
-    Args:
-        expected: Description of valid values.
-    """
+    """Return the diagnostic for a setting with an invalid value, given a description of valid ones."""
     if key == "input" and not hint["help"]:
         lengths = re.findall("[0-9]+", span.text)  # a shape with other separators, e.g. ``2,32,32``
         is_shape = len(lengths) == max(RANKS) and all(map(int, lengths)) and _SEPARATED.fullmatch(span.text)

@@ -88,11 +88,7 @@ class NodeBuilder:
         return len(self.nodes) - 1
 
     def add_delay(self, name: str, op: Op, signal: Signal, path: tuple[PathStep, ...], span: Span) -> int:
-        """Append the delay of a value that is computed later, and return its index.
-
-        Args:
-            signal: Signal of the value.
-        """
+        """Append the delay of a value that is computed later, and return its index."""
         self.nodes.append(Node(name, op, (), op.infer(signal), path, span, UNKNOWN))
         return len(self.nodes) - 1
 
@@ -129,11 +125,7 @@ class NodeBuilder:
             self._delays.pop()[1].pop()
 
     def prune(self, outputs: Sequence[int]) -> list[int]:
-        """Remove the nodes of unused named values, e.g. of operands that are only read by a rejected alternative.
-
-        Returns:
-            Indices of the outputs after the removal.
-        """
+        """Remove the nodes of unused values, e.g. of rejected alternatives, and return the new indices of outputs."""
         graph = graph_of(self.nodes)
         live = graph.lead_to([0, *outputs])
         if len(live) == len(self.nodes):

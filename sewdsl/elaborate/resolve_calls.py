@@ -59,11 +59,7 @@ class CallResolver:
         return ValueReader(self.reporter, path, frame.parameters, kinds=self.vocabulary.neurons)
 
     def spell(self, call: Call, frame: CallFrame) -> FilledName:
-        """Return the name of a call, with the values of interpolations.
-
-        Raises:
-            InvalidText: If an interpolation has no value.
-        """
+        """Return the name of a call with the values of interpolations, or raise InvalidText if one has no value."""
         return fill_name(call.name, self.reader(frame.where(call.span.text), frame).evaluate)
 
     def op(
@@ -218,11 +214,7 @@ class CallResolver:
 
 
 def _filled(node: Any, reader: ValueReader) -> Any:
-    """Return a part of an expression with the values of formulas.
-
-    Raises:
-        InvalidText: If a formula has no value.
-    """
+    """Return a part of an expression with the values of formulas, or raise InvalidText if one has no value."""
     if isinstance(node, tuple):
         return tuple(_filled(each, reader) for each in node)
     if isinstance(node, Interpolation):

@@ -343,11 +343,7 @@ class _Reader:
         self.misread = self.search is None
 
     def _range(self, name: str, setting: Setting) -> StudyRange:
-        """Return the range of a ``vary`` line.
-
-        Raises:
-            InvalidText: If the range is invalid, which is reported.
-        """
+        """Return the range of a ``vary`` line, or report that it is invalid and raise InvalidText."""
         scale, *bounds = setting.values[1:]
         numbers = [value for value in bounds if isinstance(value, Number)]
         if len(bounds) != BOUNDS or len(numbers) != BOUNDS:

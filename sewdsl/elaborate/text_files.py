@@ -179,11 +179,7 @@ MAX_SIBLING_FILES = 100
 
 
 class SiblingBlocks:
-    """Definitions in the other ``.net`` files of the folder of a file, read on first access.
-
-    Args:
-        size: Maximum size of a searched file in bytes.
-    """
+    """Definitions in the other ``.net`` files of a file's folder up to a size in bytes, read on first access."""
 
     def __init__(self, file: Path, size: int) -> None:
         self._file, self._size = file, size

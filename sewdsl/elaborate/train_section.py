@@ -107,11 +107,7 @@ class _RecipeReader:
         return recipe if section.on is not None else None
 
     def _value(self, setting: Setting) -> GivenArgument:
-        """Return the value of a setting.
-
-        Raises:
-            InvalidText: If the value is invalid, which is reported.
-        """
+        """Return the value of a setting, or report that it is invalid and raise InvalidText."""
         if setting.key.text in LISTS:
             return self._list(setting)
         if setting.key.text in PARTS:
@@ -229,11 +225,7 @@ def check_parts(network: Network, section: Section) -> Iterator[Diagnostic]:
 
 
 def unknown_part(network: Network, pattern: str, span: Span, layers: Collection[int]) -> Diagnostic:
-    """Return the diagnostic for a pattern that matches nothing.
-
-    Args:
-        layers: Indices of the layers to list.
-    """
+    """Return the diagnostic for a pattern that matches nothing, which lists the layers at the indices."""
     # Further calls of a part have no weights.
     nodes = [node for node in network.layers if node.weights is None]
     known = {part for node in nodes for part in enclosing_parts(node.name)}

@@ -61,11 +61,7 @@ class ValueReader:
     kinds: NeuronKinds = _NO_NEURONS
 
     def read(self, value: Value) -> Any:
-        """Return a number, string, tuple of lengths, None, bool or kind, or the word itself.
-
-        Raises:
-            InvalidText: If the value is invalid.
-        """
+        """Return a number, string, lengths, None, bool, kind or the word itself, or raise InvalidText if invalid."""
         match value:
             case Number():
                 return value.value
@@ -111,11 +107,7 @@ class ValueReader:
         raise self.reporter.refuse("unknown-name", f"unknown name '{word}'", span, path=self.path, **near)
 
     def instantiate(self, call: Call) -> Kind:
-        """Return the kind of a call such as ``LIF(tau=2.0)``.
-
-        Raises:
-            InvalidText: If an argument is invalid.
-        """
+        """Return the kind of a call such as ``LIF(tau=2.0)``, or raise InvalidText for an invalid argument."""
         kind = self.kinds.find(call.name.plain or "")
         assert kind is not None  # noqa: S101 -- checked by the caller
         return self._make(kind, self.read_arguments(call, kind.unnamed()), call)
@@ -127,11 +119,7 @@ class ValueReader:
         return instance
 
     def change_neuron(self, neuron: Activation, call: Call) -> Activation:
-        """Return a neuron with other arguments, e.g. for ``SN(v_threshold=0.5)``.
-
-        Raises:
-            InvalidText: If an argument is invalid.
-        """
+        """Return a neuron with other arguments, ``SN(v_threshold=0.5)``, or raise InvalidText if one is invalid."""
         if not call.arguments:
             return neuron
         arguments = {name: GivenArgument(value, call.span) for name, value in neuron} | self.read_arguments(call)
@@ -184,11 +172,7 @@ class ValueReader:
         return self.evaluate_whole(formula)
 
     def evaluate_whole(self, formula: Formula) -> int:
-        """Return the value of a ``$(…)`` that must be an integer, e.g. a count.
-
-        Raises:
-            InvalidText: If :meth:`evaluate` raises it, or the value is a fraction.
-        """
+        """Return the integer value of a ``$(…)``, e.g. a count, or raise InvalidText, also for fractions."""
         value = self._compute(formula)
         if not 0 <= value <= MAX_FORMULA_VALUE:
             message = f"'{formula.span.text}' is {value}, expected 0 to {MAX_FORMULA_VALUE:,}"

@@ -210,11 +210,7 @@ class Meanings:
         self._found: dict[str, NameSuggestion | None] = {}
 
     def of(self, text: str) -> NameSuggestion | None:
-        """Return a suggestion for a name, or None.
-
-        Args:
-            text: Name without white space, with compact arguments: ``Conv64``.
-        """
+        """Return a suggestion for a name with compact arguments, e.g. ``Conv64``, or None."""
         if len(text) > MAX_LENGTH:
             return None
         if text not in self._found:

@@ -440,11 +440,7 @@ def read_linear(text: str) -> LinearConstants | None:
 
 
 def _linear_step(constants: LinearConstants, tape: Tape, x: TapeEntry) -> StepLaw:
-    """Put the time-step of linear neurons on a tape.
-
-    Args:
-        x: Input of the time-step.
-    """
+    """Put the time-step of linear neurons with the input ``x`` on a tape."""
     factors = {index: tape.leaf("factor", position, LEARNED) for position, index in enumerate(constants.order)}
 
     def coefficient(index: int) -> TapeEntry:

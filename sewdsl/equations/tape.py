@@ -251,11 +251,7 @@ class Tape:
 
 
 def needed(roots: Iterable[TapeEntry], stop: int = NUMBER) -> list[TapeEntry]:
-    """Return results and their dependencies in the order of computation.
-
-    Args:
-        stop: Level below which dependencies are not followed.
-    """
+    """Return results and their dependencies, not followed below the level ``stop``, in order of computation."""
     entries: dict[int, TapeEntry] = {}
     pending = list(roots)
     while pending:

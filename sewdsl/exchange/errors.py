@@ -23,11 +23,7 @@ class UnsupportedLayer(ExportError):
 
 
 class MissingLibrary(ExportError):
-    """Library that is not installed.
-
-    Args:
-        library: Name of the package on PyPI.
-    """
+    """Library that is not installed, by its name on PyPI."""
 
     def __init__(self, library: str) -> None:
         super().__init__(f"{library} is not installed; run pip install 'sewdsl[exchange]'")

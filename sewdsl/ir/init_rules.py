@@ -65,11 +65,7 @@ _CONSTANTS: dict[str, Any] = {"none": None, "on": True, "off": False}
 
 @lru_cache(maxsize=256)
 def rule_of(text: str) -> InitRule:
-    """Return the rule of a canonical text, ``normal(std=0.02)``.
-
-    Raises:
-        ValueError: If no rule has this text.
-    """
+    """Return the rule of a canonical text, ``normal(std=0.02)``, or raise ValueError if there is none."""
     match = _RULE.fullmatch(text)
     kind = CATALOGUE.get(match[1]) if match else None
     if match is None or kind is None or not issubclass(kind, InitRule):

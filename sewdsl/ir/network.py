@@ -97,11 +97,7 @@ class Network:
         )
 
     def name_outputs(self, values: Mapping[int, Value]) -> Value | dict[str, Value]:
-        """Return the value of the only output, or a dict of the values of several outputs by name.
-
-        Args:
-            values: Values by node index.
-        """
+        """Return the value of the only output, or a dict of several outputs by name, from values by node index."""
         return {name: values[index] for name, index in self.outputs} if self.outputs else values[self.output]
 
     def inputs(self, node: Node) -> tuple[Signal, ...]:

@@ -103,11 +103,7 @@ class Wired:
         return self.inputs if self.delayed is None else (self.delayed,)
 
     def moved(self, places: Mapping[int, int] | Sequence[int]) -> Self:
-        """Return a copy with new indices of its sources and of the owner of its weights.
-
-        Args:
-            places: New index of each node, by its old index.
-        """
+        """Return a copy with new indices, by old index, of its sources and of the owner of its weights."""
         delayed, weights = (None if each is None else places[each] for each in (self.delayed, self.weights))
         inputs = tuple([places[i] for i in self.inputs])
         # dataclasses.replace keeps subclasses and their additional fields.

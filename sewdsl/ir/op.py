@@ -81,11 +81,7 @@ class FanOut(NamedTuple):
 
     @classmethod
     def of_axes(cls, counts: Sequence[tuple[int, ...]], outputs: float) -> FanOut:
-        """Return the fan-out from the counts along each axis of a feature map.
-
-        Args:
-            counts: Counts of two axes, of one axis, or of none for a vector.
-        """
+        """Return the fan-out from the counts along two axes of a feature map, along one, or none for a vector."""
         # A missing axis counts as one position.
         rows, columns = ((1,), (1,), *counts)[-2:]
         return cls(rows, columns, outputs)
@@ -216,11 +212,7 @@ class Op(Kind):
         return None
 
     def over_steps(self, steps: int) -> Self:
-        """Return the op for a number of time-steps.
-
-        Raises:
-            ShapeMismatch: If the op is for another number of time-steps.
-        """
+        """Return the op for a number of time-steps, or raise ShapeMismatch if it is for another one."""
         return self
 
     def settle(self, downstream: Downstream) -> Self:
@@ -262,11 +254,7 @@ class KnowsSteps(Op):
 
     @final
     def over_steps(self, steps: int) -> Self:
-        """Return the op with the number of time-steps filled in.
-
-        Raises:
-            ShapeMismatch: If ``steps`` has another value.
-        """
+        """Return the op with the number of time-steps filled in, or raise ShapeMismatch if it has another one."""
         if self.steps not in {None, steps}:
             # The same op may be part of networks with other numbers of time-steps, e.g. in a study.
             raise ShapeMismatch(
@@ -338,11 +326,7 @@ class WeightedLayer(Layer):
 
     @final
     def check_init(self, *inputs: Signal) -> None:
-        """Check that the rule of the initial weights suits their shape.
-
-        Raises:
-            ShapeMismatch: If it does not.
-        """
+        """Raise ShapeMismatch unless the rule of the initial weights suits their shape."""
         if self.init is None:
             return
         misfit = self.init.misfit(self.weight_shape(*inputs))
@@ -660,11 +644,7 @@ class Join(Merge):
 
     @final
     def infer(self, *inputs: Signal) -> Signal:
-        """Return a signal with the common shape and the range of ``values``.
-
-        Raises:
-            ShapeMismatch: If the shapes differ.
-        """
+        """Return a signal with the range of ``values`` and the common shape, or raise ShapeMismatch."""
         branch, identity, *more = inputs
         # With two operands, the message can name them.
         if branch.shape != identity.shape and not more:

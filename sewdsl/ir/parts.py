@@ -52,11 +52,7 @@ class SharedPart:
 
 
 def find_parts(nodes: Sequence[Node]) -> dict[str, SharedPart]:
-    """Return the parts of a network by title, in order of their first calls.
-
-    Raises:
-        UnstructuredError: If the nodes, the edges or the weights of two calls of a part differ.
-    """
+    """Return the parts of a network by title, in order of first calls, or raise UnstructuredError if calls differ."""
     indices: dict[Path, list[int]] = {}
     for index, node in enumerate(nodes):
         for depth, step in enumerate(node.path, 1):

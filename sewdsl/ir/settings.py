@@ -46,11 +46,7 @@ class InputSetting(NamedTuple):
 
 
 def _rule_text(text: str) -> str:
-    """Return a text if it is that of a rule of initial weights.
-
-    Raises:
-        ValueError: If it is not.
-    """
+    """Return the text of a rule of initial weights, or raise ValueError if there is no such rule."""
     # The rules may not be loaded yet for the default.
     if text != "default":
         rule_of(text)

@@ -277,11 +277,7 @@ class _Sequencer:
         self._defining: set[int] = set()  # named value whose sequence is under construction, and cannot read itself
 
     def sequences(self) -> Sequences:
-        """Return the sequences, or none if values are too deep.
-
-        Raises:
-            UnstructuredError: If a value does not reach the output.
-        """
+        """Return the sequences, none if values are too deep. Raise UnstructuredError if a value reaches no output."""
         for index in range(len(self._reads)):
             self._ends.append(self._item(index))
             for loop in self._closing.get(index, ()):
@@ -329,11 +325,7 @@ class _Sequencer:
         return _End(None)
 
     def _nested(self, operands: Iterable[tuple[int, int]]) -> int:
-        """Return the nesting depth of a merge.
-
-        Args:
-            operands: Last node and depth of each operand.
-        """
+        """Return the nesting depth of a merge, from the last node and the depth of each operand."""
         depths = [0]
         for end, depth in operands:
             if depth < MAX_MERGE_DEPTH:

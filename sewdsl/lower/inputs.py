@@ -139,11 +139,7 @@ def batch_first_warning(x: Tensor, network: Network) -> str:
 
 
 def to_time_step(x: Tensor, source: InputSetting, parameter: Tensor | None) -> Tensor:
-    """Return one time-step of the input, ``[N, *]``, in the dtype of the parameters.
-
-    Raises:
-        ValueError: If the shape or dtype does not match.
-    """
+    """Return one time-step ``[N, *]`` in the dtype of the parameters, or raise ValueError if it does not match."""
     if tuple(x.shape[1:]) != source.shape:
         name = f" of {source.name}" if source.name else ""
         raise ValueError(f"expected one time-step{name} {_layout('N', source)}, got {list(x.shape)}")

@@ -27,11 +27,7 @@ class Group(nn.Module):
         super().add_module(name, module)
 
     def _check_replacement(self, name: str, value: object) -> None:
-        """Check that the replacement of a group has a forward method or the same layers.
-
-        Raises:
-            TypeError: If the new value cannot replace the group.
-        """
+        """Raise TypeError unless the replacement of a group has a forward method or the same layers."""
         old = self.__dict__.get("_modules", {}).get(name)
         if not isinstance(old, ModuleGroup) or (isinstance(value, nn.Module) and not isinstance(value, ModuleGroup)):
             return
@@ -179,10 +175,6 @@ class PartCall:
         return value
 
     def compute(self, expand: Any) -> Tensor:
-        """Call the replacement with the inputs of the part.
-
-        Args:
-            expand: Function for expanding a value to all time-steps.
-        """
+        """Call the replacement with the inputs of the part, expanded to all time-steps by ``expand``."""
         value: Tensor = self._module(*map(expand, self._inputs or ()))
         return value

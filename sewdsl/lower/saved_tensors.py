@@ -25,11 +25,7 @@ from sewdsl.snn.layers import Conv1d, Conv2d, Linear
 
 @final
 class Recomputed:
-    """A value recomputed on first use, and then stored as long as it is referenced.
-
-    Args:
-        compute: Function of the values of the operands.
-    """
+    """Value recomputed by a function of its operands on first use, and stored as long as it is referenced."""
 
     def __init__(self, compute: Callable[[list[Tensor]], Tensor], operands: Sequence[SavedValue]) -> None:
         self._compute, self._operands, self._autocast = compute, operands, _current_autocast()
@@ -138,11 +134,7 @@ class SavedTensors:
         compute: Callable[[list[Tensor]], Tensor],
         operands: Sequence[tuple[int, Tensor]],
     ) -> None:
-        """Register a new value as recomputed, if possible.
-
-        Args:
-            operands: Operands of the value in order, each with its node.
-        """
+        """Register a new value as recomputed, if possible, from its operands in order, each with its node."""
         # Views with gaps or overlaps cannot be restored by strides.
         if _is_recorded(y_TN) and _dense(y_TN):
             self._saved[index] = Recomputed(compute, [self.save(i, x_TN) for i, x_TN in operands])

@@ -231,11 +231,7 @@ class SpikingNetwork(Group):
             raise
 
     def _check_steps(self, T: int) -> None:
-        """Check the number of time-steps against layers with weights for a fixed number.
-
-        Raises:
-            ValueError: If it does not match.
-        """
+        """Raise ValueError if layers have weights for another number of time-steps."""
         fixed, steps = self._fixed, self.network.settings.steps
         if fixed is not None and steps != T:
             raise ValueError(
@@ -246,11 +242,7 @@ class SpikingNetwork(Group):
     def _plan(
         self, x_TN: Tensor, modules: Sequence[nn.Module], separate: set[int], *, static: bool, streaming: bool
     ) -> ExecutionPlan:
-        """Return the execution plan for an input and the current modules.
-
-        Args:
-            separate: Nodes excluded from fusion.
-        """
+        """Return the execution plan for an input and the current modules, without fusion of separate nodes."""
         first = self.network.first_layer
         states = [
             *[AS_BUILT] * first,
@@ -409,11 +401,7 @@ class Stream:
         return output, State(step.after, t + 1)
 
     def _reject_training_mode(self) -> None:
-        """Check that batch norm and dropout are in evaluation mode.
-
-        Raises:
-            RuntimeError: If a batch norm or dropout is in training mode.
-        """
+        """Raise RuntimeError if a batch norm or dropout is in training mode."""
         for name, module in self._model.named_modules():
             if module.training and isinstance(module, BatchNorm | Dropout):
                 why = "computes statistics over" if isinstance(module, BatchNorm) else "draws one mask for"

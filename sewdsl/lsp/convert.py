@@ -182,11 +182,7 @@ def answer_prepare_rename(document: OpenDocument, position: types.Position) -> t
 def answer_rename(
     documents: Iterable[OpenDocument], document: OpenDocument, position: types.Position, name: str
 ) -> types.WorkspaceEdit | None:
-    """Return the edits that rename the name at a position.
-
-    Raises:
-        RenameProblem: If the name cannot be changed to the new one.
-    """
+    """Return the edits that rename the name at a position, or raise RenameProblem if that is impossible."""
     use = referent_at(document.view, document.at.offset(position))
     if use is None:
         return None

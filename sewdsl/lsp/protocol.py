@@ -190,11 +190,7 @@ class Protocol(LanguageServerProtocol):
             self.handle_message(structured)
 
     def _structured(self, message: Any) -> Any:
-        """Return a message as an object, or None if there is nothing to handle.
-
-        Raises:
-            JsonRpcException: If the message violates the protocol.
-        """
+        """Return a message as an object, or None to ignore it. Raise JsonRpcException if it violates the protocol."""
         if not isinstance(message, dict) or message.get("jsonrpc") != self.VERSION:
             raise JsonRpcInvalidRequest('expected an object with "jsonrpc": "2.0"')
         if "id" in message and type(message["id"]) not in {str, int}:

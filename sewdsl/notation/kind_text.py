@@ -91,11 +91,7 @@ def _compact_value(value: object) -> str:
 
 
 def value_text(value: object) -> str:
-    """Return the text of a value after ``=`` or after the key of a setting.
-
-    Raises:
-        ValueError: If the value has no text.
-    """
+    """Return the text of a value after ``=`` or a key, or raise ValueError if it has none."""
     match value:
         case Kind():
             return kind_text(value)
@@ -119,11 +115,7 @@ def _plain(text: str) -> bool:
 
 
 def quote_text(text: str) -> str:
-    """Return a text in double quotes.
-
-    Raises:
-        ValueError: If the text contains a quote or a line end. The language has no escapes.
-    """
+    """Return a text in double quotes, or raise ValueError for a quote or a line end, which would need escapes."""
     if set(text) & set('"\r\n'):
         raise ValueError(f"{text!r} cannot be quoted")
     return f'"{text}"'

@@ -132,11 +132,7 @@ def write_net(network: Network, name: str | None = None) -> str:
 
 
 def neuron_definitions(network: Network) -> list[str]:
-    """Return the definitions of all neurons defined by text, except shipped neurons.
-
-    Raises:
-        UnwritableNetwork: If two definitions have the same name.
-    """
+    """Return the definitions of neurons that are not shipped, or raise UnwritableNetwork if two share a name."""
     kinds: dict[str, type[Kind]] = {}
     for node in network:
         kind = node.op.named()

@@ -81,11 +81,7 @@ class _Comparison:
         self._network, self._alignment = network, Alignment()
 
     def sequences(self, one: Parts, other: Parts, default: _CopyChange) -> Iterator[_CopyChange]:
-        """Yield the changes of a sequence.
-
-        Args:
-            default: Template of a change if the first sequence is empty.
-        """
+        """Yield the changes of a sequence. ``default`` is the template of a change if the first one is empty."""
         pairs = list(self._alignment.pairs(one, other))
         previous: Part | None = None
         for is_matched, group in groupby(pairs, lambda pair: None not in pair):

@@ -70,11 +70,7 @@ def scopes(network: Network) -> tuple[TextScope, ...]:
 
 
 def text_order(network: Network) -> list[int]:
-    """Return the nodes after the inputs, in the order in which the compiled text of a network has them.
-
-    Raises:
-        UnwritableNetwork: If no text of the language compiles to this network.
-    """
+    """Return the nodes after the inputs in the order of the compiled text, or raise UnwritableNetwork."""
     return [*_Scopes(network).order()]
 
 

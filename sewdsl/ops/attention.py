@@ -59,11 +59,7 @@ class TokenProduct(Merge):
         return self.chunk
 
     def over_steps(self, steps: int) -> Self:
-        """Check that the chunk divides the number of time-steps.
-
-        Raises:
-            ShapeMismatch: If it does not.
-        """
+        """Raise ShapeMismatch unless the chunk divides the number of time-steps."""
         if steps % self.chunk:
             divisors = ", ".join(str(c) for c in range(1, steps + 1) if steps % c == 0)
             message = f"{self.kind} has chunk={self.chunk}, which does not divide the {steps} time-steps"
@@ -79,11 +75,7 @@ class TokenProduct(Merge):
         """Return the number of heads, and the number of terms in each sum of the result."""
 
     def require(self, fits: bool, message: str, help: str) -> None:  # noqa: FBT001 -- a condition
-        """Check a condition on the shapes.
-
-        Raises:
-            ShapeMismatch: If it is false.
-        """
+        """Raise ShapeMismatch with a message and a help unless the shapes fit."""
         if not fits:
             raise ShapeMismatch("join-shape-mismatch", message, help)
 

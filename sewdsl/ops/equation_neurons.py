@@ -274,11 +274,7 @@ class EquationMerge(_AnyEquations, Merge):
     """
 
     def infer(self, *inputs: Signal) -> Signal:
-        """Return a signal with the common shape and the range that follows from the equations.
-
-        Raises:
-            ShapeMismatch: If the shapes differ.
-        """
+        """Return a signal with the range of the equations and the common shape, or raise ShapeMismatch."""
         common_shape(self.kind, *inputs, names=self.operand_names)
         return self.output(*inputs)
 
@@ -441,11 +437,7 @@ def read_kind(definition: NeuronDefinition) -> Reported[type[EquationKind] | Non
 
 
 def equation_kind(definition: NeuronDefinition) -> type[EquationKind]:
-    """Return the class of a valid definition.
-
-    Raises:
-        SewdslError: If the definition has errors.
-    """
+    """Return the class of a valid definition, or raise SewdslError if it has errors."""
     result = read_kind(definition)
     if result.value is None:
         raise SewdslError(result.diagnostics)

@@ -210,11 +210,7 @@ def _check_inputs(definition: NeuronDefinition) -> Iterator[Diagnostic]:
 
 
 def _default(expression: RealExpression) -> float:
-    """Return the value of a default.
-
-    Raises:
-        _EquationError: If it is not a number.
-    """
+    """Return the value of a default, or raise _EquationError if it is not a number."""
     if isinstance(expression, Negation) and isinstance(expression.operand, Number):
         return -_default(expression.operand)
     if isinstance(expression, Number):
@@ -265,11 +261,7 @@ class _Reader:
     index: tuple[int, int] | None = None
 
     def length(self, expression: RealExpression) -> int:
-        """Return the length of a vector, or 0 for a single number.
-
-        Raises:
-            _EquationError: If vectors of several lengths are combined.
-        """
+        """Return the length of a vector, or 0 for a number. Raise _EquationError for several lengths."""
         if isinstance(expression, Variable):
             return self.lengths.get(expression.name, 0)
         operands = (each for each in child_nodes(expression) if not isinstance(each, Word))
@@ -282,11 +274,7 @@ class _Reader:
         return 0 if adds_up else max(lengths, default=0)
 
     def single(self, expression: RealExpression, what: str) -> None:
-        """Check that an expression is a single number.
-
-        Raises:
-            _EquationError: If it is a vector.
-        """
+        """Raise _EquationError if an expression, ``what`` in the message, is a vector."""
         if self.length(expression):
             message, hint = f"{what} is a vector, expected a single number", f"write sum({expression.span.text})"
             raise _error("vector-not-summed", message, expression.span, hint)
@@ -313,11 +301,7 @@ class _Reader:
         return entry
 
     def number(self, expression: RealExpression, what: str) -> float:
-        """Return the value of an expression of numbers and parameters.
-
-        Args:
-            what: Name of the value in messages.
-        """
+        """Return the value of an expression of numbers and parameters, called ``what`` in messages."""
         entry = self.expression(expression)
         if entry.number is None:
             hint = "use only numbers, parameters, v_threshold and v_reset"
@@ -326,11 +310,7 @@ class _Reader:
         return entry.number
 
     def start(self, expression: RealExpression, what: str) -> float | Draw:
-        """Return the initial value of a learnable.
-
-        Args:
-            what: Name of the value in messages.
-        """
+        """Return the initial value of a learnable, called ``what`` in messages."""
         if not isinstance(expression, FunctionCall) or expression.name.text not in DRAWS:
             return self.number(expression, what)
         name, count = expression.name.text, len(expression.operands)
@@ -443,11 +423,7 @@ class _Reader:
         return self.tape.number(float(position))
 
     def _check_bounds(self, call: FunctionCall, low: float | None, high: float | None) -> None:
-        """Check that the bounds of a clip are numbers in the right order.
-
-        Raises:
-            _EquationError: If they are not.
-        """
+        """Raise _EquationError unless the bounds of a clip are numbers in the right order."""
         if low is None or high is None:
             message = "the bounds of 'clip' must depend only on numbers and parameters, not on learnables or states"
             hint = "use min and max, which accept all operands"
@@ -663,11 +639,7 @@ class _Translation:
         self.reader.ends.add(entry.index)
 
     def _check_state_length(self, equation: Assignment, length: int) -> None:
-        """Check that a state can be assigned a value. A single number stands for all numbers of a vector.
-
-        Raises:
-            _EquationError: If the lengths differ.
-        """
+        """Raise _EquationError if a state and its value have different lengths. A number fits every state."""
         name, expected = equation.name.text, self.reader.lengths.get(equation.name.text, 0)
         if not expected:
             self.reader.single(equation.value, f"the value of the state '{name}'")

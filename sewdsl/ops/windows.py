@@ -18,11 +18,7 @@ Lengths = tuple[int, ...]
 
 
 def map_shape(op: str, signal: Signal) -> tuple[int, int, int]:
-    """Return C, H and W of a signal, for layers that need both axes.
-
-    Raises:
-        ShapeMismatch: If the signal is a vector or has one axis.
-    """
+    """Return C, H and W of a signal, or raise ShapeMismatch if it does not have both axes."""
     if len(signal.shape) == 2:  # noqa: PLR2004 -- C and L
         raise ShapeMismatch(
             "wrong-rank",

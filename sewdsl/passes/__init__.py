@@ -58,11 +58,7 @@ class PassResult(NamedTuple):
 
 
 def run_passes(network: Network, level: int = 1) -> Iterator[PassResult]:
-    """Yield the program of a network after each pass.
-
-    Raises:
-        ValueError: If the level does not exist.
-    """
+    """Yield the program of a network after each pass, or raise ValueError for an unknown level."""
     if level not in LEVELS:
         raise ValueError(f"optimize must be one of {', '.join(map(str, LEVELS))}, got {level!r}")
     program = Program.of(network)

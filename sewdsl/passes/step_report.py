@@ -31,11 +31,7 @@ class MemoryRow(NamedTuple):
 
 
 def predict_memory(network: Network, batch: int | None, device: Literal["cpu", "cuda"]) -> PeakMemory:
-    """Predict the memory of a training step with the recipe of the network.
-
-    Args:
-        batch: Batch size. None: that of the recipe.
-    """
+    """Predict the memory of a training step for a batch size, or for that of the recipe if None."""
     recipe = network.recipe
     if recipe is not None and batch is not None:
         network = network.with_recipe(recipe.model_copy(update={"batch": batch}))

@@ -135,11 +135,7 @@ def app(site: LivePage, hosts: list[str], pool: WorkerPool) -> Starlette:
 
 
 def run(site: LivePage, hosts: list[str], listener: socket.socket, seconds: float) -> None:
-    """Run the server until a signal stops it.
-
-    Args:
-        seconds: Time limit of a request to a worker process.
-    """
+    """Run the server until a signal stops it, with a time limit in seconds for requests to worker processes."""
     pool = WorkerPool(seconds)
     config = uvicorn.Config(app(site, hosts, pool), log_level="error", timeout_graceful_shutdown=CLOSING)
     _Server(config, pool).run(sockets=[listener])

@@ -58,11 +58,7 @@ def _like(text: str, before: bytes | None) -> bytes:
 
 
 class ServedFolder:
-    """Folder of ``.net`` files that the page can open.
-
-    Args:
-        file: File that the page can save, or None.
-    """
+    """Folder of ``.net`` files that the page can open, and the file that it can save, if any."""
 
     def __init__(self, path: Path, file: Path | None = None) -> None:
         self.path = path.resolve()
@@ -75,11 +71,7 @@ class ServedFolder:
         return [path.relative_to(self.path).as_posix() for path in paths if self._is_inside(path)]
 
     def place(self, name: str) -> Path:
-        """Return the path of a file in the folder.
-
-        Raises:
-            FileAccessError: If the name is not a ``.net`` file in the folder.
-        """
+        """Return the path of a ``.net`` file in the folder, or raise FileAccessError for other names."""
         path = self.path / name
         if not name.endswith(".net") or "\0" in name or not self._is_inside(path):
             raise FileAccessError(f"'{name}' is not a .net file in {self.path.name}")

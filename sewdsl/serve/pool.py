@@ -36,11 +36,7 @@ _BUFFER = 2**20
 
 
 class Problem(Exception):
-    """A request has no answer.
-
-    Args:
-        status: HTTP status of the response to the browser.
-    """
+    """A request has no answer. The response to the browser has an HTTP ``status``."""
 
     def __init__(self, message: str, advice: str = "", status: int = 500) -> None:
         super().__init__(message)
@@ -311,11 +307,7 @@ class WorkerPool:
                 self._end(worker)
 
     def _end(self, worker: Worker, *reading: asyncio.Task[Any]) -> None:
-        """Kill a process, and wait for its end in the background.
-
-        Args:
-            reading: Tasks that read from the process, to be cancelled.
-        """
+        """Kill a process, cancel the tasks that read from it, and wait for its end in the background."""
 
         async def wait() -> None:
             await asyncio.gather(*reading, return_exceptions=True)

@@ -57,11 +57,7 @@ class Answer(NamedTuple):
 
 
 def main(plugins: Sequence[str] = ()) -> None:
-    """Answer requests until the end of standard input.
-
-    Args:
-        plugins: Paths of the plugin files of the server.
-    """
+    """Import plugin files of the server, and answer requests until the end of standard input."""
     requests, answers = _private_streams()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of the terminal; the server stops us.
     if sys.platform != "win32":

@@ -183,11 +183,7 @@ class TokenProduct(nn.Module):
         return self.rate.is_cuda and torch.cuda.is_current_stream_capturing()
 
     def scaled(self, law: HeadProduct, *operands: Tensor, more: float = 1.0) -> Tensor:
-        """Return the scaled product of feature maps ``[T, N, C, *]``.
-
-        Args:
-            more: Another factor.
-        """
+        """Return the scaled product of feature maps ``[T, N, C, *]``, times another factor."""
         x = operands[0]
         if self.training and self.scale == "rate":
             self._observe(x)

@@ -81,11 +81,7 @@ class WindowedNeuron(SpikingModule, ReadsPast):
 
     @abstractmethod
     def factors(self, lag: int, begin: int, end: int) -> Tensor:
-        """Return the weights of the current ``lag`` time-steps earlier, for time-steps begin to end.
-
-        Returns:
-            ``[end - begin]``, or a scalar for all time-steps.
-        """
+        """Return the weights of the current ``lag`` time-steps earlier, ``[end - begin]`` or a scalar for all."""
 
     @abstractmethod
     def biases(self, begin: int, end: int) -> Tensor:

@@ -28,11 +28,7 @@ class Embedding(nn.Module):
 
 
 class Exchange(nn.Module):
-    """Exchange of channels and positions, ``[T, N, C, *]`` to ``[T, N, *shape]``, where the positions are first.
-
-    Args:
-        shape: Shape of the output.
-    """
+    """Exchange of channels and positions, ``[T, N, C, *]`` to ``[T, N, *shape]``, where the positions are first."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         super().__init__()

@@ -126,11 +126,7 @@ class _Matcher:
             )
 
     def _confused(self, opener: Token, closer: Token, *, counted: bool) -> bool:
-        """Return whether a closing bracket of the wrong type probably belongs to an opening one.
-
-        Args:
-            counted: Whether ``*`` follows the closing bracket, as after a repeat.
-        """
+        """Return whether a wrong closing bracket, before a ``*`` if counted, probably belongs to an opening one."""
         if opener.type not in {"LBRACE", "LESS"}:
             return not counted
         return counted or closer.type in {"RBRACE", "MORE"}

@@ -83,11 +83,7 @@ _VERBATIM = frozenset({"STRING", "UNTERMINATED", "COMMENT"})
 
 
 def check_characters(source: Source, tokens: list[Token], limits: Limits) -> Reported[set[int]]:
-    """Report characters that are typographic or not allowed.
-
-    Returns:
-        Offsets of tokens that prevent parsing of their statement.
-    """
+    """Report typographic or forbidden characters, and return offsets of tokens whose statement cannot be parsed."""
     diagnostics = [*_check_typographic(source, tokens)]
     too_long = re.compile(rf"(?<![0-9.])[0-9]{{{limits.digits + 1},}}")
     broken: set[int] = set()
@@ -125,11 +121,7 @@ def check_characters(source: Source, tokens: list[Token], limits: Limits) -> Rep
 
 
 def to_ascii(character: str, before: str, after: str, *, dash: bool = False) -> str:
-    """Return the ASCII text of a typographic character between two neighbours.
-
-    Args:
-        dash: Whether the scanner reads the character as a dash.
-    """
+    """Return the ASCII text of a typographic character between two neighbours, read as a dash if ``dash``."""
     if character == "\u00d7" and before.isdecimal() and after.isdecimal():
         return "x"
     return "" if character == "\u00ad" and not dash else TYPOGRAPHIC[character]
@@ -189,11 +181,7 @@ def _bare_fraction(source: Source, tokens: list[Token], index: int) -> Advice | 
 
 
 def _caret(source: Source, tokens: list[Token], index: int, *, arithmetic: bool) -> Advice:
-    """Return the span, the help and the fixes of a ``^``.
-
-    Args:
-        arithmetic: Whether the character is in an equation or a formula.
-    """
+    """Return the span, the help and the fixes of a ``^``, in an equation or formula if ``arithmetic``."""
     span = token_span(source, tokens[index])
     before, after = (tokens[at : at + 1] if at >= 0 else [] for at in (index - 1, index + 1))
     if arithmetic:
@@ -225,11 +213,7 @@ def power_advice(source: Source, before: list[Token], after: list[Token]) -> tup
 
 
 def _unexpected_character(source: Source, token: Token, known: Advice | None) -> Diagnostic:
-    """Return the error for characters that cannot start a token.
-
-    Args:
-        known: Span, help and fixes of a known mistake.
-    """
+    """Return the error for characters that cannot start a token, with the advice for a known mistake."""
     text, stop = source.text, token_end(token)
     # Extend the span over adjacent symbols, e.g. '...', but not over letters, which may be names.
     if not token.isalnum():

@@ -52,11 +52,7 @@ def parse_statements(source: Source, limits: Limits = DEFAULT_LIMITS) -> Reporte
 
 
 def parse_compact(source: Source, limits: Limits = DEFAULT_LIMITS) -> Reported[tree.Document]:
-    """Parse a layer string, in which newlines are white space.
-
-    Returns:
-        A document with a Body, or without statements if there are errors.
-    """
+    """Parse a layer string, where newlines are white space, to a Body, or to no statements if there are errors."""
     parser = _Parser(source, limits)
     return parser.reporter.follow(parser.compact)
 
@@ -70,11 +66,7 @@ def parse_value(source: Source, limits: Limits = DEFAULT_LIMITS) -> Reported[tup
 def parse_dialect(
     source: Source, language: Language, builder: type[TreeBuilder], limits: Limits = DEFAULT_LIMITS
 ) -> Reported[tree.Document]:
-    """Parse a layer string of a dialect.
-
-    Returns:
-        A document with a Body, or without statements if there are errors.
-    """
+    """Parse a layer string of a dialect to a Body, or to no statements if there are errors."""
     parser = _Parser(source, limits, builder, language)
     return parser.reporter.follow(parser.compact)
 
@@ -341,11 +333,7 @@ Parse = Callable[[Source, Limits], Reported[Tree]]
 
 
 def parse_excerpt(excerpt: Span, parse: Parse[Tree], limits: Limits) -> Reported[Tree]:
-    """Parse a part of a source. All spans of the result refer to the complete source.
-
-    Raises:
-        NestingError: If the text is nested too deep.
-    """
+    """Parse a part of a source, with spans in the complete source, or raise NestingError if it is too deep."""
     piece, reporter = Source(excerpt.source.name, excerpt.text), Reporter(limits)
     try:
         parsed = parse(piece, limits)

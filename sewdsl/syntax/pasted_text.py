@@ -128,11 +128,7 @@ def strip_citation(source: Source, tokens: list[Token]) -> Reported[list[Token]]
 
 
 def add_missing_body(source: Source, statements: list[Lines]) -> Diagnostic | None:
-    """Insert ``body`` before a network without it, in place, and return the error.
-
-    Returns:
-        None if the file has a body, or if the line of the network is ambiguous.
-    """
+    """Insert a missing ``body`` in place, and return the error, or None if its line is ambiguous or none is missing."""
     bare = [i for i, lines in enumerate(statements) if _is_network(lines.tokens)]
     if len(bare) != 1 or any(lines.tokens[0].type == "_BODY" for lines in statements):
         return None

@@ -25,11 +25,7 @@ def print_document(document: tree.Document) -> str:
 
 
 def print_expression(node: tree.SyntaxNode) -> str:
-    """Print a sequence, an item, a name or a value.
-
-    Raises:
-        TypeError: If the node is a statement or a part of one.
-    """
+    """Print a sequence, an item, a name or a value, or raise TypeError for other nodes."""
     match node:
         case tree.Sequence():
             return "-".join(map(print_expression, node.items))
@@ -69,11 +65,7 @@ def print_expression(node: tree.SyntaxNode) -> str:
 
 
 def _print_sum(node: tree.RealExpression | tree.Formula, binding: int) -> str:
-    """Print an arithmetic expression with the necessary parentheses. Operators are left-associative.
-
-    Args:
-        binding: Precedence of the operator around the expression.
-    """
+    """Print left-associative arithmetic with parentheses where the precedence ``binding`` requires them."""
     match node:
         case tree.Number():
             # A negative literal after an operator would read as a subtraction.

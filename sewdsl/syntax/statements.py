@@ -77,11 +77,7 @@ class _Layout:
         self.previous = ""
 
     def take(self, token: Token, following: Token | None) -> None:
-        """Process a token.
-
-        Args:
-            following: Next token, or None at the end.
-        """
+        """Process a token, given the next one, or None at the end."""
         if token.type == "NEWLINE":
             self.newline = True
             return

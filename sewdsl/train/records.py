@@ -76,11 +76,7 @@ def contents(path: Path) -> bytes:
 
 
 def parse_record(data: bytes, model: type[Contents]) -> Contents:
-    """Parse JSON into a model.
-
-    Raises:
-        RecordError: If the text is not JSON, or a field is missing, unknown or out of bounds.
-    """
+    """Parse JSON into a model, or raise RecordError for other texts and missing, unknown or unbounded fields."""
     try:
         return model.model_validate_json(data)
     except ValidationError as error:

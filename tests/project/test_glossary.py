@@ -182,6 +182,7 @@ def test_few_functions_are_handed_where_to_report() -> None:
 
 REFERENCE = re.compile(r":(?:class|func|meth|data|attr|mod):`~?([\w.]+)`")
 RAISES = re.compile(r"^ *Raises:\n((?: +\S.*\n)+)", re.MULTILINE)
+RAISES_IN_SENTENCE = re.compile(r"\b[Rr]aises? ([A-Z_]\w+)")
 
 
 def defined(tree: ast.Module) -> set[str]:
@@ -218,9 +219,11 @@ def test_docstrings_refer_to_what_exists() -> None:
         for node in nodes(tree):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 lost += [f"{name}: {found}" for found in REFERENCE.findall(node.value) if not is_known(found, here)]
+                raised = RAISES_IN_SENTENCE.findall(node.value)
                 for lines in RAISES.findall(f"{node.value}\n"):
-                    raised = re.findall(r"^ +([A-Z]\w+(?:, [A-Z]\w+)*): ", lines, re.MULTILINE)
-                    for one in ", ".join(raised).split(", "):
-                        if one and one not in classes | here and not hasattr(builtins, one):
-                            lost.append(f"{name}: raises {one}")
+                    entries = re.findall(r"^ +([A-Z]\w+(?:, [A-Z]\w+)*): ", lines, re.MULTILINE)
+                    raised += filter(None, ", ".join(entries).split(", "))
+                for one in raised:
+                    if one not in classes | here and not hasattr(builtins, one):
+                        lost.append(f"{name}: raises {one}")
     assert not lost, "\n".join(lost)

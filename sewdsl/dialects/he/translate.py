@@ -86,11 +86,7 @@ class HeHeader:
         self._assumed.report(conventions.SIZE, shape.span, **values)
 
     def settings(self, layers: tuple[Item, ...], *, unnamed: Span | None) -> tuple[Setting, ...]:
-        """Return the header settings.
-
-        Args:
-            unnamed: First layer whose neurons have no kind.
-        """
+        """Return the header settings, given the first layer whose neurons have no kind."""
         settings: list[Setting] = []
         if self._input is not None:
             dims, span = self._input

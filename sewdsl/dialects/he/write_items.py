@@ -105,11 +105,7 @@ class HeItemWriter:
         self.unnamed: Span | None = None
 
     def body(self, span: Span) -> tuple[TreeItem, ...]:
-        """Return all layers.
-
-        Args:
-            span: Span of an output layer that the conventions add.
-        """
+        """Return all layers, and the output layer that the conventions add at a span."""
         written = self._sequence(self._layers)
         if self._output_layer.missing and written:
             written.append(_call(span, "FC", [NumberSlot("n", str(self._options.classes), span, span)]))

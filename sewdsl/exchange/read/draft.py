@@ -146,11 +146,7 @@ class Draft:
         ]
 
     def add(self, op: Op, inputs: Iterable[int], origin: SourcePart, **tensors: Tensor | None) -> int:
-        """Append an item and return its index.
-
-        Raises:
-            UnsupportedPart: If the operation does not fit its inputs.
-        """
+        """Append an item and return its index, or raise UnsupportedPart if it does not fit its inputs."""
         sources = tuple(inputs)
         try:
             output = op.infer(*(self.items[i].output for i in sources))
@@ -269,11 +265,7 @@ KindT = TypeVar("KindT", bound=Kind)
 
 
 def make_op(kind: type[KindT], origin: SourcePart, **arguments: Any) -> KindT:
-    """Create a kind with arguments of another library.
-
-    Raises:
-        UnsupportedPart: If the kind rejects the arguments.
-    """
+    """Create a kind with arguments of another library, or raise UnsupportedPart if the kind rejects them."""
     try:
         return kind.model_validate(arguments)
     except ValidationError as error:

@@ -142,11 +142,7 @@ class Scheme(ABC):
 
     @abstractmethod
     def layer_keys(self, network: Network) -> Iterator[LayerKeys]:
-        """Return the keys of all layers with weights.
-
-        Raises:
-            MissingKeyError: If the scheme has no key for a layer.
-        """
+        """Return the keys of all layers with weights, or raise MissingKeyError for a layer without one."""
 
     @final
     def unit(self, unit: ConvUnit, names: UnitKeys, within: str = "") -> Iterator[LayerKeys]:

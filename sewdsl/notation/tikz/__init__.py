@@ -59,11 +59,7 @@ def _pictures(network: Network) -> Iterator[str]:
 
 
 def _scope_pictures(network: Network, part: str = "") -> Iterator[str]:
-    """Yield the pictures of the blocks, the named values and the body of a scope.
-
-    Args:
-        part: Caption of a part, or empty for the network.
-    """
+    """Yield the pictures of blocks, named values and body of a scope, with the caption of a part or none."""
     unfolded, body = calls_by_path(network) if has_paths(network) else body_with_own_blocks(network)[1:]
     box_texts = BoxTexts(network)
 

@@ -77,11 +77,7 @@ class BoxTexts:
         self._followers = FollowerIndex([node.op for node in network], network.graph.consumers, network.settings.steps)
 
     def box(self, box: LayerText | BlockText, width: str | None = None) -> BoxText:
-        """Return the text of a box without redundant arguments.
-
-        Args:
-            width: Text for the channels, features or rate, e.g. ``4c`` or empty. None for the actual value.
-        """
+        """Return the text of a box without redundant arguments, with the actual width or another text, e.g. ``4c``."""
         if isinstance(box, LayerText) and isinstance(box.op, PartOperand):
             return BoxText.of(f"{box.op.title}, same weights" if is_call(box.op) else box.op.title)
         if isinstance(box, LayerText):
@@ -218,11 +214,7 @@ class BlockVariants:
 
 
 def distinct_blocks(box_texts: BoxTexts, calls: Iterable[TextItems]) -> tuple[BlockVariants, ...]:
-    """Return the distinct blocks of a network.
-
-    Args:
-        calls: Sequences that contain all calls, possibly several times.
-    """
+    """Return the distinct blocks of a network, from sequences that contain all calls, possibly several times."""
     groups: dict[Hashable, dict[str, BlockText]] = {}
     for block in (item for items in calls for item in walk_items(items) if isinstance(item, BlockText)):
         variants = groups.setdefault((block.title, _skeleton(box_texts, block.items)), {})

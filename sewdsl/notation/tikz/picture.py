@@ -184,11 +184,7 @@ class Picture:
         return f"\\begin{{tikzpicture}}[sew, {box_width}]\n  {lines}\n\\end{{tikzpicture}}\n"
 
     def _flow(self, items: TextItems, start: _Start, output: int | None) -> _Start:
-        """Draw a sequence, and return the start of the items after it.
-
-        Args:
-            output: Node of the output of the sequence, for a note about its shape, or None.
-        """
+        """Draw a sequence, note the shape of ``output`` if it is a node, and return the start of the items after it."""
         for item, following in zip_longest(items, items[1:]):
             source = self._nodes[first_node(following)].sources[0] if following else output
             start = _Start.below(self._item(item, start), self._note(source))

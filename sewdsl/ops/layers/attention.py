@@ -121,11 +121,7 @@ class TemporalAttention(Layer, KnowsSteps, kind="TA"):
 
 
 def require_odd(kernel: int) -> int:
-    """Return the kernel size if it is odd, so that symmetric padding keeps the size.
-
-    Raises:
-        ValueError: If it is even.
-    """
+    """Return the kernel size, or raise ValueError if it is even: symmetric padding would change the size."""
     if kernel % 2 == 0:
         raise ValueError("must be odd")
     return kernel

@@ -38,11 +38,7 @@ class _Convolution(WeightedLayer):
         bias: bool | None
 
     def _check_groups(self, channels: int) -> None:
-        """Check that the groups divide the channels of input and output.
-
-        Raises:
-            ShapeMismatch: If they do not.
-        """
+        """Raise ShapeMismatch unless the groups divide the channels of input and output."""
         if channels % self.groups or self.channels % self.groups:
             # The input can be unknown yet, in a loop.
             sizes = f"{self.channels} output" if self.channels % self.groups else f"{channels} input"
@@ -99,11 +95,7 @@ class Conv(_Convolution, kind="c", key="conv"):
 
     @property
     def pads(self) -> tuple[int, int]:
-        """Padding in force.
-
-        Raises:
-            ShapeMismatch: If there is no ``padding`` argument and the kernel is even.
-        """
+        """Padding in force. An even kernel without the argument ``padding`` raises ShapeMismatch."""
         if self.padding is not None:
             return self.padding
         if any(k % 2 == 0 for k in self.kernel):

@@ -101,11 +101,7 @@ class AvgPool(Pool, kind="AP", key="avg_pool"):
         return Signal((c, *lengths), varies=inputs[0].varies)
 
     def _classes(self, signal: Signal) -> int:
-        """Return the number of classes of a voting layer.
-
-        Raises:
-            ShapeMismatch: If the windows do not partition the vector.
-        """
+        """Return the classes of a voting layer, or raise ShapeMismatch if the windows do not partition the vector."""
         voters, features = self.kernel[0], signal.shape[0]
         # Each neuron votes once.
         if self.kernel != (voters, voters) or self.stride != self.kernel or self.padding != (0, 0):

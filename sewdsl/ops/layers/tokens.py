@@ -63,11 +63,7 @@ class TokenEmbedding(WeightedLayer, kind="EMB"):
         return Signal((self.features, *places), varies=source.varies)
 
     def _rows(self, source: Signal) -> int:
-        """Return the number of rows of the table.
-
-        Raises:
-            ShapeMismatch: If the values of the input are no row numbers.
-        """
+        """Return the number of rows, or raise ShapeMismatch if the values of the input are no row numbers."""
         if source.values.count is None:
             raise ShapeMismatch(
                 "invalid-argument",

@@ -36,11 +36,7 @@ class SavingTarget(NamedTuple):
 
 
 def min_cost_cover(costs: Mapping[int, int], needs: Sequence[SavingTarget]) -> frozenset[int] | None:
-    """Return the set of values of minimum cost for all targets, or None if they cannot be met.
-
-    Args:
-        costs: Cost of recomputing each value, >= 0.
-    """
+    """Return the values of minimum cost (>= 0 each) for all targets, or None if they cannot be met."""
     import numpy as np
     from scipy.optimize import Bounds, LinearConstraint, milp
     from scipy.sparse import csr_array

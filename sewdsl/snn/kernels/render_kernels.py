@@ -118,11 +118,7 @@ def render_max_pool(stored: str) -> str:
 
 
 def render_max_pool_backward(stored: str, *, overlap: bool) -> str:
-    """Return a module with ``backward`` of max pooling.
-
-    Args:
-        stored: Dtype of the maps.
-    """
+    """Return a module with ``backward`` of max pooling for maps of the dtype ``stored``."""
     return _render_cpu("max_pool", "backward", stored, {"WINDOWS_OVERLAP": overlap})
 
 

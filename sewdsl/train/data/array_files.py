@@ -77,11 +77,7 @@ class NumpyFiles(DataSet, name="numpy-files"):
         return source.encode == "none" and self.setup.steps > 1
 
     def find(self) -> str:
-        """Check that the files exist, and return their folder.
-
-        Raises:
-            DataError: If ``train.npz`` is missing.
-        """
+        """Return the folder of the files, or raise DataError if ``train.npz`` is missing."""
         return f"arrays in '{self._folder()}'"
 
     def scaling(self) -> str:
@@ -98,11 +94,7 @@ class NumpyFiles(DataSet, name="numpy-files"):
         return split_stratified(parts["train"], self.setup.holdout)
 
     def _folder(self) -> Path:
-        """Return the folder with the files.
-
-        Raises:
-            DataError: If there is none.
-        """
+        """Return the folder with the files, or raise DataError if there is none."""
         folders = [*data_folders.candidate_folders(self.setup.folder, (self.name,))]
         found = next((folder for folder in folders if (folder / "train.npz").is_file()), None)
         if found is None:

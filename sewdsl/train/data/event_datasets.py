@@ -212,11 +212,7 @@ class EsImageNet(RecordedDataSet, name="es-imagenet"):
     )
 
     def find(self) -> str:
-        """Check that the files are complete, without reading them, and return their number and folder.
-
-        Raises:
-            DataError: If files are missing.
-        """
+        """Return number and folder of the files without reading them, or raise DataError if some are missing."""
         summary = super().find()
         parts = zip(CLASS_TABLES, ("training", "test"), (self.listing.train, self.listing.test), strict=True)
         for name, part, recordings in parts:

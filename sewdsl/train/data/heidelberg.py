@@ -215,11 +215,7 @@ class Ssc(Heidelberg, name="ssc"):
     held_out = 9_981
 
     def find(self) -> str:
-        """Check that the data, including the validation set, is complete, and return the number and folder.
-
-        Raises:
-            DataError: If data is missing.
-        """
+        """Return number and folder of the data with its validation set, or raise DataError if some is missing."""
         summary = super().find()
         path = self.listing.folder / "ssc_valid.h5"
         validation = read_words(path)

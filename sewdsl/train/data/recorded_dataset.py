@@ -61,11 +61,7 @@ class Recordings:
         return torch.tensor([recording.label for recording in self.recordings], dtype=torch.int64)
 
     def batch(self, indices: Tensor, draw: RandomSource | None = None) -> Samples:
-        """Return sequences of counts ``[T, N, C, H, W]`` and their classes.
-
-        Raises:
-            DataError: If a recording is damaged, or has another shape.
-        """
+        """Return sequences ``[T, N, C, H, W]`` of counts and classes, or raise DataError for damaged recordings."""
         import numpy as np
         import torch
 
@@ -138,11 +134,7 @@ class RecordedDataSet(DataSet):
     every_class: ClassVar[bool] = False
 
     def find(self) -> str:
-        """Check that the data is complete, without reading it, and return number and folder of the recordings.
-
-        Raises:
-            DataError: If data is missing.
-        """
+        """Return number and folder of the recordings without reading them, or raise DataError if some are missing."""
         # A missing package is reported even if the data is missing as well.
         check_tonic(self.setup.augmentation.of_tonic)
         self._check(self.listing)
@@ -226,11 +218,7 @@ class RecordedDataSet(DataSet):
                 raise self.incomplete(f"'{listing.folder}' has no {part} recordings of class {names}")
 
     def check_classes(self, recordings: Sequence[Recording]) -> None:
-        """Check that all recordings belong to a class of the dataset.
-
-        Raises:
-            DataError: If one does not.
-        """
+        """Raise DataError unless all recordings belong to a class of the dataset."""
         for recording in recordings:
             if self.classes and not 0 <= recording.label < self.classes:
                 last = self.classes - 1
@@ -246,20 +234,12 @@ class RecordedDataSet(DataSet):
 
 
 def load_tonic(kind: str) -> ModuleType:
-    """Import ``tonic.transforms``.
-
-    Raises:
-        DataError: If tonic is not installed.
-    """
+    """Import ``tonic.transforms``, or raise DataError if tonic is not installed."""
     check_tonic(kind)
     return importlib.import_module("tonic.transforms")
 
 
 def check_tonic(kind: str) -> None:
-    """Check that tonic is installed, without importing it, unless there is no transform.
-
-    Raises:
-        DataError: If tonic is not installed.
-    """
+    """Raise DataError if there are transforms and tonic is not installed, without importing it."""
     if kind and importlib.util.find_spec("tonic") is None:
         raise DataError(f"{kind} requires tonic, which is not installed; run pip install 'sewdsl[data]'")

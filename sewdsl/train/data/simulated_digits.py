@@ -157,11 +157,7 @@ class Mnist5kDvs(RecordedDataSet, name="mnist5k-dvs"):
     classes = 10
 
     def find(self) -> str:
-        """Check that tonic is installed, if the recipe augments events.
-
-        Raises:
-            DataError: If tonic is required but not installed.
-        """
+        """Raise DataError if the recipe augments events and tonic is not installed."""
         check_tonic(self.setup.augmentation.of_tonic)
         return ""
 

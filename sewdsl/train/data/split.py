@@ -25,11 +25,7 @@ class Parts(NamedTuple):
 
 
 def split_stratified(samples: SampleSet, test: float) -> Splits:
-    """Split samples so that each class contributes the same fraction to the test set.
-
-    Args:
-        test: Fraction of the test set, in (0, 1) (see :func:`draw_share`).
-    """
+    """Split samples so that each class contributes the fraction ``test``, in (0, 1), to the test set."""
     return Splits(*_split(samples, test, SPLIT_SEED))
 
 

@@ -35,11 +35,7 @@ class VisionDataSet(DataSet):
     named: ClassVar[bool] = True
 
     def find(self) -> str:
-        """Return the folder of the data, in quotes.
-
-        Raises:
-            DataError: If the folder is missing.
-        """
+        """Return the folder of the data in quotes, or raise DataError if it is missing."""
         return f"'{self._root / self.marker}'"
 
     def normalisation(self) -> Normalisation:

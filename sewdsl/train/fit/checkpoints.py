@@ -159,11 +159,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         map_location: Any = None,  # Lightning moves the tensors.
         weights_only: bool | None = None,  # noqa: FBT001 -- always true here
     ) -> dict[str, Any]:
-        """Read a state and its weights.
-
-        Raises:
-            RunError: If the state or its weights are missing or damaged.
-        """
+        """Read a state and its weights, or raise RunError if some are missing or damaged."""
         return read_checkpoint(self._folder, Path(path))
 
 

@@ -128,11 +128,7 @@ def parameters_of(model: SpikingNetwork, pattern: str) -> list[nn.Parameter]:
 
 
 def weight_groups(model: SpikingNetwork, recipe: Recipe) -> Iterable[nn.Parameter] | Iterable[Mapping[str, Any]]:
-    """Return the trainable weights, grouped by learning rate if the recipe sets rates for layers.
-
-    Args:
-        model: The network. Frozen weights do not require gradients.
-    """
+    """Return the weights that require gradients, grouped by learning rate if the recipe sets rates for layers."""
     trainable = [weight for weight in model.parameters() if weight.requires_grad]
     if not recipe.lr:
         return trainable
@@ -289,11 +285,7 @@ class Classifier(LightningModule):
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the state of the run.
-
-        Raises:
-            RunError: If the number of processes or the weights of the teacher have changed.
-        """
+        """Restore the state of the run, or raise RunError if the processes or the teacher have changed."""
         self.state = checkpoint["run"]
         self.start = self.state["start"]
         self.history = {int(epoch): dict(figures) for epoch, figures in self.state["history"].items()}
@@ -362,11 +354,7 @@ class Classifier(LightningModule):
             self.compiled.keep_gradients(self.model.parameters())
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Check that the gradients are finite, before they change the weights.
-
-        Raises:
-            RunDiverged: If a gradient is not finite.
-        """
+        """Raise RunDiverged if a gradient is not finite, before it changes the weights."""
         self._rate = float(optimizer.param_groups[0]["lr"])
         # A gradient scaler (float16) skips steps with non-finite gradients itself.
         if getattr(self.trainer.precision_plugin, "scaler", None) is not None:

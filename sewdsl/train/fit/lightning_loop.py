@@ -206,11 +206,7 @@ def fit_epochs(module: Classifier, parts: Parts, folder: RunFolder, options: Run
 
 
 def _batches(parts: Parts, recipe: Recipe, process: int, processes: int, classes: int = 0) -> tuple[Batches, Batches]:
-    """Return the training and the evaluation batches.
-
-    Raises:
-        RunError: If a process has no training samples.
-    """
+    """Return the training and evaluation batches, or raise RunError for a process without training samples."""
     evaluation = parts.test if parts.validation is None else parts.validation
     training = Batches(
         parts.train,

@@ -21,11 +21,7 @@ from sewdsl.train.training_plan import plan_training
 
 
 def load_spec(folder: RunFolder) -> Compilation:
-    """Compile the network of a run.
-
-    Raises:
-        RunError: If spec.net is missing, or plugin files of the run were not imported.
-    """
+    """Compile the network of a run, or raise RunError if spec.net or an import of a plugin file is missing."""
     if not folder.spec.is_file():
         raise RunError(f"'{folder.spec}' is missing")
     require_plugins(folder)

@@ -78,11 +78,7 @@ class Processes:
 
 
 def record_processes(folder: RunFolder, processes: Processes) -> None:
-    """Record the strategy and the device of a run, unless both are ``auto``.
-
-    Raises:
-        RunError: If the file cannot be written.
-    """
+    """Record strategy and device of a run, unless both are ``auto``, or raise RunError if this is impossible."""
     record = ProcessRecord(strategy=processes.strategy or "auto", accelerator=processes.accelerator)
     if record != ProcessRecord():
         write_run_file(folder.processes, json.dumps(record.model_dump(exclude_defaults=True)) + "\n")
@@ -106,11 +102,7 @@ def restore_processes(folder: RunFolder, processes: Processes) -> Processes:
 
 
 def device_type(accelerator: Accelerator) -> DeviceType:
-    """Return the device type of a process.
-
-    Raises:
-        RunError: If a GPU is requested, but PyTorch cannot use one.
-    """
+    """Return the device type of a process, or raise RunError if PyTorch cannot use a requested GPU."""
     import torch  # Not at the top: set_passive_waiting must run before torch is imported.
 
     if accelerator != "cpu" and torch.cuda.is_available():
@@ -147,11 +139,7 @@ def precision(recipe: Recipe, device: DeviceType, before: Precision | None = Non
 
 
 def note_precision_change(recipe: Recipe, device: DeviceType, before: Precision | None) -> None:
-    """Print a note if a run is resumed in another precision.
-
-    Raises:
-        RunError: As in :func:`precision`.
-    """
+    """Print a note if a run is resumed in another precision. Raise RunError as :func:`precision`."""
     if before is not None and precision(recipe, device, before) != before and rank() == 0:
         echo("note: float16 requires a GPU; the run continues in bfloat16", err=True)
 

@@ -160,11 +160,7 @@ def fewest_epochs(folder: RunFolder) -> int | None:
 
 
 def _check(state: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Check that a run can be resumed from a state, and return the state.
-
-    Raises:
-        RunError: If a part is missing or out of bounds.
-    """
+    """Return the state of a run that can be resumed, or raise RunError if a part is missing or out of bounds."""
     run = state.get("run")
     writer = name_writer(run.get("version")) if isinstance(run, dict) else ""
     if missing := REQUIRED_STATE_KEYS - state.keys():

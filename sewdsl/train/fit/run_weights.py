@@ -34,11 +34,7 @@ def write_weights(path: Path, tensors: Mapping[str, Tensor], *, keep_as: Path | 
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read the weights in a file of a run folder or an exported folder.
-
-    Raises:
-        RunError: If the file is missing or damaged.
-    """
+    """Read weights in a run folder or exported folder, or raise RunError if they are missing or damaged."""
     return read_with_metadata(path)[0]
 
 
@@ -110,11 +106,7 @@ def write_initial_weights(folder: RunFolder, initial: InitialWeights) -> None:
 
 
 def read_initial_weights(folder: RunFolder) -> InitialWeights | None:
-    """Read the initial weights of a run, or None if they were random.
-
-    Raises:
-        RunError: If the file is damaged.
-    """
+    """Read the initial weights of a run, None if they were random, or raise RunError if they are damaged."""
     try:
         tensors, metadata = decode_tensors(folder.start.read_bytes())
         # A copy without a digest cannot be verified.

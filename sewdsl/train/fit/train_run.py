@@ -311,11 +311,7 @@ def _describe(compilation: Compilation, planned: TrainingPlan, folder: RunFolder
 def _evaluate_both(
     module: Classifier, folder: RunFolder, samples: SampleSet, how: EvaluationOptions
 ) -> tuple[dict[str, Any], list[list[int]]]:
-    """Evaluate the best and the last weights.
-
-    Returns:
-        Fields of a result, and the confusion matrix of the last weights.
-    """
+    """Return the fields of a result for the best and last weights, and the confusion matrix of the last."""
     best_weights, last_weights = read_weights(folder.best), read_weights(folder.last)
     load_weights(module.model, best_weights, folder.best)
     best = evaluate_samples(module, samples, how)

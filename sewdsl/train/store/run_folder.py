@@ -64,11 +64,7 @@ class RunUnfinished(RunError):
 
 
 class RunFile:
-    """Path of a file in a run folder, as an attribute of :class:`RunFolder`.
-
-    Args:
-        *names: Path components below the run folder.
-    """
+    """Path of a file, by its components below the run folder, as an attribute of :class:`RunFolder`."""
 
     def __init__(self, *names: str) -> None:
         self.names = names
@@ -211,11 +207,7 @@ def write_record(path: Path, record: BaseModel) -> None:
 
 
 def make_run_folder(path: Path) -> RunFolder:
-    """Create a run folder at a path chosen by the user.
-
-    Raises:
-        RunError: If the folder is not empty, or cannot be created.
-    """
+    """Create a run folder at a chosen path, or raise RunError if it is not empty or cannot be created."""
     try:
         # Fails for names with bytes that are not UTF-8.
         str(path).encode()

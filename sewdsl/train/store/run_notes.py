@@ -57,11 +57,7 @@ def write_data_path(folder: RunFolder, planned: TrainingPlan) -> None:
 
 
 def read_data_path(folder: RunFolder) -> Path | None:
-    """Return the recorded dataset folder, or None.
-
-    Raises:
-        RunError: If the record cannot be read.
-    """
+    """Return the recorded dataset folder, or None. Raise RunError if the record cannot be read."""
     record = read_record(folder.local, DataLocation, about=" (dataset location)")
     return None if record is None else Path(record.folder)
 
@@ -132,11 +128,7 @@ class LoggerRecord(BaseModel):
 
 
 def record_loggers(folder: RunFolder, loggers: Sequence[LoggerName], ids: dict[LoggerName, str]) -> None:
-    """Record the loggers of a run, unless they are the default.
-
-    Raises:
-        RunError: If the file cannot be written.
-    """
+    """Record the loggers of a run, unless default, or raise RunError if the file cannot be written."""
     record = LoggerRecord(loggers=list(loggers), ids=ids)
     # An existing record must be replaced, even by the default.
     if record != LoggerRecord() or folder.loggers.is_file():
@@ -144,11 +136,7 @@ def record_loggers(folder: RunFolder, loggers: Sequence[LoggerName], ids: dict[L
 
 
 def read_loggers(folder: RunFolder) -> LoggerRecord:
-    """Read the loggers of the run so far.
-
-    Raises:
-        RunError: If the record cannot be read.
-    """
+    """Read the loggers of the run so far, or raise RunError if the record cannot be read."""
     about, remedy = " (loggers)", "; pass --logger to replace it"
     return read_record(folder.loggers, LoggerRecord, about=about, remedy=remedy) or LoggerRecord()
 
@@ -176,11 +164,7 @@ class PluginRecord(BaseModel):
 
 
 def record_plugins(folder: RunFolder) -> None:
-    """Record and copy the imported plugin files, if there are any.
-
-    Raises:
-        RunError: If a file cannot be written.
-    """
+    """Record and copy the imported plugin files, or raise RunError if a file cannot be written."""
     notes: list[PluginNote] = []
     for file in plugin_files():
         name, taken = file.path.name, {note.copy_name for note in notes}
@@ -238,11 +222,7 @@ LICENSES = (
 
 
 def parse_license(text: str) -> str:
-    """Return the identifier of a licence, in lower case.
-
-    Raises:
-        ValueError: If the identifier is unknown. The message suggests a similar one.
-    """
+    """Return a licence identifier in lower case, or raise ValueError with a suggestion if it is unknown."""
     identifier = text.strip().lower()
     if identifier not in LICENSES:
         near = did_you_mean(identifier, LICENSES)

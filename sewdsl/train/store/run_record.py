@@ -126,11 +126,7 @@ class RunRecord:
 
 
 def load_record(folder: RunFolder) -> RunRecord:
-    """Read the facts of a run.
-
-    Raises:
-        RunError: If the folder does not exist, or has no files of a run.
-    """
+    """Read the facts of a run, or raise RunError if the folder does not exist or has no files of a run."""
     if not any(is_file(path) for path in (folder.spec, folder.recipe, folder.result)):
         raise RunError(missing_run_message(folder.path))
     wrong: dict[str, str] = {}
@@ -222,11 +218,7 @@ class RunSummary:
 
 
 def list_runs(parent: Path) -> Iterator[RunSummary]:
-    """Yield the runs in a folder and its subfolders, by path, without following links.
-
-    Raises:
-        RunError: If the folder does not exist.
-    """
+    """Yield the runs in a folder and subfolders by path, without links. Raise RunError if the folder is missing."""
     if not is_folder(parent):
         raise RunError(f"'{parent}' is not a folder" if is_there(parent) else f"there is no folder '{parent}'")
     for root, folders, files in os.walk(parent):

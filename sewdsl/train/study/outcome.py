@@ -185,11 +185,7 @@ class StudyFolder:
         open_group(self.path, allowed.__contains__, "part of this study")
 
     def read_search(self) -> SearchOutcome | None:
-        """Read the outcome of a search so far, or None without one.
-
-        Raises:
-            RunError: If the file cannot be read.
-        """
+        """Read the outcome of a search so far, None without one, or raise RunError if it cannot be read."""
         about, remedy = " (search)", "; choose another folder"
         outcome = read_record(self.outcome, Outcome, about=about, remedy=remedy)
         return None if outcome is None else outcome.search
@@ -215,11 +211,7 @@ accuracies."""
 
 
 def write_tables(outcome: Outcome, folder: StudyFolder) -> None:
-    """Write ``study.json``, ``table.md`` and ``table.csv``.
-
-    Raises:
-        RunError: If a file cannot be written.
-    """
+    """Write ``study.json``, ``table.md`` and ``table.csv``, or raise RunError if one cannot be written."""
     write_record(folder.outcome, outcome)
     write_run_file(folder.table, table_to_markdown(outcome))
     write_run_file(folder.csv, table_to_csv(outcome))

@@ -38,11 +38,7 @@ START_PATIENCE = 180
 
 @contextmanager
 def _patient(address: str) -> Iterator[None]:
-    """Limit the time of the start of a cluster, on systems with alarm signals.
-
-    Raises:
-        RunError: If the time limit is exceeded.
-    """
+    """Limit the time to start a cluster on systems with alarm signals, or raise RunError if it is exceeded."""
     if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -71,11 +71,7 @@ def summary_file(folder: Path) -> Path:
 
 
 def open_folder(folder: Path) -> None:
-    """Create a folder for repeats, or accept one that contains only repeats.
-
-    Raises:
-        RunError: If the folder contains other files, or cannot be created.
-    """
+    """Create a folder for repeats, or accept one with repeats only. Raise RunError if neither is possible."""
     summary = summary_file(folder).name
     open_group(folder, lambda name: name == summary or name.startswith("seed-"), "a repeat")
 
@@ -133,11 +129,7 @@ def finish_run(
 
 
 def check_same_run(compilation: Compilation, folder: RunFolder, origin: WeightsOrigin | None = None) -> None:
-    """Check that a run folder, if it exists, has the same spec and initial weights.
-
-    Raises:
-        RunError: If the spec or the weights differ.
-    """
+    """Raise RunError if a run folder has another spec or other initial weights."""
     if not folder.spec.is_file():
         return
     if folder.spec.read_bytes() != compilation.standalone_text().encode():

@@ -51,11 +51,7 @@ class VariantRuns:
         return RunFolder(self.folder / f"seed-{seed}")
 
     def check_folders(self) -> None:
-        """Check that existing run folders have the spec of their run.
-
-        Raises:
-            RunError: If a folder has another spec.
-        """
+        """Raise RunError if an existing run folder has another spec than its run."""
         for compilation, planned in self.plans:
             check_same_run(compilation, self.run_folder(planned.recipe.seed))
 
@@ -108,11 +104,7 @@ def plan_runs(
 
 
 def plan_variant(varied: CompiledVariant, folder: StudyFolder, data: Path | None) -> VariantRuns:
-    """Plan the runs of one variant.
-
-    Raises:
-        SewdslError: If the variant has errors, or does not fit its dataset.
-    """
+    """Plan the runs of a variant, or raise SewdslError if it has errors or does not fit its dataset."""
     plans = [(compilation, plan_training(compilation, data)) for compilation in varied.compilations]
     return VariantRuns(varied, folder.path / folder_name(varied.variant), plans)
 
@@ -228,11 +220,7 @@ def run_study(queue: RunQueue, folder: StudyFolder, pool: RunPool, announce: Ann
 
 
 def make_outcome(queue: RunQueue) -> Outcome:
-    """Return the outcome of a study so far.
-
-    Raises:
-        RunError: If no trial of a search is a valid network.
-    """
+    """Return the outcome of a study so far, or raise RunError if no trial of a search is a valid network."""
     if not queue.groups:
         raise RunError("no trial is a valid network; narrow the ranges")
     network, _, data = queue.groups[0].plans[0][1]

@@ -49,11 +49,7 @@ ABSOLUTE_TOLERANCE = 1e-12
 
 
 def infer_dt(nodes: Iterable[Primitive]) -> float:
-    """Infer the duration of a time-step from the neurons, in seconds.
-
-    Raises:
-        ModelImportError: If no common duration, or more than one, matches.
-    """
+    """Infer the duration of a time-step in seconds, or raise ModelImportError unless exactly one matches."""
     neurons = [node for node in nodes if node.kind in NEURONS]
     # The right duration gives every IF a gain of 1, and every LIF a time constant above one time-step.
     matching = [dt for dt in USUAL_DTS if all(_fits(node, dt) for node in neurons)]

@@ -64,11 +64,7 @@ class Primitive:
         return "" if origin is None else origin.op
 
     def array(self, key: str) -> npt.NDArray[Any]:
-        """Return an argument as a floating-point array.
-
-        Raises:
-            UnsupportedPart: If it is missing, not numeric or not finite.
-        """
+        """Return an argument as a float array, or raise UnsupportedPart if it is missing, not numeric or not finite."""
         if self.fields.get(key) is None:
             raise self.origin.refusal(f"has no {key}")
         array = np.asarray(read_value(self.fields[key]))

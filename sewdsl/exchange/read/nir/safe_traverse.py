@@ -43,11 +43,7 @@ def import_h5py() -> Any:
 
 
 def load_unread(file: Any) -> dict[str, Any]:
-    """Return groups as dictionaries, and arrays as unread datasets.
-
-    Raises:
-        DamagedFile: If the file is not a NIR graph, or is unsafe.
-    """
+    """Return groups as dictionaries and arrays as unread datasets, or raise DamagedFile for other or unsafe files."""
     node = file.get("node")
     if not isinstance(node, import_h5py().Group):
         raise DamagedFile.of("is not a NIR graph")

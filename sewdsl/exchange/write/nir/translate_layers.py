@@ -140,11 +140,7 @@ class NirNode(NamedTuple):
 
 
 def layer_nodes(op: Op, site: EvaluatedLayer) -> list[NirNode]:
-    """Return the nodes of a layer in order of computation. An identity has none.
-
-    Raises:
-        UnsupportedLayer: If NIR cannot express the layer.
-    """
+    """Return the nodes of a layer in order of computation, none for an identity, or raise UnsupportedLayer."""
     # The most specific kind comes first, e.g. Add before Join.
     for kind in type(op).__mro__:
         if kind in NODES:

@@ -37,11 +37,7 @@ class LinearSteps(NamedTuple):
 
     @classmethod
     def of(cls, node: Node, neuron: Neuron) -> LinearSteps:
-        """Return the steps of a neuron with its learned parameters, computed in float64.
-
-        Raises:
-            UnsupportedLayer: If the neuron does not charge linearly.
-        """
+        """Return the steps of a neuron with learned parameters in float64, or raise UnsupportedLayer if not linear."""
         spec = neuron.spec
         if not isinstance(spec, LinearSpec):
             raise UnsupportedLayer(node, "charges nonlinearly in Python code; define the neuron by equations")

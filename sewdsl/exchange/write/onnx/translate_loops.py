@@ -98,11 +98,7 @@ class LoopWriter(ABC):
 
     @abstractmethod
     def written(self, sequences: Mapping[int, str]) -> dict[int, str]:
-        """Append the loop, and return the names of its outputs, ``[T·N, *]``.
-
-        Args:
-            sequences: Names of its inputs by node, ``[T·N, *]``.
-        """
+        """Append the loop for the named inputs by node, and return the names of its outputs, all ``[T·N, *]``."""
 
     def _sequence(self, index: int, value: str) -> str:
         """Append a reshape of a value to ``[T, N, *]``."""

@@ -38,11 +38,7 @@ class Layers(Protocol):
     """Layers of one network in a library."""
 
     def module_call(self, node: Node) -> PyCall:
-        """Return the constructor call of a node's module.
-
-        Raises:
-            UnsupportedLayer: If the library has no such module.
-        """
+        """Return the constructor call of a node's module, or raise UnsupportedLayer if the library has none."""
 
     def definitions(self) -> Sequence[str]:
         """Return the functions and classes that the calls so far require, in order."""

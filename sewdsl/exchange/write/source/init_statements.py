@@ -34,11 +34,7 @@ NORMAL = (
 
 
 def init_lines(network: Network) -> Iterator[str]:
-    """Yield the statements of the network's constructor that draw its weights.
-
-    Raises:
-        UnsupportedLayer: If a file cannot contain the rule of a layer.
-    """
+    """Yield the statements of the constructor that draw weights, or raise UnsupportedLayer for unwritable rules."""
     settings, rule = network.settings, network.settings.rule
     owners = [node for node in network if node.weights is None]
     layers = [(node, op) for node in owners if isinstance(op := network.op_with_init(node), WeightedLayer)]

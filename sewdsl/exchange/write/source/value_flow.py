@@ -158,11 +158,7 @@ def tree(network: Network, taken: Collection[str]) -> SourceSection:
 
 
 def _check_states(network: Network) -> None:
-    """Check that no layer with a state is called twice in one loop.
-
-    Raises:
-        UnsupportedLayer: If a layer of a part keeps a state for two calls.
-    """
+    """Raise UnsupportedLayer if a layer with a state is called twice in one loop."""
     for users in network.users.values():
         node = network.nodes[users[-1]]
         if (node.op.reads == "past" or node.feeds_back) and any(
@@ -423,11 +419,7 @@ class _Reader:
         )
 
     def _input_variables(self) -> dict[int, str]:
-        """Return the named inputs as variables.
-
-        Raises:
-            UnsupportedLayer: If the file needs a name for itself.
-        """
+        """Return the named inputs as variables, or raise UnsupportedLayer if the file needs a name for itself."""
         variables = {index: self._nodes[index].name for index in self._network.input_indices}
         for index, name in variables.items():
             if name in self._reserved_names or name == ONWARD:
@@ -483,11 +475,7 @@ class _Reader:
         return regions, ordered
 
     def _require_steps(self, inside: frozenset[int], looped: frozenset[int]) -> None:
-        """Check that nodes outside of a loop can be computed one time-step after the other.
-
-        Raises:
-            UnsupportedLayer: If a node needs all time-steps, or is in a loop of its own.
-        """
+        """Raise UnsupportedLayer if a node outside of the loop needs all time-steps, or is in a loop of its own."""
         for index in sorted(inside - looped):
             if self._needs_all_steps(index):
                 raise UnsupportedLayer(

@@ -90,11 +90,7 @@ def statistics(x_TN: Tensor, running: RunningStatistics | None, eps: float) -> T
 
 
 def moments(x_TN: Tensor) -> Tensor:
-    """Return mean and biased variance of every channel of ``[T, N, C, *]``.
-
-    Returns:
-        ``[2, C]``, in float32 or wider.
-    """
+    """Return mean and biased variance per channel of ``[T, N, C, *]``, ``[2, C]`` in float32 or wider."""
     strides = memory_layout.step_strides(x_TN)
     share = Partition.of(x_TN, strides)
     sums = np.zeros((share.groups, share.C, 2))

@@ -188,11 +188,7 @@ def _trials(path: Path) -> Iterator[tuple[str, EventFile]]:
 
 
 def _rows(table: Path) -> list[tuple[int, int, int]]:
-    """Read class, start and end of each trial.
-
-    Raises:
-        DataError: If the table is damaged.
-    """
+    """Read class, start and end of each trial, or raise DataError if the table is damaged."""
     rows = []
     try:
         for line_number, line in enumerate(table.read_text(encoding="utf-8").splitlines()[1:], start=2):
@@ -283,11 +279,7 @@ def _in_classes(part: Path, recording: type[EventFile | FrameFile]) -> Sequence[
 
 
 def read_class_table(table: Path) -> Sequence[tuple[int, str]]:
-    """Read class and file name of each row, sorted.
-
-    Raises:
-        DataError: If the table is missing or damaged.
-    """
+    """Read class and file name of each row, sorted, or raise DataError for a missing or damaged table."""
     try:
         with open_file(table) as file:
             lines = file.read().decode("utf-8").splitlines()

@@ -41,11 +41,7 @@ class Recording(ABC):
         """
 
     def events(self) -> Events:
-        """Return the events of the sample.
-
-        Raises:
-            DataError: If the file contains only frames.
-        """
+        """Return the events of the sample, or raise DataError if the file contains only frames."""
         raise DataError(f"'{self.path}' contains frames, not events; remove transforms of events from 'augment'")
 
 
