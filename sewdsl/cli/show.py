@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from sewdsl.analysis.energy import EnergyCosts, LayerCounts, operation_bounds
 from sewdsl.analysis.listing import ListingRow, layer_rows
@@ -14,7 +14,6 @@ from sewdsl.cli.output import echo_json
 from sewdsl.ir.kind import stated_fields
 from sewdsl.ir.network import Network
 from sewdsl.ir.printed_values import format_value
-from sewdsl.ir.recipe import Recipe
 from sewdsl.ir.settings import Expectation
 from sewdsl.notation.energy_forms import energy_to_json
 from sewdsl.passes.step_report import predict_memory
@@ -85,10 +84,11 @@ def _show_energy(network: Network, costs: EnergyCosts, *, json_: bool) -> None:
 
 def network_to_json(network: Network) -> ShownNetwork:
     """Return a network as plain data. Operations are per time-step and sample."""
+    recipe = network.recipe
     return {
         "name": network.name,
         "settings": {key: _plain(value) for key, value in stated_fields(network.settings)},
-        "recipe": _recipe(network.recipe) if network.recipe else None,
+        "recipe": recipe.model_dump(mode="json", include={*dict(stated_fields(recipe))}) if recipe else None,
         "parameters": network.total_parameters,
         "macs": network.total_macs,
         "activations": network.total_activations,
@@ -128,7 +128,3 @@ def _plain(value: object) -> str | int | bool | None:
     if isinstance(value, tuple):
         return format_value(value)
     return value if isinstance(value, str | int | bool) or value is None else str(value)
-
-
-def _recipe(recipe: Recipe) -> dict[str, Any]:
-    return recipe.model_dump(mode="json", include={name for name, _ in stated_fields(recipe)})

@@ -59,7 +59,8 @@ class HeaderReader:
 
     def settings(self) -> Settings | None:
         """Return the settings of the header with defaults, or None if the input is missing or invalid."""
-        source, inputs = self._input(), self._inputs()
+        setting = self._settings.get("input")
+        source, inputs = None if setting is None else self._source(setting), self._inputs()
         init = self._choices(INIT)
         steps = self._steps()
         rest: dict[str, Any] = {
@@ -139,10 +140,6 @@ class HeaderReader:
     def join(self) -> Join:
         """Return the meaning of ``g``, ADD by default."""
         return self._kind("join", Join, "the name of a join, e.g. ADD") or Add()
-
-    def _input(self) -> InputSetting | None:
-        setting = self._settings.get("input")
-        return None if setting is None else self._source(setting)
 
     def _source(self, setting: Setting) -> InputSetting | None:
         """Return an input without its name, ``128`` or ``128 of 30522``, or report an invalid one."""

@@ -56,14 +56,14 @@ class _Convolution(WeightedLayer):
         return not (downstream.next and all(isinstance(op, norm) for op in downstream.next))
 
     def weight_shape(self, *inputs: Signal) -> tuple[int, ...]:
-        return self.channels, inputs[0].channels // self.groups, *self._kernel(inputs[0])
+        return self.channels, inputs[0].channels // self.groups, *self._window(inputs[0])[0]
 
     def parameters(self, *inputs: Signal) -> int:
         return self.kept_weights(*inputs) * self.channels + (self.channels if self.bias else 0)
 
     @abstractmethod
-    def _kernel(self, signal: Signal) -> tuple[int, ...]:
-        """Return the length of the kernel along each axis of the input."""
+    def _window(self, signal: Signal) -> list[Lengths]:
+        """Return the kernel and further arguments along each axis of the input."""
 
     def _module(self, module_class: Callable[..., nn.Module], signal: Signal, **window: Lengths) -> nn.Module:
         return module_class(signal.channels, self.channels, **window, groups=self.groups, bias=bool(self.bias))
@@ -139,9 +139,6 @@ class Conv(_Convolution, kind="c", key="conv"):
         windows = zip(inputs[0].shape[1:], *self._window(inputs[0]), strict=True)
         outputs = self.channels // self.groups * self.kept_fraction(*inputs)
         return FanOut.of_axes([window_counts(*window) for window in windows], outputs)
-
-    def _kernel(self, signal: Signal) -> tuple[int, ...]:
-        return tuple(self._window(signal)[0])
 
     @property
     def strided(self) -> bool:
@@ -255,7 +252,7 @@ class TransposedConv(_Convolution, kind="tc", key="transposed_conv"):
             )
         return Signal((self.channels, *lengths), varies=inputs[0].varies)
 
-    def _window(self, signal: Signal) -> list[tuple[int, ...]]:
+    def _window(self, signal: Signal) -> list[Lengths]:
         """Return kernel, stride, padding and output padding along each axis."""
         return along_axes("a transposed convolution", signal, self.kernel, self.stride, *self.pads)
 
@@ -271,9 +268,6 @@ class TransposedConv(_Convolution, kind="tc", key="transposed_conv"):
             starts = (position * s - p for position in range(length))
             axes.append(tuple(max(0, min(start + k, output_length) - max(start, 0)) for start in starts))
         return FanOut.of_axes(axes, self.channels // self.groups * self.kept_fraction(*inputs))
-
-    def _kernel(self, signal: Signal) -> tuple[int, ...]:
-        return tuple(self._window(signal)[0])
 
     def settle(self, downstream: Downstream) -> TransposedConv:
         bias = self._needs_bias(downstream, BatchNorm)

@@ -19,7 +19,6 @@ MIN_PARALLEL_STEPS = 1 << 17
 PIECES_PER_THREAD = 4
 """Pieces of work per thread. Small pieces keep all threads busy if one of them is delayed."""
 
-_pools: dict[int, ThreadPoolExecutor] = {}
 _process = os.getpid()
 """Process that loaded this module. OpenMP's threads do not survive a fork, and OpenMP would wait for them forever."""
 
@@ -96,13 +95,12 @@ def _openmp() -> Callable[..., None] | None:
     return start
 
 
+@cache
 def _pool(threads: int) -> ThreadPoolExecutor:
     """Return the thread pool of a size, created on first use."""
-    if threads not in _pools:
-        _pools[threads] = ThreadPoolExecutor(threads, thread_name_prefix="sewdsl")
-    return _pools[threads]
+    return ThreadPoolExecutor(threads, thread_name_prefix="sewdsl")
 
 
 if hasattr(os, "register_at_fork"):
     # Threads do not survive a fork.
-    os.register_at_fork(after_in_child=_pools.clear)
+    os.register_at_fork(after_in_child=_pool.cache_clear)

@@ -276,15 +276,11 @@ class EquationClass:
         axis = int(self.step.learned[equation.name.text].per_step)
         return f"torch.stack([{value}{self._each_number(equation)}], {axis})" if equation.length else value
 
-    def _length(self, declaration: Learn | StateDeclaration) -> str:
-        """Return the length of a vector as Python code."""
-        assert declaration.length is not None  # noqa: S101 -- of a vector
-        text = declaration.length.text
-        return text if text.isdigit() else f"int(self.{self.names[text]})"
-
     def _each_number(self, declaration: Learn | StateDeclaration) -> str:
         """Return the loop of a list over the numbers of a vector."""
-        return f" for {_INDEX_NAME} in range({self._length(declaration)})"
+        assert declaration.length is not None  # noqa: S101 -- of a vector
+        text = declaration.length.text
+        return f" for {_INDEX_NAME} in range({text if text.isdigit() else f'int(self.{self.names[text]})'})"
 
     def _is_vector(self, expression: RealExpression) -> bool:
         """Return whether an expression is a vector."""

@@ -41,7 +41,8 @@ def init_lines(network: Network) -> Iterator[str]:
     axes = 1 if len(settings.input) == len("CL") else 2
     # The statements for all modules name the classes of PyTorch.
     plain = all(isinstance(op, Conv | TransposedConv | Linear) or not op.takes(rule) for _, op in layers)
-    if not settings.part_init and all(op.init in {None, rule} for _, op in layers) and plain and not _by_layer(rule):
+    common = not settings.part_init and all(op.init in {None, rule} for _, op in layers)
+    if common and plain and isinstance(rule, Default | Kaiming | Normal):
         if isinstance(rule, Kaiming):
             yield from (line.format(axes=axes) for line in KAIMING)
         elif isinstance(rule, Normal):
@@ -63,8 +64,3 @@ def init_lines(network: Network) -> Iterator[str]:
         if resets_bias:
             yield "            if module.bias is not None:"
             yield "                nn.init.zeros_(module.bias)"
-
-
-def _by_layer(rule: InitRule) -> bool:
-    """Return whether a rule of the file is written for each layer."""
-    return not isinstance(rule, Default | Kaiming | Normal)

@@ -376,7 +376,7 @@ class _Writer:
             "g_others": "row_others",
             "g_x": "row",
             **self._state_rows(g),
-            **_rows([*delayed.values()]),
+            **{name: f"part({name}, 0, n)" for name in delayed.values()},
             **names.rows,
         }
         for row, each in sums.items():
@@ -557,11 +557,6 @@ def _times(width: int) -> str:
 def _vector_row(row: str, width: int) -> str:
     """Return the argument for a row of scratch memory, or for the row of one number of a vector."""
     return f"part({row}, m * block, n)" if width > 1 else f"part({row}, 0, n)"
-
-
-def _rows(names: Sequence[str]) -> dict[str, str]:
-    """Return the arguments for rows of scratch memory."""
-    return {name: f"part({name}, 0, n)" for name in names}
 
 
 def _words(text: str) -> set[str]:
