@@ -190,7 +190,6 @@ def _trimmed_means(squares: NDArray[np.float64], counts: NDArray[np.intp], windo
     Args:
         squares: Value of each sequence of ``window`` time-steps.
         counts: Number of spikes in each sequence.
-        window: Number of time-steps.
     """
     import numpy as np
 

@@ -300,7 +300,6 @@ def _compare(
 
     Args:
         model: Module in evaluation mode.
-        content: Contents of the exported file.
         origin: Source of the weights. A run provides test samples. The seed selects them, or the random input.
         data: Dataset folder, or None for the folder that the run recorded.
 

@@ -222,7 +222,6 @@ class HeaderReader:
         """Report a setting with an invalid value.
 
         Args:
-            expected: Description of valid values.
             unknown: Unknown word and the known ones, to suggest a similar one.
         """
         spans = [value.span for value in setting.values]

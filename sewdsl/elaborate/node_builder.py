@@ -174,11 +174,7 @@ class NodeBuilder:
 
 
 class FollowerIndex:
-    """Index of the ops that follow each node of a graph.
-
-    Attributes:
-        steps: Number of time-steps.
-    """
+    """Index of the ops that follow each node of a graph."""
 
     def __init__(self, ops: Sequence[Op], consumers: Sequence[Sequence[int]], steps: int = 1) -> None:
         self.ops, self.consumers, self.steps = ops, consumers, steps

@@ -57,8 +57,6 @@ class ExecutionContext(NamedTuple):
     """Conditions under which a program runs.
 
     Attributes:
-        T: Number of time-steps.
-        N: Number of samples.
         static: Whether all time-steps of the input are equal. Time-independent steps then run once.
         device: Device type of PyTorch: ``cpu``, ``cuda``.
         kernels: Whether the generated kernels of the device are enabled and available.

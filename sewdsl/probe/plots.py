@@ -32,7 +32,6 @@ def plot_curves(
     """Plot a line for each curve, with dotted vertical lines at the downsample blocks.
 
     Args:
-        blocks: Blocks of the network.
         curves: Value of each block by name of the curve, or None for a missing value.
         quantity: Label of the vertical axis.
         scale: Scale of the vertical axis. A logarithmic one omits zeros.

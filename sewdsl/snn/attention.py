@@ -138,7 +138,6 @@ class TokenProduct(nn.Module):
     """Base class of scaled products between tokens.
 
     Args:
-        heads: Number of heads.
         scale: Factor of the result. ``rate``: 1 / sqrt(rate · terms) for each head.
         terms: Number of terms in each sum.
         chunk: Number of consecutive time-steps whose tokens meet.

@@ -14,9 +14,6 @@ from sewdsl.snn.protocols import JoinSpec
 class JoinOfMany(nn.Module):
     """Join of several operands: g of the first two, then g of the result and the next operand.
 
-    Attributes:
-        spec: Definition of g.
-
     Shape: each ``[T, N, *]``, unchanged.
     """
 

@@ -31,10 +31,6 @@ class ParallelSpec(Protocol):
 class ParallelNeuron(SpikingModule):
     """Neurons that read all time-steps: H = W X, S = Θ(H + b) (PSN).
 
-    Args:
-        spec: Definition of the neurons.
-        steps: T.
-
     Attributes:
         weight: W, ``[T, T]``.
         bias: b, ``[T, 1]``.
@@ -64,7 +60,6 @@ class WindowedNeuron(SpikingModule, ReadsPast):
     """Neurons whose potential is a weighted sum of the last k input currents.
 
     Attributes:
-        spec: Definition of the neurons.
         order: k.
 
     Shape: ``[T, N, *]`` input current to ``[T, N, *]`` spikes, each 0 or 1.
@@ -120,8 +115,6 @@ class MaskedNeuron(WindowedNeuron):
     """Neurons with own weights per time-step: H = (M W) X, M[i, j] = 1 if i - k < j <= i, else 0.
 
     Args:
-        spec: Definition of the neurons.
-        steps: T.
         order: k.
 
     Attributes:
@@ -146,7 +139,6 @@ class SlidingNeuron(WindowedNeuron):
     """Neurons with weights shared over time: H[t] = sum over i < k of W[i] X[t - k + 1 + i].
 
     Args:
-        spec: Definition of the neurons.
         order: k.
 
     Attributes:

@@ -86,8 +86,6 @@ class TemporalChannelAttention(nn.Module):
     Each sample has its own factors: the sigmoid of a product of two convolutions.
 
     Args:
-        steps: T.
-        channels: C.
         kernel_t: Taps of the convolution along channels, which mixes time-steps.
         kernel_c: Taps of the convolution along time-steps, which mixes channels.
     """

@@ -39,9 +39,6 @@ class ReadsPast(nn.Module):
 class Delay(ReadsPast):
     """Delay by one or more time-steps. The outputs of the first time-steps are zero.
 
-    Args:
-        steps: Number of time-steps.
-
     Shape: ``[T, N, *]``, unchanged.
     """
 

@@ -80,9 +80,7 @@ def run_neurons(spec: NeuronSpec, x_TN: Tensor, learned: Mapping[str, Tensor]) -
     """Run neurons over a sequence, from rest.
 
     Args:
-        spec: Definition of the neurons.
         x_TN: Input current, ``[T, N, *]``, T >= 1.
-        learned: Values of the learnable scalars.
 
     Returns:
         Spikes ``[T, N, *]``.
@@ -135,9 +133,7 @@ def find_norm_kernel(spec: NeuronSpec, x_TN: Tensor, learned: Mapping[str, Tenso
     The kernel normalises each element once in the forward pass and twice in the backward pass, and stores none.
 
     Args:
-        spec: Definition of the neurons.
         x_TN: Input of the batch norm, ``[T, N, C, *]``.
-        learned: Values of the learnable scalars.
     """
     return _linear_kernel(spec, x_TN, None, learned) if _can_fuse(x_TN) else None
 
@@ -146,7 +142,6 @@ def find_norm_equations(spec: EquationSpec, x_TN: Tensor, learned: Mapping[str, 
     """Return the fused kernel of batch norm and neurons with equations, or None if none applies.
 
     Args:
-        spec: Definition of the neurons.
         x_TN: Input of the batch norm, ``[T, N, C, *]``.
         learned: Learnable values by name: ``[]``, ``[C]``, ``[T]`` or ``[T, C]``.
     """
@@ -165,9 +160,7 @@ def fusible_join(spec: JoinSpec, x_TN: Tensor, other: Tensor, *, branch: bool) -
     """Return the join for :func:`run_norm_neurons`, or None if it cannot be fused.
 
     Args:
-        spec: Definition of the join.
         x_TN: Input of the batch norm, ``[T, N, C, *]``.
-        other: Other operand of the join.
         branch: Whether the spikes are the branch. Otherwise, they are the identity.
     """
     alike = other.shape == x_TN.shape and other.device == x_TN.device
@@ -182,10 +175,7 @@ def run_norm_neurons(kernel: StepKernel, x_TN: Tensor, channels: ChannelAffine, 
     """Normalise the input and run neurons over it, from their initial states.
 
     Args:
-        kernel: Kernel found for this input.
         x_TN: Input of the batch norm, ``[T, N, C, *]``.
-        channels: Normalisation of each channel.
-        joint: Join of the neurons' output.
 
     Returns:
         Output ``[T, N, C, *]`` of the neurons, or of the join.
@@ -203,10 +193,8 @@ def run_neurons_from(
     """Run neurons over a sequence, and return their final potential too.
 
     Args:
-        spec: Definition of the neurons.
         x_TN: Input current, ``[T, N, *]``, T >= 1.
         v_N: Membrane potential before the first time-step, ``[N, *]``, or None for rest.
-        learned: Values of the learnable scalars.
 
     Returns:
         Spikes ``[T, N, *]`` in the dtype of the current, and the membrane potential after the last time-step,
@@ -221,7 +209,6 @@ def run_equations(
     """Run neurons with equations over a sequence.
 
     Args:
-        spec: Definition of the neurons.
         x_TN: Input, ``[T, N, C, *]``, T >= 1. Several inputs follow each other along time, ``[I·T, N, C, *]``.
         start: States before the first time-step, ``[S, N, C, *]``, or None for initial states of the equations.
         learned: Learnable values by name: ``[]``, ``[C]``, ``[T]`` or ``[T, C]``.

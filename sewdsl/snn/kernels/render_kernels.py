@@ -95,7 +95,6 @@ def render_winograd(tile: int, vector: int, vectors: int, rows: int, function: s
         vector: Elements per vector.
         vectors: Vectors per panel.
         rows: Rows of a matrix that are multiplied together.
-        function: Name of the function.
     """
     sizes = {"TILE": tile, "SMALL_TILE": tile == SMALL_TILE, "VECTOR": vector, "VECTORS": vectors, "ROWS": rows}
     constants = {"APART": PLACES_APART, "BLOCK": TILES_TOGETHER, "SPAN_BITS": SPAN_BITS}
@@ -159,7 +158,6 @@ def render_generated(text: str, function: str, stored: str) -> str:
     """Return a module with a generated function, which may use the templates ``SHARED``.
 
     Args:
-        function: Name of the function.
         stored: Dtype of input and output.
     """
     return _shared_part(stored) + _render("entry_points", {function}, {}, SHARED, ast.parse(text).body)

@@ -229,7 +229,6 @@ def initial_state(scope: NodeScope, name: str, value: Value, shape: str) -> str:
     """Append the initial value of a state, and return its name.
 
     Args:
-        name: Name of the constant.
         shape: Name of the shape ``[N, *]``.
     """
     numbers = np.array(value)

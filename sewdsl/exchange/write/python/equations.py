@@ -109,7 +109,6 @@ class EquationClass:
     """Python class of a neuron, for one reset mode and one surrogate.
 
     Args:
-        name: Name of the class.
         surrogate: Additional argument of ``fire``, or an empty text.
         base: Base class. ``Memory`` in a file with loops.
     """
@@ -398,7 +397,6 @@ class EquationClasses:
     """Classes of the neurons with equations in a network.
 
     Args:
-        base: Base class.
         taken: Names in use in the file. The names of the classes are added.
     """
 

@@ -208,9 +208,7 @@ def statistics(x_TN: Tensor, running: RunningStatistics | None, eps: float) -> T
     """Return the batch statistics of ``[T, N, C, *]``, and update the running statistics.
 
     Args:
-        x_TN: Input of batch norm.
         running: Running statistics, or None if there are none.
-        eps: Constant added to the variance.
 
     Returns:
         Mean and 1 / sqrt(variance + eps) of every channel, ``[2, C]``, float32.

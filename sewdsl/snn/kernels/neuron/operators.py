@@ -226,13 +226,11 @@ def batch_statistics(  # noqa: PLR0913 -- an operator's arguments cannot be bund
     """Return mean and 1 / sqrt(variance + eps) of every channel of ``[T, N, C, *]``.
 
     Args:
-        x: Input of batch norm.
         running_mean: Running mean to update, ``[C]``. This and the next two are None without running statistics.
         running_var: Running unbiased variance to update, ``[C]``.
         batches: Counter of batches to increment.
         momentum: Weight of this batch in the running statistics.
         repeats: Number of equal time-steps that each time-step of x represents.
-        eps: Constant added to the variance.
 
     Returns:
         ``[2, C]``, in float32 or wider.

@@ -32,7 +32,6 @@ class Partition(NamedTuple):
 
     Attributes:
         groups: Number of groups of blocks.
-        neurons: Number of neurons.
         block: Neurons per block.
         stride: Memory stride between the channels of a position.
     """
@@ -49,7 +48,6 @@ class Partition(NamedTuple):
         """Return the partition of an input into at most ``groups`` groups.
 
         Args:
-            x_TN: Input of the kernel.
             strides: Strides of a time-step in the kernel.
             groups: Largest number of groups. 0: one group per block.
         """
@@ -74,9 +72,7 @@ def statistics(x_TN: Tensor, running: RunningStatistics | None, eps: float) -> T
     """Return the batch statistics of ``[T, N, C, *]``, and update the running statistics.
 
     Args:
-        x_TN: Input of batch norm.
         running: Running statistics, or None if there are none.
-        eps: Constant added to the variance.
 
     Returns:
         Mean and 1 / sqrt(variance + eps) of every channel, ``[2, C]``, in float32 or wider.

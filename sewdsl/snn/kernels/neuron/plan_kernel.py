@@ -96,7 +96,6 @@ class KernelLayer(NamedTuple):
         after: States after the time-step.
         states: States before the time-step.
         start: States before the first time-step.
-        factors: Factors of the time-step.
     """
 
     raw: TapeEntry

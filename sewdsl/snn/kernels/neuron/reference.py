@@ -66,7 +66,6 @@ def factor_values(step: NeuronStep, learned: Mapping[str, Tensor], surrogate: Su
     The numbers of a vector are the first axis, ``[W, T or 1, C or 1]``.
 
     Args:
-        step: Definition of the time-step.
         learned: Learnable values by name, in the shape of :meth:`sewdsl.equations.step.Learned.shape`.
     """
     values: dict[int, Any] = {}
@@ -103,10 +102,8 @@ def integrate(spec: NeuronSpec, x_TN: Tensor, v: Tensor | None, learned: Mapping
     """Run neurons over a sequence.
 
     Args:
-        spec: Definition of the neurons.
         x_TN: Input current, ``[T, N, *]``, T >= 1.
         v: Membrane potential before the first time-step, ``[N, *]``, or None for rest.
-        learned: Values of the learnable scalars.
 
     Returns:
         Spikes ``[T, N, *]`` in the dtype of the current, and the membrane potential after the last time-step
@@ -141,7 +138,6 @@ def integrate_equations(
     """Run neurons with equations over a sequence.
 
     Args:
-        step: Definition of the time-step.
         x_TN: Input, ``[T, N, C, *]``, T >= 1. Several inputs follow each other along time, ``[I·T, N, C, *]``.
         start: States before the first time-step, ``[S, N, C, *]``, or None for initial states of the equations.
         factors: Factors of :func:`factor_values`.
@@ -173,7 +169,6 @@ def _loop(  # noqa: PLR0913 -- all arguments of a kernel
     """Evaluate the tape of a time-step in a loop over time.
 
     Args:
-        law: Definition of the time-step.
         x_TN: Inputs in the dtype of states, one after the other along time.
         start: States before the first time-step, ``[S, N, *]``, or None for those of the definition.
         factors: Factors of the time-step, ``[T or 1, C or 1]`` each.

@@ -127,7 +127,6 @@ def trace_join(spec: JoinSpec, *, branch: bool) -> str | None:
     """Return the text of a join, or None if it cannot be traced or has no gradient.
 
     Args:
-        spec: Definition of the join.
         branch: Whether the spikes are the branch. Otherwise, they are the identity.
     """
     return _cached_join(spec, branch) if _is_cacheable(spec) else _join_text(spec, branch)

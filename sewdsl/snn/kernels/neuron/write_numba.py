@@ -162,7 +162,6 @@ class _Writer:
         A function reads all rows of an element before it writes any.
 
         Args:
-            name: Name of the function.
             rows: Argument for each name.
             names: Names of leaves and of known results.
             results: Results to compute, and the rows they are written to.
