@@ -62,7 +62,6 @@ def c_row(name: str) -> tuple[str, ...]:
     import sewdsl  # noqa: PLC0415
     from sewdsl.cli.export_c import input_scaling  # noqa: PLC0415
     from sewdsl.integers import NoIntegerLaw, build_integer_network  # noqa: PLC0415
-    from sewdsl.integers.memory_plan import plan_memory  # noqa: PLC0415
     from sewdsl.integers.steps.neuron import IntegerNeuron  # noqa: PLC0415
     from sewdsl.integers.steps.weighted import Convolution  # noqa: PLC0415
 
@@ -71,9 +70,8 @@ def c_row(name: str) -> tuple[str, ...]:
         network = build_integer_network(model, input_scaling(model))
     except NoIntegerLaw as refusal:
         return f"`{name}`", f"`{refusal.node}`" if refusal.node else "–", refusal.reason
-    plan = plan_memory(network)
     weights = sum(step.weights.size for step in network.steps if isinstance(step, Convolution))
-    ram = plan.size + plan.state_size
+    ram = network.memory.size + network.state_size
     narrow = ram - sum(2 * step.value.elements for _, step in network.neurons if isinstance(step, IntegerNeuron))
     return f"`{name}`", f"{weights:,}", f"{ram:,}", f"{narrow:,}", str(len(network.notes) or "–")
 

@@ -58,14 +58,12 @@ class MemoryPlan(NamedTuple):
         owners: For each step, the step that stores its value: another one for views.
         values: Lifetimes by step.
         sizes: Number of elements of each block that is used.
-        state_size: Bytes of the potentials and delayed values.
     """
 
     inlined: frozenset[int]
     owners: Sequence[int]
     values: Mapping[int, Lifetime]
     sizes: Mapping[str, int]
-    state_size: int
 
     @property
     def size(self) -> int:
@@ -111,9 +109,7 @@ def plan_memory(steps: Sequence[MemoryStep], outputs: Sequence[int]) -> MemoryPl
         placed |= _place(own)
         if own:
             sizes[block] = max(placed[index].offset + placed[index].size for index in own)
-    states = sum(step.value.elements * step.states * step.bits // 8 for _, step in network.neurons)
-    states += sum(WIDTHS[BLOCKS[x.format]] * x.value.elements * x.steps for _, x in network.delays)
-    return MemoryPlan(inlined, owners, placed, sizes, states)
+    return MemoryPlan(inlined, owners, placed, sizes)
 
 
 def _place(lifetimes: Mapping[int, Lifetime]) -> dict[int, Lifetime]:

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from sewdsl.analysis.memory_plan import MemoryPlan, plan_memory
+from sewdsl.analysis.memory_plan import BLOCKS, WIDTHS, MemoryPlan, plan_memory
 from sewdsl.integers.steps.moved import DelayStep
 from sewdsl.integers.steps.neuron import FiringStep
 from sewdsl.integers.steps.step import InputStep, Step
@@ -67,6 +67,12 @@ class IntegerNetwork:
     def memory(self) -> MemoryPlan:
         """Places of the values of a time-step."""
         return plan_memory(self.steps, [readout.step for readout in self.readouts])
+
+    @property
+    def state_size(self) -> int:
+        """Bytes of the potentials and of delayed values."""
+        potentials = sum(step.elements * step.states * step.bits // 8 for _, step in self.neurons)
+        return potentials + sum(WIDTHS[BLOCKS[x.format]] * x.elements * x.steps for _, x in self.delays)
 
     @property
     def delays(self) -> Iterator[tuple[int, DelayStep]]:

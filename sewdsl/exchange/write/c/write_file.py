@@ -433,7 +433,7 @@ class _File:
             "\n\n".join(part for part in parts if part) + "\n",
             interface + "\n",
             self._flash,
-            plan.state_size,
+            network.state_size,
             plan.size,
         )
 
