@@ -26,10 +26,7 @@ class _Turn:
 
 
 def join_routes(wiring: Wiring, routes: list[Route]) -> tuple[list[EdgeLine], list[Fork]]:
-    """Return the lines of a picture, and the forks at which they separate.
-
-    Routes from one layer start at one point.
-    """
+    """Return the lines of a picture, and the forks at which they separate. Routes from one layer start at one point."""
     trees: dict[PictureLayer, _Turn] = {}
     for route in routes:
         _insert(trees, route)

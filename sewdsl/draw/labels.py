@@ -94,10 +94,7 @@ class Labels:
         self._followers = FollowerIndex(self._ops, network.graph.consumers, network.settings.steps)
 
     def of(self, index: int, source: str = "") -> Label:
-        """Return the label of a node.
-
-        ``source`` is the value that it reads, if no line shows it.
-        """
+        """Return the label of a node. ``source`` is the value that it reads, if no line shows it."""
         op = self._ops[index]
         if isinstance(op, Input):
             return Label(cut(f"input {self._inputs[index].name}".rstrip()))

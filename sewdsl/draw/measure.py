@@ -278,10 +278,7 @@ class Measure:
         return any(a.shape != b.shape for a, b in zip(self._wiring.carried(entry), outputs, strict=False))
 
     def title(self, item: PictureBlock | PictureRepeat) -> Title:
-        """Return the text of a frame.
-
-        A fold of a single block shares the frame of the block.
-        """
+        """Return the text of a frame. A fold of a single block shares the frame of the block."""
         if isinstance(item, PictureBlock):
             return Title(item.label.strip() or "block", arguments_text(item.note), VALUE if item.value else BLOCK)
         count, copies = item.last - item.first + 1, copies_text(item)
@@ -445,10 +442,7 @@ class Measure:
         return self._gap(" · ".join(filter(None, (*self._wiring.operand_names(merge.layer)[:1], text))))
 
     def operand_lanes(self, merge: PictureMerge) -> list[float]:
-        """Return the distance of each operand from the axis.
-
-        The first one is on the axis.
-        """
+        """Return the distance of each operand from the axis. The first one is on the axis."""
         first, *others = merge.operands
         lanes = [0.0]
         room = max(self.sequence(first).far, self._label_reach(self.merge_gap(merge)[1]), JOIN / 2)

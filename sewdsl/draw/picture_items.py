@@ -95,10 +95,7 @@ class PictureRepeat:
 
 @dataclass(frozen=True)
 class PictureMerge:
-    """Merge with its operands side by side.
-
-    An empty operand is the identity.
-    """
+    """Merge with its operands side by side. An empty operand is the identity."""
 
     operands: tuple[PictureItems, ...]
     layer: PictureLayer
@@ -657,10 +654,7 @@ class _Folder:
 
 
 def _merged(sequences: Iterable[PictureItems]) -> PictureItems:
-    """Merge sequences of equal structure.
-
-    Each layer represents the nodes of all sequences.
-    """
+    """Merge sequences of equal structure. Each layer represents the nodes of all sequences."""
     return tuple(_merge(items) for items in zip(*sequences, strict=True))
 
 

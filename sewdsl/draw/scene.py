@@ -142,10 +142,7 @@ class Anchor:
         return replace(self, corners=(*self.corners, *corners))
 
     def labelled(self, label: LineLabel) -> Anchor:
-        """Return the line with a further label.
-
-        An empty label is ignored.
-        """
+        """Return the line with a further label. An empty label is ignored."""
         return replace(self, labels=(*self.labels, label)) if label.text else self
 
     def mirrored(self, end: float) -> Anchor:

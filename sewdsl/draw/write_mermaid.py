@@ -41,10 +41,7 @@ MOST_EDGES, MOST_CHARACTERS = 500, 50_000
 
 
 def mermaid(network: Network, **options: Unpack[PictureOptions]) -> str:
-    """Return a network as a Mermaid flowchart without legend.
-
-    Mermaid computes layout and width.
-    """
+    """Return a network as a Mermaid flowchart without legend. Mermaid computes layout and width."""
     require_known(options, "mermaid")
     expand, collapse, depth = options.get("expand", False), options.get("collapse", False), options.get("depth")
     items = picture_items(network, expand=expand, collapse=collapse, depth=depth)

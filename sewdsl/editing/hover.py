@@ -48,10 +48,7 @@ class Hover(NamedTuple):
 
 
 def hover(view: EditorView, offset: int) -> Hover | None:
-    """Return the documentation at an offset, or None.
-
-    In a statement with syntax errors, only names are documented.
-    """
+    """Return the documentation at an offset, or None. In a statement with syntax errors, only names are documented."""
     nodes = nodes_at(view.document, offset)
     # The innermost node with documentation wins.
     for depth in range(len(nodes) - 1, -1, -1):

@@ -94,10 +94,7 @@ Reads = Mapping[str, Sequence[str]]
 
 
 class EndlessCycle(ValueError):
-    """Cycles nested too deeply.
-
-    The message lists the nodes of one cycle.
-    """
+    """Cycles nested too deeply. The message lists the nodes of one cycle."""
 
 
 def cut_cycles(reads: Reads, delays: Collection[str] = ()) -> frozenset[tuple[str, str]]:

@@ -138,10 +138,7 @@ class Kind(BaseModel):
 
     @classmethod
     def letters(cls) -> dict[str, str]:
-        """Return the argument names by letter of the compact notation.
-
-        The value after the symbol has the letter ''.
-        """
+        """Return the argument names by letter of the compact notation. The value after the symbol has the letter ''."""
         return {
             mark.letter: name
             for name, info in cls.model_fields.items()

@@ -33,10 +33,7 @@ class PrintedNumber:
     half: Fraction
 
     def holds(self, number: float | Fraction) -> bool:
-        """Return whether a number rounds to the printed digits.
-
-        For example, 0.13M holds for 125,000 to 134,999.
-        """
+        """Return whether a number rounds to the printed digits. For example, 0.13M holds for 125,000 to 134,999."""
         # Fractions are exact, so the bounds of the interval are decided correctly.
         return number == self.value if not self.half else self.value - self.half <= number < self.value + self.half
 

@@ -46,10 +46,7 @@ class EvaluatedLayer:
         return "-".join(map(str, (self.node.op, *(norm for norm, _ in self.norms))))
 
     def folded(self) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-        """Return weight and bias with the batch norms folded in.
-
-        The bias may be None.
-        """
+        """Return weight and bias with the batch norms folded in. The bias may be None."""
         weight, bias = self.learned["weight"], self.learned.get("bias")
         if "weight_mask" in self.learned:
             weight = weight * self.learned["weight_mask"]

@@ -29,10 +29,7 @@ class Potential:
 
 
 class SpikingModule(nn.Module):
-    """Base class of modules whose outputs are spikes, each 0 or 1.
-
-    Firing rates are measured on them.
-    """
+    """Base class of modules whose outputs are spikes, each 0 or 1. Firing rates are measured on them."""
 
 
 class Neuron(SpikingModule):

@@ -47,10 +47,7 @@ class Conventions(BaseModel):
 
 
 def parse_conventions(text: str, limits: Limits) -> Reported[Conventions | None]:
-    """Parse ``he`` or ``he(norm=BN, padding=none)``.
-
-    The result is None for an invalid option.
-    """
+    """Parse ``he`` or ``he(norm=BN, padding=none)``. The result is None for an invalid option."""
     reporter = Reporter(limits)
     return reporter.follow(lambda: _read_conventions(text, reporter))
 
@@ -79,10 +76,7 @@ def _read_conventions(text: str, reporter: Reporter) -> Conventions | None:
 
 
 class Assumption(NamedTuple):
-    """Texts of a note.
-
-    ``{text}`` is the word in question.
-    """
+    """Texts of a note. ``{text}`` is the word in question."""
 
     message: str
     label: str

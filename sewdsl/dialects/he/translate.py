@@ -58,10 +58,7 @@ class HeHeader:
         return is_bare_number or first.role == "start"
 
     def _read(self, shape: InputShape) -> None:
-        """Read the input size.
-
-        Without an explicit order, equal lengths are height and width.
-        """
+        """Read the input size. Without an explicit order, equal lengths are height and width."""
         # Papers write sizes in several orders. The equal lengths are height and width.
         match shape.dims:
             case (h, w):

@@ -139,10 +139,7 @@ def parse_word(span: Span) -> HeLayer | None:
 
 
 def _numbers(match: re.Match[str], span: Span) -> dict[str, NumberSlot]:
-    """Return the numbers of a word with their spans.
-
-    Letters belong to the number after them.
-    """
+    """Return the numbers of a word with their spans. Letters belong to the number after them."""
     numbers: dict[str, NumberSlot] = {}
     end = 0
     for letter in sorted((key for key, text in match.groupdict().items() if text), key=match.start):
@@ -203,10 +200,7 @@ Item = HeLayer | RepeatedWords | InputShape
 
 
 def iterate_layers(items: tuple[Item, ...]) -> Iterator[HeLayer | InputShape]:
-    """Yield all layers in order.
-
-    Each copy of a repeat is yielded once.
-    """
+    """Yield all layers in order. Each copy of a repeat is yielded once."""
     for item in items:
         if isinstance(item, RepeatedWords):
             yield from iterate_layers(item.items)
@@ -221,10 +215,7 @@ class Resolver:
         self._reporter = reporter
 
     def items(self, sequence: tree.Sequence) -> tuple[Item, ...]:
-        """Return the layers of a sequence without groups of one copy.
-
-        Unknown words are reported and omitted.
-        """
+        """Return the layers of a sequence without groups of one copy. Unknown words are reported and omitted."""
         resolved: list[Item] = []
         for item in sequence.items:
             resolved_item = self._item(item)

@@ -152,10 +152,7 @@ def _with_header_ops(items: list[DraftLayer], settings: Settings) -> Settings:
 
 
 def _make_network(items: list[DraftLayer], outputs: dict[str, int], name: str, settings: Settings) -> Network:
-    """Build a network with the node names of the source model.
-
-    Number duplicate names from 2.
-    """
+    """Build a network with the node names of the source model. Number duplicate names from 2."""
     nodes: list[Node] = []
     counts: Counter[str] = Counter()
     for item in items:

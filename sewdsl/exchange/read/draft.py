@@ -58,10 +58,7 @@ class SourcePart:
     kind: str
 
     def refusal(self, why: str) -> UnsupportedPart:
-        """Return an error about this part.
-
-        ``why`` is the predicate of the message.
-        """
+        """Return an error about this part. ``why`` is the predicate of the message."""
         return UnsupportedPart(self.name, self.kind, why)
 
 
@@ -87,10 +84,7 @@ class DraftLayer(Wired):
     path: tuple[PathStep, ...] = ()
 
     def to_node(self, name: str, nodes: Sequence[Node]) -> Node:
-        """Return the node that follows ``nodes``.
-
-        Its signal is inferred again, unless it is fed back.
-        """
+        """Return the node that follows ``nodes``. Its signal is inferred again, unless it is fed back."""
         # The source of a feedback delay comes later: its signal cannot be inferred here.
         inferred = self.op.infer(*(nodes[i].output for i in self.inputs)) if not self.feeds_back else self.output
         return Node(name, self.op, self.inputs, inferred, self.path, delayed=self.delayed, weights=self.weights)
@@ -192,10 +186,7 @@ class Draft:
         self.items[reader] = item.moved({i: after if i == before else i for i in item.sources})
 
     def readers(self) -> list[list[int]]:
-        """Return the readers of each item.
-
-        :data:`OUTPUT` represents an output of the network.
-        """
+        """Return the readers of each item. :data:`OUTPUT` represents an output of the network."""
         readers_of = [[*readers] for readers in graph_of(self.items).consumers]
         for index in self.outputs.values():
             readers_of[index].append(OUTPUT)

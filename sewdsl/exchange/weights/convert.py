@@ -98,10 +98,7 @@ def keys(network: Network, scheme: Scheme) -> dict[str, tuple[TensorKey, ...]]:
 
 
 def _tensor_key(entry: LayerKeys, suffix: str, like: Tensor) -> TensorKey:
-    """Return the key of a tensor.
-
-    ``suffix`` is the end of its sewdsl key.
-    """
+    """Return the key of a tensor. ``suffix`` is the end of its sewdsl key."""
     node, shape = entry.node, tuple(like.shape)
     if len(shape) > 1:
         shape = (*shape, *[1] * entry.ones) if entry.ones >= 0 else shape[: entry.ones]

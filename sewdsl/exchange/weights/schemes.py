@@ -117,10 +117,7 @@ def leading_unit(row: Sequence[Node]) -> tuple[ConvUnit, Sequence[Node]]:
 
 
 class UnitKeys(NamedTuple):
-    """Prefixes of the keys of a unit.
-
-    An activation without a prefix must not be learnable.
-    """
+    """Prefixes of the keys of a unit. An activation without a prefix must not be learnable."""
 
     conv: str
     norm: str

@@ -101,10 +101,7 @@ class SequenceReader:
         return self.next is not None and isinstance(self.next.op, kinds)
 
     def take(self, description: str, *kinds: type[Op]) -> Node:
-        """Return the next node, which must have one of these kinds.
-
-        ``description`` names it in the message.
-        """
+        """Return the next node, which must have one of these kinds. ``description`` names it in the message."""
         node = self.next
         if node is None:
             raise MissingKeyError(self._last, f"has no {description} after it")
@@ -149,10 +146,7 @@ class SequenceReader:
         self.layer_keys.append(LayerKeys(node, prefix, part=part, parts=parts))
 
     def neuron(self, prefix: str | None) -> None:
-        """Read an activation.
-
-        Without a prefix it must not be learnable.
-        """
+        """Read an activation. Without a prefix it must not be learnable."""
         self.layer_keys += self._activation(self.take("neuron", Activation), prefix)
 
     def unit(  # noqa: PLR0913 -- three prefixes and three options

@@ -100,10 +100,7 @@ class _PlainStep(StepState):
 
 
 def _spikes(neuron: Neuron, x_TN: Tensor, v: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Return the spikes ``[T, N, *]`` and the final membrane potential.
-
-    16-bit inputs are computed in float32.
-    """
+    """Return the spikes ``[T, N, *]`` and the final membrane potential. 16-bit inputs are computed in float32."""
     spec, compute_dtype = neuron.spec, torch.promote_types(x_TN.dtype, torch.float32)
     charge, drive_TN = reference.charge_function(
         spec, x_TN if x_TN.dtype == compute_dtype else x_TN.to(compute_dtype), neuron.learned

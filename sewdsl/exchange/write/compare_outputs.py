@@ -80,10 +80,7 @@ def compare_outputs(model: SpikingNetwork, format_: ExportFormat, written: bytes
 
 
 def _by_name(outputs: Outputs) -> dict[str, Tensor]:
-    """Return the outputs by name.
-
-    A single output has an empty name.
-    """
+    """Return the outputs by name. A single output has an empty name."""
     return outputs if isinstance(outputs, dict) else {"": outputs}
 
 

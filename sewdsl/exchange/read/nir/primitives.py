@@ -53,10 +53,7 @@ class Primitive:
 
     @property
     def written_for(self) -> str:
-        """Layer in the metadata, with its arguments.
-
-        Empty for graphs of other libraries or invalid metadata.
-        """
+        """Layer in the metadata, with its arguments. Empty for graphs of other libraries or invalid metadata."""
         try:
             origin = NodeMetadata.of(self.metadata)
         except ValueError:
@@ -209,10 +206,7 @@ def _boundary_node(
     *,
     allow_several: bool = False,
 ) -> str:
-    """Return the name of the only node of a kind.
-
-    With ``allow_several``, return the first of several.
-    """
+    """Return the name of the only node of a kind. With ``allow_several``, return the first of several."""
     names = [within + str(key) for key in inner if nodes.get(within + str(key), ("",))[0] == kind]
     if len(names) != 1 and not (names and allow_several):
         listed = f": {', '.join(names[:MAX_NAMES_LISTED])}" if names else ""

@@ -26,10 +26,7 @@ ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, UnicodeError)
 
 
 class DamagedFile(Exception):
-    """Unsafe or malformed file.
-
-    The message is a predicate, e.g. ``is not a NIR graph``.
-    """
+    """Unsafe or malformed file. The message is a predicate, e.g. ``is not a NIR graph``."""
 
     @classmethod
     def of(cls, why: str) -> Self:
@@ -51,10 +48,7 @@ def load_unread(file: Any) -> dict[str, Any]:
 
 
 def _group(group: Any, count: list[int], depth_left: int) -> dict[str, Any]:
-    """Return one group as a dictionary.
-
-    ``count`` is the number of items so far, in a list to share it.
-    """
+    """Return one group as a dictionary. ``count`` is the number of items so far, in a list to share it."""
     h5py = import_h5py()
     if not depth_left:
         raise DamagedFile.of(f"has groups nested more than {MAX_GROUP_DEPTH} deep")

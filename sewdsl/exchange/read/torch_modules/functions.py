@@ -47,10 +47,7 @@ def _add_in_place(trace: Trace, a: TracedTensor, b: Any, *, alpha: float = 1) ->
 
 
 def _complement(trace: Trace, a: TracedTensor, one: Any, *, alpha: float = 1) -> TracedTensor:
-    """Translate one - a, with one = 1.
-
-    Only products of spikes can read the result.
-    """
+    """Translate one - a, with one = 1. Only products of spikes can read the result."""
     if isinstance(one, TracedTensor) or one != 1 or alpha != 1 or a.complement:
         raise trace.refusal("subtracts; only 1 - x of spikes is supported")
     return trace.tensor(a.checked().draft_index, a.form, complement=True)

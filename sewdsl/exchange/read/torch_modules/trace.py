@@ -121,10 +121,7 @@ class Trace:
     def tensor(
         self, item: int, form: LeadingAxes, *, like: TracedTensor | None = None, complement: bool = False
     ) -> TracedTensor:
-        """Return a traced tensor of an item.
-
-        It shares the memory of ``like``.
-        """
+        """Return a traced tensor of an item. It shares the memory of ``like``."""
         shape = (*self.lead(form), *self.draft.shape(item))
         data = torch.empty(shape, dtype=self._dtype, device="meta")
         tensor: TracedTensor = Tensor._make_subclass(TracedTensor, data)  # noqa: SLF001 -- the way to do it
@@ -166,10 +163,7 @@ class Trace:
         return self._module_stack[-1][0]
 
     def refusal(self, why: str) -> UnsupportedPart:
-        """Return an error about the current module.
-
-        ``why`` is the predicate of the message.
-        """
+        """Return an error about the current module. ``why`` is the predicate of the message."""
         return self.origin.refusal(why)
 
     def looping(self) -> UnsupportedPart:

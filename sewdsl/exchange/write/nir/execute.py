@@ -94,10 +94,7 @@ State = Mapping[str, Tensor]
 
 
 def euler_current(node: nir.CubaLIF, previous: Tensor | None, x: Tensor, dt: float) -> Tensor:
-    """Return the synaptic current after an Euler step.
-
-    ``previous`` is None in the first step.
-    """
+    """Return the synaptic current after an Euler step. ``previous`` is None in the first step."""
     rate = dt / cast_like(x, node.tau_syn)
     injected = rate * cast_like(x, node.w_in) * x
     return injected if previous is None else previous - rate * previous + injected
@@ -166,10 +163,7 @@ class NirExecutor:
         return dict(zip((name.removeprefix("output_") for name in self._outputs), outputs, strict=True))
 
     def watch(self, x: Tensor) -> Iterator[dict[str, Tensor]]:
-        """Yield the outputs ``[N, *]`` of all nodes by name, for each time-step.
-
-        ``x`` as for :meth:`run`.
-        """
+        """Yield the outputs ``[N, *]`` of all nodes by name, for each time-step. ``x`` as for :meth:`run`."""
         state: State = {}
         if self._steps and x.ndim == len(self._nodes[self._input].input_type["input"]) + 1:
             x = x.expand(self._steps, *x.shape)

@@ -51,10 +51,7 @@ def _conv(  # noqa: PLR0913 -- the arguments of a convolution
     dilation: Pair = (1, 1),
     groups: int = 1,
 ) -> nir.Conv2d | nir.Conv1d:
-    """Return a convolution of feature maps or rows.
-
-    ``shapes`` are those of input and output.
-    """
+    """Return a convolution of feature maps or rows. ``shapes`` are those of input and output."""
     # Set the shapes explicitly: nir 1.0.8 infers them as if there were one group and a square kernel.
     (_, *sizes), _ = shapes
     if len(sizes) == 1:
@@ -109,10 +106,7 @@ def identity(shape: Shape, dtype: np.dtype[np.float64]) -> nir.NIRNode:
 
 
 def current_based(neurons: nir.LIF, decay: float, dt: float) -> nir.CubaLIF:
-    """Return leaky neurons whose synaptic current decays by a factor per time-step.
-
-    Its input has gain 1.
-    """
+    """Return leaky neurons whose synaptic current decays by a factor per time-step. Its input has gain 1."""
     tau_syn = dt / (1 - decay)
     shape = neurons.tau.shape
     times, weights = _full(shape, tau_syn), _full(shape, tau_syn / dt)

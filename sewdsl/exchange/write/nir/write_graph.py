@@ -85,10 +85,7 @@ class _Graph:
                 self._write(index, site)
 
     def finished(self, inputs: str) -> nir.NIRGraph:
-        """Add the outputs and return the graph.
-
-        ``inputs`` describes the input scaling.
-        """
+        """Add the outputs and return the graph. ``inputs`` describes the input scaling."""
         network = self._network
         # Delays refer to nodes by placeholder until all nodes exist.
         self._close()
@@ -199,10 +196,7 @@ class _Graph:
         self._edges += [(source, name) for source in sources]
 
     def _find_value_nodes(self, index: int) -> tuple[str, ...]:
-        """Return the nodes whose sum is the value of a node.
-
-        A folded batch norm has those of its layer.
-        """
+        """Return the nodes whose sum is the value of a node. A folded batch norm has those of its layer."""
         while index not in self._value_nodes:
             (index,) = self._network.nodes[index].inputs
         return self._value_nodes[index]

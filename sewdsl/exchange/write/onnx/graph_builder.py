@@ -70,10 +70,7 @@ class OnnxGraph:
         return self._constant(f"sizes/{'x'.join(map(str, sizes))}", sizes, np.dtype(np.int64))
 
     def factors(self, *factors: float) -> str:
-        """Add a vector of float32 values, whatever the dtype of the graph, named by its content.
-
-        Return its name.
-        """
+        """Add a vector of float32 values, whatever the dtype of the graph, named by its content. Return its name."""
         return self._constant(f"factors/{'x'.join(f'{factor:g}' for factor in factors)}", factors, np.dtype(np.float32))
 
     def value(self, name: str, dims: Dims, *, integers: bool = False) -> ValueInfoProto:
@@ -128,9 +125,6 @@ class NodeScope:
         return self.graph.add(op, inputs, self.name, [self.output], **attributes)
 
     def constant(self, name: str, values: Any) -> str:
-        """Add a constant of the node and return its name.
-
-        Weights have their name in the ``state_dict``.
-        """
+        """Add a constant of the node and return its name. Weights have their name in the ``state_dict``."""
         graph = self.graph.main if self.weights else self.graph
         return graph.constant(f"{self.weights or self.name}.{name}", values)

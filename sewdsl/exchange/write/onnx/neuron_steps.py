@@ -204,10 +204,7 @@ def write_operation(scope: NodeScope, entry: TapeEntry, operands: Sequence[str],
 
 
 def write_join(scope: NodeScope, spec: JoinSpec, branch: str, identity: str, *, last: bool) -> str:
-    """Append a join of two values.
-
-    ``last``: the result is the value of the node.
-    """
+    """Append a join of two values. ``last``: the result is the value of the node."""
     tape_text = tapes.trace_join(spec, branch=True)
     if tape_text is None:
         raise UnsupportedLayer(scope.node, "computes more than plain arithmetic, which cannot be translated to ONNX")

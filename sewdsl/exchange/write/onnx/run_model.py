@@ -18,10 +18,7 @@ LOGITS = "logits"
 
 
 def run_model(data: bytes, x: Inputs) -> Outputs:
-    """Run a file and return its readout.
-
-    Several outputs are returned by name.
-    """
+    """Run a file and return its readout. Several outputs are returned by name."""
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     feeds = {name: each.numpy() for name, each in (x if isinstance(x, Mapping) else {"input": x}).items()}
     integers = (source.name for source in session.get_inputs() if source.type == "tensor(int64)")

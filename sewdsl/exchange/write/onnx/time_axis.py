@@ -51,10 +51,7 @@ class TimeAxis(ABC):
 
     @abstractmethod
     def spikes(self, scope: NodeScope, law: LinearSteps, drive: str, *, once: bool) -> str:
-        """Append linear neurons, given the name of their drive.
-
-        For the other arguments see :meth:`neurons`.
-        """
+        """Append linear neurons, given the name of their drive. For the other arguments see :meth:`neurons`."""
 
     @abstractmethod
     def computed(self, scope: NodeScope, steps: EquationSteps, inputs: Sequence[str], *, once: bool) -> str:
@@ -149,10 +146,7 @@ class ScannedTime(TimeAxis):
 
 
 class UnrolledTime(TimeAxis):
-    """Copy of the operations for every time-step, for ONNX readers without loops.
-
-    T is fixed.
-    """
+    """Copy of the operations for every time-step, for ONNX readers without loops. T is fixed."""
 
     any_length = False
 

@@ -173,10 +173,7 @@ def _weight_of_channels(scope: NodeScope, name: str, weight: Tensor) -> str:
 def _centred(
     scope: NodeScope, layer: layers.LayerNorm | layers.GroupNorm, x: str, axes: list[int], shape: str = ""
 ) -> str:
-    """Append (x - mean) / deviation · weight + bias.
-
-    ``shape`` restores the shape before weight and bias.
-    """
+    """Append (x - mean) / deviation · weight + bias. ``shape`` restores the shape before weight and bias."""
     centred = scope.add("Sub", x, scope.add("ReduceMean", x, axes=axes))
     variance = scope.add("ReduceMean", scope.add("Mul", centred, centred), axes=axes)
     deviation = scope.add("Sqrt", scope.add("Add", variance, scope.constant("eps", layer.eps)))

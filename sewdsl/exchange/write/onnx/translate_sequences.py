@@ -97,10 +97,7 @@ def _spikes(scope: NodeScope, u: str) -> str:
 
 
 def _by_matrix(scope: NodeScope, weights: tuple[str, Tensor], bias: Tensor, x: str) -> str:
-    """Append parallel neurons with H = W X + b over time.
-
-    ``weights`` are the name and the matrix W.
-    """
+    """Append parallel neurons with H = W X + b over time. ``weights`` are the name and the matrix W."""
     h = scope.add("MatMul", _numbers(scope, *weights), scope.add("Reshape", x, scope.sizes(-1)))
     return _spikes(scope, scope.add("Add", h, _numbers(scope, "bias", bias)))
 

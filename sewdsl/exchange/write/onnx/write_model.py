@@ -132,10 +132,7 @@ class OnnxModelWriter:
             self._values[step.gives] = translate(scope, module, *operands)
 
     def model(self, inputs: str) -> ModelProto:
-        """Return the model with its readout and metadata.
-
-        ``inputs`` describes the input scaling.
-        """
+        """Return the model with its readout and metadata. ``inputs`` describes the input scaling."""
         outputs = []
         output_names = [(f"{name}/logits", f"{name}/sequence", index) for name, index in self._network.outputs]
         for logits, sequence, index in output_names or [("logits", "sequence", self._network.output)]:

@@ -137,10 +137,7 @@ class EquationClass:
     # --- expressions
 
     def _text(self, expression: RealExpression, variables: Mapping[str, _Text]) -> _Text:
-        """Translate an expression.
-
-        ``variables`` are the translations of the variables.
-        """
+        """Translate an expression. ``variables`` are the translations of the variables."""
         match expression:
             case Number():
                 number = expression.text

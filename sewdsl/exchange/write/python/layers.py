@@ -72,10 +72,7 @@ def _rows(x: Signal) -> str:
 
 
 def _convolution(name: str, op: Conv | TransposedConv, x: Signal, *own: Arg) -> PyCall:
-    """Return the call of a convolution.
-
-    ``own`` are further arguments of its class.
-    """
+    """Return the call of a convolution. ``own`` are further arguments of its class."""
     return PyCall(
         f"{name}{_axes(x)}",
         (

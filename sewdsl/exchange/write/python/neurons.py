@@ -70,10 +70,7 @@ class Surrogates:
         return Code(f"partial({', '.join([name, *overrides])})" if overrides else name)
 
     def definitions(self) -> Iterator[str]:
-        """Yield the functions.
-
-        Their defaults are the values of the first neuron.
-        """
+        """Yield the functions. Their defaults are the values of the first neuron."""
         scaled = any(getattr(surrogate, "scale", 1.0) != 1 for surrogate in self._values)
         times, factor = (", times scale", "scale * ") if scaled else ("", "")
         for surrogate in reversed(self._first.values()):
@@ -271,10 +268,7 @@ NAMES = frozenset({"Neuron", "fire", *equations.NAMES, *(kind.kind for kind in (
 
 
 class Neurons:
-    """Neurons of a network.
-
-    ``taken`` are the names in use in the file.
-    """
+    """Neurons of a network. ``taken`` are the names in use in the file."""
 
     def __init__(self, network: Network, taken: set[str]) -> None:
         activations = [node.op for node in network if isinstance(node.op, Activation | EquationKind)]

@@ -78,10 +78,7 @@ class Scope:
         return f"{names[axis]}'"
 
     def _text(self, values: Column | list[object], positions: Sequence[int], arg: Arg) -> object:
-        """Return a value, or the parameter that represents values that differ.
-
-        Add the parameter if needed.
-        """
+        """Return a value, or the parameter that represents values that differ. Add the parameter if needed."""
         # Generated code, e.g. a surrogate, is the same in all instances.
         if any(isinstance(value, Code) for value in values):
             return values[0]

@@ -27,10 +27,7 @@ class Notation:
         self._source = network.nodes[0].span.source
 
     def of(self, *items: SourceItem) -> str:
-        """Return the comment on consecutive items, e.g. ``line 11: c32k3s1-BN-PLIF``.
-
-        Empty if the spec has no text.
-        """
+        """Return the comment on consecutive items, e.g. ``line 11: c32k3s1-BN-PLIF``. Empty if the spec has no text."""
         texts = [self._item(item) for item in items]
         if not all(texts):
             return ""
@@ -110,10 +107,7 @@ class Notation:
         return wrap(text, COLUMNS)
 
     def _span(self, item: SourceItem) -> Span | None:
-        """Return the span of an item.
-
-        A block of the user has the span of its first inner item.
-        """
+        """Return the span of an item. A block of the user has the span of its first inner item."""
         if isinstance(item, Leaf):
             return self._network.nodes[item.index].span
         if not item.items or (item.kind == "block" and self._layer_text(_first(item))):

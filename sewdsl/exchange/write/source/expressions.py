@@ -16,10 +16,7 @@ from sewdsl.light_dataclass import dataclass
 
 
 class Code(str):
-    """Piece of generated Python code.
-
-    A literal of it is not quoted.
-    """
+    """Piece of generated Python code. A literal of it is not quoted."""
 
     __slots__ = ()
 
@@ -160,10 +157,7 @@ def unify(exprs: Sequence[Expr], resolve: Resolve, arg: Arg) -> Expr:
 
 
 def unify_args(args: Sequence[Arg], resolve: Resolve) -> Arg:
-    """Return one argument that represents several.
-
-    Its note has the signals of all.
-    """
+    """Return one argument that represents several. Its note has the signals of all."""
     first = args[0]
     notes = [arg.note for arg in args if arg.note is not None]
     note = Note(notes[0].text, tuple(signal for note in notes for signal in note.signals)) if notes else None
@@ -184,10 +178,7 @@ def _unify_runs(runs: Sequence[CopySequence], resolve: Resolve, arg: Arg) -> Cop
 
 
 def merge_copies(exprs: Sequence[Expr], taken: AbstractSet[str] = frozenset()) -> Copies:
-    """Return the copies of a repeat.
-
-    Equal neighbours are merged, with variables that are not in ``taken``.
-    """
+    """Return the copies of a repeat. Equal neighbours are merged, with variables that are not in ``taken``."""
     runs = []
     for _, group in groupby(exprs, strip_numbers):
         run = list(group)

@@ -74,20 +74,14 @@ class _Instance:
 
     @property
     def shortcuts(self) -> frozenset[str]:
-        """Shortcuts of joins that have layers.
-
-        A class may omit them.
-        """
+        """Shortcuts of joins that have layers. A class may omit them."""
         keys = {step.key: step.kind for step in self.section.items if isinstance(step, SourceSection)}
         return frozenset(
             key for step in self.section.flow for key in step.keys[1:] if key and keys.get(key) == "shortcut"
         )
 
     def form(self, ops: Callable[[int], object], *, bare: bool) -> Hashable:
-        """Return the properties that instances of a class share.
-
-        ``bare`` ignores shortcuts.
-        """
+        """Return the properties that instances of a class share. ``bare`` ignores shortcuts."""
         # Shortcuts are optional attributes of a class, so that they do not distinguish blocks.
         omitted = self.shortcuts if bare else frozenset()
         attributes = tuple((a.name, strip_numbers(a.value)) for a in self.attributes if a.name not in omitted)
@@ -157,10 +151,7 @@ class ClassFinder:
         return _Instance(section, tuple(self._attributes(section)), tuple(self._starts(section)))
 
     def _attributes(self, section: SourceSection) -> Iterator[Arg]:
-        """Yield the modules of a section.
-
-        Each group of modules has one comment.
-        """
+        """Yield the modules of a section. Each group of modules has one comment."""
         groups = list(_comment_groups(section.items, self._network))
         for group in groups:
             note = None if section.kind == "copy" and len(groups) == 1 else self._note(group)

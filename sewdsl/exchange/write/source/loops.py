@@ -133,10 +133,7 @@ def delay(*, looped: bool) -> str:
 
 
 def delay_call(node: Node) -> PyCall:
-    """Return the constructor call of a delay.
-
-    A delay in a cycle is a ``Feedback``.
-    """
+    """Return the constructor call of a delay. A delay in a cycle is a ``Feedback``."""
     steps = node.op.delay_steps
     count = (Arg("steps", Literal(steps), positional=True),) if steps > 1 else ()
     if node.inputs:

@@ -348,10 +348,7 @@ class _Reader:
         return isinstance(op, BatchNorm) or op.reads == "sequence" or index in self._network.graph.looped
 
     def _reads(self, items: Items, flow_node: int) -> tuple[int, ...]:
-        """Return the nodes outside of some items, and the operands, that the items read.
-
-        ``flow_node`` comes first.
-        """
+        """Return the nodes outside of some items, and the operands, that the items read. ``flow_node`` comes first."""
         inside = set(nodes(items))
         sources = dict.fromkeys(source for i in sorted(inside) for source in self._inputs(i) if source not in inside)
         # Named inputs and operands are in order.
@@ -359,10 +356,7 @@ class _Reader:
         return tuple(sorted(sources, key=lambda i: (i != flow_node, min(i, first), i if i >= count else 0)))
 
     def _flowing(self, section: SourceSection, builder: _SectionBuilder) -> SourceSection:
-        """Return a section with its flow.
-
-        Named values, and values read later, have variables of their own.
-        """
+        """Return a section with its flow. Named values, and values read later, have variables of their own."""
         incoming = (section.source, *section.others)
         regions, steps = self._regions(builder)
         delayed = self._delayed(builder)
@@ -662,10 +656,7 @@ def _step_edges(steps: Sequence[_Step]) -> tuple[list[set[int]], list[set[int]]]
 
 
 def _in_order(count: int, groups: Sequence[set[int]], reads: Sequence[set[int]]) -> Iterator[set[int]]:
-    """Yield the groups and the remaining steps in dependency order.
-
-    Ties are in the original order.
-    """
+    """Yield the groups and the remaining steps in dependency order. Ties are in the original order."""
     units = [*groups, *({index} for index in range(count) if not any(index in group for group in groups))]
     yielded: set[int] = set()
     while units:

@@ -172,10 +172,7 @@ class EventConvolution(NamedTuple):
         return self.computed_gradient(x, weight, g) if sparse else None
 
     def computed_gradient(self, x: Tensor, weight: Tensor, g: Tensor) -> Tensor | None:
-        """Return the weight gradient for any active fraction.
-
-        None if x has values other than declared.
-        """
+        """Return the weight gradient for any active fraction. None if x has values other than declared."""
         (kh, kw), (ph, pw) = self.window.kernel, self._padding
         N, C, H, W = x.shape
         g = g.contiguous(memory_format=torch.channels_last)

@@ -52,10 +52,7 @@ class Tiles(NamedTuple):
 
     @classmethod
     def of(cls, x_TN: Tensor, lanes: int, *, channels: bool = True) -> Tiles:
-        """Return the partition into tiles of ``lanes`` neurons.
-
-        Without channels, all neurons are rows.
-        """
+        """Return the partition into tiles of ``lanes`` neurons. Without channels, all neurons are rows."""
         C, neurons = x_TN.shape[2] if channels else 1, x_TN[0].numel()
         inner = memory_layout.step_strides(x_TN)[1] if C > 1 else max(neurons, 1)
         # If channels are adjacent, a tile spans several of them for coalesced access.
