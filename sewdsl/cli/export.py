@@ -100,7 +100,12 @@ Dt = Annotated[
         "0.0001",
     ),
 ]
-Bits = Annotated[int | None, HelpPanel.OUTPUT.option("--bits N", "Bits of a weight (C only).", "8", min=2, max=8)]
+Bits = Annotated[
+    int | None,
+    HelpPanel.OUTPUT.option(
+        "--bits N", "Bits of a weight (C only).", "those of quantize in the recipe, or 8", min=2, max=8
+    ),
+]
 State = Annotated[
     int | None,
     HelpPanel.OUTPUT.option(
@@ -204,7 +209,8 @@ def command(
             from sewdsl.cli.export_c import CExport
             from sewdsl.integers import IntegerFormat
 
-            formats = IntegerFormat(bits or 8, 16 if state == 16 else 32)  # noqa: PLR2004 -- bits
+            trained_bits = model.network.recipe.grid_bits if model.network.recipe else None
+            formats = IntegerFormat(bits or trained_bits or 8, 16 if state == 16 else 32)  # noqa: PLR2004 -- bits
             _export_c(model, out, CExport(formats, prefix or "net", check), origin, data)
             return
         inputs = _input_scaling(model.network) if trained else ""

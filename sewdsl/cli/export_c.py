@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from sewdsl.exchange.write.c.write_file import CFile, SampleVectors
-    from sewdsl.integers import InputScaling, IntegerFormat, IntegerNetwork
+    from sewdsl.integers import IntegerFormat, IntegerNetwork
     from sewdsl.integers.value import Integers
     from sewdsl.lower import SpikingNetwork
     from sewdsl.train.probe_target import ProbeSamples
@@ -25,8 +25,6 @@ TEST_VECTORS = 8
 """Number of test samples in the file."""
 MAX_SAMPLES = 1000
 """Largest number of samples that accuracies are computed from."""
-TOLERANCE = 1e-2
-"""Largest distance of an input value from an integer, in integers."""
 
 
 class CExport(NamedTuple):
@@ -57,6 +55,7 @@ def export_c(
     """
     from sewdsl.exchange.write.c.write_file import write_c
     from sewdsl.integers import build_integer_network
+    from sewdsl.train.fit.integer_run import input_scaling, to_integers
 
     network = build_integer_network(model, input_scaling(model), options.formats)
     batches = [] if samples is None else [(to_integers(x, network), x, y) for x, y in samples.batches]
@@ -79,50 +78,12 @@ def export_c(
         _check(network, file, batches[0][0][_first(network, TEST_VECTORS)])
 
 
-def input_scaling(model: SpikingNetwork) -> InputScaling:
-    """Return the relation between integer inputs and the inputs of the network, from the dataset of the recipe.
-
-    Without a dataset, static inputs are pixels that are divided by 255, and sequences are counts.
-    """
-    from sewdsl.integers import InputScaling
-    from sewdsl.train.data import DataOptions, find_dataset
-    from sewdsl.train.data.dataset import Normalisation
-
-    network = model.network
-    dataset = find_dataset(network.recipe.on) if network.recipe else None
-    normalisation = dataset(DataOptions(shape=network.settings.input)).normalisation() if dataset else None
-    if normalisation is None and dataset is None and network.settings.encode == "direct":
-        normalisation = Normalisation((0.0,), (1.0,))
-    return InputScaling() if normalisation is None else InputScaling.of_pixels(*normalisation)
-
-
-def to_integers(x: Tensor, network: IntegerNetwork) -> Integers:
-    """Return samples ``[N, C, *]`` or ``[T, N, C, *]`` as integers, with channels last.
-
-    Raises:
-        typer.Exit: If the values are no integers.
-    """
-    import numpy as np
-
-    value = network.steps[0].value
-    axes = x.ndim - (1 if network.static else 2)
-    array = x.double().numpy()
-    array = array.reshape(*array.shape[:-axes], array.shape[-axes], *(1, 1, *array.shape[x.ndim - axes + 1 :])[-2:])
-    numbers = (np.moveaxis(array, -3, -1) - value.shift) / value.factor
-    integers = np.round(numbers).astype(np.int64)
-    if np.abs(numbers - integers).max() > TOLERANCE:
-        fail("the samples are no integers after their scaling is undone; networks in integers read pixels or counts")
-    low, high = int(integers.min()), int(integers.max())
-    if low < value.low or high > value.high:
-        fail(f"the samples have integers from {low} to {high}; networks in integers read {value.low} to {value.high}")
-    return integers
-
-
 def random_samples(model: SpikingNetwork, seed: int) -> ProbeSamples:
     """Return random integers as input, pixels or sparse counts, without classes."""
     import numpy as np
     import torch
 
+    from sewdsl.train.fit.integer_run import input_scaling
     from sewdsl.train.probe_target import ProbeSamples
 
     scaling, settings = input_scaling(model), model.network.settings

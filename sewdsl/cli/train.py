@@ -350,6 +350,8 @@ def print_accuracies(result: Result, network: Network, samples: int | None = Non
         echo(f"accuracy {result.accuracy:.2%} in the last epoch, {result.best_accuracy:.2%} in the best{test_set}")
     for name, accuracy in result.accuracies.items():
         echo(f"accuracy.{name} {accuracy:.2%} in the last epoch{test_set}")
+    if result.integers is not None:
+        echo(f"accuracy {result.integers.accuracy:.2%} {result.integers}")
     if result.top5_accuracy is not None and result.best_top5_accuracy is not None:
         top5 = f"{result.top5_accuracy:.2%} in the last epoch, {result.best_top5_accuracy:.2%} in the best"
         echo(f"top-5 accuracy {top5}")

@@ -189,10 +189,15 @@ def check_parts(network: Network, section: Section) -> Iterator[Diagnostic]:
     recipe = network.recipe
     if recipe is None:
         return
-    if recipe.delay_width is not None and not any(node.op.learns_delays for node in network):
-        message = "'delay_width' has no effect: no layer learns delays"
-        line = next((each.span for each in section.settings if each.key.text == "delay_width"), section.name.span)
-        yield Diagnostic("invalid-argument", Severity.ERROR, message, line, help="remove it")
+    required = {
+        "delay_width": (any(node.op.learns_delays for node in network), "no layer learns delays"),
+        "quantize": (any(node.op.on_grid for node in network), "no layer is a convolution or fully connected"),
+    }
+    for key, (has_effect, reason) in required.items():
+        if getattr(recipe, key) is not None and not has_effect:
+            line = next((each.span for each in section.settings if each.key.text == key), section.name.span)
+            message = f"'{key}' has no effect: {reason}"
+            yield Diagnostic("invalid-argument", Severity.ERROR, message, line, help="remove it")
     if not (recipe.freeze or recipe.lr):
         return
     spans = {

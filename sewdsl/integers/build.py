@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, NoReturn
 import numpy as np
 
 from sewdsl.analysis.foldable_norms import foldable_norms
+from sewdsl.analysis.weight_units import reading_neuron
+from sewdsl.elaborate.suggestions import listed
 from sewdsl.integers.lower_equations import EquationLaw, NoEquationLaw
 from sewdsl.integers.network import IntegerNetwork, Readout
 from sewdsl.integers.steps.attention import TokenAttention
@@ -20,7 +22,7 @@ from sewdsl.integers.steps.pooling import ChannelSum, Pooled
 from sewdsl.integers.steps.step import InputStep, Step, View
 from sewdsl.integers.steps.weighted import Convolution, Window, convolve
 from sewdsl.integers.value import LIMITS, IntegerValue, Numbers
-from sewdsl.ir.op import Activation, LinearNeuron, WeightedLayer
+from sewdsl.ir.op import LinearNeuron, WeightedLayer
 from sewdsl.light_dataclass import dataclass
 from sewdsl.lower.evaluated_layers import EvaluatedLayer, evaluated_layers, factor_and_shift
 from sewdsl.snn.kernels.neuron.reference import factor_values
@@ -46,6 +48,8 @@ FINER_BITS = 12
 """Bits by which the unit of such a sum may be coarser than its finest operand."""
 FACTOR_BITS = 28
 """Bits of a factor that rescales a value."""
+ON_GRID = 1e-3
+"""Largest distance of a weight from an integer, in integers, if training has rounded it."""
 READ_BITS = 15
 """Bits of values that a convolution reads, without the sign."""
 
@@ -147,6 +151,7 @@ class LawBuilder:
         self._network, self._formats = model.network, formats
         self._steps: list[Step] = []
         self._notes: list[str] = []
+        self._rounded: list[str] = []
         self._delays: dict[int, tuple[int, EvaluatedLayer]] = {}
         settings, graph = self._network.settings, self._network.graph
         if settings.inputs:
@@ -179,6 +184,8 @@ class LawBuilder:
     def finished(self) -> IntegerNetwork:
         """Return the network with its outputs."""
         network, settings = self._network, self._network.settings
+        if network.recipe and network.recipe.grid_bits == self._formats.weight_bits and self._rounded:
+            self._notes.append(f"weights that 'quantize' has not rounded to this grid: {listed(self._rounded)}")
         readouts = tuple(
             self._readout(name, self._operands[index]) for name, index in network.outputs or [("", network.output)]
         )
@@ -499,7 +506,7 @@ class LawBuilder:
         input_factors = source.by_channel(source.factor).reshape(window.groups, -1)[group].T
         weights_of_shift, weights = weights, weights * input_factors
         largest = np.abs(weights).max((0, 1, 2))
-        neuron = self._reading_neuron()
+        neuron = reading_neuron(self._network, self._index)
         factor: Numbers
         if neuron is None:
             # Channels are compared or added, so they need one unit.
@@ -512,6 +519,8 @@ class LawBuilder:
             threshold = getattr(node.op, "v_threshold", 1.0) / (abs(gain) or 1.0)
             factor = np.maximum(largest / self._formats.largest_weight, threshold / 2**self._formats.threshold_bits)
         integers = np.round(weights / factor).astype(np.int64)
+        if np.abs(weights / factor - integers).max() > ON_GRID:
+            self._rounded.append(self._name)
         kernel = (weights.shape[0], weights.shape[1])
         shift: Numbers = np.float64(0) if bias is None else bias
         if np.any(source.shift):
@@ -625,22 +634,6 @@ class LawBuilder:
             values[0].shape, low, high, _collapsed(unit), shift, np.maximum(np.abs(least), np.abs(most))
         )
         return self._put(Rescaled(self._name, _indices(operands), value, integers, fraction))
-
-    def _reading_neuron(self) -> int | None:
-        """Return the first neuron that reads the current layer, or None if its channels must have one unit."""
-        nodes, outputs = self._network.nodes, self._network.output_indices
-        queue, seen, first = [self._index], {self._index}, None
-        while queue:
-            index = queue.pop(0)
-            if index in outputs:
-                return None
-            for reader in self._network.graph.consumers[index]:
-                if isinstance(nodes[reader].op, Activation):
-                    first = reader if first is None else first
-                elif reader not in seen and not isinstance(nodes[reader].op, WeightedLayer):
-                    seen.add(reader)
-                    queue.append(reader)
-        return first
 
     def _dynamics(self, index: int) -> tuple[float, float, float] | None:
         """Return decay, gain and drift of a linear neuron, or None without a common law for all channels."""

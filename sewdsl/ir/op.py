@@ -111,6 +111,7 @@ class Op(Kind):
         is_activation: Whether the op is a neuron or another nonlinearity between layers.
         learns_delays: Whether its module learns delays with a width that the recipe can reduce.
         connects: Whether the op has a weight for each of several inputs of an output, such as a convolution.
+        on_grid: Whether the recipe can round its weight to the integers of a C export.
         saves: Values that the module saves for its gradient.
         encloses: Whether ``KIND[ body ]`` is the op, the body, and then the op of :meth:`closing`.
         weights_for: What the shapes of the weights depend on: the ``shape`` of the inputs, their number of ``channels``
@@ -127,6 +128,7 @@ class Op(Kind):
     is_activation: ClassVar[bool] = False
     learns_delays: ClassVar[bool] = False
     connects: ClassVar[bool] = False
+    on_grid: ClassVar[bool] = False
     saves: ClassVar[Literal["inputs", "output", "nothing"]] = "inputs"
     encloses: ClassVar[bool] = False
     weights_for: ClassVar[Literal["shape", "channels", "elements", "nothing"]] = "shape"

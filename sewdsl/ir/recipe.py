@@ -231,6 +231,9 @@ class Recipe(BaseModel):
             the reach.
         ema: Decay of the exponential moving average of the weights per optimizer step, e.g. ``0.999``. The averaged
             weights are evaluated and saved. None: no average.
+        quantize: Integers of the weights of convolutions and fully connected layers: ``int8`` to ``int2``. Training
+            computes with weights on the grid of a C export, and saves rounded weights. None: floats.
+        quantize_epochs: Number of last epochs with rounded weights. None: all epochs.
         warmup: Epochs before the schedule starts, in which the learning rate increases in equal steps.
         clip: Maximum Euclidean norm of all gradients together. Larger gradients are scaled down. None: no clipping.
         loss: Training loss: ``CrossEntropy`` of the readout (or ``mean``), ``TET`` of the output of each time-step (or
@@ -284,6 +287,8 @@ class Recipe(BaseModel):
     lr: tuple[tuple[str, Annotated[str | float, AfterValidator(_rate)]], ...] = ()
     delay_width: Annotated[SerializeAsAny[DelayWidth] | None, OmittedDefault()] = None
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    quantize: Annotated[Literal["int8", "int7", "int6", "int5", "int4", "int3", "int2"] | None, OmittedDefault()] = None
+    quantize_epochs: Annotated[Positive | None, OmittedDefault()] = None
     warmup: Natural = 0
     clip: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     loss: SerializeAsAny[Loss] = Field(default_factory=_default_loss)
@@ -318,6 +323,13 @@ class Recipe(BaseModel):
         # Warm-up is implemented by Recipe.factor, which schedules by step or by validation do not use.
         if schedule is not None and self.warmup and (schedule.by_validation or schedule.each == "step"):
             raise ValueError(f"'warmup' cannot be combined with schedule {schedule.kind}; remove it")
+        # An explicit 'quantize none' is the control of a study over bits.
+        if self.quantize_epochs is not None and "quantize" not in self.model_fields_set:
+            raise ValueError("'quantize_epochs' requires 'quantize'; add 'quantize int4'")
+        if self.quantize_epochs is not None and self.quantize_epochs > self.epochs:
+            raise ValueError(
+                f"'quantize_epochs' must be at most 'epochs': got {self.quantize_epochs} of {self.epochs} epochs"
+            )
         if self.memory is not None and self.compile:
             raise ValueError("'memory' requires 'compile off': PyTorch's compiler plans memory itself")
         return self
@@ -337,6 +349,16 @@ class Recipe(BaseModel):
         multiple = parse_multiple(rate) if isinstance(rate, str) else None
         # A number is an absolute rate.
         return float(rate) if multiple is None else multiple * self.optimizer.lr
+
+    @property
+    def grid_bits(self) -> int | None:
+        """Bits of the saved weights, or None for floats."""
+        return None if self.quantize is None else int(self.quantize.removeprefix("int"))
+
+    def weight_bits(self, epoch: int) -> int | None:
+        """Return the bits of the weights in an epoch, counted from 0, or None for floats."""
+        begins = self.epochs - (self.quantize_epochs or self.epochs)
+        return self.grid_bits if epoch >= begins else None
 
     def factor(self, epoch: int) -> float:
         """Return the factor of the learning rate in an epoch, counted from 0.

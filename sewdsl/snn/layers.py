@@ -16,6 +16,7 @@ from sewdsl.snn.batch_norm import BatchNorm
 from sewdsl.snn.conv_window import ConvWindow
 from sewdsl.snn.convolution import DENSE, ConvRun, conv2d_low_memory, mask_padding_taps
 from sewdsl.snn.time_steps import over_steps
+from sewdsl.snn.weight_grid import WeightGrid
 
 SEQUENCE_OF_ROWS_NDIM = 4
 """Axes of ``[T, N, C, L]``."""
@@ -23,13 +24,19 @@ AVX2_FLOATS = 8
 """Number of float32 elements in an AVX2 vector."""
 
 
-def masked_weight(layer: nn.Module) -> Tensor:
-    """Return the weight of a layer, with zeros where its buffer ``weight_mask``, if any, is 0."""
+def effective_weight(layer: nn.Module) -> Tensor:
+    """Return the weight that a layer computes with.
+
+    It has zeros where the buffer ``weight_mask`` of the layer, if any, is 0. In training, it is rounded to the
+    ``weight_grid`` of the layer, if any.
+    """
     # An attribute, because a parametrised weight is not a parameter of the layer.
     weight: Tensor = layer.weight  # type: ignore[assignment]
     mask = layer._buffers.get("weight_mask")  # noqa: SLF001 -- optional buffer
     # The product also makes the gradient of the other weights 0, so that optimizers leave them at 0.
-    return weight if mask is None else weight * mask
+    weight = weight if mask is None else weight * mask
+    grid: WeightGrid | None = getattr(layer, "weight_grid", None)
+    return weight if grid is None else grid.rounded(weight)
 
 
 class Conv2d(nn.Conv2d):
@@ -39,7 +46,7 @@ class Conv2d(nn.Conv2d):
     """
 
     def forward(self, x_TN: Tensor, *, run: ConvRun = DENSE) -> Tensor:
-        return self._slide(x_TN, masked_weight(self), self.bias, run)
+        return self._slide(x_TN, effective_weight(self), self.bias, run)
 
     def normalised(self, x_TN: Tensor, norm: BatchNorm, *, run: ConvRun = DENSE) -> Tensor:
         """Return the output after a batch norm in evaluation mode, computed with folded weights."""
@@ -60,7 +67,7 @@ class Conv1d(nn.Conv1d):
     """
 
     def forward(self, x_TN: Tensor, *, run: ConvRun = DENSE) -> Tensor:
-        return self._slide(x_TN, masked_weight(self), self.bias, run)
+        return self._slide(x_TN, effective_weight(self), self.bias, run)
 
     def normalised(self, x_TN: Tensor, norm: BatchNorm, *, run: ConvRun = DENSE) -> Tensor:
         """Return the output after a batch norm in evaluation mode, computed with folded weights."""
@@ -104,7 +111,7 @@ class Linear(nn.Linear):
     """
 
     def forward(self, x_TN: Tensor) -> Tensor:
-        return functional.linear(x_TN.flatten(2), masked_weight(self), self.bias)
+        return functional.linear(x_TN.flatten(2), effective_weight(self), self.bias)
 
     def normalised(self, x_TN: Tensor, norm: BatchNorm) -> Tensor:
         """Return the output after a batch norm in evaluation mode, computed with folded weights."""
@@ -121,21 +128,21 @@ def _folded(layer: Conv2d | Conv1d | Linear, norm: BatchNorm, shape: tuple[int, 
     """Return weight and bias with the batch norm folded in."""
     scale, shift = norm.scale_and_shift
     bias = shift if layer.bias is None else layer.bias * scale + shift
-    return masked_weight(layer) * scale.reshape(shape), bias
+    return effective_weight(layer) * scale.reshape(shape), bias
 
 
 class ConvTranspose2d(nn.ConvTranspose2d):
     """Transposed convolution of every time-step, ``[T, N, C, H, W]`` to ``[T, N, C', H', W']``."""
 
     def forward(self, x_TN: Tensor) -> Tensor:  # type: ignore[override]
-        return over_steps(partial(_slide_transposed, functional.conv_transpose2d, self, masked_weight(self)), x_TN)
+        return over_steps(partial(_slide_transposed, functional.conv_transpose2d, self, effective_weight(self)), x_TN)
 
 
 class ConvTranspose1d(nn.ConvTranspose1d):
     """Transposed convolution of every time-step, ``[T, N, C, L]`` to ``[T, N, C', L']``."""
 
     def forward(self, x_TN: Tensor) -> Tensor:  # type: ignore[override]
-        return over_steps(partial(_slide_transposed, functional.conv_transpose1d, self, masked_weight(self)), x_TN)
+        return over_steps(partial(_slide_transposed, functional.conv_transpose1d, self, effective_weight(self)), x_TN)
 
 
 def _slide_transposed(

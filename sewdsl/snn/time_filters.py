@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sewdsl.snn.layers import masked_weight
+from sewdsl.snn.layers import effective_weight
 from sewdsl.snn.streamed_past import ReadsPast, StreamedPast
 
 
@@ -93,9 +93,9 @@ class DelayedLinear(ReadsPast):
         delay = self.delay.clamp(0, self.reach - 1)[..., None]
         lags = torch.arange(self.reach, device=delay.device, dtype=delay.dtype)
         if not self.training:
-            return masked_weight(self)[..., None] * (lags == delay.round())
+            return effective_weight(self)[..., None] * (lags == delay.round())
         g = torch.exp(-0.5 * ((lags - delay) / self.width) ** 2)
-        return masked_weight(self)[..., None] * g / (g.sum(-1, keepdim=True) + 1e-7)
+        return effective_weight(self)[..., None] * g / (g.sum(-1, keepdim=True) + 1e-7)
 
     @torch.no_grad()
     def clamp_delays(self) -> None:

@@ -226,7 +226,13 @@ def _train(random: Random, outputs: list[str], *, named: bool) -> str:
         count = random.randint(0 if outputs else 1, 2)
         lines += [f"{start}{pick(kinds)}{pick(('', '', ' 0.3x', ' 2x', '  0.5x'))}" for _ in range(count)]
     lines += ['teacher "runs/ann-1"'] if any("teacher" in line for line in lines) and random.random() < 0.7 else []
-    more = ("delay_width Shrink(to=0.5, until=0.25)", "lr *.delay 100x", "freeze Eye.*", "lr v0.* 0.1x conv1 0.01")
+    more = (
+        "delay_width Shrink(to=0.5, until=0.25)",
+        "lr *.delay 100x",
+        "freeze Eye.*",
+        "lr v0.* 0.1x conv1 0.01",
+        "quantize int3",
+    )
     lines += [pick(more)] if random.random() < 0.15 else []
     random.shuffle(lines)
     dataset = "numpy-files" if named or random.random() < 0.7 else "mnist5k"

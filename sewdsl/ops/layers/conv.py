@@ -27,6 +27,7 @@ class _Convolution(WeightedLayer):
     """Base class of convolutions, with groups and an optional bias."""
 
     weights_for = "channels"
+    on_grid = True
 
     channels: Annotated[Positive, Letter("")]
     kernel: Annotated[PositivePair, Letter("k")]

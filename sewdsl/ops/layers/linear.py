@@ -29,6 +29,7 @@ class Linear(WeightedLayer, kind="FC"):
     """
 
     weights_for = "elements"
+    on_grid = True
 
     features: Annotated[Positive, Letter("")]
     bias: Annotated[Switch, Letter("b")] = True

@@ -27,7 +27,7 @@ class TrainingLoad(NamedTuple):
     Attributes:
         samples: Batch size N.
         mixed: Whether layers compute in 16 bits.
-        states: State tensors of the optimizer per weight tensor, including averaged weights.
+        states: State tensors of the optimizer per weight tensor, including averaged and rounded weights.
         steps: Number of time-steps. None: that of the network.
     """
 
@@ -50,7 +50,7 @@ def training_load(
     if recipe is None:
         return TrainingLoad(samples or 1, device=device)
     mixed = recipe.precision != "32"
-    states = recipe.optimizer.states + (recipe.ema is not None)
+    states = recipe.optimizer.states + (recipe.ema is not None) + (recipe.quantize is not None)
     return TrainingLoad(samples or recipe.batch, mixed, states, recipe.T_train, device)
 
 

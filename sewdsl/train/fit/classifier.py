@@ -22,8 +22,10 @@ from sewdsl.lower import SpikingNetwork
 from sewdsl.ops.schedules import Plateau
 from sewdsl.plugins import installed_version
 from sewdsl.snn.time_filters import DelayedLinear
+from sewdsl.snn.weight_grid import WeightGrid
 from sewdsl.train.data.dataset import Samples
 from sewdsl.train.fit.execution import CompiledNetwork
+from sewdsl.train.fit.integer_run import weight_grids
 from sewdsl.train.fit.loss_and_accuracy import AccuracyTally, delete_steps, evaluate_batch, target_classes, total_loss
 from sewdsl.train.store.run_folder import RunDiverged, RunError
 
@@ -182,6 +184,7 @@ class Classifier(LightningModule):
         self._taught: dict[str, Tensor] = {}
         self._rate = 0.0
         self._frozen: list[nn.Module] = []
+        self._grids: dict[str, WeightGrid] = {}
         self._delayed = [module for module in model.modules() if isinstance(module, DelayedLinear)]
 
     @property
@@ -202,7 +205,10 @@ class Classifier(LightningModule):
     def is_better(self, figures: Mapping[str, float]) -> bool:
         """Return whether an epoch is better than all epochs so far."""
         sign = 1 if self.classifies else -1
-        return all(sign * figures[self.monitor] > sign * row[self.monitor] for row in self.history.values())
+        # The best weights must have the bits of the recipe, so epochs in floats do not compete with them.
+        bits = self.recipe.weight_bits(self.current_epoch)
+        rows = [row for epoch, row in self.history.items() if self.recipe.weight_bits(epoch - 1) == bits]
+        return all(sign * figures[self.monitor] > sign * row[self.monitor] for row in rows)
 
     @property
     def figures(self) -> dict[str, float]:
@@ -233,12 +239,22 @@ class Classifier(LightningModule):
     def setup(self, stage: str) -> None:
         """Freeze the layers in the recipe during training: no gradients, and evaluation mode."""
         if stage == "fit":
+            if self.recipe.grid_bits is not None:
+                self._grids = weight_grids(self.model, self.recipe.grid_bits)
             self._frozen = [module for pattern in self.recipe.freeze for module in modules_of(self.model, pattern)]
             for module in self._frozen:
                 module.eval()
             for pattern in self.recipe.freeze:
                 for weight in parameters_of(self.model, pattern):
                     weight.requires_grad = False
+
+    def teardown(self, stage: str) -> None:
+        """Remove the grids: saved weights are rounded."""
+        self._set_grids(rounded=False)
+
+    def _set_grids(self, *, rounded: bool) -> None:
+        for name, grid in self._grids.items():
+            self.model.get_submodule(name).weight_grid = grid if rounded else None  # type: ignore[assignment]
 
     def train(self, mode: bool = True) -> Self:  # noqa: FBT001, FBT002 -- torch's
         """Set the mode of all layers that are not frozen."""
@@ -270,7 +286,8 @@ class Classifier(LightningModule):
         return [optimizer], [LambdaLR(optimizer, self.recipe.factor)]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the state of the run: metrics, and the counts and random state of each process."""
+        """Add the state of the run: metrics, float weights, and the counts and random state of each process."""
+        floats = self._round_weights(checkpoint["state_dict"])
         own_state = {"tally": asdict(self.train_tally), "random": random_state()}
         checkpoint["run"] = {
             "version": installed_version("sewdsl"),
@@ -282,11 +299,22 @@ class Classifier(LightningModule):
             "spec": self.spec,
             "start": self.start,
             **({"teacher": self.teacher.sha256} if self.teacher is not None else {}),
+            **({"float_weights": floats} if floats else {}),
         }
+
+    def _round_weights(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Round the weights of a checkpoint in place, and return them as floats, which training continues with."""
+        floats = {}
+        for name, grid in self._grids.items() if self.recipe.weight_bits(self.current_epoch) else ():
+            key = f"model.{name}.weight"
+            floats[key] = tensors[key]
+            tensors[key] = grid.rounded(floats[key] * tensors.get(f"{key}_mask", 1))
+        return floats
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore the state of the run, or raise RunError if the processes or the teacher have changed."""
         self.state = checkpoint["run"]
+        checkpoint["state_dict"] |= self.state.pop("float_weights", {})
         self.start = self.state["start"]
         self.history = {int(epoch): dict(figures) for epoch, figures in self.state["history"].items()}
         saved, now = len(self.state["processes"]), self.trainer.world_size
@@ -301,6 +329,7 @@ class Classifier(LightningModule):
         if self.teacher is not None:
             self.teacher.model.to(self.device)
         self._start = perf_counter()
+        self._set_grids(rounded=self.recipe.weight_bits(self.current_epoch) is not None)
         if self.state:
             own_state = self.state["processes"][self.global_rank]
             self.train_tally = AccuracyTally(**own_state["tally"])
@@ -310,8 +339,9 @@ class Classifier(LightningModule):
             torch.manual_seed(self.recipe.seed + self.global_rank)
 
     def on_train_epoch_start(self) -> None:
-        """Reset the counts, and set the epoch of the samples, which determines their order, and the delay widths."""
+        """Reset the counts, and set the epoch of samples, delay widths and rounded weights."""
         self.train_tally = AccuracyTally()
+        self._set_grids(rounded=self.recipe.weight_bits(self.current_epoch) is not None)
         self._training.epoch = self.current_epoch
         if self.recipe.delay_width is not None:
             for module in self._delayed:

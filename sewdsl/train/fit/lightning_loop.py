@@ -236,8 +236,11 @@ def check_devices(recipe: Recipe, processes: Processes, before: Precision | None
 
 def _make_trainer(recipe: Recipe, processes: Processes, before: Precision | None, **options: Any) -> Trainer:
     """Create Lightning's trainer (raises as :func:`check_devices` does)."""
-    if recipe.ema is not None and processes.strategy == "fsdp":
-        raise RunError("'ema' cannot be combined with --strategy fsdp, which shards the weights; use --strategy ddp")
+    for key in ("ema", "quantize"):
+        if getattr(recipe, key) is not None and processes.strategy == "fsdp":
+            raise RunError(
+                f"'{key}' cannot be combined with --strategy fsdp, which shards the weights; use --strategy ddp"
+            )
     if processes.strategy == "fsdp" and device_type(processes.accelerator) != "cuda":
         raise RunError("--strategy fsdp requires a GPU; use --strategy ddp on a CPU")
     run_precision = precision(recipe, device_type(processes.accelerator), before)

@@ -129,6 +129,11 @@ def _compare_rates(old: Recipe, new: Recipe, checkpoint: Mapping[str, Any]) -> N
             f"cannot set {CHANGEABLE_SETTING} to {new.epochs}: the delay widths of past epochs depend on it; start a "
             "new run"
         )
+    if any(old.weight_bits(epoch) != new.weight_bits(epoch) for epoch in range(started)):
+        raise RunError(
+            f"cannot set {CHANGEABLE_SETTING} to {new.epochs}: the rounding of weights in past epochs depends on it; "
+            "start a new run"
+        )
     by_step = old.schedule is not None and old.schedule.each == "step"
     # A schedule by step depends on the total number of optimizer steps.
     if (by_step and started and old.epochs != new.epochs) or any(

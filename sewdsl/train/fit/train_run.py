@@ -27,6 +27,7 @@ from sewdsl.train.data.split import split_off_validation
 from sewdsl.train.fit import resume_checks, run_weights
 from sewdsl.train.fit.classifier import Classifier
 from sewdsl.train.fit.execution import autocast, compile_network, tf32_allowed
+from sewdsl.train.fit.integer_run import integer_score
 from sewdsl.train.fit.lightning_loop import (
     EvaluationOptions,
     FitResult,
@@ -319,13 +320,14 @@ def _evaluate_both(
     # If the last epoch was the best, evaluate its weights once.
     is_same = tensor_digest(best_weights) == tensor_digest(last_weights)
     last = best if is_same else evaluate_samples(module, samples, how)
-
+    bits = module.recipe.grid_bits
     fields = {
         "accuracy": last.accuracy,
         "best_accuracy": best.accuracy,
         "top5_accuracy": last.top5_accuracy,
         "best_top5_accuracy": best.top5_accuracy,
         "accuracies": last.accuracies,
+        "integers": None if bits is None or not module.classifies else integer_score(module.model, samples, bits),
         "firing_rates": last.firing_rates,
         "neurons": last.neurons,
     }

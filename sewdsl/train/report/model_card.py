@@ -160,6 +160,9 @@ def _results(facts: RunRecord, network: Network | None) -> Iterator[str]:
         ]
         others: dict[str, float] = result.get("accuracies") or {}
         rows += [(f"last epoch, accuracy.{name}", f"{share:.2%}", "") for name, share in others.items()]
+        if integers := result.get("integers"):
+            error = 100 * sqrt(integers.accuracy * (1 - integers.accuracy) / integers.samples)
+            rows.append((f"last epoch, {integers}", f"{integers.accuracy:.2%}", f"{error:.2f}"))
         table = _table(("weights", f"accuracy on {sample_text}", "standard error (percentage points)"), rows)
         yield f"## Results\n\n{table}\n\n{run_facts.choice(facts)}"
     if network is None:

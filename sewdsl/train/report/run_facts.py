@@ -30,7 +30,8 @@ def accuracies(facts: RunRecord) -> dict[str, str]:
     if not is_classified(facts):
         return {}
     selecting = f"{selection_split(facts)}_accuracy"
-    selected = {epoch: row[selecting] for epoch, row in facts.epochs.items() if selecting in row}
+    begin = begin_of_rounding(facts)
+    selected = {epoch: row[selecting] for epoch, row in facts.epochs.items() if selecting in row and epoch > begin}
     # Of equal epochs, the first one is saved as the best.
     best = f" ({max(selected, key=lambda epoch: (selected[epoch], -epoch))})" if selected else ""
     shares = {"last epoch": facts.result.get("accuracy"), f"best epoch{best}": facts.result.get("best_accuracy")}
@@ -40,7 +41,18 @@ def accuracies(facts: RunRecord) -> dict[str, str]:
     }
     others = facts.result.get("accuracies")
     shares |= {f"last epoch, accuracy.{name}": value for name, value in (others or {}).items()}
+    if integers := facts.result.get("integers"):
+        shares[f"last epoch, {integers}"] = integers.accuracy
+        shares[f"epoch {begin}, before rounding"] = facts.epochs.get(begin, {}).get("test_accuracy")
     return {epoch: f"{value:.2%}" for epoch, value in shares.items() if isinstance(value, int | float)}
+
+
+def begin_of_rounding(facts: RunRecord) -> int:
+    """Return the last epoch with float weights before ``quantize`` rounds them, or 0 without such an epoch."""
+    recipe = facts.network.recipe if facts.network is not None else None
+    if recipe is None or recipe.quantize is None or recipe.quantize_epochs is None:
+        return 0
+    return recipe.epochs - recipe.quantize_epochs
 
 
 def is_classified(facts: RunRecord) -> bool:
@@ -100,6 +112,7 @@ SHOWN_ELSEWHERE = {
     "data",
     "accuracy",
     "best_accuracy",
+    "integers",
     "interrupted",
     "parameters",
     "firing_rates",

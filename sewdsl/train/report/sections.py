@@ -15,6 +15,7 @@ from sewdsl.analysis.residual_blocks import is_residual
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Join
 from sewdsl.ops.layers.norms import Norm
+from sewdsl.train.report.run_facts import begin_of_rounding
 from sewdsl.train.store.measurements import ConfusionFile
 from sewdsl.train.store.result import DEAD, EDGES, SATURATED, Population
 from sewdsl.train.store.run_record import RunRecord
@@ -58,11 +59,13 @@ def firing_section(facts: RunRecord) -> FiringSection | None:
     # If all layers are silent, their bars must not fill the width.
     scale = max(*rates.values(), DEAD)
     epochs = [facts.rates(epoch) for epoch in facts.epochs]
+    begin = begin_of_rounding(facts)
+    before = facts.rates(begin) if begin in facts.epochs else {}
     rows = [
         RateRow(
             layer=name,
             state=kind(rate),
-            rate=f"{rate:.2%}",
+            rate=f"{rate:.2%} ({before[name]:.2%} before rounding)" if name in before else f"{rate:.2%}",
             width=f"{100 * rate / scale:.2f}",
             trend=_trend([row[name] for row in epochs if name in row], scale),
         )

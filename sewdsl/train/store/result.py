@@ -140,6 +140,25 @@ class WeightsOrigin(BaseModel):
     left: tuple[Text, ...] = ()
 
 
+class IntegerScore(BaseModel):
+    """Accuracy of the network in integers, as a C export computes it.
+
+    Attributes:
+        bits: Bits of the weights.
+        accuracy: Fraction of correct test samples with the last weights.
+        samples: Number of these samples, at most 1,000.
+    """
+
+    model_config = STRICT
+
+    bits: Positive
+    accuracy: Share
+    samples: Positive
+
+    def __str__(self) -> str:
+        return f"in integers with weights of {self.bits} bits, on {self.samples:,} test samples"
+
+
 Precision = Literal["32-true", "16-mixed", "bf16-mixed"]
 """Precision of a network in Lightning's terms: float32, or float16 or bfloat16 where autocast applies them."""
 
@@ -163,6 +182,7 @@ class Result(BaseModel):
         best_top5_accuracy: The same with the weights of the best epoch.
         accuracies: Fraction of correct test samples with the last weights, for each further output that is trained to
             output the class. Without a class as target of the main output, ``accuracy`` and ``best_accuracy`` are 0.
+        integers: Accuracy in integers, if the recipe has ``quantize`` and the network can be computed in integers.
         epochs: Number of completed epochs.
         parameters: Number of learnable parameters.
         seconds: Wall-clock time of all parts of the training, including the evaluation after each epoch.
@@ -187,6 +207,7 @@ class Result(BaseModel):
     top5_accuracy: Share | None = None
     best_top5_accuracy: Share | None = None
     accuracies: dict[Text, Share] = {}
+    integers: IntegerScore | None = None
     epochs: Count
     parameters: Count
     seconds: Seconds

@@ -46,7 +46,7 @@ def translate_with_norm(scope: NodeScope, layer: Weighted, after: batch_norm.Bat
     """Append a layer with its batch norm folded into the weights."""
     # float64, so that the weights are rounded once, at the end.
     scale, shift = deepcopy(after).double().scale_and_shift
-    weight = layers.masked_weight(layer) * scale.reshape(-1, *[1] * (layer.weight.ndim - 1))
+    weight = layers.effective_weight(layer) * scale.reshape(-1, *[1] * (layer.weight.ndim - 1))
     bias = shift if layer.bias is None else layer.bias * scale + shift
     return _weighted(scope, layer, weight, bias, x)
 
@@ -59,7 +59,7 @@ def tensor_to_array(tensor: Tensor) -> Array:
 
 def _with_own_weights(scope: NodeScope, layer: Weighted, x: str) -> str:
     """Append a layer with its own weights."""
-    return _weighted(scope, layer, layers.masked_weight(layer), layer.bias, x)
+    return _weighted(scope, layer, layers.effective_weight(layer), layer.bias, x)
 
 
 def _weighted(scope: NodeScope, layer: Weighted, weight: Tensor, bias: Tensor | None, x: str) -> str:

@@ -1,0 +1,53 @@
+"""Rounding of weights to integers times a unit, as integer networks store them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sewdsl.light_dataclass import dataclass
+
+
+@dataclass(frozen=True)
+class WeightGrid:
+    """Grid of the weights of a layer: integers of so many bits, times a unit for each output.
+
+    The unit is the largest weight of the output divided by the largest integer, in bfloat16. Its products with integers
+    of 8 bits are exact in float32. Rounded weights are therefore on their own grid.
+
+    Attributes:
+        bits: Bits of an integer, from 2 to 8. The integers are symmetric: -127..127 with 8 bits.
+        common: Whether all outputs have one unit.
+        groups: Groups of a transposed convolution, whose weight is ``[inputs, outputs of a group, *]``. 0: a weight
+            with the outputs as first axis.
+        factors: Factors of the inputs, which can be broadcast to the weight, or None if all are equal. Their products
+            with the weights are rounded.
+    """
+
+    bits: int
+    common: bool = False
+    groups: int = 0
+    factors: Tensor | None = None
+
+    @property
+    def largest(self) -> int:
+        """Largest integer."""
+        return (1 << self.bits - 1) - 1
+
+    def rounded(self, weight: Tensor) -> Tensor:
+        """Return the rounded weight. Its gradient passes unchanged (the straight-through estimator)."""
+        factors = None if self.factors is None else self.factors.to(weight)
+        values = weight.detach() if factors is None else weight.detach() * factors
+        unit = self._unit(values)
+        integers = (values / unit.where(unit > 0, 1.0)).round().clamp(-self.largest, self.largest)
+        values = integers * unit if factors is None else integers * unit / factors
+        # The difference is 0, and adds the gradient. The sum of the weight and its rounding error would round again.
+        return values + (weight - weight.detach())
+
+    def _unit(self, values: Tensor) -> Tensor:
+        by_group = values.reshape(self.groups, -1, *values.shape[1:]) if self.groups else values
+        others = (1, *range(3, by_group.ndim)) if self.groups else tuple(range(1, by_group.ndim))
+        largest = by_group.abs().amax(tuple(range(by_group.ndim)) if self.common else others, keepdim=True)
+        unit = (largest / self.largest).to(torch.bfloat16).to(values.dtype)
+        # [groups, 1, outputs, 1, 1] belongs to the inputs of each group.
+        return unit.expand_as(by_group).reshape(values.shape) if self.groups else unit
