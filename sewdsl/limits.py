@@ -50,11 +50,7 @@ FOR_EACH_CALL, CHARACTERS_PER_STEP = 6, 16
 
 @dataclass
 class Budget:
-    """Work budget of a compilation, in steps.
-
-    Attributes:
-        left: Remaining steps, negative once the budget is spent.
-    """
+    """Work budget of a compilation. The number of steps left is negative once the budget is spent."""
 
     left: int
 

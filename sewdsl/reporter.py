@@ -34,11 +34,7 @@ class InvalidText(Exception):
 
 
 class NestingError(RecursionError):
-    """A text is nested too deeply for Python's recursion limit.
-
-    Attributes:
-        diagnostics: Diagnostics reported before the error.
-    """
+    """A text is nested too deeply for Python's recursion limit. The diagnostics are those reported before."""
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
         super().__init__()

@@ -14,11 +14,7 @@ _LINE_END = re.compile(r"\r\n|\n|\r")
 
 @dataclass(frozen=True)
 class Source:
-    """Source text of the user.
-
-    Attributes:
-        name: Name in diagnostics: the path as typed by the user, or ``<string>``.
-    """
+    """Source text of the user. The name in diagnostics is the path as typed, or ``<string>``."""
 
     name: str
     text: str = field(repr=False)

@@ -42,11 +42,7 @@ def surrogate_slopes(neuron: Neuron) -> SurrogateSlopes | None:
 
 
 class IdentityViolation(NamedTuple):
-    """A time-step at which the output of a neuron differs from the spike in its input.
-
-    Attributes:
-        h: Charged potential: below v_threshold despite a spike, or at least v_threshold without one.
-    """
+    """A time-step at which a neuron outputs no spike for one, or one for none. ``h`` is the charged potential."""
 
     v: float
     spike: int

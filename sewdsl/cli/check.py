@@ -67,11 +67,7 @@ def command(
 
 @dataclass(frozen=True)
 class SpecReport:
-    """Result for a spec.
-
-    Attributes:
-        fixed: Fixed text of a spec that is not a file. None for files, and if nothing changed.
-    """
+    """Result for a spec. The fixed text is None for files, and if nothing changed."""
 
     spec: str
     compilation: Compilation

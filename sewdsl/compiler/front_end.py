@@ -44,11 +44,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Parsed:
-    """Syntax tree of a source.
-
-    Attributes:
-        inputs: Inputs of the layers as stated by a source in a dialect.
-    """
+    """Syntax tree of a source, and the inputs of the layers that a source in a dialect states."""
 
     document: Document
     inputs: Inputs = ()
@@ -70,12 +66,7 @@ class Assembled:
 
 @dataclass(frozen=True)
 class Elaborated:
-    """Network of the statements with overrides.
-
-    Attributes:
-        assembly: Statements with overrides applied.
-        elaboration: Network, if there is one, and the expansion of each item.
-    """
+    """Network of the statements with overrides, if there is one, and the expansion of each item."""
 
     assembled: Assembled
     assembly: Assembly

@@ -23,11 +23,7 @@ from sewdsl.source import Source, Span
 
 @dataclass(frozen=True)
 class CompiledVariant:
-    """A variant of a study, compiled for each seed.
-
-    Attributes:
-        compilations: One compilation for each seed, up to the first with errors.
-    """
+    """A variant of a study, compiled for each seed, up to the first with errors."""
 
     variant: StudyVariant
     compilations: tuple[Compilation, ...]

@@ -227,11 +227,7 @@ LEGEND, SAMPLE, ENTRY_GAP = 9.0, 18.0, 20.0
 
 @dataclass(frozen=True)
 class LegendEntry:
-    """Entry of the legend.
-
-    Attributes:
-        sample: Cells of an HTML-like table.
-    """
+    """Entry of the legend. The sample consists of cells of an HTML-like table."""
 
     sample: str
     meaning: str

@@ -17,11 +17,7 @@ from sewdsl.ir.signal import Signal
 
 @dataclass(frozen=True)
 class PictureLayer:
-    """Drawn layer.
-
-    Attributes:
-        nodes: Indices of its nodes, one per folded copy, in order. The first one is drawn.
-    """
+    """Drawn layer, with a node for each folded copy, in order. The first one is drawn."""
 
     nodes: tuple[int, ...]
 

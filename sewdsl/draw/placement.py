@@ -370,11 +370,7 @@ def _groups(measure: Measure, items: PictureItems) -> tuple[list[int], list[Exte
 
 
 class _Row:
-    """Items in a row, to be split into columns.
-
-    Attributes:
-        gaps: Space before each item, which is omitted at the start of a column.
-    """
+    """Items in a row, to be split into columns. The gap before an item is omitted at the start of a column."""
 
     def __init__(self, lengths: Sequence[float], gaps: Sequence[float]) -> None:
         self.lengths, self.gaps = lengths, gaps

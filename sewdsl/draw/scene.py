@@ -113,11 +113,7 @@ class EdgeLine:
 
 @dataclass(frozen=True)
 class LineLabel:
-    """Label of a line.
-
-    Attributes:
-        on: Point of the line next to the label.
-    """
+    """Label of a line, next to the point ``on`` of the line."""
 
     text: str
     on: Point
@@ -126,12 +122,7 @@ class LineLabel:
 
 @dataclass(frozen=True)
 class Anchor:
-    """Line of a value with an open end.
-
-    Attributes:
-        layer: Layer whose output it carries.
-        corners: Start at the box of the layer, and corners.
-    """
+    """Line of the output of a layer with an open end, with its start at the box of the layer and its corners."""
 
     layer: PictureLayer
     corners: tuple[Point, ...]
@@ -157,11 +148,7 @@ def _mirrored(point: Point, end: float) -> Point:
 
 @dataclass(frozen=True)
 class Route:
-    """Line from a layer to one of its readers.
-
-    Attributes:
-        target: Reader. None for the readout.
-    """
+    """Line from a layer to one of its readers, or to the readout if the target is None."""
 
     line: Anchor
     target: PictureLayer | None
@@ -170,11 +157,7 @@ class Route:
 
 @dataclass
 class Scene:
-    """All elements of a picture.
-
-    Attributes:
-        vertical: Whether the signal flows down instead of to the right.
-    """
+    """All elements of a picture, in which the signal flows down if ``vertical``, otherwise to the right."""
 
     vertical: bool
     elements: list[Element] = field(default_factory=list)

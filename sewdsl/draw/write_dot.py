@@ -70,11 +70,7 @@ class RenderingError(UserError):
 
 
 class _IllegibleError(Exception):
-    """Text too small in a picture with a set width.
-
-    Attributes:
-        size: Smallest font size in points.
-    """
+    """Text too small in a picture with a set width. ``size`` is the smallest font size in points."""
 
     def __init__(self, size: float) -> None:
         super().__init__(size)

@@ -47,12 +47,7 @@ MAX_FILES = 200
 
 
 class Completion(NamedTuple):
-    """Proposed text.
-
-    Attributes:
-        detail: Short remark next to the text.
-        about: Documentation in Markdown, as shown on hover.
-    """
+    """Proposed text, with a short remark next to it, and documentation in Markdown, as shown on hover."""
 
     text: str
     kind: Literal["statement", "setting", "layer", "join", "block", "argument", "value", "code", "data", "file"]

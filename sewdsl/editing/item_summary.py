@@ -14,11 +14,7 @@ MAX_SHAPES = 4
 
 
 class ItemFlow(NamedTuple):
-    """Signals before and after an item, in one or more consecutive copies.
-
-    Attributes:
-        copies: Numbers of the copies, from 1, in the order of computation.
-    """
+    """Signals before and after an item, in consecutive copies with numbers from 1, in the order of computation."""
 
     before: Signal
     after: Signal

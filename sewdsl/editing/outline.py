@@ -27,12 +27,7 @@ from sewdsl.syntax.tree import (
 
 
 class OutlineEntry(NamedTuple):
-    """Entry of the outline.
-
-    Attributes:
-        detail: Short remark next to the name.
-        head: Span to jump to, inside of ``span``.
-    """
+    """Entry of the outline, with a short remark next to its name. ``head`` is the part of ``span`` to jump to."""
 
     name: str
     detail: str

@@ -36,12 +36,7 @@ class CompactArgument:
 
 
 class CompactError(Exception):
-    """Error for a text that does not alternate between letters and numbers.
-
-    Attributes:
-        start: Start offset of the invalid part.
-        end: End offset of the invalid part.
-    """
+    """Error for a text that does not alternate between letters and numbers, from the offset ``start`` to ``end``."""
 
     def __init__(self, message: str, start: int, end: int) -> None:
         super().__init__(message)

@@ -26,12 +26,7 @@ HDF5 = b"\x89HDF\r\n\x1a\n"
 
 @dataclass(frozen=True)
 class FileKind:
-    """File type other than source files.
-
-    Attributes:
-        what: Description with an article, for messages.
-        use: Help text in which FILE is replaced by the file.
-    """
+    """Type of files other than sources: ``what`` it is, with an article, and help in which FILE stands for the file."""
 
     what: str
     use: str

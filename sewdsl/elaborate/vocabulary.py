@@ -191,11 +191,7 @@ _EXAMPLE = re.compile(r"In a network: ``([^`]+)``")
 
 @dataclass(frozen=True)
 class NameSuggestion:
-    """Suggestion for an unknown name.
-
-    Attributes:
-        text: Replacement, or empty if it is not known with all arguments.
-    """
+    """Suggestion for an unknown name. The text is empty if the replacement is not known with all arguments."""
 
     text: str
     help: str

@@ -11,11 +11,7 @@ class ExportError(UserError):
 
 
 class UnsupportedLayer(ExportError):
-    """Layer that a format cannot express.
-
-    Args:
-        why: Predicate of the message, e.g. ``is a max pooling of real values``.
-    """
+    """Layer that a format cannot express, and the reason, e.g. ``is a max pooling of real values``."""
 
     def __init__(self, node: Node, why: str) -> None:
         super().__init__(f"{node.name} ({str(node.op).split('(', maxsplit=1)[0]}) {why}")
@@ -34,11 +30,7 @@ class WeightsError(UserError):
 
 
 class MissingKeyError(WeightsError):
-    """Layer without a key in a scheme.
-
-    Args:
-        why: Predicate of the message.
-    """
+    """Layer without a key in a scheme, and the reason as a predicate."""
 
     def __init__(self, node: Node, why: str) -> None:
         super().__init__(f"{node.name} ({str(node.op).split('(', maxsplit=1)[0]}) {why}")

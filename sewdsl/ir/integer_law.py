@@ -15,11 +15,7 @@ Lengths: TypeAlias = tuple[int, ...]
 
 
 class Law(Protocol):
-    """Integer network under construction.
-
-    Attributes:
-        layer: Layer whose law is stated, with ``node``, ``inputs`` and ``learned``.
-    """
+    """Integer network under construction, and the layer whose law is stated."""
 
     layer: Any
 

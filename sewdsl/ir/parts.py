@@ -36,11 +36,7 @@ class SharedCall:
 
 @dataclass(frozen=True)
 class SharedPart:
-    """Part with all its calls.
-
-    Attributes:
-        operands: Slots of each operand. Slots that read equal nodes in each call are one operand.
-    """
+    """Part with all its calls. Slots that read equal nodes in each call are one operand."""
 
     title: str
     calls: tuple[SharedCall, ...]

@@ -22,12 +22,7 @@ _PARTS["p"] = Fraction(1, 10**12)
 
 @dataclass(frozen=True)
 class PrintedNumber:
-    """A number as printed, with its rounding interval.
-
-    Attributes:
-        value: Nominal value.
-        half: Half a unit of the last digit, or 0 for an integer without a unit.
-    """
+    """A number as printed, and half a unit of its last digit, or 0 for an integer without a unit."""
 
     value: Fraction
     half: Fraction

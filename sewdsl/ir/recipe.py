@@ -122,12 +122,7 @@ class Loss(Kind):
 
 
 class LossTerm(NamedTuple):
-    """A ``loss`` line of a recipe.
-
-    Attributes:
-        output: Name of the output, or empty for the only output.
-        factor: Factor of the loss in the total, > 0.
-    """
+    """A ``loss`` line of a recipe. An empty output is the only output, and the factor is positive."""
 
     output: str
     loss: SerializeAsAny[Loss]

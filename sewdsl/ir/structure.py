@@ -71,12 +71,7 @@ class LoopItem:
 
 @dataclass(frozen=True, slots=True)
 class BlockItem:
-    """A call of a block or a part.
-
-    Attributes:
-        step: Path step with title, key and arguments.
-        items: Expansion of the block, or empty if the block is the identity.
-    """
+    """A call of a block or a part, with its path step and its expansion, which is empty for an identity."""
 
     step: PathStep
     items: Items
@@ -84,11 +79,7 @@ class BlockItem:
 
 @dataclass(frozen=True, slots=True)
 class RepeatItem:
-    """Consecutive copies of a repeat.
-
-    Attributes:
-        steps: Path step of each copy, with its number and the number of copies.
-    """
+    """Consecutive copies of a repeat, and the path step of each, with its number and the number of copies."""
 
     steps: tuple[PathStep, ...]
     copies: tuple[Items, ...]
@@ -111,22 +102,14 @@ class ValueItem:
 
 @dataclass(frozen=True, slots=True)
 class ReadItem:
-    """A named value at the start of a sequence. Only the wiring view has these items.
-
-    Attributes:
-        node: Index of the node of the value.
-    """
+    """A named value, by its node, at the start of a sequence. Only the wiring view has these items."""
 
     node: int
 
 
 @dataclass(frozen=True, slots=True)
 class DelayedItem:
-    """A named value of the previous time-step, at the start of a sequence. Only the wiring view has these items.
-
-    Attributes:
-        source: Index of the delayed node.
-    """
+    """A named value of the previous time-step, by its node, at the start of a sequence in the wiring view."""
 
     node: int
     source: int

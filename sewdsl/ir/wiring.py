@@ -83,12 +83,7 @@ def wiring(
 
 @dataclass(frozen=True, slots=True)
 class _Loop:
-    """A loop, by its node indices.
-
-    Attributes:
-        total: Index of the sum.
-        source: Index of the last node of the body.
-    """
+    """A loop, by the indices of the sum at its start and of the last node of the body."""
 
     delay: int
     total: int

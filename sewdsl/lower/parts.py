@@ -76,12 +76,7 @@ class ModuleGroup(Group):
 
 
 class PartNodes(NamedTuple):
-    """Nodes of a layer or part of a network.
-
-    Attributes:
-        reads: Indices of the outside nodes read by the part, in order.
-        gives: Index of the output node.
-    """
+    """Nodes of a layer or part, the outside nodes that it reads, in order, and its output node."""
 
     path: str
     nodes: frozenset[int]

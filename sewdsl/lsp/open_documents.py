@@ -116,11 +116,7 @@ Held = str | FileStamp
 
 
 class _Cached(NamedTuple):
-    """Compiled document.
-
-    Attributes:
-        used: Contents of the files that it uses, directly or indirectly, when they were read.
-    """
+    """Compiled document, and the contents of the files that it used, directly or indirectly."""
 
     document: OpenDocument
     used: dict[Path, Held]

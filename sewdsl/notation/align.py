@@ -39,11 +39,7 @@ class ItemPosition:
 
 @dataclass(frozen=True)
 class Part:
-    """Item of a single copy.
-
-    Attributes:
-        sides: Parts of each operand of a merge, or of the body of a call or a named value.
-    """
+    """Item of a single copy. Its sides are the operands of a merge, or the body of a call or a named value."""
 
     item: LayerText | MergeText | BlockText | ReadText | LetText
     sides: tuple[tuple[Part, ...], ...]

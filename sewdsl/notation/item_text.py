@@ -112,11 +112,7 @@ class RepeatText:
 
 @dataclass(frozen=True)
 class ReadText:
-    """Read of a named value at the start of a sequence: ``low``.
-
-    Attributes:
-        node: Index of the node whose output is read, or of its first copy inside a repeat.
-    """
+    """Read of a named value, by its node or that of its first copy, at the start of a sequence: ``low``."""
 
     name: str
     node: int = field(compare=False, repr=False)

@@ -190,11 +190,7 @@ class ValueChange:
 
 @dataclass(frozen=True)
 class Difference:
-    """Differences between two networks, except names and ``expect`` and ``claim`` lines.
-
-    Attributes:
-        figures: Changed parameters, operations and output shapes, which follow from the other changes.
-    """
+    """Differences between two networks. ``figures`` are changed counts and shapes that follow from the others."""
 
     settings: tuple[ValueChange, ...]
     changes: tuple[Change, ...]

@@ -64,11 +64,7 @@ def propose_blocks(network: Network, items: TextItems, folded: TextItems, *, nam
 
 @dataclass(frozen=True)
 class _Unit:
-    """Join, with the activation after it in a Spiking block.
-
-    Attributes:
-        stated: Argument c of the call in the paths of the network, or None.
-    """
+    """Join, with the activation after it in a Spiking block. ``stated`` is the argument c of its call, or None."""
 
     join: MergeText
     end: TextItems

@@ -46,11 +46,7 @@ LEVELS = (0, 1, 2)
 
 
 class PassResult(NamedTuple):
-    """Result of a pass.
-
-    Attributes:
-        report: Description of the changes for users, or an empty string.
-    """
+    """Result of a pass, and a description of its changes for users, which may be empty."""
 
     name: str
     report: str

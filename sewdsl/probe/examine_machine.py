@@ -70,12 +70,7 @@ class KernelCheck(NamedTuple):
 
 
 class Speed(NamedTuple):
-    """Duration of an operation, compared with another one.
-
-    Attributes:
-        milliseconds: Duration of the fastest round.
-        ratio: Duration of the other operation, relative to this one.
-    """
+    """Duration of the fastest round of an operation, and that of another operation as a ratio."""
 
     name: str
     milliseconds: float

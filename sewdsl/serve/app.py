@@ -97,12 +97,7 @@ DOING = {
 
 @dataclass
 class LivePage:
-    """Contents of the page.
-
-    Attributes:
-        text: Initial text of the editor.
-        name: Name of the file or shipped network.
-    """
+    """Contents of the page: the initial text of the editor, and the name of its file or shipped network."""
 
     folder: ServedFolder
     text: str

@@ -31,12 +31,7 @@ class FileChangedError(FileAccessError):
 
 
 class OpenFile(NamedTuple):
-    """Contents of an opened file.
-
-    Attributes:
-        name: Path relative to the folder, or name of a shipped network.
-        mark: SHA-256 of the bytes, for detecting changes.
-    """
+    """Contents of a file in the folder or of a shipped network. A SHA-256, ``mark``, detects changes."""
 
     name: str
     text: str

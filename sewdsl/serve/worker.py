@@ -33,23 +33,14 @@ MAX_ANSWER = 64 * 2**20
 
 
 class Message(NamedTuple):
-    """Request.
-
-    Attributes:
-        head: Name of the request (``what``), ``folder`` of accessible files, and time limit in ``seconds``.
-    """
+    """Request: its name (``what``), the ``folder`` of accessible files, the time limit in ``seconds``, and a body."""
 
     head: dict[str, Any]
     body: bytes
 
 
 class Answer(NamedTuple):
-    """Answer to a request.
-
-    Attributes:
-        status: HTTP status of the response to the browser.
-        last: Whether the process cannot answer another request.
-    """
+    """Answer to a request, with its HTTP status. A process cannot answer another request after the last one."""
 
     status: int
     body: bytes

@@ -56,12 +56,7 @@ def causal_mask(causal: Causal, chunk: int, k: Tensor, q: Tensor) -> Tensor:
 
 
 class HeadProduct(NamedTuple):
-    """Product of operands in heads, as of :func:`split_heads`.
-
-    Attributes:
-        product: Function of the operands.
-        gradients: Function of the gradient of the product and the operands.
-    """
+    """Product of operands in heads, as of :func:`split_heads`, and its gradients from that of the product."""
 
     product: Callable[..., Tensor]
     gradients: Callable[..., tuple[Tensor, ...]]
@@ -89,11 +84,7 @@ KEYS_FIRST = HeadProduct(lambda q, k, v: (v @ k.mT) @ q, _keys_first_gradients)
 
 
 class ScaledProduct(NamedTuple):
-    """Product of feature maps with a factor.
-
-    Attributes:
-        dtype: Dtype of the product. Autocast is off.
-    """
+    """Product of feature maps with a factor, computed in ``dtype`` without autocast."""
 
     law: HeadProduct
     heads: int

@@ -17,12 +17,7 @@ from sewdsl.snn.time_steps import expand_steps
 
 @dataclass
 class Potential:
-    """Membrane potential before and after a time-step of a stream.
-
-    Attributes:
-        before: ``[N, *]``.
-        after: ``[N, *]``, or None until the neurons have run.
-    """
+    """Membrane potential ``[N, *]`` before and after a time-step. ``after`` is None until the neurons have run."""
 
     before: Tensor
     after: Tensor | None = None

@@ -25,12 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Language:
-    """Grammar file and its start rules.
-
-    Attributes:
-        starts: Start rules of the grammar.
-        unused: Token types that no rule mentions.
-    """
+    """Grammar file, its start rules, and token types that no rule mentions."""
 
     name: str
     starts: tuple[str, ...]

@@ -376,11 +376,7 @@ class Allow(SyntaxNode):
 
 
 class Section(SyntaxNode):
-    """Section ``train on dvs128-gesture { … }``.
-
-    Attributes:
-        on: Name after ``on``, in a ``train`` section the dataset.
-    """
+    """Section ``train on dvs128-gesture { … }``. ``on`` is the name after it, the dataset of a ``train`` section."""
 
     name: Word
     on: str | None

@@ -59,11 +59,7 @@ _PASSED_ON = frozenset({"statement", "line", "equation", "axis", "length"})
 
 
 class TreeBuilder:
-    """Builder of the syntax tree of one source. Limits on nesting also bound its recursion.
-
-    Attributes:
-        reporter: Reporter of invalid counts. Its limits bound the copies of a repeat.
-    """
+    """Builder of the syntax tree of one source. Limits on nesting and on copies of repeats bound its recursion."""
 
     def __init__(self, source: Source, reporter: Reporter) -> None:
         self.source, self.reporter = source, reporter

@@ -47,12 +47,7 @@ class UnsupportedPart(ModelImportError):
 
 @dataclass(frozen=True)
 class SourcePart:
-    """Part of the source model, for error messages.
-
-    Attributes:
-        name: Name in the source library.
-        kind: Type in the source library.
-    """
+    """Part of the source model, for error messages, with its name and type in the source library."""
 
     name: str
     kind: str

@@ -31,11 +31,7 @@ PREFIXES = ("module.", "model.")
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """Content of a weights file.
-
-    Attributes:
-        notes: Ignored content, and changes of keys.
-    """
+    """Content of a weights file. Notes are about ignored content and changes of keys."""
 
     tensors: dict[str, Tensor]
     notes: tuple[str, ...] = ()

@@ -52,12 +52,7 @@ _C = re.compile(r"\bc[0-9]+")
 
 
 class BoxText(NamedTuple):
-    """Text of a box.
-
-    Attributes:
-        plain: Longest line as plain text, for measuring.
-        source: LaTeX source.
-    """
+    """Text of a box in LaTeX, and its longest line as plain text, for measuring."""
 
     plain: str
     source: str
@@ -177,11 +172,7 @@ MAX_BOXES = 16
 
 @dataclass(frozen=True)
 class BlockVariants:
-    """Calls of a block that only differ in widths.
-
-    Attributes:
-        blocks: Calls with distinct arguments, in order. The first call is drawn.
-    """
+    """Calls of a block that only differ in widths, with distinct arguments. The first call is drawn."""
 
     blocks: tuple[BlockText, ...]
 

@@ -19,12 +19,7 @@ MAX_SEARCH_NODES = 2000
 
 
 class SavingTarget(NamedTuple):
-    """Memory to save at a moment.
-
-    Attributes:
-        sizes: Bytes saved by each recomputable value, by node.
-        bytes: Bytes to save in total.
-    """
+    """Memory in bytes to save at a moment, and the bytes that each recomputable value saves, by node."""
 
     sizes: Mapping[int, int]
     bytes: int
@@ -151,11 +146,7 @@ MAX_MOMENTS_PER_ROUND = 100
 
 
 class RecomputationChoice(NamedTuple):
-    """A program and the memory of a training step.
-
-    Attributes:
-        fits: Whether the step meets the budget. If not, no selection with less memory was found.
-    """
+    """A program and the memory of a training step, the least that was found if it does not fit the budget."""
 
     program: Program
     peak: PeakMemory

@@ -42,11 +42,7 @@ class SavedRecord:
 
 
 class SimulatedHeap:
-    """Allocated memory.
-
-    Attributes:
-        now: Allocated bytes.
-    """
+    """Allocated memory: ``now`` is the number of bytes."""
 
     def __init__(self, standing: int) -> None:
         self.now = standing
@@ -92,12 +88,7 @@ INDEX_BYTES = 8
 
 
 class Moment(NamedTuple):
-    """Memory while one step runs.
-
-    Attributes:
-        step: Index of the step in the plan.
-        bytes: Allocated bytes.
-    """
+    """Allocated bytes while one step, by its index in the plan, runs."""
 
     step: int
     backward: bool

@@ -22,11 +22,7 @@ Stage = TypeVar("Stage", bound=Transform)
 
 
 class RandomSource(NamedTuple):
-    """Source of random numbers of one epoch, reproducible by the index of the sample.
-
-    Attributes:
-        epoch: Epoch, counted from 0.
-    """
+    """Source of random numbers of one epoch, counted from 0, reproducible by the index of the sample."""
 
     seed: int
     epoch: int

@@ -125,12 +125,7 @@ SENSOR = Sensor()
 
 @dataclass(frozen=True)
 class SimulatedDigit(Recording):
-    """Digit in front of the simulated sensor.
-
-    Attributes:
-        index: Index of the digit, which seeds the recording.
-        pixels: ``[28, 28]``, 0 to 255.
-    """
+    """Digit ``[28, 28]``, 0 to 255, in front of the simulated sensor. Its index seeds the recording."""
 
     index: int
     pixels: NDArray[np.uint8] = field(repr=False, compare=False)

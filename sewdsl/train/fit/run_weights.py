@@ -68,11 +68,7 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) ->
 
 @dataclass(frozen=True)
 class InitialWeights:
-    """Initial weights of a run.
-
-    Attributes:
-        tensors: Weights by sewdsl keys, without those of layers with random initial weights.
-    """
+    """Initial weights of a run by sewdsl keys, without those of layers with random initial weights."""
 
     origin: WeightsOrigin
     tensors: Mapping[str, Tensor]

@@ -255,11 +255,7 @@ def _result(planned: TrainingPlan, fitted: FitResult, module: Classifier, scores
 
 
 class RunEvaluation(NamedTuple):
-    """Repeated evaluation of the networks of a run.
-
-    Attributes:
-        measured: ``reported`` with the newly measured accuracies, firing rates and neurons.
-    """
+    """Repeated evaluation of a run: the reported result, and the one with newly measured values."""
 
     reported: Result
     measured: Result

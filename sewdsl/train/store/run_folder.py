@@ -32,11 +32,7 @@ class RunError(UserError):
 
 
 class RunInterrupted(RunError):
-    """Run stopped by a signal.
-
-    Attributes:
-        code: Exit code by shell convention: 130 after Ctrl-C, 143 after SIGTERM.
-    """
+    """Run stopped by a signal. The exit code is 130 after Ctrl-C and 143 after SIGTERM, as in shells."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"stopped by {signal.Signals(number).name}")

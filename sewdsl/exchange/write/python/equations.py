@@ -391,11 +391,7 @@ def _draw(equation: Learn) -> str | None:
 
 
 class EquationClasses:
-    """Classes of the neurons with equations in a network.
-
-    Args:
-        taken: Names in use in the file. The names of the classes are added.
-    """
+    """Classes of the neurons with equations in a network. Their names are added to ``taken``, the names in use."""
 
     def __init__(self, base: str, taken: set[str]) -> None:
         self._base, self._reserved_names = base, taken

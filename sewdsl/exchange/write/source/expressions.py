@@ -32,12 +32,7 @@ class Unset(Enum):
 
 @dataclass(frozen=True)
 class Note:
-    """Content of a comment.
-
-    Attributes:
-        text: Layers in notation, with their line.
-        signals: Output signal of the layers, in each copy.
-    """
+    """Content of a comment: layers in notation with their line, and their output signals in each copy."""
 
     text: str
     signals: tuple[Signal, ...]
@@ -190,11 +185,7 @@ def merge_copies(exprs: Sequence[Expr], taken: AbstractSet[str] = frozenset()) -
 
 
 class _CopyVariables:
-    """Resolver that introduces variables for values that differ between copies.
-
-    Attributes:
-        columns: Values of each variable.
-    """
+    """Resolver that introduces variables, with a column of values each, for values that differ between copies."""
 
     def __init__(self, taken: set[str]) -> None:
         self._reserved_names = taken

@@ -178,11 +178,7 @@ def _prefixed(key: str, prefix: str) -> str:
 
 @dataclass(frozen=True)
 class _Step:
-    """Step of a section's flow, in terms of nodes instead of variables.
-
-    Attributes:
-        inside: All nodes that the step computes.
-    """
+    """Step of a section's flow, in terms of the nodes that it computes instead of variables."""
 
     reads: tuple[tuple[int, ...], ...]
     gives: int

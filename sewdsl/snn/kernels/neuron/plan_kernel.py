@@ -117,12 +117,7 @@ class KernelLayer(NamedTuple):
 
 
 class Derived(NamedTuple):
-    """Gradient of a factor that the host derives from sums over each channel.
-
-    Attributes:
-        factor: Index of the factor.
-        current: Whether the gradient is the sum of core · current. Otherwise, it is the sum of core.
-    """
+    """Gradient of a factor that the host derives from sums over each channel of core, or of core · current."""
 
     factor: int
     current: bool

@@ -31,12 +31,7 @@ class NotTraceableError(TypeError):
 
 @final
 class TracedSymbol(TapeOperators):
-    """Placeholder for a value while a formula is traced.
-
-    Attributes:
-        entry: Value on the tape.
-        mask: Whether the value is the result of a comparison, 0 or 1.
-    """
+    """Placeholder for a value while a formula is traced. Results of comparisons are masks, 0 or 1."""
 
     def __init__(self, entry: TapeEntry, *, mask: bool = False) -> None:
         self.entry, self.mask = entry, mask

@@ -251,11 +251,7 @@ class PublishedEsImageNet(Layout):
 
 @dataclass(frozen=True, kw_only=True)
 class NumberedFolders(Layout):
-    """Class folders inside ``train`` and ``test``, as created by SpikingJelly.
-
-    Attributes:
-        marker: Parent folder, with ``{T}`` for the number of time-steps.
-    """
+    """Class folders in ``train`` and ``test`` of a folder with ``{T}`` for the time-steps, as by SpikingJelly."""
 
     marker: str
     recording: type[EventFile | FrameFile]
