@@ -201,7 +201,7 @@ def reserved() -> str:
 
 def absent() -> str:
     """Return the table of layers that the language does not have."""
-    return table(("layer", "reason or replacement"), ((name, hint) for name, (_, hint) in ABSENT.items()))
+    return table(("layer, reason", "help"), ((name, hint) for name, (_, hint) in ABSENT.items()))
 
 
 def limits() -> str:

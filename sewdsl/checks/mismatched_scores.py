@@ -28,8 +28,8 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
         other = next((each for each in reaching.get(node.inputs[0], ()) if each != expected), None)
         if other is not None:
             message = (
-                f"APPLY reads scores of {other[0]} heads with chunk={other[1]} as scores of {heads} heads "
-                f"with chunk={node.op.chunk}"
+                f"SCORES has heads={other[0]} and chunk={other[1]}, "
+                f"but APPLY reads the scores with heads={heads} and chunk={node.op.chunk}"
             )
             yield Diagnostic(
                 "join-shape-mismatch",

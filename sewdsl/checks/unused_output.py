@@ -16,6 +16,7 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
         return
     used = {name for term in recipe.losses for name in (term.output, term.loss.target)}
     if unused := [name for name in names if name not in used]:
-        message, hint = f"no loss trains {', '.join(unused)}", "add a 'loss' line, or remove the output"
+        outputs = " or ".join(f"'{name}'" for name in unused)
+        message, hint = f"no loss trains the output {outputs}", "add a 'loss' line, or remove the output"
         node = network.nodes[dict(network.outputs)[unused[0]]]
         yield Diagnostic("unused-output", Severity.WARNING, message, node.span, help=hint)

@@ -96,7 +96,7 @@ Dt = Annotated[
     float | None,
     HelpPanel.OUTPUT.option(
         "--dt SECONDS",
-        "Length of a time-step in seconds (NIR only). With 1, time constants are in time-steps.",
+        "Length of a time-step in seconds (NIR only). --dt 1 writes time constants in time-steps.",
         "0.0001",
     ),
 ]
@@ -112,7 +112,9 @@ State = Annotated[
         "--state 16|32", "Bits of a membrane potential (C only). Potentials of 16 bits can saturate.", "32"
     ),
 ]
-Prefix = Annotated[str | None, HelpPanel.OUTPUT.option("--prefix NAME", "Prefix of all names (C only).", "net")]
+Prefix = Annotated[
+    str | None, HelpPanel.OUTPUT.option("--prefix NAME", "Prefix of the functions, types and macros (C only).", "net")
+]
 License = Annotated[
     str | None,
     HelpPanel.OUTPUT.option(
@@ -171,7 +173,7 @@ def command(
     if state not in {None, 16, 32}:
         exit_with_usage_error(f"--state must be 16 or 32, got {state}")
     if prefix is not None and not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", prefix):
-        exit_with_usage_error(f"--prefix must be a name of C, got '{prefix}'")
+        exit_with_usage_error(f"--prefix must be a C identifier, got '{prefix}'")
     license_id = "" if license is None else license_option(license)
     set_up_process()
     with run_errors():
@@ -181,7 +183,7 @@ def command(
             format_ = replace(format_, write=partial(format_.write, dt=dt))
         endings = (f".{C}",) if name == C else format_.endings
         if not to_folder and out.suffix not in endings:
-            exit_with_usage_error(f"OUT must end with {' or '.join(endings)}, got '{out.suffix}'")
+            exit_with_usage_error(f"OUT must end with {' or '.join(endings)}, got '{out.name}'")
         origin = WeightsSource(Path(wanted) if is_run else None, weights, best, seed)
         trained = is_run or weights is not None
         separate_weights = trained and not format_.holds_weights and not to_folder

@@ -32,7 +32,7 @@ class CExport(NamedTuple):
 
     Attributes:
         formats: Bits of weights and potentials.
-        prefix: Prefix of all names instead of ``net``.
+        prefix: Prefix of the functions, types and macros instead of ``net``.
         check: Whether to compile the file and compare it with the reference.
     """
 

@@ -81,7 +81,7 @@ def command(
 ) -> None:
     """Import a model from NIR or Python as a .net file.
 
-    Writes the weights to a .safetensors file next to it.
+    Writes the weights to a .safetensors file next to OUT.
     """
     _check_source(source, python=python)
     if out.suffix != ".net":

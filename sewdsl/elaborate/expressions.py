@@ -701,7 +701,7 @@ class Walker:
             return False
         names = [f"'{node.name}'" for node in self._builder.nodes[1:] if isinstance(node.op, Input)]
         text = span.text
-        message = f"no input flows into '{text}', because the inputs have names"
+        message = f"'{text}' has no input: the inputs have names, and no name starts the sequence"
         hint = f"begin the sequence with {' or '.join(names[:MAX_LISTED])}"
         self._reporter.report("misplaced-name", message, span, help=hint, path=frame.where(text))
         return True

@@ -12,7 +12,7 @@ from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.elaborate.assembly import Assembly, named_settings, setting_name
 from sewdsl.elaborate.init_lines import INIT, ZERO, read_part_init, read_rule, rule_names
 from sewdsl.elaborate.neuron_kinds import NeuronKinds
-from sewdsl.elaborate.suggestions import NO_ADVICE, Advice, advice
+from sewdsl.elaborate.suggestions import NO_ADVICE, Advice, advice, nearest_name
 from sewdsl.elaborate.values import ValueReader
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Activation, Join, ShapeMismatch
@@ -36,7 +36,7 @@ EXPECTED = {
     "steps": "an integer of at least 1",
 }
 """Descriptions of the values of numeric settings, for messages."""
-EXPECTED_COUNT = f"a shape and a number of values of at least {MIN_VALUES}, e.g. 128 of 30522"
+EXPECTED_COUNT = f"a shape, 'of' and the number of values (at least {MIN_VALUES}), e.g. 128 of 30522"
 
 
 class HeaderReader:
@@ -154,7 +154,7 @@ class HeaderReader:
                 return InputSetting("", shape)
             case [Call() as word, Number(value=int(count))] if word.span.text == OF and count >= MIN_VALUES:
                 return InputSetting("", shape, of=count)
-        counted = words[0].span.text == OF
+        counted = nearest_name(words[0].span.text, [OF]) is not None
         self._wrong(setting, EXPECTED_COUNT if counted else EXPECTED["input"])
         return None
 
@@ -184,9 +184,10 @@ class HeaderReader:
         bad = [word for word in words if word not in known]
         if bad or several or not words or len(set(words)) < len(words):
             together = " (zero can be combined with each of the others)" if key == INIT else ""
-            self._wrong(
-                setting, f"{', '.join(known[:-1])} or {known[-1]}{together}", unknown=(bad[0], known) if bad else None
-            )
+            # 'init conv1 zero' is not a rule of a layer.
+            hint = "write 'init zero' for all residual blocks" if bad and ZERO in words else ""
+            expected = f"{', '.join(known[:-1])} or {known[-1]}{together}"
+            self._wrong(setting, expected, hint, unknown=(bad[0], known) if bad else None)
             return []
         return words
 
@@ -236,6 +237,9 @@ def describe_wrong(key: str, expected: str, span: Span, hint: Advice = NO_ADVICE
         lengths = re.findall("[0-9]+", span.text)  # a shape with other separators, e.g. ``2,32,32``
         is_shape = len(lengths) == max(RANKS) and all(map(int, lengths)) and _SEPARATED.fullmatch(span.text)
         shape = "x".join(lengths)
-        hint = {"help": f"write {shape}" if is_shape and shape != span.text else "", "fixes": ()}
+        text = f"write {shape}" if is_shape and shape != span.text else ""
+        if re.fullmatch(r"\w+=\S+", span.text):
+            text = f"set a named input with --set input.{span.text}"
+        hint = {"help": text, "fixes": ()}
     label = f"got '{span.text}'"
     return Diagnostic("invalid-argument", Severity.ERROR, f"'{key}' must be {expected}", span, label=label, **hint)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from sewdsl.diagnostics import Diagnostic, Severity, errors_in
 from sewdsl.elaborate.assembly import HEADER, NAMED, OUTPUTS, SECTIONS, Assembly, named_settings, setting_key
 from sewdsl.elaborate.header import EXPECTED, describe_wrong
+from sewdsl.elaborate.init_lines import INIT
 from sewdsl.elaborate.named_values import live_names
 from sewdsl.elaborate.neuron_kinds import NeuronKinds, read_neurons
 from sewdsl.elaborate.suggestions import did_you_mean, listed
@@ -308,7 +309,12 @@ class _Replacement:
 
     def _report_no_arguments(self, key: str, way: Sequence[str]) -> None:
         message = f"cannot set '{'.'.join(way)}' of '{key}', which has no arguments"
-        hint = f"set the whole value with {key}=…"
+        name = ".".join(way)
+        whole = self.item.key.removesuffix(f".{name}")
+        # The names of layers precede the values of these keys.
+        hint = (
+            f"write '{whole}={name} {self.item.text}'" if key in {INIT, "lr"} else f"set the whole value with {whole}=…"
+        )
         self.reporter.report("unknown-setting", message, self.item.place, help=hint)
 
 

@@ -108,13 +108,16 @@ def _mismatch(
         if other.op.weights_key(*here) != one.op.weights_key(*there):
             (had, has), verb = _differing(here, there)
             message = f"'{title}' has weights for {had} (line {line}), here {has} {verb}"
-            label, hint = f"at {other.op.label} of '{title}'", "use a block instead, or equal inputs in all calls"
+            label, hint = (
+                f"at {other.op.label} of '{title}'",
+                "define it as a block, or make the inputs of all calls equal",
+            )
             return Diagnostic("part-mismatch", Severity.ERROR, message, span, label, hint, path=where)
     else:
         if owners.keys() == users.keys():
             return None
     message = f"the layers of '{title}' differ from those of its first call (line {line})"
-    hint = "use a block instead, or equal inputs in all calls"
+    hint = "define it as a block, or make the inputs of all calls equal"
     return Diagnostic("part-mismatch", Severity.ERROR, message, span, help=hint, path=where)
 
 

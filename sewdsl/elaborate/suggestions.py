@@ -122,31 +122,47 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join([*shown[:MAX_LISTED], "…"] if len(shown) > MAX_LISTED else shown)
 
 
+CUSTOM = "define it as a layer in Python, in a file for --plugin"
+"""Help for a layer without a replacement in the language."""
+
 ABSENT: Mapping[str, tuple[str, str]] = {
-    "deformable convolution": ("dcn|deform(able)?", "the positions of its taps would depend on values"),
-    "top-k selection": ("top_?k|k_?wta|argmax|sort", "a selection would depend on the order of values"),
-    "gather or scatter": ("gather|scatter|index_?select|lookup", "positions would depend on values; EMB reads a table"),
-    "sampling": ("sampl(e|er|ing)|gaussian|reparam(eteri[sz]e)?|bernoulli|noise", "evaluation has no random numbers"),
-    "window of positions": (
+    "deformable convolution: the positions of its taps would depend on values": ("dcn|deform(able)?", CUSTOM),
+    "top-k selection: its result would depend on the order of values": ("top_?k|k_?wta|argmax|sort", CUSTOM),
+    "gather or scatter: positions would depend on values": (
+        "gather|scatter|index_?select|lookup",
+        "use EMB to read a table",
+    ),
+    "sampling: evaluation has no random numbers": (
+        "sampl(e|er|ing)|gaussian|reparam(eteri[sz]e)?|bernoulli|noise",
+        CUSTOM,
+    ),
+    "window of positions: attention reads all positions": (
         "(shifted_?)?windows?|w_?msa|swin|roll|shift",
-        "attention has all positions; reduce keys with APk2",
+        "use APk2 to reduce the number of keys",
+    ),
+    "attention with built-in projections": (
+        "(spik(e|ing)_?)?(multi_?head|self|cross)(_?self)?|mh?sa|mha|ssa",
+        "use ATTN(heads=8)[ c64k1 | c64k1 | c64k1 ] with q, k and v, or SCORES and APPLY",
     ),
     "pixel shuffle": ("pixel_?(un)?shuffle|depth_?to_?space|space_?to_?depth", "use tc64k2s2, or UP2 and c64k3"),
     "instance norm": ("instance_?norm|in", "use GN with a group for each channel: GN32 after c32k3"),
-    "slice or split": ("slice|split|chunk|crop|narrow", "use one layer for each part instead of one for all"),
+    "slice or split": ("slice|split|chunk|crop|narrow", "use a layer for each slice instead of one for all"),
     "adaptive pooling": ("aap|amp", "use AP with the kernel and stride for the size: APk2s1"),
-    "graph convolution": ("gcn|graph|gat", "the language has no adjacency of nodes"),
-    "gated cell": ("lstm|gru|rnn", "write it with named values and DELAY, as in the guide to loops"),
+    "graph convolution: no layer reads an adjacency of nodes": ("gcn|graph|gat", CUSTOM),
+    "gated cell": ("lstm|gru|rnn", "write it with named values and DELAY, as the GRU in docs/language.md"),
     "matrix product": ("matmul|bmm|dot|einsum", "use SCORES, APPLY or ATTN"),
     "gated linear unit": ("glu|swiglu|geglu", "use MUL[ c64k1-Logistic | c64k1 ]"),
     "permutation": ("permute|transpose|rearrange", "use Swap or Reshape"),
     "padding layer": ("(zero_?|reflect_?)?pad", "use the argument p of a layer: c32k3p1"),
-    "time reversal": ("reverse|flip|bidirectional", "time-steps are computed in order"),
+    "time reversal: time-steps are computed in order": ("reverse|flip|bidirectional", CUSTOM),
     "learned constant": ("const|constant|(cls_?)?token|queries|query", "add POS to a value"),
-    "quantised weights": ("binary|q_?(uant)?|q_?linear", "weights are real; export to C quantises them"),
+    "quantised weights: weights are real": (
+        "binary|q_?(uant)?|q_?linear",
+        "export the trained network to C, which quantises the weights",
+    ),
     "wavelet or Fourier transform": ("d?wt|haar|fft|dct|stft", "use a convolution with fixed weights from Python"),
 }
-"""Layers of papers that the language does not have: patterns of their names, and a reason or a replacement."""
+"""Layers of papers that the language does not have, some with the reason: patterns of their names, and the help."""
 
 
 def find_absent(name: str) -> tuple[str, str] | None:

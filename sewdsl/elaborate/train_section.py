@@ -132,9 +132,9 @@ class _RecipeReader:
             names = [value.name.plain for value in words[:-1] if isinstance(value, Call) and not value.called]
             if not kinds or len(names) != len(words) - 1 or len(names) > 1 or factor == 0:
                 number = last.text if isinstance(last, Number) else ""
-                text = " ".join(value.span.text for value in line.values)
-                message = f"'loss' requires an output, a loss and a factor, got '{text}'"
-                hint = "write 'loss OUTPUT KIND FACTORx', e.g. 'loss early CrossEntropy 0.3x'"
+                text = line.values[0].span.to(line.values[-1].span).text
+                message = f"'loss' must be [OUTPUT] LOSS [FACTORx], got '{text}'"
+                hint = "write e.g. 'loss CrossEntropy' or 'loss early CrossEntropy 0.3x'"
                 hint = f"write the factor as {number}x" if number else hint
                 self.reporter.report("invalid-argument", message, line.span, help=hint)
                 continue
@@ -179,8 +179,9 @@ class _RecipeReader:
             # Without a matching span, the setting is an override of the command line.
             setting_of_all = f"optimizer …(lr={texts[0]})" if setting.key.span.text == key else "train.optimizer.lr"
             hint = f"set the learning rate of the network with '{setting_of_all}'; for a part, {hint}"
+        text = values[0].span.to(values[-1].span).text
         expected = "layers and parts with their learning rates" if key == "lr" else "names of layers and parts"
-        message = f"'{key}' requires {expected}, got '{' '.join(texts)}'"
+        message = f"'{key}' requires {expected}, got '{text}'"
         raise self.reporter.refuse("invalid-argument", message, setting.span, help=hint)
 
 

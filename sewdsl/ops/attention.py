@@ -195,7 +195,7 @@ class Apply(TokenProduct, kind="APPLY"):
         self.require_positions("a", a)
         self.require_positions("v", v)
         keys = self.chunk * _positions(v)
-        message = f"the {a.channels} channels of a are not a multiple of the {keys} keys at the positions of v"
+        message = f"the scores have {a.channels} channels, expected a multiple of the {keys} keys of v"
         self.require(a.channels % keys == 0, message, "use SCORES[ q | k ] with k at the positions of v")
         self.require_heads("v", v, a.channels // keys)
         self.require_order(self.causal, a, v)

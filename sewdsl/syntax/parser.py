@@ -220,10 +220,10 @@ class _Parser:
         if not gives:
             self.reporter.report(
                 "missing-give",
-                "missing 'give' line in a block",
+                f"missing 'give' line in a {block.keyword}",
                 Span(self.source, block.span.end - 1, block.span.end),
                 label="expected 'give …' before this",
-                help="end the block with 'give' and a sequence",
+                help=f"end the {block.keyword} with 'give' and a sequence",
             )
             return None
         give_index = lines.index(gives[0])

@@ -84,6 +84,8 @@ def mistake_help(situation: ParseFailure) -> MistakeHelp:
         tries = (_group, _leading_hyphen)
     elif situation.in_equation:
         tries = (_power, _no_number, _vector, _map, _equation)
+    elif situation.rule == "values":
+        tries = (_path,)
     elif situation.tokens[0].type in {"KEY", "SECTION", "_USE"}:
         tries = (_shape, _commas, _change, _on, _entries, _inputs, _pattern, _hyphenated, _network, _dashed, _path)
     else:
@@ -315,6 +317,9 @@ def _hyphenated(at: ParseFailure) -> MistakeHelp | None:
 
 def _path(at: ParseFailure) -> MistakeHelp | None:
     """``use other.net`` and ``teacher runs/ann-1``."""
+    if at.rule == "values" and at.token.type == "_SLASH":
+        # A shell removes double quotes outside single quotes.
+        return MistakeHelp("put the path in double quotes, and the override in single quotes")
     bare = (at.before is not None and at.before.type == "_USE") or at.token.type == "_SLASH"
     return MistakeHelp("put the path in double quotes") if bare else None
 

@@ -355,9 +355,10 @@ def _compare_terms(network: Network, recipe: Recipe, spans: _Spans) -> Iterator[
             hint = "begin with a loss whose target is the class or the input"
         elif target in targets and targets[target] != shape:
             code = "teacher-mismatch" if _reads_teacher(term) else code
-            refusal = f"{term.loss.kind} compares the output {_size(shape)} with the target {_size(targets[target])}"
+            sizes = f"[{_size(shape)}] with a target of shape [{_size(targets[target])}]"
+            refusal = f"{term.loss} compares an output of shape {sizes}"
         elif term.loss.kind == "KL" and len(shape) > 1:
-            refusal = f"KL requires a vector, but the output is {_size(shape)}"
+            refusal = f"KL requires a vector as output, got [{_size(shape)}]"
         if refusal:
             yield Diagnostic(code, Severity.ERROR, refusal, span, help=hint)
 
@@ -378,7 +379,7 @@ def _next_misfit(network: Network, recipe: Recipe, loss: Loss, shape: tuple[int,
         hint = "write e.g. 'steps 128', without 'encode direct'"
         return "the target 'next' requires a sequence with several time-steps", hint
     if recipe.T_train is not None:
-        return "T_train deletes time-steps, so that the next input is not that of the next time-step", "remove T_train"
+        return "to=next requires consecutive time-steps, but T_train deletes some of them", "remove T_train"
     expected = settings.input
     if loss.classifies:
         if settings.of is None or len(settings.input) > 1:
@@ -387,7 +388,7 @@ def _next_misfit(network: Network, recipe: Recipe, loss: Loss, shape: tuple[int,
         expected = (settings.of, *(() if settings.input == (1,) else settings.input))
     if shape != expected:
         hint = f"end the network with FC{expected[0]}" if len(expected) == 1 else "change the layers of the output"
-        return f"{loss} requires the output {_size(expected)}, got {_size(shape)}", hint
+        return f"{loss} requires an output of shape [{_size(expected)}], got [{_size(shape)}]", hint
     return "", ""
 
 

@@ -71,7 +71,7 @@ def test_a_spec_has_random_test_vectors(tmp_path: Path) -> None:
     ("words", "message"),
     [
         (("--state", "8"), "--state must be 16 or 32, got 8"),
-        (("--prefix", "1net"), "--prefix must be a name of C, got '1net'"),
+        (("--prefix", "1net"), "--prefix must be a C identifier, got '1net'"),
         (("--to", "onnx"), "--bits, --state and --prefix require a C file; use --to c"),
     ],
 )

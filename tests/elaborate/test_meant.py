@@ -173,11 +173,20 @@ def test_names_of_networks(spec: str, help_: str, tmp_path: Path, monkeypatch: p
 @pytest.mark.parametrize(
     ("name", "label", "hint"),
     [
-        ("DCNv3", "the language has no deformable convolution", "the positions of its taps would depend on values"),
+        (
+            "DCNv3",
+            "the language has no deformable convolution: the positions of its taps would depend on values",
+            "define it as a layer in Python, in a file for --plugin",
+        ),
         (
             "InstanceNorm2d",
             "the language has no instance norm",
             "use GN with a group for each channel: GN32 after c32k3",
+        ),
+        (
+            "MultiheadAttention",
+            "the language has no attention with built-in projections",
+            "use ATTN(heads=8)[ c64k1 | c64k1 | c64k1 ] with q, k and v, or SCORES and APPLY",
         ),
         ("MatMul", "the language has no matrix product", "use SCORES, APPLY or ATTN"),
         ("Gate", "not a layer, neuron or block", "did you mean 'Rate'?"),

@@ -132,3 +132,20 @@ def test_initial_weights_beyond_float32(rule: str) -> None:
     (diagnostic,) = sewdsl.read(HEAD + f"init fc1 {rule}\nbody FC2\n").diagnostics
     assert diagnostic.code == "invalid-argument"
     assert "must be at" in diagnostic.message
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("input", "left=1x8x8"),
+        ("input", "128 off 100"),
+        ("init", "conv1 zero"),
+        ("init.conv1", "orthogonal"),
+        ("train.lr.fc1", "10x"),
+        ("train.lr", "10x"),
+        ("train.teacher", "runs/x"),
+    ],
+)
+def test_an_override_and_its_help(key: str, text: str) -> None:
+    diagnostic, *_ = sewdsl.read("mnist5k", set={key: text}).diagnostics
+    check_words(" | ".join(filter(None, (diagnostic.message, diagnostic.help))))

@@ -99,12 +99,9 @@ class NumpyFiles(DataSet, name="numpy-files"):
         found = next((folder for folder in folders if (folder / "train.npz").is_file()), None)
         if found is None:
             names = ", ".join(source.name or INPUT for source in self._sources)
-            arrays = f"arrays {names} and {CLASSES}" if self.setup.labelled else f"arrays {names}"
-            patterns = [(f"train.npz, with the {arrays}", "")]
-            source = "write the files with numpy.savez"
-            raise DataError(
-                data_folders.missing_data_message(self.name, self.setup.folder, (self.name,), patterns, source)
-            )
+            names += f" and {CLASSES}" if self.setup.labelled else ""
+            patterns = [("train.npz", f"arrays by name: {names} (write them with numpy.savez)")]
+            raise DataError(data_folders.missing_data_message(self.name, self.setup.folder, (self.name,), patterns, ""))
         return found
 
     def _read(self, path: Path) -> SampleSet:
