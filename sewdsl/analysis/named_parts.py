@@ -1,4 +1,4 @@
-"""Layers and parts of a network by name: ``conv1``, ``sew_block3``, ``sew_block3.branch``, ``stem.*``."""
+"""Layers and groups of a network by name: ``conv1``, ``sew_block3``, ``sew_block3.branch``, ``stem.*``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sewdsl.ir.node import Node, enclosing_parts, innermost_part
 
 
 def part_names(network: Network) -> Iterator[str]:
-    """Yield the names of all layers and parts, a part before its first layer."""
+    """Yield the names of all layers and groups, a part before its first layer."""
     yield from dict.fromkeys(name for node in network.layers for name in enclosing_parts(node.name))
 
 

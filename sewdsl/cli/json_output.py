@@ -386,7 +386,7 @@ class PlanOfSteps(TypedDict):
 
 
 class DonePass(TypedDict):
-    """Changes by a pass, in words (``said``: empty if there are none)."""
+    """Changes by a pass, in words (``said``: empty without changes)."""
 
     name: str
     said: str

@@ -150,7 +150,7 @@ WeightsOnly = Annotated[
     list[str] | None,
     HelpPanel.TRAINING.option(
         "--weights-only PATTERN",
-        "Layers and parts to initialise from --weights, e.g. conv1 or 'stem.*' (repeatable).",
+        "Layers and groups to initialise from --weights, e.g. conv1 or 'stem.*' (repeatable).",
         "all",
     ),
 ]
@@ -341,7 +341,7 @@ def load_initial_weights(path: Path | None, network: Network, only: Sequence[str
 
     Args:
         path: Weights file, run folder (weights of the last epoch), or exported folder. None for random weights.
-        only: Patterns of the layers and parts to initialise, or empty for all.
+        only: Patterns of the layers and groups to initialise, or empty for all.
 
     Raises:
         RunError: If the file is missing, its keys are not sewdsl's, no layer of the network fits, or a pattern matches

@@ -53,10 +53,10 @@ def format_diagnostic(diagnostic: Diagnostic, *, colour: bool = False) -> Iterat
     yield f"{name}:{span.line}:{span.column}: {head}: {_paint(message, '1', colour=colour)}"
     if span.source.text:
         excerpt, start, length = _excerpt(span)
-        number = str(span.line).rjust(4)
-        yield f"{number} | {excerpt}"
+        line_number = str(span.line).rjust(4)
+        yield f"{line_number} | {excerpt}"
         carets = _paint("^" * length + (f" {label}" if label else ""), tone, colour=colour)
-        yield f"{' ' * len(number)} | {' ' * start}{carets}"
+        yield f"{' ' * len(line_number)} | {' ' * start}{carets}"
     if len(diagnostic.path) > 2:  # noqa: PLR2004 -- more than 'body > this'
         yield f"{_paint('     in:', '1', colour=colour)} {' > '.join(map(_printable, diagnostic.path))}"
     if help_:

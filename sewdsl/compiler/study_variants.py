@@ -41,7 +41,7 @@ def compile_variants(
         **options: Overridden by those of the variants. See :class:`Options`.
 
     Returns:
-        The compiled spec, with the diagnostics of all variants, and the variants. There are none if the spec has
+        The compiled spec, with the diagnostics of all variants, and the variants. The list is empty if the spec has
         errors.
     """
     base = read(spec, **options)

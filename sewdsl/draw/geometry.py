@@ -90,13 +90,13 @@ def read_length(text: str) -> Length:
     units = ", ".join(POINTS)
     if match is None:
         raise ValueError(f"'{text}' is not a length; expected a number with one of the units {units}, e.g. 397pt")
-    number, unit = match[1], match[2].lower()
+    digits, unit = match[1], match[2].lower()
     if not unit:
-        raise ValueError(f"'{text}' has no unit; expected one of {units}, e.g. {number}pt")
+        raise ValueError(f"'{text}' has no unit; expected one of {units}, e.g. {digits}pt")
     if unit not in POINTS:
         # Show the unit as written, not in lower case.
         raise ValueError(f"'{text}' has the unknown unit '{match[2]}'; expected one of {units}")
-    length = Length(float(number), unit)
+    length = Length(float(digits), unit)
     # The upper limit is that of a PDF page.
     if not SHORTEST <= length.points <= LONGEST:
         raise ValueError(f"'{text}' is {length.points:g}pt; expected {SHORTEST:g}pt to {LONGEST:g}pt")

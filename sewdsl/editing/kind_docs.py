@@ -39,7 +39,7 @@ HEADER = {
     "`input 128 of 30522` has 128 integers from 0 to 30521, such as tokens.",
     "outputs": "Names of the values that the network returns, instead of `body`: `outputs low high`.",
     "init": "Rule of the initial weights, e.g. `kaiming` or `normal(std=0.02)`. `default`: those of PyTorch. With "
-    "`zero`, every residual block starts as an identity (Sec. 3.3). `init res.* orthogonal`: rule of a layer or part, "
+    "`zero`, every residual block starts as an identity (Sec. 3.3). `init res.* orthogonal`: rule of a layer or group, "
     "by name or pattern. The rule of a call, as in `FC64(init=orthogonal)`, takes precedence.",
 }
 """Documentation of header keys whose text differs from the fields of :class:`Settings`."""

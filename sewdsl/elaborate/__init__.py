@@ -125,13 +125,13 @@ class _Elaborator:
         nodes = builder.settled() if complete and builder.closed else tuple(builder.nodes)
         if complete:
             nodes = self.reporter.take(share_weights(nodes, builder.part_calls))
-        whole = complete and not self.reporter.errors
+        is_complete = complete and not self.reporter.errors
         self._check_uncalled(name for name in assembly.own if name not in builder.called)
         self._report_unused(unused)
         recipe = self.reporter.take(read_train_section(train)) if train is not None else None
         if settings is None or not builder.nodes or not builder.closed:
             return Elaboration(None, whole=False)
-        if whole:
+        if is_complete:
             own = (self.vocabulary.blocks[name] for name in assembly.own)
             self.reporter.extend(check_used(nodes, (block for block in own if block.shared)))
         name, figures = self.header.name(self.context.name), tuple(map(_expectation, assembly.figures))
@@ -139,11 +139,11 @@ class _Elaborator:
         calls = assembly.outputs if outputs and assembly.body is None else ()
         named = tuple((call.name.plain or "", index) for call, index in zip(calls, outputs or (), strict=False))
         network = Network(name, nodes, output, settings, recipe, figures, named)
-        if whole:
+        if is_complete:
             self.reporter.extend(check_init(network, assembly.settings))
-        if whole and train is not None:
+        if is_complete and train is not None:
             self.reporter.extend(check_parts(network, train))
-        return Elaboration(network, whole, tuple(builder.visits), tuple(builder.named))
+        return Elaboration(network, is_complete, tuple(builder.visits), tuple(builder.named))
 
     def _check_uncalled(self, names: Iterable[str]) -> None:
         """Report errors in blocks without calls that do not depend on the arguments of a call."""
@@ -280,7 +280,7 @@ class _Elaborator:
                 places = [walker.scope(lets, expression, input_index, frame)]
         except ExpansionLimitExceeded:
             return None
-        outputs = [place for place in places if place is not None]
+        outputs = [index for index in places if index is not None]
         if len(outputs) < len(places) or not outputs or not self.builder.closed:
             return None
         outputs = self.builder.prune(outputs)
@@ -296,7 +296,7 @@ class _Elaborator:
         root = self.builder.add("input", Input(shape=(0,), varies=any(op.varies for _, op in named)), (), (), span)
         for source, op in named:
             value = names[source.name]
-            value.place = self.builder.add(source.name, op, (root,), (), value.defined)
+            value.index = self.builder.add(source.name, op, (root,), (), value.defined)
         return root
 
 

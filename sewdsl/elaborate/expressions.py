@@ -143,7 +143,7 @@ class Walker:
         dead = {let.name.text for let in lets} - live_names(lets, expression)
         names = self._values(lets, dead, at, frame)
         values = [names.get(call.name.plain or "") for call in outputs]
-        return [None if value is None else value.place for value in values]
+        return [None if value is None else value.index for value in values]
 
     def _values(
         self, lets: tuple[Let, ...], dead: Collection[str], at: Place, frame: CallFrame
@@ -164,27 +164,27 @@ class Walker:
             names = self._shaped(lets, dead, at, frame, early)
             if self._types_only or len(self._reporter.found) > reported:
                 return names
-            assumed = {name: self._first_fed(self._builder.signal(names[name].place or 0)) for name in early}
+            assumed = {name: self._first_fed(self._builder.signal(names[name].index or 0)) for name in early}
         else:
             assumed = self._fed[key]
         for round_ in count(1):
             self._restart(mark, nearest)
             names = self._named(lets, dead, at, frame, assumed)
-            if len(self._reporter.found) > reported or any(names[name].place is None for name in early):
+            if len(self._reporter.found) > reported or any(names[name].index is None for name in early):
                 return names
-            inferred = {name: self._builder.signal(names[name].place or 0) for name in early}
+            inferred = {name: self._builder.signal(names[name].index or 0) for name in early}
             if all(self._settled(inferred[name], assumed[name]) for name in early):
                 break
             assumed = {name: self._widened(inferred[name], assumed[name], round_) for name in early}
         self._fed[key] = assumed
         for name in early:
-            self._builder.close(names[name].delays, names[name].place or 0)
+            self._builder.close(names[name].delays, names[name].index or 0)
         return names
 
     def _inflow(self, lets: tuple[Let, ...], at: Place, frame: CallFrame) -> tuple[object, ...]:
         """Return a key for the signals of named values: their definitions, and the signals that flow into them."""
-        places = [at, *(value.place for value in frame.names.values())]
-        return id(lets), frame.scope, *(None if place is None else self._builder.signal(place) for place in places)
+        places = [at, *(value.index for value in frame.names.values())]
+        return id(lets), frame.scope, *(None if index is None else self._builder.signal(index) for index in places)
 
     def _shaped(
         self, lets: tuple[Let, ...], dead: Collection[str], at: Place, frame: CallFrame, early: Collection[str]
@@ -205,7 +205,7 @@ class Walker:
         self._types_only = True
         while True:
             names = self._named(lets, dead, at, frame, known)
-            inferred = {name: self._builder.signal(place) for name in early if (place := names[name].place) is not None}
+            inferred = {name: self._builder.signal(index) for name in early if (index := names[name].index) is not None}
             if not self._guessing and (inferred.keys() == early or len(self._reporter.found) > reported):
                 break
             changed = [name for name in inferred.keys() & known.keys() if inferred[name].shape != known[name].shape]
@@ -318,11 +318,11 @@ class Walker:
             if names[name].computed:  # A duplicate definition is reported elsewhere.
                 continue
             mark, nearest = self._builder.mark(), self._nearest
-            names[name].place = self.sequence(let.expression, at, frame.inside(PathStep("value", name, keys[name])))
+            names[name].index = self.sequence(let.expression, at, frame.inside(PathStep("value", name, keys[name])))
             names[name].computed = True
             if name in dead:
                 self._builder.cut(mark)
-                self._nearest, names[name].place = nearest, None
+                self._nearest, names[name].index = nearest, None
         return names
 
     def _read(self, item: Item, name: str, following: Item | None, frame: CallFrame, *, first: bool) -> Place:
@@ -335,7 +335,7 @@ class Walker:
             return None
         if first and value.computed:
             self._builder.understood = True
-            return value.place
+            return value.index
         # Only a delay can read a value that is computed later.
         if first and isinstance(following, Call) and is_delay(following):
             return self._read_delayed(following, value, frame)
@@ -444,14 +444,14 @@ class Walker:
         # Walk the operands of an unknown merge too, to report their errors.
         steps = frame.operands((op or Merge).names(len(item.operands)))
         places = self._operands(item, steps, op.fits if op is not None else None, at, frame)
-        known = next((place for place in places if place is not None), None)
+        known = next((index for index in places if index is not None), None)
         if op is None or known is None:
             return None
         if None in places:
             if not self._types_only:
                 return None
             self._guessing = True
-        inputs = tuple(known if place is None else place for place in places)
+        inputs = tuple(known if index is None else index for index in places)
         return self._add(op, inputs, item.span, item.name.span.text, frame)
 
     def _encloses(self, name: str) -> bool:
@@ -511,15 +511,15 @@ class Walker:
         mark, reported = self._builder.mark(), len(self._reporter.found)
         outer, self._types_only = self._types_only, True
         # The delay needs the shape of the body's output, so the body is walked without feedback first.
-        place = self.sequence(body, at, inner[0]) if isinstance(body, Sequence) else None
+        index = self.sequence(body, at, inner[0]) if isinstance(body, Sequence) else None
         self._types_only, self._guessing = outer, self._guessing and outer
         nearest = self._nearest  # In source order, the feedback follows the body.
-        if place is None or at is None:
+        if index is None or at is None:
             self._operand(feedback, None, None, inner[1])
             return None
         if self._types_only:
-            return place
-        fed, name, delays = self._first_fed(self._builder.signal(place)), frame.node_name(Add.key), list[int]()
+            return index
+        fed, name, delays = self._first_fed(self._builder.signal(index)), frame.node_name(Add.key), list[int]()
         for round_ in count(1):  # until the value range of the feedback does not change
             self._builder.cut(mark)
             self._nearest = nearest
@@ -528,16 +528,16 @@ class Walker:
             feedback_place = self._operand(feedback, delay, at, inner[1])
             after, self._nearest = self._nearest, before
             total = None if feedback_place is None else self._sum(op, (at, feedback_place), item, frame, name)
-            place = self.sequence(body, total, inner[0]) if isinstance(body, Sequence) else None
+            index = self.sequence(body, total, inner[0]) if isinstance(body, Sequence) else None
             self._nearest = after
-            if place is None or len(self._reporter.found) > reported:
+            if index is None or len(self._reporter.found) > reported:
                 return None
-            inferred = self._builder.signal(place)
+            inferred = self._builder.signal(index)
             if self._settled(inferred, fed):
                 break
             fed = self._widened(inferred, fed, round_)
-        self._builder.close(delays, place)
-        return place
+        self._builder.close(delays, index)
+        return index
 
     def _sum(self, op: FeedbackSum, inputs: tuple[int, int], item: MergeOf, frame: CallFrame, name: str) -> Place:
         """Create the sum of the input and the feedback of a loop."""
@@ -651,17 +651,17 @@ class Walker:
             self.sequence(operand.second, None, frame)  # only to report its errors
             return None
         mark, reported, nearest = self._builder.mark(), len(self._reporter.found), self._nearest
-        place = self.sequence(operand.first, at, replace(frame, ordinals=Counter(), taken=set()))
+        index = self.sequence(operand.first, at, replace(frame, ordinals=Counter(), taken=set()))
         fresh = self._reporter.found[reported:]
         if any(diagnostic not in self._misfits for diagnostic in fresh):
             return None  # The first alternative has an error other than its shape.
         nodes = self._builder.nodes
         if (
-            place is not None
-            and fits(nodes[first].output, nodes[place].output)
+            index is not None
+            and fits(nodes[first].output, nodes[index].output)
             and any(node.op.strided for node in nodes[mark.nodes :]) == strided
         ):
-            return place
+            return index
         self._reporter.take_back(reported)
         self._builder.cut(mark)
         self._nearest = nearest
@@ -748,8 +748,8 @@ class Walker:
         name, steps = frame.call(block_key(definition), [word.text for word in definition.operands])
         places = self._operands(item, steps, Merge.same_shape, at, frame)
         values: dict[str, NamedValue] = {}
-        for word, place in zip(definition.operands, places, strict=True):
-            values.setdefault(word.text, NamedValue(word.span, place, computed=True))
+        for word, index in zip(definition.operands, places, strict=True):
+            values.setdefault(word.text, NamedValue(word.span, index, computed=True))
         return self._expand(item, key, definition, places[0], frame, name, values)
 
     def _refuse_operands(self, item: Call | MergeOf, definition: BlockDefinition, frame: CallFrame) -> None:
@@ -808,13 +808,13 @@ class Walker:
         if values:
             inner = inner.with_names(values)
         if frame.site is not None or own:
-            place = self.scope(definition.lets, definition.expression, at, inner)
+            index = self.scope(definition.lets, definition.expression, at, inner)
         else:
             with self._reporter.at(call.span):
-                place = self.scope(definition.lets, definition.expression, at, replace(inner, site=call.span))
+                index = self.scope(definition.lets, definition.expression, at, replace(inner, site=call.span))
         if definition.shared:
             self._nearest = self._nearest or nearest
-        return place
+        return index
 
     def _add(self, op: Op, inputs: tuple[int, ...], span: Span, text: str, frame: CallFrame, name: str = "") -> Place:
         """Add a node, and return its place, or report that it does not fit.

@@ -47,7 +47,7 @@ def read_part_init(settings: Mapping[str, Setting]) -> Reported[tuple[tuple[str,
     parts = [(part, values) for values in lines if (part := init_part(values)) is not None]
     if len(parts) > MAX_PARTS:
         # Each pattern is compared with the name of each layer.
-        message = f"{len(parts):,} rules of initial weights for parts exceed the limit of {MAX_PARTS}"
+        message = f"{len(parts):,} rules of initial weights for groups of layers exceed the limit of {MAX_PARTS}"
         span, hint = parts[MAX_PARTS][1][0].span, "use patterns that match several layers"
         return Reported((), (Diagnostic("invalid-argument", Severity.ERROR, message, span, help=hint),))
     rules = [(part, read_rule(values[1:])) for part, values in parts]
@@ -66,7 +66,7 @@ def read_rule(values: Sequence[Value]) -> Reported[InitRule | None]:
         return Reported(rule, tuple(reporter.found))
     span = values[0].span.to(values[-1].span)
     near = advice(str(rule), rule_names(), span, f"expected one of: {listed(rule_names())}")
-    message, label = "the initial weights of a part must be one rule", f"got '{span.text}'"
+    message, label = "the initial weights of a layer or group must be one rule", f"got '{span.text}'"
     return Reported(None, (Diagnostic("invalid-argument", Severity.ERROR, message, span, label=label, **near),))
 
 

@@ -175,7 +175,7 @@ class NameTable:
                     yield from self._part(statement, values, {})
 
     def _section(self, section: Section, values: Mapping[str, Meaning]) -> Iterator[NameUse]:
-        """Yield the names of layers and parts in a recipe, and the outputs in its losses."""
+        """Yield the names of layers and groups in a recipe, and the outputs in its losses."""
         for setting in section.settings:
             if setting.key.text in PARTS:
                 for value in setting.values:
@@ -186,7 +186,7 @@ class NameTable:
                 yield from self._part(setting, {}, {})
 
     def _key(self, value: Value) -> Iterator[NameUse]:
-        """Yield the names in the key of a layer or part, or in a pattern: ``Eye`` in ``Eye.*``."""
+        """Yield the names in the key of a layer or group, or in a pattern: ``Eye`` in ``Eye.*``."""
         text, start = part_text(value), int(isinstance(value, Text))
         values = scope_values(self._document)
         steps = text.split(".") if isinstance(value, Call | Text) else []
@@ -331,9 +331,9 @@ def scope_members(scope: SyntaxNode) -> dict[str, Meaning]:
             members.setdefault(each.name, Meaning("parameter", each, scope, each.name, span))
     elif isinstance(scope, NeuronDefinition):
         # With names in brackets, x has no meaning of its own.
-        given = GIVEN_NAMES - {INPUT} if scope.inputs else GIVEN_NAMES
+        ready_names = GIVEN_NAMES - {INPUT} if scope.inputs else GIVEN_NAMES
         for word in neuron_words(scope):
-            if word.text not in given:
+            if word.text not in ready_names:
                 members.setdefault(word.text, Meaning("variable", word, scope, word.text, word.span))
     return members
 

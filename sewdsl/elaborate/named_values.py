@@ -51,14 +51,14 @@ class NamedValue:
 
     Attributes:
         defined: Span of the name in its definition.
-        place: Index of the node with the value. None before it is computed, and after an error.
+        index: Index of the node with the value. None before it is computed, and after an error.
         computed: Whether the nodes of the value exist. Before that, only a delay can read it.
         assumed: Signal that earlier delays assume, or None if it is not known yet.
         delays: Indices of the earlier delays.
     """
 
     defined: Span
-    place: int | None = None
+    index: int | None = None
     computed: bool = False
     assumed: Signal | None = None
     delays: list[int] = field(default_factory=list)

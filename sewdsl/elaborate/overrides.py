@@ -310,10 +310,12 @@ class _Replacement:
     def _report_no_arguments(self, key: str, way: Sequence[str]) -> None:
         message = f"cannot set '{'.'.join(way)}' of '{key}', which has no arguments"
         name = ".".join(way)
-        whole = self.item.key.removesuffix(f".{name}")
+        full_key = self.item.key.removesuffix(f".{name}")
         # The names of layers precede the values of these keys.
         hint = (
-            f"write '{whole}={name} {self.item.text}'" if key in {INIT, "lr"} else f"set the whole value with {whole}=…"
+            f"write '{full_key}={name} {self.item.text}'"
+            if key in {INIT, "lr"}
+            else f"set the whole value with {full_key}=…"
         )
         self.reporter.report("unknown-setting", message, self.item.place, help=hint)
 

@@ -219,8 +219,8 @@ def _filled(node: Any, reader: ValueReader) -> Any:
         return tuple(_filled(each, reader) for each in node)
     if isinstance(node, Interpolation):
         value = reader.evaluate(node.formula, signed=True)
-        number = Number(number_text(abs(value)), span=node.span)
-        return Negation(number, span=node.span) if value < 0 else number
+        literal = Number(number_text(abs(value)), span=node.span)
+        return Negation(literal, span=node.span) if value < 0 else literal
     if not isinstance(node, SyntaxNode):
         return node
     return replace(node, **{name: _filled(getattr(node, name), reader) for name in node.__dataclass_fields__})

@@ -70,7 +70,7 @@ def _renamed(nodes: Iterable[Node], calls: Iterable[Path]) -> dict[Path, PathSte
     first = {path[-1].label: path for path in reversed([*calls])}
     for path in sorted(calls, key=lambda path: first[path[-1].label] is not path):
         label = path[-1].label
-        names = (label if number == 1 else f"{label}{number}" for number in numbers.setdefault(label, count(1)))
+        names = (label if ordinal == 1 else f"{label}{ordinal}" for ordinal in numbers.setdefault(label, count(1)))
         key = next(name for name in names if name not in taken)
         taken.add(key)
         steps[path] = replace(path[-1], key=key)

@@ -47,7 +47,7 @@ LOSS = "loss"
 TARGET = "to"
 """Argument of a loss with its target, which can be another output."""
 PARTS = {"freeze": "conv1 sew_block1", "lr": "fc1 10x"}
-"""Keys whose values name layers and parts of the network, with examples."""
+"""Keys whose values name layers and groups of the network, with examples."""
 
 
 def read_train_section(section: Section, *, library: bool = False) -> Reported[Recipe | None]:
@@ -131,16 +131,16 @@ class _RecipeReader:
             kinds = [value for value in words[-1:] if isinstance(value, Call)]
             names = [value.name.plain for value in words[:-1] if isinstance(value, Call) and not value.called]
             if not kinds or len(names) != len(words) - 1 or len(names) > 1 or factor == 0:
-                number = last.text if isinstance(last, Number) else ""
+                decimal = last.text if isinstance(last, Number) else ""
                 text = line.values[0].span.to(line.values[-1].span).text
                 message = f"'loss' must be [OUTPUT] LOSS [FACTORx], got '{text}'"
                 hint = "write e.g. 'loss CrossEntropy' or 'loss early CrossEntropy 0.3x'"
-                hint = f"write the factor as {number}x" if number else hint
+                hint = f"write the factor as {decimal}x" if decimal else hint
                 self.reporter.report("invalid-argument", message, line.span, help=hint)
                 continue
             with suppress(InvalidText):
-                given = GivenArgument(ValueReader(self.reporter).read(kinds[0]), kinds[0].span)
-                loss = self.reporter.take(validate_arguments(_LossLine, "the recipe", {LOSS: given}, kinds[0].span))
+                argument = GivenArgument(ValueReader(self.reporter).read(kinds[0]), kinds[0].span)
+                loss = self.reporter.take(validate_arguments(_LossLine, "the recipe", {LOSS: argument}, kinds[0].span))
                 if loss is not None:
                     terms.append(LossTerm(names[0] or "" if names else "", loss.loss, factor or 1.0))
         return tuple(terms) if not self.reporter.errors else ()
@@ -160,7 +160,7 @@ class _RecipeReader:
         return GivenArgument(None if items == [None] else tuple(items), span)
 
     def _parts(self, setting: Setting) -> GivenArgument:
-        """Return names of layers and parts, with learning rates if the key is ``lr``. ``none`` is an empty list."""
+        """Return names of layers and groups, with learning rates if the key is ``lr``. ``none`` is an empty list."""
         key, values = setting.key.text, setting.values
         texts = [value.text if isinstance(value, Text) else value.span.text for value in values]
         named = [isinstance(value, Text) or (isinstance(value, Call) and not value.called) for value in values]
@@ -178,9 +178,9 @@ class _RecipeReader:
         if key == "lr" and len(values) == 1 and isinstance(values[0], Number):
             # Without a matching span, the setting is an override of the command line.
             setting_of_all = f"optimizer …(lr={texts[0]})" if setting.key.span.text == key else "train.optimizer.lr"
-            hint = f"set the learning rate of the network with '{setting_of_all}'; for a part, {hint}"
+            hint = f"set the learning rate of the network with '{setting_of_all}'; for a group, {hint}"
         text = values[0].span.to(values[-1].span).text
-        expected = "layers and parts with their learning rates" if key == "lr" else "names of layers and parts"
+        expected = "layers and groups with their learning rates" if key == "lr" else "names of layers and groups"
         message = f"'{key}' requires {expected}, got '{text}'"
         raise self.reporter.refuse("invalid-argument", message, setting.span, help=hint)
 
@@ -241,8 +241,8 @@ def unknown_part(network: Network, pattern: str, span: Span, layers: Collection[
     elif dot:
         keys = {(node.name, name) for node in nodes for name in node.op.parameter_names()}
         known |= {f"{'*' if head == '*' else layer}.{name}" for layer, name in keys}
-    near = advice(pattern, known, span, f"layers and parts: {listed(fold_parts(network, layers, layers))}")
-    message = f"no layer or part of the network matches '{pattern}'"
+    near = advice(pattern, known, span, f"layers and groups: {listed(fold_parts(network, layers, layers))}")
+    message = f"no layer or group matches '{pattern}'"
     return Diagnostic("unknown-name", Severity.ERROR, message, span, **near)
 
 

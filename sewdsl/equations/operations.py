@@ -29,7 +29,7 @@ class Spelling(NamedTuple):
             ``math``.
         triton: Code for a CUDA kernel.
         python: Code for plain numbers in a Python file.
-        onnx: Name of the ONNX operator, or empty if there is none.
+        onnx: Name of the ONNX operator, or empty if ONNX has no such operation.
         torch: Name of the PyTorch function. Empty if :mod:`sewdsl.snn.kernels.neuron.reference` defines one that also
             accepts numbers.
     """

@@ -148,7 +148,7 @@ class NeuronStep:
     def rest(self) -> tuple[float, ...]:
         """Numbers of all states before the first time-step, those of a vector one after the other."""
         values = (value if isinstance(value, tuple) else (value,) for value in self.start.values())
-        return tuple(number for value in values for number in value)
+        return tuple(element for value in values for element in value)
 
     @property
     def entries(self) -> int:

@@ -291,9 +291,9 @@ def evaluate(entries: Iterable[TapeEntry], known: dict[int, Value]) -> dict[int,
     """
     for entry in entries:
         if entry.index not in known:
-            number = entry.number
+            constant = entry.number
             known[entry.index] = (
-                _computed(entry, [known[each.index] for each in entry.operands]) if number is None else number
+                _computed(entry, [known[each.index] for each in entry.operands]) if constant is None else constant
             )
     return known
 
@@ -342,11 +342,11 @@ def value_range(root: TapeEntry) -> EquationRange:
             ranges[entry.index] = EquationRange(value, value, value == int(value))
         elif entry.operands:
             operands = (ranges[each.index] for each in entry.operands)
-            low, high, whole = OPERATIONS[entry.operation].values(*operands)
+            low, high, is_integer = OPERATIONS[entry.operation].values(*operands)
             if entry.adds_up:
                 low, high = low * entry.operands[0].width, high * entry.operands[0].width
             # inf - inf is NaN: the result is unbounded.
-            ranges[entry.index] = EquationRange(-inf if isnan(low) else low, inf if isnan(high) else high, whole)
+            ranges[entry.index] = EquationRange(-inf if isnan(low) else low, inf if isnan(high) else high, is_integer)
         else:
             ranges[entry.index] = EquationRange()
     return ranges[root.index]

@@ -35,7 +35,7 @@ class InitRule(Kind):
 
     @property
     def statement(self) -> str:
-        """Python statements that draw ``module.weight`` in an exported file, or empty if there is none."""
+        """Python statements that draw ``module.weight`` in an exported file, or empty for PyTorch's initial weights."""
         return ""
 
     @property
@@ -65,7 +65,7 @@ _CONSTANTS: dict[str, Any] = {"none": None, "on": True, "off": False}
 
 @lru_cache(maxsize=256)
 def rule_of(text: str) -> InitRule:
-    """Return the rule of a canonical text, ``normal(std=0.02)``, or raise ValueError if there is none."""
+    """Return the rule of a canonical text, ``normal(std=0.02)``, or raise ValueError for an unknown rule."""
     match = _RULE.fullmatch(text)
     kind = CATALOGUE.get(match[1]) if match else None
     if match is None or kind is None or not issubclass(kind, InitRule):

@@ -281,7 +281,7 @@ class WeightedLayer(Layer):
     """Layer with initial weights that rules set, with ``init`` as its last argument that a text can contain.
 
     Attributes:
-        init: Rule of the initial weights, ``FC64(init=orthogonal)``. None: the rule of the part or the file.
+        init: Rule of the initial weights, ``FC64(init=orthogonal)``. None: the rule of a line of the file.
     """
 
     connects = True

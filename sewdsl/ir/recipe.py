@@ -217,9 +217,9 @@ class Recipe(BaseModel):
         T_train: Time-steps kept per training sample (random temporal delete, appendix A.2). None keeps all.
         optimizer: Optimizer, with its arguments.
         schedule: Learning-rate schedule. None keeps the learning rate constant.
-        freeze: Layers and parts, by name or pattern, computed as in evaluation: their weights and running
+        freeze: Layers and groups, by name or pattern, computed as in evaluation: their weights and running
             statistics do not change. ``freeze conv1 sew_block1 stem.*``.
-        lr: Learning rates of single layers and parts, as a multiple of the optimizer's rate or as a number. The
+        lr: Learning rates of single layers and groups, as a multiple of the optimizer's rate or as a number. The
             schedule scales all of them. If several entries match a layer, the last one applies.
             ``lr fc1 10x conv1 0.001``. Patterns can end in the name of a parameter: ``lr *.delay 100x``.
         delay_width: Width of the kernels of learned delays (``DFC``), e.g. ``Shrink(to=0.5, until=0.25)``. None: half

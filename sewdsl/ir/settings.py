@@ -31,7 +31,7 @@ class InputSetting(NamedTuple):
 
     @property
     def stated(self) -> tuple[object, ...]:
-        """Fields without the number of values if there is none, as in files written before this field existed."""
+        """Fields, without the number of values for real inputs, as in files written before this field existed."""
         return self[:-1] if self.of is None else tuple(self)
 
     @property
@@ -65,12 +65,12 @@ class Settings(BaseModel):
         steps: Number of time-steps T.
         encode: ``direct``: a static input is repeated T times. ``none``: the input is a sequence. ``encode left
             direct`` is for one of several inputs.
-        neuron: Neuron that ``SN`` refers to, if the header sets one. With ``neuron PLIF(tau=3.0)``, a ``PLIF`` without
+        neuron: Neuron that ``SN`` refers to, if the file sets one. With ``neuron PLIF(tau=3.0)``, a ``PLIF`` without
             arguments in the body has these arguments too.
         join: Join that ``g`` refers to.
         init: Canonical text of the rule of initial weights, e.g. ``default``, ``kaiming`` or ``normal(std=0.02)``.
-        part_init: Rules of single layers and parts, by name or pattern, which take precedence over ``init``. If several
-            entries match a layer, the last one applies.
+        part_init: Rules of single layers and groups, by name or pattern, which take precedence over ``init``. If
+            several entries match a layer, the last one applies.
         zero_init: Whether every residual block is initialised as an identity.
         readout: Reduction of the outputs over time: ``mean``, ``sum`` or ``last``.
     """

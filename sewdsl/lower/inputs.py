@@ -100,19 +100,19 @@ def _count_to_dtype(x: Tensor, source: InputSetting, values: int, dtype: torch.d
     Raises:
         ValueError: If the input has other values.
     """
-    whole = x if x.is_floating_point() else x.long()  # Few operations support unsigned integers of 16 bits.
+    integers = x if x.is_floating_point() else x.long()  # Few operations support unsigned integers of 16 bits.
     if x.is_floating_point() and not _represents(x.dtype, values):
         raise ValueError(f"{_title(source)} is {x.dtype}, which does not represent all integers up to {values - 1}")
     # A compiled graph cannot read values.
     if x.numel() and not torch.compiler.is_compiling():
-        low, high = (end.item() for end in whole.aminmax())
+        low, high = (end.item() for end in integers.aminmax())
         expected = f"expected integers from 0 to {values - 1} as {_title(source)}"
         if not (low >= 0 and high < values):  # False for NaN too
             raise ValueError(f"{expected}, got values from {low:g} to {high:g}")
-        fractions = whole[whole != whole.trunc()] if whole.is_floating_point() else whole[:0]
+        fractions = integers[integers != integers.trunc()] if integers.is_floating_point() else integers[:0]
         if fractions.numel():
             raise ValueError(f"{expected}, got {fractions[0].item():g}")
-    return whole.to(next(each for each in (dtype, torch.float32, torch.float64) if _represents(each, values)))
+    return integers.to(next(each for each in (dtype, torch.float32, torch.float64) if _represents(each, values)))
 
 
 def _represents(dtype: torch.dtype, values: int) -> bool:

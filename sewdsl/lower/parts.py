@@ -76,7 +76,7 @@ class ModuleGroup(Group):
 
 
 class PartNodes(NamedTuple):
-    """Nodes of a layer or part, the outside nodes that it reads, in order, and its output node."""
+    """Nodes of a layer or group, the outside nodes that it reads, in order, and its output node."""
 
     path: str
     nodes: frozenset[int]
@@ -85,7 +85,7 @@ class PartNodes(NamedTuple):
 
 
 def find_part(network: Network, path: str) -> PartNodes:
-    """Return a layer or part by name.
+    """Return a layer or group by name.
 
     Raises:
         ValueError: If there is no part of this name, if it does not have exactly one output, or if it is inside a loop,
@@ -96,7 +96,7 @@ def find_part(network: Network, path: str) -> PartNodes:
         suggestion = (
             did_you_mean(path, part_names(network)) or f"its layers: {', '.join(n.name for n in network.layers[:8])}, …"
         )
-        raise ValueError(f"{network.name} has no layer or part '{path}'; {suggestion}")
+        raise ValueError(f"{network.name} has no layer or group '{path}'; {suggestion}")
     graph = network.graph
     reads = dict.fromkeys(i for index in sorted(nodes) for i in network.nodes[index].inputs if i not in nodes)
     gives = [

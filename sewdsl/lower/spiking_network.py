@@ -130,7 +130,7 @@ class SpikingNetwork(Group):
         return Stream(self)
 
     def at(self, *paths: str) -> ValuesAt:
-        """Return a view of the module with the values of layers and parts as output.
+        """Return a view of the module with the values of layers and groups as output.
 
         Args:
             paths: Names of layers, blocks, branches and repeats: ``sew_block3``, ``sew_block3.branch``.
@@ -219,7 +219,7 @@ class SpikingNetwork(Group):
             target: Name of a module, or of a node that uses the module of another node.
 
         Raises:
-            AttributeError: If there is none, or if its group was replaced by another module.
+            AttributeError: If the module does not exist, or its group was replaced by another module.
         """
         target = self.__dict__.get("_owners", {}).get(target, target)
         try:
@@ -301,7 +301,7 @@ class SpikingNetwork(Group):
 
 @final
 class ValuesAt(nn.Module):
-    """View that outputs the values of layers and parts of a network with shared weights, created by ``model.at``.
+    """View that outputs the values of layers and groups of a network with shared weights, created by ``model.at``.
 
     ::
 

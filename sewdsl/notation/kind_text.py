@@ -25,7 +25,7 @@ ALWAYS_WRITTEN = "s"
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?(x[0-9]+)?")
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _PART = re.compile(r"(?!none$)[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*(\.\*)?|[0-9]+(\.[0-9]+)?x")
-"""Name of a layer or part, optionally with ``.*``, or a factor such as ``10x``."""
+"""Name of a layer or group, optionally with ``.*``, or a factor such as ``10x``."""
 _RESERVED_WORDS = frozenset({"on", "off", "none", "true", "false", "in", "or"})
 """Words with a meaning in the language, which must be quoted as texts."""
 

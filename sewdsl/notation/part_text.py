@@ -143,12 +143,18 @@ class _Scopes:
         names = tuple(next(free) for _ in operands)
         nodes: list[Node] = []
         origins: list[int] = []
-        for number, source in enumerate(sources):
+        for operand_index, source in enumerate(sources):
             signal = network.nodes[source].output
-            op: Op = PartOperand(title=names[number]) if number else Input(shape=signal.shape, varies=signal.varies)
-            nodes.append(Node(f"operand{number}" if number else "input", op, (0,) if number else (), signal))
+            op: Op = (
+                PartOperand(title=names[operand_index])
+                if operand_index
+                else Input(shape=signal.shape, varies=signal.varies)
+            )
+            nodes.append(
+                Node(f"operand{operand_index}" if operand_index else "input", op, (0,) if operand_index else (), signal)
+            )
             origins.append(source)
-        number_of = {slot: number for number, slots in enumerate(operands) for slot in slots}
+        number_of = {slot: operand_index for operand_index, slots in enumerate(operands) for slot in slots}
         places: dict[int, int] = {}
 
         def place(index: int, operand: int) -> int:

@@ -108,7 +108,7 @@ class TokenProduct(Merge):
 
 
 class Scores(TokenProduct, kind="SCORES"):
-    """Scores of attention: kᵀ q · scale within each head, as a channel for each key at the positions of q.
+    """Scores of attention: kᵀ q · scale within each head, with a channel for each key at each position of q.
 
     In a network: ``APPLY[ SCORES(heads=8, scale=0.125)[ q | k ]-SN | v ]``. The operands are queries and keys. SCORES
     is a 1x1 convolution of q with the keys as kernels. The channels are in the order head, time-step of the chunk,
@@ -164,7 +164,7 @@ class Scores(TokenProduct, kind="SCORES"):
 
 
 class Apply(TokenProduct, kind="APPLY"):
-    """Second step of attention: v a · scale within each head, the values of all keys weighted by scores.
+    """Second step of attention: within each head, the sum of all values, weighted by the scores, times scale.
 
     In a network: ``APPLY[ SCORES(heads=8)[ q | k ]-Softmax(groups=8) | v ]``. The operands are the scores a and the
     values v. APPLY is a 1x1 convolution of a with the values as kernels. The number of heads G follows from the

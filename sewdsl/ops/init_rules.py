@@ -35,7 +35,7 @@ class Default(InitRule, kind="default"):
 class Kaiming(InitRule, kind="kaiming"):
     """Normal weights with variance 2 / fan_out, and PyTorch's biases.
 
-    In a file: ``init kaiming``, for the convolutions of a part or a file, or ``FC64(init=kaiming)``. The fan_out is the
+    In a file: ``init kaiming``, for the convolutions of the file, or ``FC64(init=kaiming)``. The fan_out is the
     number of weights of an input channel. Source: He et al. 2015.
     """
 

@@ -166,8 +166,8 @@ Advice = tuple[Span, str, tuple[Fix, ...]]
 def _bare_fraction(source: Source, tokens: list[Token], index: int) -> Advice | None:
     """Return the span, the help and the fixes of a number without the digits before its point."""
     offset = token_start(tokens[index])
-    number = _FRACTION.match(source.text, offset)
-    if number is None:
+    fraction = _FRACTION.match(source.text, offset)
+    if fraction is None:
         return None
     before = tokens[index - 1].type if index else ""
     number_expected = before in _BEFORE_NUMBER
@@ -175,9 +175,9 @@ def _bare_fraction(source: Source, tokens: list[Token], index: int) -> Advice | 
         number_expected = index > 1 and tokens[index - 2].type in _BEFORE_NUMBER
     # After white space, the number can be the value of a setting.
     blank = offset == 0 or source.text[offset - 1].isspace()
-    fix = Fix(f"write '0{number.group()}'", (Edit(Span(source, offset, offset), "0"),), safe=number_expected)
-    hint = f"write '0{number.group()}': a number begins with a digit"
-    return Span(source, offset, number.end()), hint, (fix,) if number_expected or blank else ()
+    fix = Fix(f"write '0{fraction.group()}'", (Edit(Span(source, offset, offset), "0"),), safe=number_expected)
+    hint = f"write '0{fraction.group()}': a number begins with a digit"
+    return Span(source, offset, fraction.end()), hint, (fix,) if number_expected or blank else ()
 
 
 def _caret(source: Source, tokens: list[Token], index: int, *, arithmetic: bool) -> Advice:

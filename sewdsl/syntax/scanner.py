@@ -185,7 +185,7 @@ def _closing(tokens: list[Token], openers: tuple[str, ...], closer: str) -> dict
 
 
 def _body_of_neuron(tokens: list[Token], index: int) -> int | None:
-    """Return the index of the opening brace of a neuron definition at an index, or None if there is none."""
+    """Return the index of the opening brace of a neuron definition at an index, or None for other text."""
     first = tokens[index]
     if first.type != "WORD" or first != NEURON or (index and tokens[index - 1].type != "NEWLINE"):
         return None

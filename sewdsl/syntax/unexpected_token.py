@@ -289,7 +289,7 @@ def _pattern(at: ParseFailure) -> MistakeHelp | None:
     if at.before is not at.tokens[0]:
         return MistakeHelp(f'put the pattern in double quotes, e.g. "{at.before}*"')
     rules = "write 'init RULE' for all layers"
-    return MistakeHelp(rules if at.before == "init" else "write names of layers or parts, e.g. stem.*")
+    return MistakeHelp(rules if at.before == "init" else "write names of layers or groups, e.g. stem.*")
 
 
 def _network(at: ParseFailure) -> MistakeHelp | None:

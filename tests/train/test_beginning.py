@@ -246,11 +246,11 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("pattern", "said"),
         [
-            ("convs1", "matches no layer or part of Small; did you mean 'conv1'?"),
-            ("stem.*", "matches no layer or part of Small; parts with weights: conv1, bn1, plif1, repeat1, fc1"),
+            ("convs1", "matches no layer or group of Small; did you mean 'conv1'?"),
+            ("stem.*", "matches no layer or group of Small; groups with weights: conv1, bn1, plif1, repeat1, fc1"),
             (
                 "repeat1.*.max_pool1",
-                "matches no layer with weights; parts with weights: conv1, bn1, plif1, repeat1, fc1",
+                "matches no layer with weights; groups with weights: conv1, bn1, plif1, repeat1, fc1",
             ),
         ],
     )

@@ -91,7 +91,7 @@ class TestRecipe:
         ("line", "said"),
         [
             ("freeze conv", ("unknown-name", "conv", "did you mean 'conv1'?")),
-            ("freeze conv1 stem.*", ("unknown-name", "stem.*", "layers and parts: conv1, bn1, plif1, repeat1, fc1")),
+            ("freeze conv1 stem.*", ("unknown-name", "stem.*", "layers and groups: conv1, bn1, plif1, repeat1, fc1")),
             ("lr fc2 10x", ("unknown-name", "fc2", "did you mean 'fc1'?")),
             ("freeze repeat1.1.max_pool1", ("invalid-argument", "repeat1.1.max_pool1", "remove it")),
             ("lr fc1", ("invalid-argument", "lr fc1", "write 'lr fc1 10x'")),

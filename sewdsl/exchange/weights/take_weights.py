@@ -27,8 +27,8 @@ class TakenWeights:
     Attributes:
         tensors: Tensors to load by node path. A layer has all of its tensors or none.
         total: Number of tensors of the network.
-        taken: Layers and parts to load.
-        new: Layers and parts with weights that keep their initial values.
+        taken: Layers and groups to load.
+        new: Layers and groups with weights that keep their initial values.
         left: Weights of the file that are not used, with the reason.
     """
 
@@ -52,7 +52,7 @@ def take_weights(tensors: Mapping[str, Tensor], network: Network, only: Sequence
 
     Args:
         tensors: Weights by node path.
-        only: Patterns of the layers and parts to load, see :func:`sewdsl.analysis.named_parts.match_nodes`. Default:
+        only: Patterns of the layers and groups to load, see :func:`sewdsl.analysis.named_parts.match_nodes`. Default:
             all.
 
     Raises:
@@ -67,9 +67,9 @@ def take_weights(tensors: Mapping[str, Tensor], network: Network, only: Sequence
     for pattern in only:
         matches = match_nodes(network, pattern)
         if not matches & layers.keys():
-            with_weights = f"parts with weights: {listed(fold_parts(network, layers, layers))}"
+            with_weights = f"groups with weights: {listed(fold_parts(network, layers, layers))}"
             hint = "" if matches else did_you_mean(pattern, part_names(network))
-            fault = "matches no layer with weights" if matches else f"matches no layer or part of {network.name}"
+            fault = "matches no layer with weights" if matches else f"matches no layer or group of {network.name}"
             raise WeightsError(f"--weights-only '{pattern}' {fault}; {hint or with_weights}")
         selected |= matches & layers.keys()
     tensors_taken: dict[str, Tensor] = {}

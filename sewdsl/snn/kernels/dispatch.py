@@ -119,7 +119,7 @@ class StepKernel(NamedTuple):
     """Kernel of neurons for inputs of one dtype, shape and device.
 
     Attributes:
-        factors: Learnable values of the time-step, concatenated, or None if there are none.
+        factors: Learnable values of the time-step, concatenated, or None for fixed values only.
         program: Program of the neurons.
     """
 

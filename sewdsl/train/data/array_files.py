@@ -94,15 +94,15 @@ class NumpyFiles(DataSet, name="numpy-files"):
         return split_stratified(parts["train"], self.setup.holdout)
 
     def _folder(self) -> Path:
-        """Return the folder with the files, or raise DataError if there is none."""
+        """Return the folder with the files, or raise DataError if train.npz is missing."""
         folders = [*data_folders.candidate_folders(self.setup.folder, (self.name,))]
-        found = next((folder for folder in folders if (folder / "train.npz").is_file()), None)
-        if found is None:
+        data_folder = next((folder for folder in folders if (folder / "train.npz").is_file()), None)
+        if data_folder is None:
             names = ", ".join(source.name or INPUT for source in self._sources)
             names += f" and {CLASSES}" if self.setup.labelled else ""
             patterns = [("train.npz", f"arrays by name: {names} (write them with numpy.savez)")]
             raise DataError(data_folders.missing_data_message(self.name, self.setup.folder, (self.name,), patterns, ""))
-        return found
+        return data_folder
 
     def _read(self, path: Path) -> SampleSet:
         """Read one file.

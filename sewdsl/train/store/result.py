@@ -124,9 +124,9 @@ class WeightsOrigin(BaseModel):
     Attributes:
         file: File name without the folder, because runs may be published.
         sha256: SHA-256 of the file.
-        only: Patterns of the requested layers and parts (empty for all).
-        taken: Layers and parts initialised from the file, unless they are the whole network.
-        new: Layers and parts with random initial weights.
+        only: Patterns of the requested layers and groups (empty for all).
+        taken: Layers and groups initialised from the file, unless they are the whole network.
+        new: Layers and groups with random initial weights.
         left: Unused tensors of the file, with the reasons.
     """
 

@@ -281,8 +281,8 @@ def make_numbered(name: str) -> RunFolder:
     stem = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "run"
     try:
         RUNS.mkdir(parents=True, exist_ok=True)
-        for number in count(1):
-            path = RUNS / f"{stem}-{number}"
+        for ordinal in count(1):
+            path = RUNS / f"{stem}-{ordinal}"
             with suppress(FileExistsError):  # Another process may create it at the same time.
                 path.mkdir()
                 return RunFolder(path)

@@ -173,7 +173,7 @@ def run_study(queue: RunQueue, folder: StudyFolder, pool: RunPool, announce: Ann
     begun: dict[int, tuple[VariantRuns, int]] = {}
     outcome: Outcome | None = None
     died: list[Ending] = []
-    number = 0
+    begun_runs = 0
     with pool:
         while True:
             ending = None
@@ -184,8 +184,8 @@ def run_study(queue: RunQueue, folder: StudyFolder, pool: RunPool, announce: Ann
                 title = f"{group.varied.variant.title}, seed {planned.recipe.seed}"
                 run_folder = group.run_folder(planned.recipe.seed)
                 run = StudyRun(title, compilation, planned, run_folder, queue.watch(group, index))
-                number += 1
-                announce(number, queue.total, group.varied, planned)
+                begun_runs += 1
+                announce(begun_runs, queue.total, group.varied, planned)
                 begun[id(run)] = turn
                 if queue.search is not None:
                     write_tables(make_outcome(queue), folder)  # Record the choice, even if the run is lost.

@@ -170,7 +170,7 @@ class SearchRuns:
         before = folder.read_search()
         self._trials: list[Trial] = self._check_earlier(before) if before is not None else []
         numbers = range(max(study.search.trials, len(self._trials)))
-        folder.open(f"{TRIAL}-{number}" for number in numbers)
+        folder.open(f"{TRIAL}-{trial_index}" for trial_index in numbers)
         self._groups: dict[int, VariantRuns] = {}
         self._due: deque[tuple[VariantRuns, int]] = deque()
         for trial in self._trials:
@@ -180,7 +180,7 @@ class SearchRuns:
     @property
     def groups(self) -> list[VariantRuns]:
         """Valid trials, in order."""
-        return [self._groups[number] for number in sorted(self._groups)]
+        return [self._groups[trial_index] for trial_index in sorted(self._groups)]
 
     @property
     def search(self) -> SearchOutcome:
@@ -209,7 +209,7 @@ class SearchRuns:
         """Return a function that stops the first seed of a bad trial. Further seeds are never stopped."""
         if index or self._search.prune is None:
             return None
-        number, checked = self._number(group), 0
+        trial_index, checked = self._number(group), 0
 
         def watch(epochs: Mapping[int, float]) -> bool:
             nonlocal checked
@@ -217,8 +217,8 @@ class SearchRuns:
             for epoch in sorted(each for each in epochs if each > checked):
                 checked = epoch
                 so_far = {each: accuracy for each, accuracy in epochs.items() if each <= epoch}
-                trial = self._change(number, epochs=so_far)
-                others = [other for other in self._trials if other.number != number]
+                trial = self._change(trial_index, epochs=so_far)
+                others = [other for other in self._trials if other.number != trial_index]
                 if should_prune(self._search, self._study.axes, trial, others):
                     return False
             return True
@@ -227,33 +227,33 @@ class SearchRuns:
 
     def take(self, group: VariantRuns, index: int, ending: Ending) -> None:
         """Record the end of a run, and schedule the next seed of the trial or finish the trial."""
-        number = self._number(group)
+        trial_index = self._number(group)
         if ending.kind in {"pruned", "diverged"}:
-            self._change(number, state=ending.kind)
+            self._change(trial_index, state=ending.kind)
         elif ending.kind == "ended":
             if index == 0:
-                self._change(number, epochs=self._epochs(group, 0))
+                self._change(trial_index, epochs=self._epochs(group, 0))
             if index + 1 < len(group.plans):
                 # Finish a begun trial before starting another one.
                 self._due.appendleft((group, index + 1))
             else:
                 last = [(epochs := self._epochs(group, each))[max(epochs)] for each in range(len(group.plans))]
-                self._change(number, state="ended", accuracy=fmean(last))
+                self._change(trial_index, state="ended", accuracy=fmean(last))
 
     def _begin(self) -> None:
         """Choose a trial, and record it as invalid if its values do not make a valid network."""
-        number = len(self._trials)
-        values = suggest_values(self._search, self._study.axes, number, self._trials)
-        self._trials.append(Trial(number=number, values=values))
+        trial_index = len(self._trials)
+        values = suggest_values(self._search, self._study.axes, trial_index, self._trials)
+        self._trials.append(Trial(number=trial_index, values=values))
         try:
-            group = plan_variant(self._compile(number, values), self._folder, self._data)
+            group = plan_variant(self._compile(trial_index, values), self._folder, self._data)
         except SewdslError as error:
-            self._change(number, state="invalid")
+            self._change(trial_index, state="invalid")
             described = ", ".join(f"{axis} {text}" for axis, text in values.items())
-            echo(f"trial {number} is invalid: {described}: {error.diagnostics[0].message}", err=True)
+            echo(f"trial {trial_index} is invalid: {described}: {error.diagnostics[0].message}", err=True)
             return
         group.check_folders()
-        self._groups[number] = group
+        self._groups[trial_index] = group
         self._due.append((group, 0))
 
     def _check_earlier(self, before: SearchOutcome) -> list[Trial]:

@@ -138,7 +138,7 @@ class _PartFinder:
         vocabulary = Vocabulary(library=shipped_blocks())
         last = name.rpartition(".")[2]
         word = re.sub("[^A-Za-z0-9]", "", last)
-        titles = chain((last, word, word[:1].upper() + word[1:]), (f"Part{number}" for number in count(1)))
+        titles = chain((last, word, word[:1].upper() + word[1:]), (f"Part{ordinal}" for ordinal in count(1)))
         title = next(title for title in titles if title not in self._taken and is_free_name(title, vocabulary))
         self._taken.add(title)
         return title

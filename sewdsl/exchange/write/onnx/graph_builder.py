@@ -61,7 +61,7 @@ class OnnxGraph:
         """
         array = np.asarray(values, self.dtype)
         content = array.shape, array.tobytes()
-        names = (name if number == 1 else f"{name}_{number}" for number in count(1))
+        names = (name if ordinal == 1 else f"{name}_{ordinal}" for ordinal in count(1))
         free = next(each for each in names if self._contents.setdefault(each, content) == content)
         return self._constant(free, values, self.dtype)
 

@@ -120,8 +120,8 @@ class EquationClass:
         self.used: set[str] = set()
         first, *others = input_names(self.definition)
         self.first_input, self.other_inputs = first, tuple(others)
-        given = GIVEN_NAMES - {*others}
-        words = [word.text for word in names_in(self.definition.equations) if word.text not in given]
+        ready_names = GIVEN_NAMES - {*others}
+        words = [word.text for word in names_in(self.definition.equations) if word.text not in ready_names]
         # Learned parameters come first: their names are keys of the state_dict and must not change.
         learned = [word for word in words if word in self.step.learned]
         self.names = python_names(dict.fromkeys([*learned, THRESHOLD, RESET_POTENTIAL, *op.defaults, *words]))
@@ -140,9 +140,9 @@ class EquationClass:
         """Translate an expression. ``variables`` are the translations of the variables."""
         match expression:
             case Number():
-                number = expression.text
+                digits = expression.text
                 # Python does not allow leading zeros in integers.
-                return _Text(repr(expression.value) if number[0] == "0" and number[1:2].isdigit() else number, NUMBER)
+                return _Text(repr(expression.value) if digits[0] == "0" and digits[1:2].isdigit() else digits, NUMBER)
             case Variable(name=name):
                 return variables[name]
             case Negation(operand=operand):
@@ -346,7 +346,7 @@ class EquationClass:
             match equation:
                 case Learn(name=word, initial=value):
                     numbers = value.operands if isinstance(value, FunctionCall) and _draw(equation) else (value,)
-                    self.initial[word.text] = [self._text(number, parameters).text for number in numbers]
+                    self.initial[word.text] = [self._text(initial, parameters).text for initial in numbers]
                     lines += self._learned(word.text, variables)
                 case Assignment(name=word, value=value):
                     local, value_text = self.names[word.text], self._text(value, variables)

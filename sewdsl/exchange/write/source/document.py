@@ -164,11 +164,11 @@ class Dialect:
         used = _used(parts)
         parts = [*layers.definitions(), *(helper for name, helper in HELPERS.items() if name in used), *classes]
         settings = network.settings
-        call, given, random = "model(x)", "list(x.shape)", _random(settings.sources[0])
+        call, input_sizes, random = "model(x)", "list(x.shape)", _random(settings.sources[0])
         sizes = ""
         constants = f"STEPS = {settings.steps}\nINPUT = {settings.input!r}\n"
         if settings.inputs:
-            call, given = "model(**x)", "inputs"
+            call, input_sizes = "model(**x)", "inputs"
             random = "{name: torch.rand(STEPS, 2, *shape) for name, shape in INPUTS.items()}"
             if any(source.of for source in settings.inputs):
                 random = "\n".join(["{", *(f"        {_random(source)}," for source in settings.inputs), "    }"])
@@ -178,7 +178,7 @@ class Dialect:
         shape = "outputs" if network.outputs else f"list({call}.shape)"
         if network.outputs:
             sizes += f"    outputs = {{name: list(y.shape) for name, y in {call}.items()}}\n"
-        parts.append(DEMO.format(name=root.name, shape=shape, given=given, random=random, sizes=sizes))
+        parts.append(DEMO.format(name=root.name, shape=shape, given=input_sizes, random=random, sizes=sizes))
         header = "\n".join([*_head(network, self, inputs), "", *_imports(_used(parts), self), "", constants])
         return "\n\n".join([header, *parts])
 

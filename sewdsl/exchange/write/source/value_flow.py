@@ -579,8 +579,8 @@ class _Reader:
         read_by_first_slot = (self._inputs(call.nodes[slots[0][0]])[slots[0][1]] for slots in part.operands)
         arguments = tuple(read_by_first_slot) or (builder.start,)
         first = len(self._nodes)
-        slots = {slot: number for number, each in enumerate(part.operands, first) for slot in each}
-        numbers = {(call.nodes[position], i): number for (position, i), number in slots.items()}
+        slots = {slot: operand_index for operand_index, each in enumerate(part.operands, first) for slot in each}
+        numbers = {(call.nodes[position], i): operand_index for (position, i), operand_index in slots.items()}
         outer = self._operands
         operands = _Operands(numbers, arguments, tuple(map(outer.node, arguments)), first)
         self._operands = operands

@@ -164,7 +164,7 @@ def _values(call: LayerCall, kernel: CudaKernel, tiles: Tiles) -> dict[str, Any]
 
 def _saved(call: LayerCall, kernel: CudaKernel, g_x_TN: Tensor) -> dict[str, Tensor]:
     """Return memory for the rows that a backward kernel saves."""
-    rows = {f"saved{number}": call.x_TN.new_empty(0) for number in range(kernel.saved)}
+    rows = {f"saved{tensor_index}": call.x_TN.new_empty(0) for tensor_index in range(kernel.saved)}
     for name in rows:
         # The input gradient is written after the row at the same position is read, so both can share memory.
         first = name == "saved0" and g_x_TN.numel() and g_x_TN.dtype == call.wide
@@ -205,7 +205,7 @@ def statistics(x_TN: Tensor, running: RunningStatistics | None, eps: float) -> T
     """Return the batch statistics of ``[T, N, C, *]``, and update the running statistics.
 
     Args:
-        running: Running statistics, or None if there are none.
+        running: Running statistics, or None if the norm has no buffers for them.
 
     Returns:
         Mean and 1 / sqrt(variance + eps) of every channel, ``[2, C]``, float32.

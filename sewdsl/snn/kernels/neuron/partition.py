@@ -72,7 +72,7 @@ def statistics(x_TN: Tensor, running: RunningStatistics | None, eps: float) -> T
     """Return the batch statistics of ``[T, N, C, *]``, and update the running statistics.
 
     Args:
-        running: Running statistics, or None if there are none.
+        running: Running statistics, or None if the norm has no buffers for them.
 
     Returns:
         Mean and 1 / sqrt(variance + eps) of every channel, ``[2, C]``, in float32 or wider.

@@ -197,7 +197,7 @@ class _Writer:
         self.scratch += [f"{row} = np.empty({_times(entry.width)}block, number)" for entry, row in scratch.items()]
         rows |= {row: _vector_row(row, entry.width) for entry, row in scratch.items()}
         names |= {entry: f"{row}[i]" for entry, row in scratch.items()}
-        for number, (key, phase) in enumerate(phases.phases.items()):
+        for phase_index, (key, phase) in enumerate(phases.phases.items()):
             earlier = (entry for entry, other in phases.keys.items() if other < key or entry.adds_up)
             before, summed = [*known, *earlier], [entry.operands[0] for entry in phase.sums]
             roots = [*phase.carried, *summed, *(entry for entry, _ in phase.results if entry is not None)]
@@ -205,7 +205,7 @@ class _Writer:
             lines += [f"{scratch[entry]}[i] = {named[entry]}" for entry in phase.carried]
             lines += [f"{scratch[entry]}[i] += {named[entry.operands[0]]}" for entry in phase.sums]
             lines += [self._write(entry, row, named) for entry, row in phase.results]
-            function, call = _function(f"{name}_{number}", rows, lines)
+            function, call = _function(f"{name}_{phase_index}", rows, lines)
             text += function
             calls += [f"fill({rows[scratch[entry]]}, zero)" for entry in phase.sums]
             calls += [f"for m in range({key.width}):", *_indented(call)] if key.width > 1 else call
@@ -213,10 +213,10 @@ class _Writer:
 
     def _row_width(self, row: str) -> int:
         """Return the number of values per neuron in a row of results."""
-        letter, number = row[0], row[1:]
+        letter, digits = row[0], row[1:]
         if letter == "s":
-            return self.sum_widths[int(number)]
-        return self.widths[int(number)] if letter in "vgk" and number.isdigit() else 1
+            return self.sum_widths[int(digits)]
+        return self.widths[int(digits)] if letter in "vgk" and digits.isdigit() else 1
 
     # --- around it
 
@@ -277,11 +277,11 @@ class _Writer:
     def _first_row(self, row: str, source: str, index: int, otherwise: str) -> list[str]:
         """Return lines that set a row to an initial state of the caller, or to a number for the index of the state."""
         width = self.widths[index]
-        place, otherwise = self._place(index), otherwise.format(self._place(index))
+        row_of_state, otherwise = self._place(index), otherwise.format(self._place(index))
         if not self.variant.states:
             lines = [f"fill({_vector_row(row, width)}, {otherwise})"]
         else:
-            value = f"{source}[{place} * N + low + i] if {source}.size else {otherwise}"
+            value = f"{source}[{row_of_state} * N + low + i] if {source}.size else {otherwise}"
             lines = ["for i in range(n):", f"    {row}[{'m * block + ' * (width > 1)}i] = {value}"]
         return [f"for m in range({width}):", *_indented(lines)] if width > 1 else lines
 
@@ -318,7 +318,7 @@ class _Writer:
     def _fetches(self) -> list[str]:
         """Return lines that prefetch the inputs of the next block."""
         places = ["i", *(f"i + {leaf.leaf} * T * x_step" for leaf in self.layer.more_inputs)]
-        return [f"    fetch(x, {place} + block, block)" for place in places]
+        return [f"    fetch(x, {start} + block, block)" for start in places]
 
     def forward(self) -> Kernel:
         """Return the kernel of the output, and of the states after the last time-step."""
@@ -401,9 +401,11 @@ class _Writer:
             lines.append(f"{row} = np.zeros({several}block, number)")
             lines += [f"all_{row} = np.zeros({several}spread_over)"] if each.channels else []
         written = [("g_x", "row", "line", "past", "step", "k", "")] if needs_grad.x else []
-        for number in (leaf.leaf for leaf in layer.more_inputs if needs_grad.x):
-            place = f"{number} * T * step + "
-            written.append(("g_x", f"row_x{number}", f"line_x{number}", "past", "step", f"at_x{number}", place))
+        for leaf_index in (leaf.leaf for leaf in layer.more_inputs if needs_grad.x):
+            first_step = f"{leaf_index} * T * step + "
+            written.append(
+                ("g_x", f"row_x{leaf_index}", f"line_x{leaf_index}", "past", "step", f"at_x{leaf_index}", first_step)
+            )
         written += (
             [("g_others", "row_others", "line_others", "past_others", "g_other_step", "f", "")]
             if needs_grad.other
@@ -421,9 +423,9 @@ class _Writer:
         body += ["for t in range(T - 1, -1, -1):", "    i, r, j = t * x_step + low, t * block, t * g_step + low"]
         # Prefetch the rows of the next block, which is read at the same time-steps.
         body.append("    fetch(g_y, j + block, block)")
-        for name, row, line, past, step, offset, place in written:
+        for name, row, line, past, step, offset, first_step in written:
             body += [
-                f"    {offset} = {place}t * {step} + low",
+                f"    {offset} = {first_step}t * {step} + low",
                 f"    if not {past}:",
                 f"        fetch({name}, {offset} + block, block)",
             ]

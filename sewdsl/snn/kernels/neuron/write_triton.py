@@ -227,8 +227,8 @@ class _Writer:
             setup.append(f"scale = {' * '.join(['line0', *gains])}")
         body = [*self._tile(), *self._starts(range(len(self.v)))]
         for name, _, _ in self._inputs():
-            place = f"{_begin(name)} + place"
-            body.append(f"{name}_at = {place}{'' if self.v else ' + all_steps * x_step'}")
+            first = f"{_begin(name)} + place"
+            body.append(f"{name}_at = {first}{'' if self.v else ' + all_steps * x_step'}")
         body += [f"kept{index} = ()" if unrolled else f"saved{index}_at = saved{index} + place" for index in rows]
         if self.v:
             step = [f"{name}_now = {_load(f'{name}_at')}" for name, _, _ in self._inputs()]
@@ -404,8 +404,8 @@ def _now(sequence: str) -> str:
 def _begin(sequence: str, steps: str = "all_steps", step: str = "x_step") -> str:
     """Return the address of a sequence. Those of inputs follow each other: ``x1`` begins after all time-steps of x."""
     tensor = sequence.rstrip("0123456789")
-    number = sequence.removeprefix(tensor)
-    return f"{tensor} + {number} * {steps} * {step}" if number else tensor
+    tensor_index = sequence.removeprefix(tensor)
+    return f"{tensor} + {tensor_index} * {steps} * {step}" if tensor_index else tensor
 
 
 def _load(address: str) -> str:
