@@ -36,7 +36,7 @@ class Workload:
 
     @property
     def layer(self) -> bool:
-        """Whether the network is a layer of neurons, whose output is spikes."""
+        """Whether the network is a single layer of neurons, whose output is spikes."""
         return self.network == "lif-layer"
 
     @property

@@ -47,18 +47,18 @@ class Reporter:
 
     Attributes:
         limits: Limits of the compilation.
-        found: Diagnostics in the order of their reports.
+        diagnostics: Diagnostics in the order of their reports.
         site: Call of a library block in the text of the user, during its expansion. Diagnostics of other sources are
             reported at this span, because the user can only change the call.
     """
 
     limits: Limits = DEFAULT_LIMITS
-    found: list[Diagnostic] = field(default_factory=list)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
     site: Span | None = None
     _seen: set[tuple[str, str, str, int, int]] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._seen = set(map(_key, self.found))
+        self._seen = set(map(_key, self.diagnostics))
 
     def report(  # noqa: PLR0913 -- the fields of a Diagnostic, as keyword arguments
         self,
@@ -97,7 +97,7 @@ class Reporter:
         key = _key(diagnostic)
         if key not in self._seen:
             self._seen.add(key)
-            self.found.append(diagnostic)
+            self.diagnostics.append(diagnostic)
 
     @contextmanager
     def at(self, site: Span) -> Iterator[None]:
@@ -120,29 +120,29 @@ class Reporter:
 
     def take_back(self, length: int) -> None:
         """Remove all diagnostics after the first ``length``."""
-        self._seen.difference_update(map(_key, self.found[length:]))
-        del self.found[length:]
+        self._seen.difference_update(map(_key, self.diagnostics[length:]))
+        del self.diagnostics[length:]
 
     def follow(self, make: Callable[[], Result]) -> Reported[Result]:
         """Call a function that reports here, and return its result with all diagnostics, or raise NestingError."""
         try:
-            return Reported(make(), tuple(self.found))
+            return Reported(make(), tuple(self.diagnostics))
         except RecursionError as error:
             # Another reporter raised the error: its diagnostics would be lost.
             if isinstance(error, NestingError):
                 self.extend(error.diagnostics)
-            raise NestingError(self.found) from error
+            raise NestingError(self.diagnostics) from error
 
     def __iter__(self) -> Iterator[Diagnostic]:
         return iter(self.sorted)
 
     def __len__(self) -> int:
-        return len(self.found)
+        return len(self.diagnostics)
 
     @property
     def sorted(self) -> tuple[Diagnostic, ...]:
         """Diagnostics sorted by :func:`sewdsl.diagnostics.sort_diagnostics`."""
-        return sort_diagnostics(self.found)
+        return sort_diagnostics(self.diagnostics)
 
     @property
     def errors(self) -> tuple[Diagnostic, ...]:

@@ -1,4 +1,4 @@
-"""What every test shares: settings that depend neither on how busy the machine is nor on who started the tests."""
+"""Shared settings of all tests, independent of the load of the machine and of the user."""
 
 import functools
 import gc

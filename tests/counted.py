@@ -27,6 +27,6 @@ def lines_run(call: Callable[[], object]) -> int:
 
 
 def growth(costs: Callable[[int], int], n: int) -> float:
-    """How much more another 2n cost than another n: 2 if costs are linear, 4 if they are quadratic."""
+    """Return the cost of a second 2n relative to that of a second n: 2 for linear costs, 4 for quadratic costs."""
     one, two, four = (costs(size) for size in (n, 2 * n, 4 * n))
     return (four - two) / (two - one)

@@ -1,6 +1,6 @@
-"""How much the tests try: ``pytest --hypothesis-profile dev``, ``ci``, which is the default, or ``deep``.
+"""Extent of the tests: ``pytest --hypothesis-profile dev``, ``ci`` (default) or ``deep``.
 
-``dev`` looks at a few examples of everything, ``deep`` at many, at whole shipped texts and at every shipped network.
+``dev`` tests few examples, ``deep`` many examples, complete shipped texts and every shipped network.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def register_profiles() -> None:
 
 
 def factor() -> float:
-    """That of the profile in force."""
+    """Return the factor of the profile in force."""
     return FACTORS.get(settings.get_current_profile_name(), 1.0)
 
 
@@ -43,9 +43,9 @@ LARGE = 260
 
 
 def representatives(names: Iterable[str]) -> list[str]:
-    """Of shipped networks, few that have all that any of them has; for ``deep``, all of them.
+    """Return few shipped networks with the features of all, or all of them for ``deep``.
 
-    That is: every kind with what it follows and with its arguments, and every setting of a header.
+    Features are every kind with its predecessor and its arguments, and every setting of a header.
     """
     names = sorted(names)
     if factor() > 1:
@@ -61,7 +61,7 @@ def representatives(names: Iterable[str]) -> list[str]:
 
 @cache
 def _features(name: str) -> frozenset[tuple[str, ...]]:
-    """What a reader, writer or printer of a network may get wrong."""
+    """Return the features of a network that a reader, writer or printer may handle wrongly."""
     network = shipped(name)
     settings = network.settings.model_dump(exclude={"input", "steps"})
     edges = {

@@ -20,7 +20,7 @@ def environment(**variables: str) -> dict[str, str]:
 
 @cache
 def present() -> bool:
-    """Whether torch finds a GPU, in a process that may see it; a torch for CPUs alone is not asked."""
+    """Return whether torch finds a GPU, in a separate process. A torch build without CUDA is not asked."""
     if torch.version.cuda is None and torch.version.hip is None:
         return False
     command = [sys.executable, "-c", "import torch; raise SystemExit(not torch.cuda.is_available())"]

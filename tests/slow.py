@@ -1,9 +1,8 @@
-"""Which tests are slow: ``pytest --junit-xml=times.xml && python -m tests.slow times.xml`` writes it down anew.
+"""List of slow tests, rewritten by ``pytest --junit-xml=times.xml && python -m tests.slow times.xml``.
 
-A test function is slow if a case of it takes more than a twentieth of a second on average, or all cases more than two
-seconds. ``pytest -m "not slow"`` leaves it out. What several tests share is made for the first of them, which then
-seems slow alone; ``pytest -m "not slow" --junit-xml=rest.xml && python -m tests.slow times.xml rest.xml`` finds the
-others.
+A test function is slow if a case takes more than 0.05 s on average, or all cases more than 2 s.
+``pytest -m "not slow"`` omits slow tests. The first test that uses a shared fixture includes the time of the fixture.
+``pytest -m "not slow" --junit-xml=rest.xml && python -m tests.slow times.xml rest.xml`` finds the other tests.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ def measure(report: Path) -> list[str]:
 
 
 def _is_file(name: str) -> bool:
-    """Whether a test is one of a file of tests; doctests are not."""
+    """Return whether a test is in a file of tests, unlike doctests."""
     return (LIST.parents[1] / name.partition("::")[0]).is_file()
 
 

@@ -1,4 +1,4 @@
-"""What only some systems have: a test that needs it asks here, and is skipped elsewhere."""
+"""Features of single systems. Tests that need them are skipped elsewhere."""
 
 from __future__ import annotations
 

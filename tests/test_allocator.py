@@ -87,7 +87,7 @@ AFTER_IMPORT = {"keeping": KEEPING, "inside": INSIDE, "entered": ENTERED, "for g
 
 
 def printed(program: str, *arguments: str, **environment: str) -> str:
-    """What a process prints whose allocator nobody has decided about."""
+    """Return the output of a process without a chosen allocator."""
     known = {key: value for key, value in os.environ.items() if not key.startswith(("MALLOC_", "THP_"))}
     command = [sys.executable, "-c", PIECES + program, *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True, env={**known, **environment}).stdout
@@ -147,7 +147,7 @@ def test_without_glibc_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's settings")
 def test_memory_is_returned() -> None:
-    """Of 100 pieces every other one, though what came before it kept everything."""
+    """Every other one of 100 pieces is freed, although earlier pieces remain."""
     held, left = numbers(printed(RETURNING))
     assert 95 < held / 2**20 < 115
     assert 40 < left / 2**20 < 60

@@ -118,7 +118,7 @@ def test_frozen_objects_stay(both: tuple[type, type, dict[str, bool]]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Slotted:
-    """One of a module, which pickle finds."""
+    """Class of a module, which pickle finds."""
 
     x: int
     y: tuple[int, ...] = ()

@@ -1,4 +1,4 @@
-"""What is said of a text is said once, where the user can change it, and is kept where the text cannot be followed."""
+"""Duplicate diagnostics, and their locations in text that the user can change."""
 
 import pytest
 
@@ -16,7 +16,7 @@ DEEP = "c4k3 – " + "{" * 800 + "c4k3" + "}*1" * 800
 
 
 def test_each_thing_is_said_once() -> None:
-    reporter = Reporter(found=[WRONG])
+    reporter = Reporter(diagnostics=[WRONG])
     reporter.add(WRONG)
     assert reporter.take(Reported(7, (WRONG,))) == 7
     assert list(reporter) == [WRONG]
@@ -31,7 +31,7 @@ def test_what_is_wrong_in_a_shipped_block_is_said_at_its_call() -> None:
         reporter.add(WRONG)
         reporter.report("zero-count", "a repeat of 0 copies", call.part(0, 3))
     reporter.add(WRONG)
-    assert [said.span for said in reporter.found] == [call, call.part(0, 3), HERE]
+    assert [said.span for said in reporter.diagnostics] == [call, call.part(0, 3), HERE]
 
 
 def test_warnings_are_kept_where_a_text_nests_too_deep() -> None:

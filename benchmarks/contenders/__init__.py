@@ -36,7 +36,7 @@ class Contender:
 
     @property
     def installed(self) -> bool:
-        """Whether the packages are installed. They are not imported."""
+        """Return whether the packages are installed, without importing them."""
         return all(find_spec(package) is not None for package in (self.package, *self.needs))
 
     def build(self, workload: Workload) -> Model:

@@ -178,7 +178,7 @@ def read(spec: str | Path | Source, **options: Unpack[Options]) -> Compilation:
         # Without a valid dialect, the source cannot be parsed.
         if reporter.errors:
             return Compilation(spec_source, None, None, None, reporter.sorted)
-    return run_front_end(spec_source, overrides(options), bounds.value, reporter.found)
+    return run_front_end(spec_source, overrides(options), bounds.value, reporter.diagnostics)
 
 
 @put_off()
@@ -246,7 +246,7 @@ class _FrontEnd:
         """Return the statements of the source and of the used files."""
         importer = Importer(self.spec_source.file, self.spec_source.source.name, self.reporter, self.spec_source.reach)
         assembly = self.reporter.take(assemble(parsed.document, importer.use))
-        return Assembled(parsed, assembly, tuple(self.reporter.found[self._option_diagnostics :]))
+        return Assembled(parsed, assembly, tuple(self.reporter.diagnostics[self._option_diagnostics :]))
 
     def elaborate(self, assembled: Assembled) -> Elaborated:
         """Return the network of the statements with overrides applied."""
@@ -292,7 +292,7 @@ class _FrontEnd:
         changed = self.variant or checked.study.variants or self.changes
         # With overrides, an 'allow' line may be unused although the file needs it.
         is_complete = elaborated.elaboration.whole and not changed
-        report = apply_allow_lines(self.reporter.found, assembly.allowed, whole=is_complete)
+        report = apply_allow_lines(self.reporter.diagnostics, assembly.allowed, whole=is_complete)
         return Compilation(
             self.spec_source,
             elaborated.assembled.parsed.document,

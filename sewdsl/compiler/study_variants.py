@@ -61,10 +61,10 @@ def compile_variants(
         new = [d for each in result.compilations for d in each.diagnostics if d not in base.diagnostics]
         for diagnostic in new:
             # A value that is wrong in the spec or in another variant is not the fault of this variant.
-            if not _is_repeated(diagnostic, chain(base.diagnostics, reporter.found), varied):
+            if not _is_repeated(diagnostic, chain(base.diagnostics, reporter.diagnostics), varied):
                 reporter.add(replace(diagnostic, path=(variant.title, *diagnostic.path)))
     axes = tuple(_allow_fractions(base.spec_source, axis, base_overrides, limit_values) for axis in base.study.axes)
-    diagnostics = sort_diagnostics([*base.diagnostics, *reporter.found])
+    diagnostics = sort_diagnostics([*base.diagnostics, *reporter.diagnostics])
     return replace(base, diagnostics=diagnostics, study=replace(base.study, axes=axes)), tuple(compiled)
 
 

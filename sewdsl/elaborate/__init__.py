@@ -116,7 +116,7 @@ class _Elaborator:
         outputs = self._walk(assembly.expression, settings)
         complete = outputs is not None
         # A source of unknown names only is probably not a network: a missing input is irrelevant.
-        unknown_only = not builder.understood and any(each.code == "unknown-name" for each in self.reporter.found)
+        unknown_only = not builder.understood and any(each.code == "unknown-name" for each in self.reporter.diagnostics)
         keys = {setting.key.text for setting in assembly.settings.values()}
         if not unknown_only and "input" not in keys | assembly.unread:
             hint = "add 'input CxHxW' to the file, or --input CxHxW, e.g. --input 2x128x128"

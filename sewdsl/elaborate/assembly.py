@@ -114,7 +114,7 @@ def assemble(document: tree.Document, use: Callable[[tree.Use], Assembly | None]
         unread=(used.unread | document.unread) - own.blocks.keys() - own.neurons.keys(),
         study=own.sections.get(STUDY),
     )
-    return Reported(assembly, tuple(own.reporter.found))
+    return Reported(assembly, tuple(own.reporter.diagnostics))
 
 
 def _take_over(result: Assembly, used: Assembly | None, path: str) -> Assembly:

@@ -158,11 +158,11 @@ class Walker:
             return self._named(lets, dead, at, frame, {})
         # A delay needs a signal before its source exists. So walk several times: first until all shapes are known, then
         # until the value ranges do not change.
-        mark, nearest, reported = self._builder.mark(), self._nearest, len(self._reporter.found)
+        mark, nearest, reported = self._builder.mark(), self._nearest, len(self._reporter.diagnostics)
         key = self._inflow(lets, at, frame)
         if self._types_only or key not in self._fed:
             names = self._shaped(lets, dead, at, frame, early)
-            if self._types_only or len(self._reporter.found) > reported:
+            if self._types_only or len(self._reporter.diagnostics) > reported:
                 return names
             assumed = {name: self._first_fed(self._builder.signal(names[name].index or 0)) for name in early}
         else:
@@ -170,7 +170,7 @@ class Walker:
         for round_ in count(1):
             self._restart(mark, nearest)
             names = self._named(lets, dead, at, frame, assumed)
-            if len(self._reporter.found) > reported or any(names[name].index is None for name in early):
+            if len(self._reporter.diagnostics) > reported or any(names[name].index is None for name in early):
                 return names
             inferred = {name: self._builder.signal(names[name].index or 0) for name in early}
             if all(self._settled(inferred[name], assumed[name]) for name in early):
@@ -197,7 +197,7 @@ class Walker:
         """
         # A merge assumes that an unknown operand has the shape of its first known one. After such a guess, errors are
         # dropped, and items that do not fit return their input, until a pass confirms all shapes.
-        mark, nearest, reported = self._builder.mark(), self._nearest, len(self._reporter.found)
+        mark, nearest, reported = self._builder.mark(), self._nearest, len(self._reporter.diagnostics)
         outer, guessing, changes = self._types_only, self._guessing, 0
         key = self._inflow(lets, at, frame)
         known = self._shapes.get(key, {})
@@ -206,12 +206,14 @@ class Walker:
         while True:
             names = self._named(lets, dead, at, frame, known)
             inferred = {name: self._builder.signal(index) for name in early if (index := names[name].index) is not None}
-            if not self._guessing and (inferred.keys() == early or len(self._reporter.found) > reported):
+            if not self._guessing and (inferred.keys() == early or len(self._reporter.diagnostics) > reported):
                 break
             changed = [name for name in inferred.keys() & known.keys() if inferred[name].shape != known[name].shape]
             if self._guessing:
                 # The label has the guessed shape.
-                misfits = {replace(each, label="") for each in self._reporter.found[reported:] if each in self._misfits}
+                misfits = {
+                    replace(each, label="") for each in self._reporter.diagnostics[reported:] if each in self._misfits
+                }
                 lasting = misfits if lasting is None else lasting & misfits
             if inferred.keys() == known.keys():
                 changes += 1
@@ -248,7 +250,7 @@ class Walker:
             reported: Number of diagnostics before the first pass.
         """
         # Another error may be the cause. Errors of guessed shapes do not count.
-        fresh = self._reporter.found[reported:]
+        fresh = self._reporter.diagnostics[reported:]
         if any(diagnostic not in self._misfits for diagnostic in fresh):
             return
         if lasting:
@@ -268,7 +270,7 @@ class Walker:
 
     def _forget(self, reported: int) -> None:
         """Remove the diagnostics after the first ``reported`` ones, and the cached failures that caused them."""
-        if len(self._reporter.found) > reported:
+        if len(self._reporter.diagnostics) > reported:
             self._reporter.take_back(reported)
             self._ops = {key: entry for key, entry in self._ops.items() if entry[0] is not None}
             self._blocks.forget_problems()
@@ -508,7 +510,7 @@ class Walker:
         if self._lacks_input((at,), item.name.span, frame):
             return None
         inner = [frame.inside(step) for step in frame.operands(op.names(2), loop=True)]
-        mark, reported = self._builder.mark(), len(self._reporter.found)
+        mark, reported = self._builder.mark(), len(self._reporter.diagnostics)
         outer, self._types_only = self._types_only, True
         # The delay needs the shape of the body's output, so the body is walked without feedback first.
         index = self.sequence(body, at, inner[0]) if isinstance(body, Sequence) else None
@@ -530,7 +532,7 @@ class Walker:
             total = None if feedback_place is None else self._sum(op, (at, feedback_place), item, frame, name)
             index = self.sequence(body, total, inner[0]) if isinstance(body, Sequence) else None
             self._nearest = after
-            if index is None or len(self._reporter.found) > reported:
+            if index is None or len(self._reporter.diagnostics) > reported:
                 return None
             inferred = self._builder.signal(index)
             if self._settled(inferred, fed):
@@ -650,9 +652,9 @@ class Walker:
         if first is None or at is None or fits is None:
             self.sequence(operand.second, None, frame)  # only to report its errors
             return None
-        mark, reported, nearest = self._builder.mark(), len(self._reporter.found), self._nearest
+        mark, reported, nearest = self._builder.mark(), len(self._reporter.diagnostics), self._nearest
         index = self.sequence(operand.first, at, replace(frame, ordinals=Counter(), taken=set()))
-        fresh = self._reporter.found[reported:]
+        fresh = self._reporter.diagnostics[reported:]
         if any(diagnostic not in self._misfits for diagnostic in fresh):
             return None  # The first alternative has an error other than its shape.
         nodes = self._builder.nodes
@@ -850,7 +852,7 @@ class Walker:
         if copy is not None and copy.copy > 1 and misfit.code == "spatial-size-exhausted":
             help_text = f"use *{copy.copy - 1}, or a larger input"
         # _alternative() distinguishes these diagnostics from other errors.
-        count = len(self._reporter.found)
+        count = len(self._reporter.diagnostics)
         self._reporter.report(
             misfit.code,
             str(misfit),
@@ -859,7 +861,7 @@ class Walker:
             help=help_text,
             path=frame.where(text),
         )
-        self._misfits.update(self._reporter.found[count:])
+        self._misfits.update(self._reporter.diagnostics[count:])
 
     def _is_input(self, place: int) -> bool:
         """Return whether a value still has the shape of the network's input."""

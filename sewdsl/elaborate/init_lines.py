@@ -61,9 +61,9 @@ def read_rule(values: Sequence[Value]) -> Reported[InitRule | None]:
     try:
         rule = ValueReader(reporter).read(values[0])
     except InvalidText:
-        return Reported(None, tuple(reporter.found))
+        return Reported(None, tuple(reporter.diagnostics))
     if isinstance(rule, InitRule) and len(values) == 1:
-        return Reported(rule, tuple(reporter.found))
+        return Reported(rule, tuple(reporter.diagnostics))
     span = values[0].span.to(values[-1].span)
     near = advice(str(rule), rule_names(), span, f"expected one of: {listed(rule_names())}")
     message, label = "the initial weights of a layer or group must be one rule", f"got '{span.text}'"

@@ -218,7 +218,7 @@ def _read(section: Section, reader: _Reader) -> Study:
         reader.reporter.report("invalid-argument", message, reader.lines["search"], help=hint)
         return Study()
     if reader.search is not None and not axes:
-        if reader.reporter.found:
+        if reader.reporter.diagnostics:
             return Study()  # The axes have errors, which are already reported.
         message = "'search' requires a 'vary' or 'variant' line"
         hint = "add 'vary train.optimizer.lr log 0.0001 0.1'"

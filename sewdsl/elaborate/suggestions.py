@@ -156,9 +156,9 @@ ABSENT: Mapping[str, tuple[str, str]] = {
     "padding layer": ("(zero_?|reflect_?)?pad", "use the argument p of a layer: c32k3p1"),
     "time reversal: time-steps are computed in order": ("reverse|flip|bidirectional", CUSTOM),
     "learned constant": ("const|constant|(cls_?)?token|queries|query", "add POS to a value"),
-    "quantised weights: weights are real": (
+    "layer of quantised weights": (
         "binary|q_?(uant)?|q_?linear",
-        "export the trained network to C, which quantises the weights",
+        "use c or FC, and 'quantize int8' in the recipe",
     ),
     "wavelet or Fourier transform": ("d?wt|haar|fft|dct|stft", "use a convolution with fixed weights from Python"),
 }

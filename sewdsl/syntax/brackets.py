@@ -168,7 +168,7 @@ class _Matcher:
             self._unclosed(opener)
         for opener, closer, closer_type in self.mixed:
             self._report_mixed(opener, closer, closer_type)
-        self.brackets.diagnostics = tuple(self.reporter.found)
+        self.brackets.diagnostics = tuple(self.reporter.diagnostics)
         return self.brackets
 
     def _report(self, code: str, message: str, token: Token, *, label: str, help: str) -> None:

@@ -182,7 +182,7 @@ class _Parser:
 
     def _has_joined_lines(self, entries: Iterable[list[Token]]) -> bool:
         """Return whether ``let`` or ``give`` is inside a line of a block, and report the first in each line."""
-        count = len(self.reporter.found)
+        count = len(self.reporter.diagnostics)
         for tokens in entries:
             depth = 0
             for before, token in pairwise(tokens):
@@ -191,7 +191,7 @@ class _Parser:
                     message, hint = f"'{token}' inside a line", f"start a new line before '{token}'"
                     self.reporter.report("unexpected-token", message, token_span(self.source, token), help=hint)
                     break
-        return len(self.reporter.found) > count
+        return len(self.reporter.diagnostics) > count
 
     def _too_large(self, lines: Lines) -> bool:
         """Return whether a neuron has too many or too long equations, and report it."""

@@ -86,7 +86,7 @@ def check_training(base: Compilation, varied: Iterable[CompiledVariant] = ()) ->
         # Problems of the spec itself are reported once.
         fresh = (d for compilation in each.compilations for d in training_problems(compilation) if d not in own)
         reporter.extend(replace(d, path=(each.variant.title, *d.path)) for d in fresh)
-    return replace(base, diagnostics=sort_diagnostics([*base.diagnostics, *reporter.found]))
+    return replace(base, diagnostics=sort_diagnostics([*base.diagnostics, *reporter.diagnostics]))
 
 
 def training_problems(compilation: Compilation) -> tuple[Diagnostic, ...]:

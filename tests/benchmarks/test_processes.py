@@ -1,4 +1,4 @@
-"""What processes are given, what is made of their ends, and what they take."""
+"""Processes of benchmarks: their arguments, their exit codes and their measured costs."""
 
 import subprocess
 import sys

@@ -64,7 +64,7 @@ def test_the_paper_s_numbers() -> None:
 @pytest.mark.parametrize("text", NEURONS.values(), ids=NEURONS)
 @pytest.mark.parametrize("blocks", [1, 3])
 def test_gradients_are_those_that_torch_finds(text: str, blocks: int) -> None:
-    """Of Spiking blocks whose branch gives nothing, at the first time-step, where potentials are at rest."""
+    """Spiking blocks with a silent branch are compared at the first time-step, with potentials at rest."""
     model = sewdsl.compile(
         f"ReLU-{{Spiking Block (c2)}}*{blocks}",
         input="2x6x6",
@@ -114,7 +114,7 @@ def _learned(op: Neuron) -> dict[str, Tensor]:
     ],
 )
 def test_who_passes_spikes_on(kind: str, tau: float, v_threshold: float, v_reset: float | None) -> None:
-    """What is said to fail does, and what is not passes a long random sequence on."""
+    """A neuron with a warning loses spikes, and a neuron without one transmits a long random sequence."""
     times = {"tau": tau} if kind == "LIF" else {}
     op = neuron(kind, v_threshold=v_threshold, v_reset=v_reset, **times)
     sent = torch.randint(0, 2, (200, 50), generator=torch.Generator().manual_seed(1)).double()
@@ -249,7 +249,7 @@ def test_bounds_are_of_the_gradients_that_torch_finds(text: str, blocks: int) ->
 @pytest.mark.parametrize("text", ["IF(v_reset=none)", NEURONS["paper"], NEURONS["steep"]])
 @pytest.mark.parametrize(("steps", "blocks"), [(13, 3), (16, 8)])
 def test_bounds_of_a_window_hold_for_more_time_steps(text: str, steps: int, blocks: int) -> None:
-    """Of 4,000 random sequences of spikes, a hundredth left out; a tenth of their gradients is chance."""
+    """The bounds hold for 99 % of 4,000 random sequences of spikes. A tenth of their gradients is chance."""
     op = sewdsl.load("c4k3-SN", input="2x4x4", set={"neuron": text}).nodes[-1].op
     assert isinstance(op, LinearNeuron)
     least = bound_below((op,) * blocks, steps)
@@ -314,7 +314,7 @@ def test_bounds_take_little_time_or_are_not_known(text: str, blocks: int, steps:
 
 
 def test_pooling_may_add_up_gradients() -> None:
-    """What is the maximum of four windows gets the gradients of four."""
+    """The maximum of four windows receives the gradients of all four."""
     body = "c4k3-BN-SN-Spiking Block-MP{pool}-Spiking Block-GAP-FC3"
     header = {"neuron": "IF(v_threshold=0.5, surrogate=Triangle(alpha=0.36))"}  # 0.295 a block
     (found,) = said(body.replace("MP{pool}-", ""), **header)
@@ -358,7 +358,7 @@ UNITS = {
     ["{U}*4", "{U}*1", "U", "U-U-U", "{U}*2-MPk2-{U}*2", "{U}*1-APk2-U", "Stage", "{{U}*2}*2", "{ADD[U-U | id]}*2"],
 )
 def test_a_neuron_of_the_network_is_not_the_last_block_s(unit: str, body: str) -> None:
-    """Whether the blocks are called or written out, and read a current or spikes."""
+    """Blocks are called or written out, and read a current or spikes."""
     for stem, named in product(("c4k3-tdBN", "c4k3-tdBN-SN"), (True, False)):
         blocks = f"block U = {unit}\nblock Stage = U-U-SN\n" if named else ""
         written = body if named else body.replace("Stage", "{U}*2-SN").replace("U", unit)

@@ -23,7 +23,7 @@ from sewdsl.cli import app
 def test_no_command_is_imported_but_the_one_that_is_called(
     words: list[str], built: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where none is, all of them are, for the help and for names that are near."""
+    """Without a command, all of them are imported, for the help and for suggestions."""
     asked: list[str] = []
 
     def build_app(names: Collection[str], *, completing: bool) -> Callable[[], None]:

@@ -1,4 +1,4 @@
-"""What a shell offers after TAB, asked as a shell asks."""
+"""Completion in shells, requested as a shell does after TAB."""
 
 from __future__ import annotations
 

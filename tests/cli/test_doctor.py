@@ -1,4 +1,4 @@
-"""What ``sewdsl doctor`` says of this machine, and of kernels that are wrong."""
+"""Report of ``sewdsl doctor`` about this machine and about wrong kernels."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ FORWARD = on_cpu.forward
     [(wrong, "% of the spikes differ (tolerance 0.1%)"), (broken, ": RuntimeError: no kernel image is available")],
 )
 def test_kernels_that_are_wrong(monkeypatch: pytest.MonkeyPatch, forward: Any, result: str) -> None:
-    """They are named, and the exit code says that something is not as it should be."""
+    """The report names wrong kernels, and the exit code is 1."""
     monkeypatch.setattr(examine_machine, "CASES", {"neurons": "IF"})
     monkeypatch.setattr(on_cpu, "forward", forward)
     code, said = doctor("--device", "cpu", "--no-speed")

@@ -1,4 +1,4 @@
-"""What ``--json`` prints is what ``sewdsl schema`` says, of every command that has it."""
+"""``--json`` output of every command, compared with ``sewdsl schema``."""
 
 from __future__ import annotations
 

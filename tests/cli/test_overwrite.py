@@ -1,4 +1,4 @@
-"""One rule for all files that commands write: what is there stays, unless --overwrite says otherwise."""
+"""Rule for all files that commands write: existing files remain without --overwrite."""
 
 from __future__ import annotations
 

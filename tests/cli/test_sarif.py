@@ -44,7 +44,7 @@ def check(*arguments: str, code: int) -> dict[str, Any]:
 
 
 def cut(text: str, region: dict[str, int]) -> str:
-    """What a region holds, as a reader of the standard counts: lines by newlineSequences, columns in characters."""
+    """Return the text of a region as SARIF counts it: lines by newlineSequences, columns in characters."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     assert region["startLine"] == region["endLine"]
     return lines[region["startLine"] - 1][region["startColumn"] - 1 : region["endColumn"] - 1]

@@ -54,7 +54,7 @@ RUNS = st.lists(
 
 @given(st.one_of(fragments, RUNS), st.booleans())
 def test_one_call_fixes_all_that_can_be(text: str, unsafe: bool) -> None:  # noqa: FBT001 -- drawn
-    """What comes of it has nothing left to fix; that fixes take turns for ever would show as well."""
+    """Fixed texts have no further fixes, and fixes that undo each other would be noticed."""
     once = _fix(f"BN-{text}", {"input": "2x8x8"}, unsafe=unsafe)
     if once.fixed is not None:
         assert _fix(once.fixed, {"input": "2x8x8"}, unsafe=unsafe).fixed is None

@@ -182,7 +182,7 @@ def test_every_command_that_takes_options_of_a_spec_takes_it() -> None:
 
 
 def test_a_run_keeps_ours(tmp_path: Path) -> None:
-    """What a run holds needs no dialect, so that it means the same for ever."""
+    """A run folder contains sewdsl notation, so that it keeps its meaning without a dialect."""
     settings = {"train.on": "digits", "train.epochs": 1, "train.batch": 100, "train.optimizer": "SGD(lr=0.1)"}
     given = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
     out = tmp_path / "run"

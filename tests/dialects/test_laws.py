@@ -1,4 +1,4 @@
-"""What holds for every text in the dialect."""
+"""Laws of all texts in the dialect."""
 
 from collections.abc import Iterable
 from random import Random
@@ -75,7 +75,7 @@ def check(compilation: Compilation, source: Source) -> None:
 @given(st.randoms(use_true_random=True), asked)
 @examples(3)
 def test_a_text_has_a_body_or_an_error(random: Random, conventions: Conventions) -> None:
-    """Of 1,500 texts of random tokens; of 30,000 in a deep run."""
+    """1,500 texts consist of random tokens, or 30,000 in a deep run."""
     for _ in range(500):
         text = "".join(random.choices(TOKENS, k=random.randint(0, 14)))
         source, reporter = Source("t", text), Reporter()

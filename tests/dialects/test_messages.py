@@ -1,4 +1,4 @@
-"""What is said of a text in the dialect, and where: always in the text as the user wrote it."""
+"""Messages about texts in the dialect, which refer to the text as written."""
 
 from typing import cast
 

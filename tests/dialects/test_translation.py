@@ -1,4 +1,4 @@
-"""What becomes of each way to write a layer, and of each thing that the option says."""
+"""Translation of each form of a layer and of each option of the dialect."""
 
 import pytest
 

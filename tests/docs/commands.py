@@ -26,11 +26,11 @@ _VARIABLE = re.compile(r"[A-Z_]+=.*")
 
 
 def understood(command: str) -> None:
-    """Whether a command of a script is one that there is.
+    """Check that a command of a script exists.
 
     Raises:
-        AssertionError: it is of an unknown program, or what it names is not there.
-        Exception: the command line does not take it.
+        AssertionError: If the program is unknown, or a named file or network does not exist.
+        Exception: If the command line rejects the command.
     """
     words = [word for word in shlex.split(command, comments=True) if not _VARIABLE.fullmatch(word)]
     if "sewdsl" in words and words[0] in {"sewdsl", "srun", "torchrun"}:
@@ -55,7 +55,7 @@ def parsed(words: list[str]) -> None:
 
 
 def _compiles(given: str | list[str] | None, options: Options) -> None:
-    """What is called as a shipped network is, is one or is there, and takes the options."""
+    """Check that a spec in a command exists, as a file or shipped network, and accepts the options."""
     for spec in [given] if isinstance(given, str) else given or ():
         assert not _NAME.fullmatch(spec) or Path(spec).exists() or spec in shipped_networks(), f"there is no {spec}"
         assert spec not in shipped_networks() or sewdsl.read(spec, **options).valid, f"{spec} does not take {options}"

@@ -13,13 +13,13 @@ _NUMBER = re.compile(r"\d[\d,]*\.\d+(?:e[+-]?\d+)?|\d{1,3}(?:,\d{3})+|\d+(?= [mÂ
 
 
 class Fence(NamedTuple):
-    """What is between two fences.
+    """Text between two fences.
 
     Attributes:
-        kind: What it holds, as is said after the opening fence; empty where nothing is, or in an indented block.
-        title: The name of the file that it is, if it is one.
-        line: Where it begins.
-        text: What it holds.
+        kind: Language after the opening fence. Empty without a language, and for an indented block.
+        title: Name of the file, if the text is a file.
+        line: First line.
+        text: Lines between the fences.
     """
 
     kind: str
@@ -53,13 +53,13 @@ def session(text: str) -> list[tuple[str, str]]:
 
 
 def agrees(wanted: str, printed: str, *, leeway: float = 0) -> bool:
-    """Whether a command prints what is shown; ``...`` matches anything.
+    """Return whether a printed text matches a shown one, in which ``...`` matches any text.
 
     Args:
-        wanted: As shown.
-        printed: As printed; blanks at the ends of lines do not count.
-        leeway: By which part of itself a number may differ that has a point, a comma or joules after it; with any, nor
-            does the number of blanks in a row.
+        wanted: Text of the page.
+        printed: Output of the command. Spaces at the ends of lines are ignored.
+        leeway: Allowed relative difference of numbers with a point, a comma or the unit joule. With a difference
+            allowed, the number of consecutive spaces is ignored.
     """
     shown, said = ("\n".join(map(str.rstrip, text.splitlines())).strip("\n") for text in (wanted, printed))
     if not leeway:

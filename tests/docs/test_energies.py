@@ -1,4 +1,4 @@
-"""What papers print of energy, against what it comes to."""
+"""Published energies, compared with computed energies."""
 
 from __future__ import annotations
 

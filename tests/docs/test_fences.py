@@ -1,4 +1,4 @@
-"""What holds the examples of the documentation to what is run holds, and lets nothing else pass."""
+"""Comparison of the examples in the documentation with their outputs."""
 
 from __future__ import annotations
 

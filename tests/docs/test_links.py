@@ -26,7 +26,7 @@ def _tokens(page: Path) -> Iterator[Token]:
 
 
 def links(page: Path) -> Iterator[str]:
-    """Where its links and pictures lead, but for those to other sites."""
+    """Return the targets of links and pictures of a page, without other sites."""
     for token in _tokens(page):
         way = str(token.attrGet("href") or token.attrGet("src") or "")
         if way and not re.match(r"https?://|mailto:", way):
@@ -60,7 +60,7 @@ def test_there_are_links() -> None:
 
 
 def test_in_the_site(site: Path) -> None:
-    """As mkdocs has written them: every link and picture is a file of the site, every anchor one of its page."""
+    """In the pages of mkdocs, every link and picture is a file of the site, and every anchor exists in its page."""
     for path in site.rglob("*.html"):
         html = path.read_text(encoding="utf-8")
         for link in re.findall(r"<(?:a|img|link|script)[^>]+?(?:href|src)=\"([^\"]*)\"", html):

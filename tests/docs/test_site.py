@@ -71,7 +71,7 @@ def test_what_it_holds(site: Path, page: str, held: list[str]) -> None:
 
 
 def test_every_fence_is_one(site: Path) -> None:
-    """Where mkdocs does not know what follows one, it takes it for prose."""
+    """mkdocs reads a fence with unknown attributes as prose."""
     assert [path for path in site.rglob("*.html") if "```" in path.read_text(encoding="utf-8")] == []
 
 

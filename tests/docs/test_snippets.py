@@ -42,11 +42,11 @@ LEEWAY = 0.25
 
 
 class Page:
-    """What has been run of a page so far, in the folder that is the current one.
+    """Examples of a page that have run so far, in the current folder.
 
     Args:
-        path: The page.
-        quick: Whether to read code and commands that may take long, as those of kind ``sh``, and not run them.
+        path: File of the page.
+        quick: Whether to check slow code and commands, e.g. those of kind ``sh``, without running them.
     """
 
     def __init__(self, path: Path, *, quick: bool = False) -> None:
@@ -78,7 +78,7 @@ def _console(page: Page, fence: Fence) -> None:
 
 
 def _printed(program: str, words: list[str]) -> str:
-    """What a terminal shows, in the order in which it is written."""
+    """Return the text of a terminal, in the order in which it is written."""
     screen = io.StringIO()
     streams = contextlib.redirect_stdout(screen), contextlib.redirect_stderr(screen)
     with streams[0], streams[1], contextlib.suppress(SystemExit), left_out():  # each command is a process of its own
@@ -138,7 +138,7 @@ def _python(page: Page, fence: Fence) -> None:
 
 
 def _text(page: Page, fence: Fence) -> None:
-    """What is in a console of the page too."""
+    """Return an output as it is shown in a console of a page."""
     shown = "".join(other.text for other in page.fences if other.kind == "console")
     for line in fence.text.splitlines():
         assert line in shown, line

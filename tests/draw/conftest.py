@@ -44,7 +44,7 @@ def networks() -> Callable[[str], Network]:
 
 @dataclass(frozen=True)
 class Drawing:
-    """What a renderer reads in a DOT text.
+    """Content of a DOT text, as read by a renderer.
 
     Attributes:
         nodes: Attributes by name.

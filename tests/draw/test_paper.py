@@ -85,7 +85,7 @@ class TestPdf:
         assert page_size(pdf)[0] == pytest.approx(length.points, abs=0.01)
 
     def test_everything_is_on_the_page(self, networks: Networks) -> None:
-        """Where a transform is wrong, most is beyond the page."""
+        """With a wrong transform, most items are beyond the page."""
         pdf = render_picture(networks("7b-net"), "pdf", look=PRINT)
         width, height = page_size(pdf)
         moves = re.findall(rb"^([-\d.]+) ([-\d.]+) [ml]$", contents(pdf), re.MULTILINE)
@@ -177,7 +177,7 @@ class TestWidth:
             assert draw("sew-resnet-152", "--collapse", "--width", width, "-o", f"{width}.svg").stderr == ""
 
     def test_not_every_number_of_columns_is_tried(self) -> None:
-        """Of a network of any length a picture is laid out a few times."""
+        """A picture of a network of any length is laid out a few times."""
         network = sewdsl.load("c8k3-BN-IF-" + "{c8k3-BN-IF-c8k3s1p1-BN-IF}*1-" * 300 + "GAP-FC10", input="2x16x16")
         items = picture_items(network)
         measure = Measure(Wiring(network, items), items, vertical=True, narrow=True)
@@ -230,13 +230,13 @@ class TestTitleAndLegend:
 
 
 def grey(colour: str) -> float:
-    """How light a colour is, from 0 to 1, as a printer without colours has it (Rec. 601)."""
+    """Return the lightness of a colour from 0 to 1, as printed without colours (Rec. 601)."""
     red, green, blue = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
     return 0.299 * red + 0.587 * green + 0.114 * blue
 
 
 def luminance(colour: str) -> float:
-    """That of WCAG 2."""
+    """Return the luminance of a colour (WCAG 2)."""
     parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
@@ -472,7 +472,7 @@ class TestLegend:
 
 class TestFirstCopies:
     def notes(self, text: str) -> list[str]:
-        """What frames say below their names."""
+        """Return the lines below the names of frames."""
         drawn = dot(sewdsl.load(text, input="2x8x8", neuron="IF"))
         return re.findall(r'<br align="left"/><font [^>]*>(.*?)</font></td>', drawn)
 

@@ -67,7 +67,7 @@ def test_pieces_of_the_language(pieces: list[str], data: st.DataObject) -> None:
 @pytest.mark.deep
 @pytest.mark.parametrize("text", ["body " + "{" * 10_000, "body " + "a" * 50_000, "body " + "BN-" * 10_000])
 def test_long_texts_take_no_more_than_their_length(text: str) -> None:
-    """What grows with the square of the length would take minutes here."""
+    """Quadratic work would take minutes."""
     whole_text = compile_for_editor(f"{HEAD}{text}", "x.net")
     ask(whole_text, len(whole_text.source.text))
 
@@ -86,7 +86,7 @@ PARAMETERS = [f"{letters}q" for letters in map("".join, product("abcdefghi", rep
     ],
 )
 def test_what_is_said_elsewhere_takes_no_more_than_the_length(text: str) -> None:
-    """What compares each word with each, or each argument with each parameter, would take minutes here."""
+    """Comparing all pairs of words, or of arguments and parameters, would take minutes."""
     whole_text = compile_for_editor(f"sewdsl 1\n{text}", "x.net")
     for name in ("block ", "q=1"):
         found = referent_at(whole_text, max(0, whole_text.source.text.find(name) + len(name)))

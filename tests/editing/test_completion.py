@@ -1,4 +1,4 @@
-"""What can be written at a place."""
+"""Completions at a position of a text."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ DATA = ("mnist5k", "dvs128-gesture")
 
 
 def offered(text: str, file: Path | None = None) -> tuple[list[str], str]:
-    """What is offered, and in place of what."""
+    """Return the completions, and the text that they replace."""
     view, offset = at_cursor(text, file)
     found = complete(view, offset, DATA)
     return [proposal.text for proposal in found.proposals], found.span.text

@@ -1,4 +1,4 @@
-"""What is said of the thing under the cursor."""
+"""Descriptions of the item under the cursor."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from tests.editing.marked import HEAD, at_cursor
 
 
 def said(text: str) -> tuple[str, str]:
-    """What is said, and of which characters."""
+    """Return the description, and the characters that it describes."""
     view, offset = at_cursor(text)
     found = hover(view, offset)
     assert found is not None

@@ -1,4 +1,4 @@
-"""What an editor is told of neurons that a text defines, and of the names in their equations."""
+"""Editor features for neurons as equations, and for the names in their equations."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Which files of a project are looked at."""
+"""Files of a project that the editor features read."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Where names are defined and meant, and other names for them."""
+"""Definitions and uses of names, and renaming."""
 
 from pathlib import Path
 
@@ -149,7 +149,7 @@ def test_files_named_in_two_ways_are_one(tmp_path: Path) -> None:
 
 
 def test_a_block_that_another_hides_is_not_renamed(tmp_path: Path) -> None:
-    """What calls it would find the other one."""
+    """After a renaming, its calls would refer to the other block."""
     library = "sewdsl 1\nblock Mine(c) = c$(c)k3-BN-IF\nblock Two(c) = Mine(c$(c))\n"
     (tmp_path / "lib.net").write_text(library)
     body = 'sewdsl 1\nuse "lib.net"\ninput 1x8x8\nblock Mine(c) = c$(c)k1\nbody Two (c4)-FC2\n'

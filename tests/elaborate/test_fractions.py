@@ -59,7 +59,7 @@ def test_what_must_be_whole(block: str, body: str, code: str, says: str) -> None
 
 
 def test_equal_numbers_of_two_types_are_two_values() -> None:
-    """What 1 is for a width, 1.0 is not."""
+    """1 is a valid width, but 1.0 is not."""
     found = sewdsl.read(Source("net", f"{HEAD}block B(c) = c$(c)k1\nbody B (c1)-B (c1.0)\n")).diagnostics
     assert [said.code for said in found] == ["invalid-argument"]
 

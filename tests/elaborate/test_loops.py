@@ -103,7 +103,7 @@ def test_a_layer_that_states_its_width_needs_no_shape_from_the_cycle(body: str, 
 
 
 def count_passes(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """How often named values are walked from now on, when it is asked."""
+    """Return a function that returns the number of passes over named values since this call."""
     walked, walk = count(), Walker._named
 
     def counted(*args: Any) -> Any:

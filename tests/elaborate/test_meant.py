@@ -43,7 +43,7 @@ SAID = {
 
 
 def help_of(name: str) -> tuple[str, list[str]]:
-    """What is said of an unknown name, and what would be written in its place."""
+    """Return the help for an unknown name, and the text of its fix."""
     found = sewdsl.read(f"c4k3-{name}", input="1x8x8").diagnostics
     (said,) = (d for d in found if d.code == "unknown-name")
     return said.help, [edit.text for fix in said.fixes for edit in fix.edits]

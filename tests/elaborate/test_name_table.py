@@ -1,4 +1,4 @@
-"""What each name of a text refers to, as the elaborator reads it, also where it never comes by."""
+"""Definitions of the names of a text, also in blocks that are never called."""
 
 import pytest
 
@@ -40,7 +40,7 @@ TEXTS = {
 
 
 def used(text: str, *families: str) -> list[tuple[str, int, str]]:
-    """What is written, in which line, and what it refers to."""
+    """Return the uses of names with their lines and definitions."""
     uses = compile_for_editor(text, "x.net").names.uses
     return [(use.span.text, use.span.line, use.name) for use in uses if use.meaning.family in families]
 

@@ -275,7 +275,7 @@ def test_an_unused_value_is_removed_by_its_fix_and_leaves_no_nodes(line: str) ->
     "definition", [" = ADD[ x | x-c$(c)k3-BN ]", " {\n let y = x-c$(c)k3-BN\n give ADD[ x | y ]\n}"]
 )
 def test_a_block_may_name_the_value_that_flows_in(definition: str) -> None:
-    """It is called with and without brackets; in these, a sequence flows in, and `c=in` is its channels."""
+    """The block can be called with and without brackets. In brackets, `c=in` is the channels of the sequence."""
     named = f"block A(c=in)[x]{definition}\n"
     without = "block A(c=in) = ADD[ id | c$(c)k3-BN ]\n"
     for body in ("c4k3-A-FC3", "c4k3-A[ c6k1 ]-FC3", "{A}*2-FC3"):

@@ -193,7 +193,7 @@ neuron Drawn(high=2) {
 
 
 def test_random_initial_values(tmp_path: Path) -> None:
-    """They follow the seed, in order of the nodes, and have the distribution of the call's numbers."""
+    """Draws follow the seed, in the order of the nodes, with the numbers of the call."""
     text = f"{DRAWN}input 2\nsteps 40\nbody FC500-Drawn(high=3)-FC500-Drawn(v_threshold=4.0)-FC2\n"
     path = write(tmp_path / "a.net", text)
     one, again, other = (sewdsl.compile(path, seed=seed).state_dict() for seed in (1, 1, 2))
@@ -394,7 +394,7 @@ def test_definitions_are_kept(tmp_path: Path) -> None:
 
 
 def test_learned_names_are_free_in_modules(tmp_path: Path) -> None:
-    """What a module has already, or no program can say, cannot be the name of a parameter."""
+    """An attribute of modules or a keyword of Python cannot be the name of a parameter."""
     taken = (name for module in (Equations, Neuron) for name in dir(module) if not name.startswith("_"))
     assert {*taken, "spec"} <= MODULE_ATTRIBUTES | MODULE_WORDS
     for name in ("half", "in", "spec"):

@@ -80,7 +80,7 @@ def test_inside_a_block_of_the_file() -> None:
 
 
 def test_a_library_block_itself_stays() -> None:
-    """What is replaced is what the file calls, not what is in shipped blocks of the same name elsewhere."""
+    """The override replaces calls in the file, but not in shipped blocks of the same name."""
     load(PLAIN, block="Plain Block")
     assert "ADD" in kinds(load(PLAIN))
 

@@ -72,7 +72,7 @@ def test_a_single_copy() -> None:
 
 
 def test_bias_across_a_block_boundary() -> None:
-    """What follows is what computes next, not what is written next."""
+    """The next computing layer decides, not the next item of the text."""
     text = HEAD + "block Lone(c) = c$(c)k3\nbody Lone (c8)-BN-IF\n"
     assert ops(text)[0] == "c8k3s1p1d1g1b0"
 

@@ -1,4 +1,4 @@
-"""What is around a layer decides what it means: caches, alternatives, names, nested blocks."""
+"""Effect of the surroundings of a layer: caches, alternatives, names, nested blocks."""
 
 import time
 from pathlib import Path
@@ -277,7 +277,7 @@ def test_bad_limits(limit: dict[str, int]) -> None:
 
 @pytest.mark.parametrize("name", ["7b-net", "tiny", "sew-resnet-18"])
 def test_a_network_may_be_as_large_as_the_limit(name: str) -> None:
-    """What is counted are nodes: neither calls of blocks nor ``id``, and not the input."""
+    """The limit counts nodes, without calls of blocks, ``id`` and the input."""
     size = len(sewdsl.load(name)) - 1
     assert sewdsl.read(name, limit={"nodes": size}).valid
     (found,) = sewdsl.read(name, limit={"nodes": size - 1}).diagnostics

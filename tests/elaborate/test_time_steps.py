@@ -1,4 +1,4 @@
-"""What kinds that know time are given, what they refuse, and what of time is known of each edge."""
+"""Kinds that read several time-steps: their arguments, errors and time dependence."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_a_network_of_other_steps_is_not_whole() -> None:
     ],
 )
 def test_dependence_on_time_of_a_static_input(body: str, *, varies: bool) -> None:
-    """It is what the numbers say, whether the prefix runs once or at each time-step."""
+    """The time dependence agrees with computed values, with and without a hoisted prefix."""
     network = load(body, set={"encode": "direct"})
     assert network.nodes[-1].output.varies == varies
     steps = {step.gives: step.once for step in optimize_program(network).steps}

@@ -108,7 +108,7 @@ def test_brackets_only_where_they_are_the_same() -> None:
 
 
 def same_text(network: Network) -> bool:
-    """Whether the text of a network is read as the same network."""
+    """Return whether the text of a network is read as an equal network."""
     again = sewdsl.read(Source("again", write_net(network))).result()
     return [(node.op, node.inputs) for node in again] == [(node.op, node.inputs) for node in network]
 

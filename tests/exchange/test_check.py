@@ -86,7 +86,7 @@ FIRING = "c4k3-BN-LIF(v_threshold=0.1)-c4k3-BN-LIF(v_threshold=0.02)-GAP-FC3"
 def test_a_file_of_other_outputs_ends_with_exit_code_1(
     out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of a writer that is off by a thousandth in one weight, or by the readout where weights are not in the file."""
+    """The writer changes one weight by 0.1 %, or the readout of a file without weights."""
     name = FORMAT_BY_SUFFIX[Path(out).suffix]
     format_ = FORMATS_BY_NAME[name]
 

@@ -151,7 +151,7 @@ def test_operation_of_onnx(name: str) -> None:
     "body", ["c4k3-PLIFC(v_reset=0.1)-FC3", "c4k3-LTH(v_threshold=0.4)-FC3", "c4k3-Half-FC5-LIF1(v_threshold=0.3)-FC2"]
 )
 def test_nir(body: str, tmp_path: Path) -> None:
-    """What has one state and charges linearly is IF or LIF of NIR, with numbers for each channel."""
+    """A neuron with one state and linear charge is IF or LIF of NIR, with numbers for each channel."""
     known = network(body, tmp_path, "2x6x5")
     x = 2 * noise(known, T=5, N=3)
     apart, neurons = differences(settled(known, x), x)

@@ -1,4 +1,4 @@
-"""Which layers a scheme has keys for; a refusal names the layer."""
+"""Layers for which a scheme has keys. Errors name the layer."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ TOUCHED = Path("touched-by-a-pickle")
 
 
 def weights(scheme: str = "authors", net: str = NET) -> dict[str, Tensor]:
-    """Those of a small ResNet, by a scheme's keys."""
+    """Return weights of a small ResNet, with the keys of a scheme."""
     return {**_weights(scheme, net)}
 
 
@@ -54,7 +54,7 @@ def convert(source: Path, out: Path, *more: object) -> Result:
 
 
 def refused(source: Path, *more: object) -> str:
-    """What is said of a file that is refused; a file that was there before stays as it is."""
+    """Return the message about a rejected file, and check that existing files remain."""
     out = source.with_name("out.safetensors")
     out.write_bytes(b"before")
     before = sorted(source.parent.iterdir())

@@ -16,7 +16,7 @@ def _wrong() -> dict[str, str]:
 
 
 def _documented() -> dict[str, tuple[str, str]]:
-    """What is between fences, with the language named there."""
+    """Return the texts between fences, with their languages."""
     pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
     return {
         f"{page.relative_to(ROOT)}#{number}": (language, text)

@@ -1,4 +1,4 @@
-"""What the compiler's own tokens say about each character of a text, apart from sewdsl/syntax/highlight_tokens.py."""
+"""Tokens of the compiler for each character, computed without sewdsl/syntax/highlight_tokens.py."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def test_fixed(name: str) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_safe_fixes_make_nothing_worse(name: str) -> None:
-    """What is applied unasked leaves no more errors than there were."""
+    """Safe fixes do not increase the number of errors."""
     case = CASES[name]
     compilation = read(case)
     assert compilation.spec_source is not None

@@ -69,7 +69,7 @@ def test_json_refuses_a_wrong_shape() -> None:
 
 
 def test_graph(network: Network) -> None:
-    """One graph node a node, one edge an operand; the input reaches everything."""
+    """The graph has one node per node and one edge per operand, and the input reaches all nodes."""
     graph = network.to_networkx()
     assert len(graph) == len(network)
     assert graph.number_of_edges() == sum(len(node.inputs) for node in network)

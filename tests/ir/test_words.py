@@ -28,7 +28,7 @@ def read_again(value: object) -> None:
     values = reporter.take(parse_value(Source("t", format_value(value))))
     assert values is not None
     assert [ValueReader(reporter).read(item) for item in values] == [value]
-    assert not reporter.found
+    assert not reporter.diagnostics
 
 
 @pytest.mark.parametrize("text", [r"a $\frac$ b", "$5, $6", "$x$", r"\$", "$"])

@@ -24,7 +24,7 @@ Texts = st.SearchStrategy[str]
 
 
 class Style(NamedTuple):
-    """What the neurons of a network have in common: all that kernels are compiled for."""
+    """Properties that all neurons of a network share, for which kernels are compiled."""
 
     surrogate: str
     detach_reset: str
@@ -185,7 +185,7 @@ class Drawn(NamedTuple):
 
     @property
     def is_string(self) -> bool:
-        """Whether it can be written without a file: with one input, and without neurons of its own."""
+        """Return whether a layer string suffices: one input, and no neurons as equations."""
         return not self.network.settings.inputs and not any(f"{name}(" in self.body for name in NEURONS_AS_EQUATIONS)
 
     @property
@@ -279,7 +279,7 @@ def convolutions() -> Texts:
 
 
 def items(neuron: Texts, depth: int = 2) -> Texts:
-    """What a network is made of, nested up to a depth."""
+    """Draw the items of a network, nested up to a depth."""
     layered = st.builds(lambda conv, norm, behind: f"{conv}-{norm}-{behind}", convolutions(), NORMS, neuron)
     found = [layered, layered, neuron, convolutions(), st.sampled_from(LAYERS), st.sampled_from(BLOCKS)]
     found.append(st.sampled_from((*CALLS, *VECTORS)))
@@ -300,7 +300,7 @@ def items(neuron: Texts, depth: int = 2) -> Texts:
 
 
 def same(neuron: Texts) -> Texts:
-    """What keeps the shape of a map of four channels."""
+    """Draw layers that preserve the shape of a feature map with four channels."""
     way = st.sampled_from(("", "c4k3-BN-", "c4k3-BN-", "c4k1-tdBN-", "BN-", "c4k3g2-BN-", "SEW Block-"))
     ends = st.one_of(neuron, neuron, st.sampled_from(("BN", "ReLU", "MPk3s1p1", "DP0", "Same")))
     return st.one_of(st.just("id"), st.builds(str.__add__, way, ends))
@@ -312,7 +312,7 @@ def _join(kind: str, branch: str, shortcut: str) -> str:
 
 @cache
 def _strategies(style: Style) -> tuple[Texts, st.SearchStrategy[list[str]], st.SearchStrategy[list[str]]]:
-    """Of neurons, what is in the middle, and the end: each is looked through by hypothesis where it is first used."""
+    """Return strategies for neurons, inner layers and last layers, which hypothesis inspects at their first use."""
     neuron = neurons(style)
     middle = st.lists(items(neuron), min_size=1, max_size=6)
     return neuron, middle, st.lists(st.sampled_from(ENDS), max_size=1)

@@ -1,4 +1,4 @@
-"""What holds of every neuron as equations, called with numbers or with these as its defaults."""
+"""Laws of neurons as equations, called with numbers or with these numbers as defaults."""
 
 from __future__ import annotations
 

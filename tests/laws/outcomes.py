@@ -1,4 +1,4 @@
-"""What a network gives when it runs: outputs, gradients and statistics; and whether two of them are the same."""
+"""Results of a network (outputs, gradients, statistics) and their comparison."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from tests.laws.drawn import Drawn
 
 
 class Numbers(NamedTuple):
-    """How a network computes.
+    """Number formats of a computation.
 
     Attributes:
         dtype: Number format of input, weights and statistics.
-        autocast: Whether torch takes 16 bits where it holds that they will do.
+        autocast: Whether torch uses 16 bits where it regards them as safe.
     """
 
     dtype: torch.dtype
@@ -97,7 +97,7 @@ def joined(y: Tensor | dict[str, Tensor]) -> Tensor:
 
 @lru_cache(300)
 def expected(drawn: Drawn, numbers: Numbers, *, training: bool) -> tuple[Outcome, float]:
-    """What the reference makes of it, node by node, and how near it came to another outcome."""
+    """Return the results of the reference, node by node, and the smallest distance to another decision."""
     model = build(drawn, Program.of(drawn.network), numbers).train(training)
     with kernels.use_kernels("reference"), _margins(model) as margins:
         return run(model, drawn, numbers), min(margins, default=1.0)
@@ -146,9 +146,9 @@ def _pair(value: Any) -> tuple[int, int]:
 
 
 def differences(found: Outcome, wanted: Outcome, tolerance: float) -> Iterator[str]:
-    """What is not the same, up to a part of the largest finite number of its sort.
+    """Return the differing results, with a tolerance relative to the largest finite number of each result.
 
-    Values that overflow, or are no numbers, must do so in both outcomes.
+    Infinities and NaN must be equal in both outcomes.
     """
     if found.error or wanted.error:
         if found.error != wanted.error:

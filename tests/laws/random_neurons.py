@@ -166,7 +166,7 @@ class _Draw:
         return self.pick(("0.5", "1", "2", "0.25", "v_threshold", "v_reset", "0"))
 
     def maybe(self, *texts: str) -> str:
-        """One of these or, more often, nothing."""
+        """Draw one of these values or, more often, nothing."""
         return self.pick(texts) if self.random.random() < self.more else ""
 
     def almost_linear(self) -> None:
@@ -279,12 +279,12 @@ def operation_calls() -> dict[str, str]:
 
 
 class Plain(NamedTuple):
-    """What PyTorch computes of a neuron.
+    """Results of a neuron in PyTorch.
 
     Attributes:
-        y: What it gives, ``[T, N, C]``.
-        gradients: Of the input and of what is learned, by name.
-        margin: How near a decision was to the other one.
+        y: Output, ``[T, N, C]``.
+        gradients: Gradients of the input and of learned values, by name.
+        margin: Smallest distance of a decision from the threshold.
     """
 
     y: Tensor
@@ -293,7 +293,7 @@ class Plain(NamedTuple):
 
     @property
     def decided(self) -> bool:
-        """Whether no rounding decides, and all numbers are small enough for differences to say something."""
+        """Return whether rounding cannot change a spike, and all numbers are small enough for a comparison."""
         numbers = torch.cat([self.y.flatten(), *(each.flatten() for each in self.gradients.values())])
         return self.margin > MARGIN and bool(numbers.isfinite().all()) and float(numbers.abs().max()) < LARGEST
 

@@ -72,7 +72,7 @@ def text(name: str, count: int) -> str:
 
 
 def calls(action: Callable[[], object]) -> int:
-    """How many functions an action calls, those of C too."""
+    """Return the number of function calls of an action, including those of C functions."""
     count = 0
 
     def note(_frame: Any, event: str, _argument: Any) -> None:

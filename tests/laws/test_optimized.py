@@ -28,12 +28,12 @@ Change = Callable[[Network], Program]
 
 
 def alone(step: Pass) -> Change:
-    """What one pass makes of a network."""
+    """Apply a single pass to a network."""
     return lambda network: step(Program.of(network))[0].validate()
 
 
 def all_of(level: int) -> Change:
-    """What the passes of a level make of it."""
+    """Apply the passes of a level to a network."""
     return lambda network: optimize_program(network, level)
 
 
@@ -51,7 +51,7 @@ drawn_nets, trainings, levels = nets(), st.booleans(), st.sampled_from(LEVELS)
 
 @pytest.fixture(autouse=True, scope="module")
 def _everything_is_large() -> Iterator[None]:
-    """What pays for large tensors only is done for these."""
+    """Lower the limits of size, so that optimizations of large tensors apply."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plan, "LARGE_VALUE_ELEMENTS", 0)
         yield
@@ -120,7 +120,7 @@ def test_what_is_packed_comes_back_to_the_bit(drawn: Drawn, level: int, numbers:
 def test_what_is_computed_again_is_the_same_to_the_bit(
     drawn: Drawn, level: int, numbers: Numbers, *, training: bool, chosen: list[bool], lean: bool
 ) -> None:
-    """But for what draws lots, and would draw again: it is always kept."""
+    """Layers that draw random numbers would draw others, and are never recomputed."""
     program = replace(optimize_program(drawn.network, level), lean=lean)
     steps = [step for step in program.steps if all(drawn.network.nodes[i].op.repeatable for i in step.nodes)]
     again = frozenset(step.gives for step, yes in zip(steps, cycle(chosen), strict=False) if yes)

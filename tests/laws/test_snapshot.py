@@ -13,12 +13,12 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "catalogue.txt"
 
 
 def default(field: FieldInfo) -> str:
-    """What is in force where nothing is written."""
+    """Return the default of an argument."""
     return "" if field.is_required() else f" = {field.get_default(call_default_factory=True)}"
 
 
 def letter(field: FieldInfo) -> str:
-    """How the compact notation writes the argument."""
+    """Return the compact form of an argument."""
     return next((f" ({mark.letter or 'first'})" for mark in field.metadata if isinstance(mark, Letter)), "")
 
 

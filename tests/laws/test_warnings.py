@@ -92,7 +92,7 @@ def hooked(model: nn.Module, changes: dict[str, Callable[[Tensor], Tensor]]) -> 
 
 
 def sent(model: SpikingNetwork, row: tuple[ResidualBlock, ...], spikes: Tensor) -> Tensor:
-    """What blocks with neutral branches give, if the first of them is sent these spikes."""
+    """Return the outputs of blocks with neutral branches for these spikes as input."""
     network = model.network
     changes: dict[str, Callable[[Tensor], Tensor]] = {network.nodes[row[0].source].name: lambda _: spikes}
     given: list[Tensor] = []
@@ -196,7 +196,7 @@ POOLED = st.builds(
 @examples(25)
 @given(pool=POOLED, height=st.integers(4, 12), width=st.integers(4, 12))
 def test_pooling_reads_all_but_what_is_said(pool: str, height: int, width: int) -> None:
-    """Of rows and columns at the end; the mean and the maximum of a window depend on nothing else."""
+    """Rows and columns at the end are unread. The mean and the maximum of a window depend on nothing else."""
     compilation = sewdsl.read(f"SN-{pool}-GAP-FC2", input=(1, height, width), neuron="IF")
     assume(compilation.valid)  # a window may be too large, or a padding
     network = compilation.network

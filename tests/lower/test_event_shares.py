@@ -1,4 +1,4 @@
-"""Which convolutions were computed by events, as a probe, a log and whoever asks are told."""
+"""Reports of event-driven convolutions in probes, logs and Python."""
 
 from __future__ import annotations
 

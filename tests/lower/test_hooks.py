@@ -1,4 +1,4 @@
-"""What others put on a network: hooks, other layers and forwards, parametrizations, pruning; at every level alike."""
+"""Hooks, replaced layers and forwards, parametrizations and pruning, with equal effects at every level."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def build(level: int, *, train: bool = True, body: str = BODY, encode: str = "no
 
 @cache
 def _built(level: int, body: str, encode: str) -> SpikingNetwork:
-    """What every test takes a copy of."""
+    """Return the module that every test copies."""
     settings = {"neuron": "PLIF(tau=3.0, v_threshold=0.3)", "encode": encode}
     model = sewdsl.compile(body, input="2x8x8", steps=3, seed=0, optimize=level, set=settings)
     random = torch.Generator().manual_seed(2)
@@ -83,7 +83,7 @@ Seen = dict[tuple[str, str], list[Tensor]]
 
 
 def hooked(level: int, *places: tuple[str, str]) -> tuple[Seen, list[Tensor | None]]:
-    """What hooks see, by layer and kind, and the gradients of all weights."""
+    """Return the values that hooks receive, by layer and kind, and the gradients of all weights."""
     model, found = build(level), Seen()
     for layer, kind in places:
         HOOKS[kind](model.get_submodule(layer), found.setdefault((layer, kind), []))
@@ -225,7 +225,7 @@ def test_hooks_on_a_group_see_what_it_reads_and_gives(path: str, level: int) -> 
 @pytest.mark.parametrize("train", [False, True])
 @pytest.mark.parametrize("path", GROUPS)
 def test_hooks_may_change_what_a_group_gives(path: str, train: bool) -> None:  # noqa: FBT001 -- a parameter
-    """As those of its last layer may."""
+    """A hook of a group can change its output, like a hook of its last layer."""
     expected = build(0, train=train)
     expected.get_submodule(GROUPS[path][1]).register_forward_hook(half)
     expected(frames()).square().sum().backward()
@@ -260,7 +260,7 @@ def test_a_hook_cannot_change_what_a_group_reads() -> None:
 @pytest.mark.parametrize("path", GROUPS)
 @pytest.mark.parametrize("method", REFUSED)
 def test_a_backward_hook_on_a_group_is_refused(path: str, method: str) -> None:
-    """It would never be called. The layer that the message names gives what the group does."""
+    """The hook would never be called. The message names the layer with the output of the group."""
     group = build(1).get_submodule(path)
     with pytest.raises(TypeError) as caught:
         getattr(group, method)(lambda *_: None)
@@ -487,7 +487,7 @@ class Half(nn.Module):
     "layer", ["bn1", "plif1", *(f"sew_block1.{n}" for n in ("branch.bn2", "branch.plif2", "add1")), "bn2"]
 )
 def test_any_layer_can_be_replaced(layer: str, static: bool) -> None:  # noqa: FBT001 -- a parameter
-    """Those that are computed together with others too."""
+    """Fused layers can be replaced too."""
     outputs = []
     for level in LEVELS:
         model = build(level, train=False, encode="direct" if static else "none")
@@ -670,7 +670,7 @@ def test_parameters_for_one_call() -> None:
 
 
 def test_a_layer_that_is_not_ours_is_not_computed_again() -> None:
-    """It may give something else the second time."""
+    """A custom layer can return another value at the second call."""
 
     class Noisy(nn.Module):
         calls = 0

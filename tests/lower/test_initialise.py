@@ -72,7 +72,7 @@ def test_spiking_blocks_end_in_batch_norm(build: Build, block: str) -> None:
 
 @pytest.mark.parametrize("block", ["Basic Block (c8)", "Bottleneck (c2)", "RBA Block (c8)"])
 def test_blocks_without_spikes(build: Build, block: str) -> None:
-    """Of ReLU(F(X) + X) and ReLU(F(X)) + X, an identity for X >= 0 (Eq. 6, 10)."""
+    """ReLU(F(X) + X) and ReLU(F(X)) + X are identities for X >= 0 (Eq. 6, 10)."""
     model = build(f"c8k3-BN-ReLU-{{{block}}}*3", init="zero").train()
     given: list[Tensor] = []
     model.get_submodule("relu1").register_forward_hook(lambda _module, _input, output: given.append(output))
@@ -152,7 +152,7 @@ def test_kaiming_and_zero_go_together(build: Build) -> None:
 
 @pytest.mark.parametrize(("init", "std"), [("normal", 0.02), ("normal(std=0.5)", 0.5), ("normal(std=1e-05)", 1e-5)])
 def test_normal_weights(init: str, std: float) -> None:
-    """Of convolutions, transposed ones and linear layers; biases are 0, and norms start as ever."""
+    """Convolutions and linear layers have normal weights and zero biases. Norms are unchanged."""
     body = "c32k3b1-BN-SN-tc32k2s2-SN-FC40"
     network = sewdsl.load(body, input="8x8x8", neuron="IF", set={"init": init})
     assert network.settings.init == f"normal(std={std})"

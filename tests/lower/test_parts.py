@@ -47,7 +47,7 @@ TEXTS = {"siamese": SIAMESE, "tied": TIED, "loops": LOOPS, "nested": NESTED}
 
 @pytest.fixture(autouse=True)
 def _everything_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What pays for large tensors only is done for these."""
+    """Lower the limits of size, so that optimizations of large tensors apply."""
     monkeypatch.setattr(plan, "LARGE_VALUE_ELEMENTS", 0)
 
 
@@ -218,7 +218,7 @@ def test_streams_give_what_sequences_do(name: str, level: int) -> None:
 @pytest.mark.parametrize("first", ["one", "two"])
 @pytest.mark.parametrize("level", LEVELS)
 def test_a_static_and_a_varying_call(level: int, first: str) -> None:
-    """One call computes the norm once for all time-steps, and the other one for each."""
+    """One call computes the norm once for all time-steps, and the other call once for each time-step."""
     lets = {"one": "let one = c3k3-Norm", "two": "let two = c3k3-SN-Norm"}
     order = "\n".join(lets.pop(name) for name in (first, *({*lets} - {first})))
     text = f"sewdsl 1\ninput 2x4x4\nsteps 4\nencode direct\nneuron LIF\npart Norm = BN\n{order}\n"

@@ -1,4 +1,4 @@
-"""One time-step at a time equals the whole sequence, and says no where it could not."""
+"""Streams: equal to the whole sequence, or rejected."""
 
 from __future__ import annotations
 

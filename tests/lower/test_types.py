@@ -1,4 +1,4 @@
-"""What the network says of each node holds in the module: shapes, ranges of values, counts of parameters."""
+"""Properties of each node (shape, value range, parameters), compared with the module."""
 
 from __future__ import annotations
 

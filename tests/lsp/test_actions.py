@@ -1,4 +1,4 @@
-"""What can be done about problems."""
+"""Code actions for diagnostics."""
 
 from lsprotocol.types import CodeActionKind, Position, Range
 

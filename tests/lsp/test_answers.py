@@ -1,4 +1,4 @@
-"""What is said in the protocol's words."""
+"""Answers in the types of the protocol."""
 
 from lsprotocol.types import DiagnosticSeverity
 

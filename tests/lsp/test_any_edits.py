@@ -46,7 +46,7 @@ def edited(text: str, by: random.Random) -> str:
 
 
 def questions(editor: Editor, name: str, by: random.Random) -> list[Callable[[], Awaitable[object]]]:
-    """What is asked of a text, each at a place of its own, at times after its end."""
+    """Return requests at random positions of a text, some of them beyond its end."""
     client, text = editor.client, lsp.TextDocumentIdentifier(editor.uri(name))
 
     def at() -> dict[str, Any]:

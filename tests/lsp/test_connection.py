@@ -1,4 +1,4 @@
-"""What becomes of the server when the connection does not end as agreed."""
+"""End of the server at an unexpected end of the connection."""
 
 import json
 import subprocess

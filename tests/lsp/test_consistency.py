@@ -80,7 +80,7 @@ class Play:
         self.editor.client.workspace_did_change_watched_files(lsp.DidChangeWatchedFilesParams([event]))
 
     def fresh(self, name: str) -> list[lsp.Diagnostic]:
-        """What is to be said of a text, found out from the beginning."""
+        """Return the diagnostics of a text, computed without caches."""
         file = self.editor.folder / name
         opened = {(self.editor.folder / other).resolve(): text for other, text in self.open.items()}
         return to_diagnostics(

@@ -1,4 +1,4 @@
-"""What the server keeps of texts and files, and when it reads them again."""
+"""Cached texts and files of the server, and their expiry."""
 
 from pathlib import Path
 

@@ -49,6 +49,6 @@ def test_any_position_is_that_of_the_character_it_lies_in(text: str, line: int, 
 
 
 def test_many_places_in_a_long_line() -> None:
-    """Where each took as long as the line before it, this would take minutes."""
+    """Work proportional to the line for each position would take minutes."""
     at = Positions(Source("x", "é😀" * 50_000))
     assert [at.offset(at.position(offset)) for offset in range(0, 100_000, 2)] == list(range(0, 100_000, 2))

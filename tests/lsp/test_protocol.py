@@ -128,7 +128,7 @@ def test_what_is_no_request(message: Any, id_: Any, code: int, said: str) -> Non
     ],
 )
 def test_what_is_ignored_is_logged(method: str, params: Any, said: str) -> None:
-    """It has no answer, but the editor keeps a log."""
+    """The message has no answer, but a line in the log of the editor."""
 
     async def what(wire: Wire) -> None:
         wire.open()

@@ -54,7 +54,7 @@ def test_what_a_used_file_gets_wrong_stands_at_its_use(tmp_path: Path) -> None:
 
 
 def test_what_does_not_fit_the_data_is_an_error(tmp_path: Path) -> None:
-    """Which nobody can allow: it cannot be trained."""
+    """`allow` cannot suppress the error, because the network cannot be trained."""
     text = "sewdsl 1\ninput 1x28x28\nbody c4k3-BN-IF-FC10\ntrain on mnist5 {\n    optimizer Adam(lr=0.01)\n}\n"
 
     async def what(editor: Editor) -> None:
@@ -164,7 +164,7 @@ def test_whole_texts(tmp_path: Path) -> None:
 
 
 def test_a_large_network_as_one_types(tmp_path: Path) -> None:
-    """Of many versions in a row the last is spoken about; prints how long an answer takes after a keystroke."""
+    """Only the last of several versions has diagnostics. The test prints the delay after a keystroke."""
     text = shipped_networks()["sew-resnet-152"].read_text(encoding="utf-8")
 
     async def what(editor: Editor) -> None:

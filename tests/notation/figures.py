@@ -12,16 +12,16 @@ _REFERENCE = re.compile(r"\b[a-z]+[0-9]+\b|\b(?:in|out)\b")
 
 
 class Figure(NamedTuple):
-    """One picture.
+    """TikZ picture.
 
     Attributes:
-        comment: What precedes it.
+        comment: Comment before the picture.
         boxes: Names of the boxes and circles, in order, with their styles.
-        texts: What is in them, by their names.
-        edges: Between names, in order; forks are nodes as well.
-        negated: Names of the circles into which a line leads that negates.
-        copies: Of each repeat.
-        lines: The source.
+        texts: Texts of boxes and circles, by their names.
+        edges: Pairs of names, in order. Forks are nodes.
+        negated: Names of the circles with a negating line.
+        copies: Number of copies of each repeat.
+        lines: Lines of the source.
     """
 
     comment: str
@@ -86,7 +86,7 @@ def _figure(comment: str, lines: list[str], styles: set[str]) -> Figure:
 
 
 def balanced(text: str) -> bool:
-    """Whether braces match, and what is in formulas is closed on its line."""
+    """Return whether braces match, and formulas end on their line."""
     depth = 0
     for letter in re.findall(r"\\.|[{}]", text, re.DOTALL):
         depth += {"{": 1, "}": -1}.get(letter, 0)

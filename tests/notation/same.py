@@ -63,7 +63,7 @@ def options(network: Network) -> dict[str, Any]:
 
 
 def ways(network: Network) -> Counter[str]:
-    """What each node computes from the input, however nodes are ordered."""
+    """Return the computation of each node from the input, independent of the order of nodes."""
     found: list[str] = []
     for node in network:
         inputs = "".join(found[source] for source in node.inputs)

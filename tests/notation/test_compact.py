@@ -1,4 +1,4 @@
-"""Which text is written, of the many that would be read as the same network."""
+"""Choice among the layer strings of a network."""
 
 from __future__ import annotations
 

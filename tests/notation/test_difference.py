@@ -1,4 +1,4 @@
-"""What differs between two networks, and what does not."""
+"""Differences between two networks."""
 
 from __future__ import annotations
 
@@ -410,5 +410,5 @@ body CAT[ both-c4k3 | low | high | both-SN-ADD[ id | low ] ]-FC3
     ],
 )
 def test_named_values(change: tuple[str, str], expected: list[object]) -> None:
-    """What a value is called does not count; what is in it does, once, however often it is read."""
+    """Names of values do not count. Their contents count once, for any number of readers."""
     assert body(load(VALUES), load(VALUES.replace(*change))) == expected

@@ -1,4 +1,4 @@
-"""What is written of a network is read as that network."""
+"""Law: the text of a network is read as an equal network."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def holds(network: Network, seed: int = 0, *, is_string: bool = True) -> None:
 
 
 def defined_neurons(network: Network) -> bool:
-    """Whether a network has neurons that its file defines."""
+    """Return whether a network has neurons that its file defines."""
     return any(isinstance(node.op, EquationKind) and not is_shipped(type(node.op)) for node in network)
 
 
@@ -76,7 +76,7 @@ NAMES = st.text(st.characters(exclude_characters='"\r\n', exclude_categories=["C
 @examples(30)
 @given(NAMES, st.lists(NUMBERS, min_size=4, max_size=4), NAMES)
 def test_numbers_in_every_form_and_names_of_any_characters(name: str, numbers: list[str], source: str) -> None:
-    """What a file says outside of its body, if ``check`` takes it, is taken again when it is written back."""
+    """Settings that ``check`` accepts are accepted again after they are written."""
     tau, threshold, rate, clip = numbers
     text = (
         f'sewdsl 1\nnetwork "{name}"\ninput 1x28x28\nsteps 2\nneuron LIF(tau={tau})\n'

@@ -134,7 +134,7 @@ def test_own_blocks(text: str) -> None:
 
 
 def test_names_of_own_blocks() -> None:
-    """As the network has them, unless that is a name already."""
+    """Blocks keep their names, unless a name is already in use."""
     made = sewdsl.load("tdbn-resnet-19")
     assert write_net(made).split("\n\n")[1].startswith("block tdBN Block(c, s=1) = ADD[\n    c$(c)k3s$(s)-tdBN-LIF-")
     assert "".join(write_net(anonymous(made)).split()) == "".join(
@@ -151,7 +151,7 @@ def test_names_that_are_taken(name: str) -> None:
 
 
 def test_names_that_are_made_up() -> None:
-    """They are none that the network has."""
+    """Generated names differ from all names of the network."""
     made = sewdsl.load("ADD[BN | id]-DP-ADD[BN | id]-BN-ADD[ReLU | id]-DP-ADD[ReLU | id]", input="4x8x8")
     labelled = tuple(
         replace(node, path=(PathStep("block", "Block A", "key"),)) if node.name in {"add3", "add4"} else node
@@ -169,7 +169,7 @@ def test_names_that_are_made_up() -> None:
 
 
 def test_long_lines() -> None:
-    """They end after a hyphen, or within brackets; none is longer than 120 characters."""
+    """Lines end after a hyphen or within brackets, and have at most 120 characters."""
     branch = "-".join(f"c4k{2 * size + 1}-BN-LIF(tau={size + 2}.5)" for size in range(12))
     text = f"{branch}-ADD[{branch} | {branch}]-{{{branch}-DP}}*2-FC3"
     made = sewdsl.load(text, input="4x32x32")

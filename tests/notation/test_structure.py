@@ -196,7 +196,7 @@ def test_deep_joins_have_names(order: int) -> None:
 
 @pytest.mark.parametrize("threshold", [0.5, 2.0])
 def test_what_follows_is_what_the_text_will_have(threshold: float) -> None:
-    """Which of two neurons is nearest follows from the order of the text, not from that of the nodes."""
+    """The nearest neuron follows from the order of the text, not from the order of the nodes."""
     norm = TdBatchNorm(v_threshold=threshold)
     made = network((norm, [0]), (IF(v_threshold=2.0), [1]), (IF(v_threshold=0.5), [1]), ("AND", [3, 2]))
     stated = "" if threshold == 0.5 else "(v_threshold=2.0)"

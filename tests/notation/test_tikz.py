@@ -81,7 +81,7 @@ def as_drawn(items: TextItems) -> Iterator[int]:
 
 
 def feeds_merges_back(network: Network) -> bool:
-    """Whether there is a merge, or a loop, in the feedback of a loop."""
+    """Return whether the feedback of a loop contains a merge or a loop."""
     _, items = body_unfolded(network)
     loops = [item for item in walk_items(items) if isinstance(item, MergeText) and item.delay is not None]
     return any(isinstance(inner, MergeText) for loop in loops for inner in walk_items(loop.operands[1]))
@@ -105,7 +105,7 @@ def shows(network: Network) -> None:
 
 @pytest.mark.parametrize("name", NAMED)
 def test_values_have_pictures_of_their_own(name: str) -> None:
-    """What they read is what they begin with: its name, or the input."""
+    """Each picture begins with the value that it reads: a name, or the input."""
     network = sewdsl.load(NAMED[name])
     lets, _ = split_lets(body_unfolded(network)[1])
     found = {figure.comment: figure for figure in figures(tikz(network))}
@@ -365,7 +365,7 @@ def test_golden(name: str) -> None:
 
 
 def typesets() -> bool:
-    """Whether LaTeX is here, with what the pictures need."""
+    """Return whether LaTeX is installed, with the packages for the pictures."""
     finder = shutil.which("kpsewhich")
     if not (shutil.which("pdflatex") and finder):
         return False

@@ -83,7 +83,7 @@ def test_axes_of_one(body: str, shape: str, encode: str, N: int) -> None:
 
 
 def test_a_picture_stored_channels_last() -> None:
-    """As it comes from a file: the channels of a place side by side."""
+    """Images from files store the channels of a position side by side."""
     model = sewdsl.compile("c6k3g2-Flatten-FC3", input="4x4x5", seed=0, set={"encode": "direct"}).double()
     picture = torch.rand(4, 5, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     gradients = []

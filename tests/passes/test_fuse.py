@@ -129,7 +129,7 @@ def test_which() -> None:
 
 
 def test_which_joins() -> None:
-    """One that alone reads the spikes takes them, as the branch or as the identity."""
+    """A join that is the only reader of the spikes is fused, with the spikes as branch or as identity."""
     stem = (["bn1", "plif1"], ["conv1"])
     branch = ["branch.bn1", "branch.plif1", "add1"]
     assert fused("c6k3-BN-PLIF-ADD[c6k3-BN-PLIF|id]-FC5") == [stem, (branch, ["branch.conv1", "plif1"])]
@@ -149,7 +149,7 @@ def test_of_two_neurons_the_later_joins() -> None:
     ["c6k3-BN-PLIF-ADD[id|id]-FC5", "c6k3-BN-PLIF-ADD[c6k3-BN|id]-FC5", "c6k3-BN-PLIF-ADD[c6k3-ReLU|id]-FC5"],
 )
 def test_which_joins_stay(body: str) -> None:
-    """One that has the spikes twice, and one of several readers of them."""
+    """A join that reads the spikes twice, or is one of several readers, is not fused."""
     assert fused(body) == [(["bn1", "plif1"], ["conv1"])]
 
 

@@ -35,7 +35,7 @@ def images(N: int = 3) -> Tensor:
 
 
 def seen(model: SpikingNetwork) -> dict[str, list[int]]:
-    """How many time-steps each layer is shown, filled by each forward."""
+    """Return the number of time-steps that each layer receives, updated by each forward pass."""
     lengths: dict[str, list[int]] = {}
     for name, module in model.named_modules():
         if not list(module.children()):

@@ -88,7 +88,7 @@ def test_the_dense_count_is_the_network_s() -> None:
 
 
 def test_no_bound_is_exceeded() -> None:
-    """What a network of random weights does, counted value by value, lies within what is said of it."""
+    """Operations of a network with random weights, counted value by value, are within the bounds."""
     body = "c4k3-BN-IF-{SEW Block}*2-MPk2s2-c6k3s2-BN-IF-FC5"
     model = sewdsl.compile(body, input="2x9x8", steps=5, seed=0, optimize=0).train()
     bounds = {o.node.name: o for o in operation_bounds(model.network)}
@@ -114,7 +114,7 @@ def test_no_bound_is_exceeded() -> None:
 
 @pytest.mark.parametrize("p", ["", "0.2", "0"])
 def test_dropout_passes_spikes_in_evaluation(p: str) -> None:
-    """What drops in training multiplies there; a network at work adds, and counts stay counts after a pool."""
+    """Dropout multiplies in training only. In evaluation, counts remain counts after pooling."""
     network = sewdsl.load(f"c2k3-BN-IF-SEW Block-DP{p}-MPk2s2-DP{p}-FC3", input="1x4x4")
     *_, last = operation_bounds(network)
     assert (last.node.name, last.real, last.upper) == ("fc1", False, 2)

@@ -51,7 +51,7 @@ def gradients(model: SpikingNetwork, *, autocast: bool = False) -> dict[str, Ten
 
 @pytest.fixture
 def packed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[tuple[int, ...], int]]:
-    """What is packed: shapes and bits."""
+    """Return the shapes and bits of packed tensors."""
     found: list[tuple[tuple[int, ...], int]] = []
 
     class Noted(PackedTensor):  # type: ignore[misc]
@@ -90,7 +90,7 @@ def test_what_is_folded_is_not_packed() -> None:
 
 
 def test_nothing_of_a_watched_layer_is_packed() -> None:
-    """Who watches may look at real numbers of the input's size, or put others in the place of the spikes."""
+    """A hook can read real numbers of the input's size, or replace the spikes."""
     found = []
     for optimize in (0, 1):
         model = build("c6k3-BN-IF-c6k3-IF-FC5", optimize)
@@ -104,7 +104,7 @@ def test_nothing_of_a_watched_layer_is_packed() -> None:
 
 
 def test_what_is_packed(packed: list[tuple[tuple[int, ...], int]]) -> None:
-    """What convolutions and linear layers read, once each: spikes in one bit, counts in two."""
+    """Inputs of convolutions and linear layers are packed once each: spikes in one bit, counts in two."""
     gradients(build("c6k3-BN-PLIF-SEW Block (c6)-SEW Block (c6)-MPk2s2-FC5"))
     spikes, counts = ((4, 3, 6, 8, 8), 1), ((4, 3, 6, 8, 8), 2)
     assert packed == [spikes, spikes, counts, spikes, ((4, 3, 6, 4, 4), 2)]
@@ -120,7 +120,7 @@ def test_nothing_is_packed_without_gradients_or_kernels(packed: list[object]) ->
 
 
 def test_less_is_kept() -> None:
-    """Of 7B-Net's activations, what autograd keeps shrinks to the real ones: currents and their norms."""
+    """The saved activations of 7B-Net are reduced to real values: currents and their norms."""
 
     def kept(optimize: int) -> int:
         total = 0

@@ -1,4 +1,4 @@
-"""What "apart from rounding" leaves open, as docs/rounding.md says it: all that the last digits of a sum decide."""
+"""Effects of the last digits of a sum, as docs/rounding.md describes them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WAYS = ("level 1", "level 0", "level 2", "python", "spikingjelly")
 
 
 class Step(NamedTuple):
-    """What a forward and a backward pass give: the output, and the gradients of all weights."""
+    """Results of a forward and a backward pass: the output, and the gradients of all weights."""
 
     y: Tensor
     gradients: Tensor
@@ -94,7 +94,7 @@ def test_maxima_that_are_not_equal_do_not() -> None:
 
 
 def test_a_batch_norm_over_equal_values_lets_a_relu_pass_a_gradient_or_not() -> None:
-    """It divides what rounding has left of their difference from their mean, of either sign."""
+    """Batch norm divides the rounding errors of equal values, whose signs are arbitrary."""
     elsewhere = set()
     for seed in SEEDS:
         (_, first), *others = equal_values(seed).items()

@@ -137,7 +137,7 @@ def test_the_estimate_is_the_formula(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["padding, stride, groups", "counts", "average pooling"])
 def test_neurobenchs_figures_are_its_forwards_of_ones(name: str) -> None:
-    """It makes inputs and weights 1 where they are not zero, or all of them, and runs the layer."""
+    """NeuroBench sets inputs and weights to 1, all or only the non-zero ones, and runs the layer."""
     model = compiled(*NETS[name])
     batches = shown(model)
     lines = lines_of(model, batches)

@@ -1,4 +1,4 @@
-"""What is counted as a network runs is what loops over every output, tap and input count."""
+"""Measured operations, compared with loops over every output, tap and input."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def shown(network: SpikingNetwork, samples: int = 2, batches: int = 2) -> list[t
 
 
 def outputs(network: SpikingNetwork, batches: list[tuple[Tensor, Tensor]]) -> dict[str, list[NDArray[np.float64]]]:
-    """What every node gave, by name, batch after batch."""
+    """Return the outputs of all nodes by name, one batch after the other."""
     found: dict[str, list[NDArray[np.float64]]] = {}
 
     def keep(name: str, y: Tensor) -> None:
@@ -144,7 +144,7 @@ def test_loops_count_the_same(name: str, optimize: int) -> None:
 
 
 def test_counts_are_more_than_events() -> None:
-    """So that what is tested above is there, and multiplied are only values that need not be whole."""
+    """The network above has such counts, and only real values are multiplied."""
     body, size = NETS["counts"]
     found = {m.most.node.name: m for m in measure_operations(model(body, size), shown(model(body, size)))}
     assert {name for name, m in found.items() if m.most.real} == {"conv1"}

@@ -143,7 +143,7 @@ def test_gradients_by_finite_parts(body: str, optimize: int) -> None:
 @pytest.mark.parametrize("optimize", [0, 1, 2])
 @pytest.mark.parametrize("body", ["BN-ADD[c2k3-BN-IF | id]-GAP-FC3", "ADD[c2k3-BN-IF | id]-c4k3-IF-GAP-FC3"])
 def test_a_static_input_has_a_gradient_at_each_time_step(body: str, optimize: int) -> None:
-    """Whether what follows from it is computed once or T times."""
+    """Layers after the input are computed once or T times."""
     module = model(body, optimize=optimize, set={"encode": "direct"}).eval()
     ((x, y),) = shown(module, 1)
     sequence = x.repeat(3, 1, 1, 1, 1).requires_grad_()

@@ -141,7 +141,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(program: str, site: Path) -> list[str]:
-    """What a program prints that has the examples installed; a process of its own keeps our catalogue clean."""
+    """Return the output of a program with the examples installed, in a process with its own catalogue."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), str(ROOT)])}
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, cwd=site, env=environment, capture_output=True, text=True, check=False)
@@ -151,7 +151,7 @@ def run(program: str, site: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def printed(home: Path) -> dict[str, list[str]]:
-    """What each program prints: in one process, which imports torch once."""
+    """Return the output of each program, from one process that imports torch once."""
     programs = {"rule": RULE, "kinds": KINDS, "families": FAMILIES, "join": JOIN, "time": TIME, "data": DATA}
     each = "\n".join(f"print('# {name}')\nexec({program!r}, {{}})" for name, program in programs.items())
     parts = [part.splitlines() for part in "\n".join(run(each, home)).split("# ")[1:]]

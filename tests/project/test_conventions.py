@@ -26,7 +26,7 @@ FILES = {
 
 
 def run_hook(name: str, folder: Path, *files: str) -> tuple[bool, str]:
-    """Whether a hook passes, and what it prints: as pre-commit, which fails one that changes a file too."""
+    """Return whether a hook passes, and its output. As in pre-commit, a hook that changes a file fails."""
     for file, text in FILES.items():
         (folder / file).write_text(text, encoding="utf-8")
     hook = HOOKS[name]

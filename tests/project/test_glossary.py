@@ -1,4 +1,4 @@
-"""What ``docs/glossary.md`` says of the code, as far as a program can tell; counts not yet 0 may only fall."""
+"""Rules of ``docs/glossary.md`` that a program can check. Counts above 0 may only decrease."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionD
 
 
 def names_in_glossary() -> Iterator[str]:
-    """What the glossary says that things are called in the code."""
+    """Return the names in the code that the glossary lists."""
     for line in (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8").splitlines():
         cells = line.split("|")
         if len(cells) == 5:  # a word, its name in the code, its meaning, between bars
@@ -200,7 +200,7 @@ def defined(tree: ast.Module) -> set[str]:
 
 
 def is_known(reference: str, here: set[str]) -> bool:
-    """Whether a reference of a docstring leads to something: in its module, or from the package on."""
+    """Return whether a reference in a docstring exists, in its module or from the package on."""
     if not reference.startswith("sewdsl."):
         return reference.partition(".")[0] in here or hasattr(builtins, reference)
     parts = reference.split(".")[1:]

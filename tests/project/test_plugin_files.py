@@ -127,7 +127,7 @@ def test_names_that_are_taken(tmp_path: Path) -> None:
 
 
 def decay() -> float:
-    """That of the neuron in the network."""
+    """Return the decay of the neuron in the network."""
     (found,) = (node.op for node in sewdsl.load(SPEC, input="2x8x8") if node.op.kind == "FIF")
     return float(found.decay)  # type: ignore[attr-defined]
 

@@ -62,7 +62,7 @@ def test_broken_modules_are_left_out(tmp_path: Path) -> None:
     warnings = [f"warning: the package 'mine' is broken: my_package.{name}: {why}" for name, (_, why) in BROKEN.items()]
 
     def warned(stderr: str) -> list[str]:
-        """What is said first, a line for each module, in any order."""
+        """Return the first warnings, one line per module, in any order."""
         lines = sorted(stderr.splitlines()[: len(BROKEN)])
         assert stderr.count("warning: ") == len(BROKEN)
         return [line[: len(warning)] for line, warning in zip(lines, sorted(warnings), strict=True)]

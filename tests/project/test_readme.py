@@ -1,4 +1,4 @@
-"""What the README claims, apart from its doctests."""
+"""Claims of the README, apart from its doctests."""
 
 import re
 from pathlib import Path

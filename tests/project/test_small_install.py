@@ -140,7 +140,7 @@ def closure(names: list[str]) -> set[str]:
 
 
 class Done(NamedTuple):
-    """What commands did: their standard output together, exit code and standard error of each."""
+    """Results of commands: joint standard output, and exit code and standard error of each."""
 
     output: str
     of_command: dict[str, tuple[int, str]]

@@ -1,4 +1,4 @@
-"""What reads, checks and draws a network answers at once, so it loads nothing heavy."""
+"""Imports of the commands that read, check and draw: none of them is slow."""
 
 import json
 import subprocess

@@ -38,7 +38,7 @@ def main(*, compiles: bool = False) -> None:
 
 
 def _no_compiler() -> dict[str, ModuleType]:
-    """What stands in for the modules that give the answers and load plugins."""
+    """Return a substitute for the modules that compute answers and load plugins."""
     answers, own_code = ModuleType("sewdsl.serve.answers"), ModuleType("sewdsl.own_code")
     parts = {"Refusal": type("Refusal", (Exception,), {}), "Texts": dict}
     vars(answers).update(parts, answer=lambda _texts, _what, asked: _misbehave(asked["text"]))

@@ -1,4 +1,4 @@
-"""What the page's server answers, and what it refuses."""
+"""Answers and rejections of the server of the page."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(folder: Path) -> Iterator[str]:
-    """That of a server of one file, for all tests: a page shows the file as it is when it is opened."""
+    """Return the address of a server of one file, for all tests. A page shows the current file."""
     with serving([sys.executable, "-m", "sewdsl", "serve", str(folder / "a.net")]) as found:
         yield found
 

@@ -87,7 +87,7 @@ def begin(
 
 
 def hangs(number: int) -> bool:
-    """Whether a process has said that it hangs."""
+    """Return whether a process has reported that it hangs."""
     return Path(f"/proc/{number}/comm").read_text().rstrip() == misbehaving.HANGS
 
 
@@ -123,7 +123,7 @@ def test_where_it_is_killed_its_processes_end(tmp_path: Path) -> None:
 
 
 def test_a_page_that_is_closed_wants_no_answer(tmp_path: Path) -> None:
-    """As each keystroke closes the connection over which the text before it was asked about."""
+    """Each keystroke closes the connection with the request for the previous text."""
     with serving(tmp_path, "--timeout", "600") as (server, browser):
         processes, connections = begin(server, browser, "hang")
         connections[0].close()

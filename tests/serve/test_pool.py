@@ -41,7 +41,7 @@ def use(what: Callable[[WorkerPool], Awaitable[None]], seconds: float = LIMIT) -
 
 
 def exists(number: int) -> bool:
-    """Whether there is a process of that number, dead and not waited for included."""
+    """Return whether a process of that number exists, including zombies."""
     try:
         os.kill(number, 0)
     except ProcessLookupError:
@@ -144,7 +144,7 @@ def test_what_is_no_longer_wanted_ends() -> None:
 
 
 def test_what_ends_soon_is_not_killed_for_being_stale() -> None:
-    """It answers the next request, and nothing else is started."""
+    """The process answers the next request, and no other process starts."""
 
     async def what(processes: WorkerPool) -> None:
         stale = asyncio.create_task(ask(processes, "sleep"))
@@ -284,7 +284,7 @@ def test_modules_in_the_users_folder_are_not_run(tmp_path: Path, monkeypatch: py
 
 
 def test_the_system_ends_what_the_server_does_not() -> None:
-    """As where the server was killed while a process was inside of a regular expression, and noticed nothing."""
+    """The server is killed while a process evaluates a regular expression."""
 
     async def what() -> None:
         process = await pool.Worker.start()

@@ -94,7 +94,7 @@ def test_taps_that_meet_padding_alone(
     layout: torch.memory_format,
     autocast: bool,  # noqa: FBT001
 ) -> None:
-    """Of a single column, for one: no gradient but 0 reaches the outer columns of the kernel."""
+    """With a single column, only gradients of 0 reach the outer columns of the kernel."""
     layer = Conv2d(16, 16, kernel, stride, padding, bias=False)
     layer.to(memory_format=layout)  # type: ignore[call-overload, unused-ignore]
     layer = layer if autocast else layer.bfloat16()

@@ -25,7 +25,7 @@ def spikes(*shape: int, seed: int = 0) -> Tensor:
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, heads: int, scale: float) -> Tensor:
-    """As Spikformer's authors write it: tokens by channels, heads one after the other."""
+    """Return attention as in the code of Spikformer: tokens by channels, one head after the other."""
     T, N, _, H, W = q.shape
     tokens = [x.flatten(3).transpose(2, 3) for x in (q, k, v)]  # [T, N, places, channels]
     parts = [x.reshape(*x.shape[:3], heads, -1).transpose(2, 3) for x in tokens]
@@ -180,7 +180,7 @@ def test_they_stream() -> None:
 
 @pytest.mark.parametrize(("operands", "kind"), [("BN | MPk1s2 | id or IF", "BN"), ("MPk1s2 | BN | id or IF", "IF")])
 def test_an_alternative_goes_with_the_first_operand(operands: str, kind: str) -> None:
-    """Whether the others stride does not matter."""
+    """Strides of the other operands do not matter."""
     network = sewdsl.load(f"BN-ADD[{operands}]-FC2", input="2x1x1")
     merge = network.nodes[-2]
     assert network.nodes[merge.inputs[2]].op.kind == kind

@@ -143,6 +143,6 @@ def test_an_input_of_another_shape_is_refused() -> None:
 
 
 def test_maps_stay_row_by_row() -> None:
-    """Of rows, torch knows no channels-last."""
+    """torch has no channels-last format of rows."""
     assert not optimize_program(sewdsl.load("c4k3-BN-LIF-FC2", input="4x11")).channels_last
     assert optimize_program(sewdsl.load("c4k3-BN-LIF-FC2", input="4x11x11")).channels_last

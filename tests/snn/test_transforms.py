@@ -77,7 +77,7 @@ PARTS: dict[str, Callable[[], nn.Module]] = {
 
 @pytest.mark.parametrize("part", PARTS)
 def test_second_derivatives(part: str) -> None:
-    """Where a kernel is, they are refused; plain PyTorch has them."""
+    """Kernels reject second derivatives, and plain PyTorch computes them."""
     model, x = PARTS[part](), torch.rand(T, 2, 4, 4, 4)
     with pytest.raises(NotImplementedError) as refusal:
         gradient_penalty(model, x)

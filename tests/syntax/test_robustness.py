@@ -85,14 +85,14 @@ def test_safe_fixes_come_to_an_end(text: str) -> None:
 
 
 def said(text: str, *, file: bool) -> Reporter:
-    """What is said of a text, read as a file or as a compact string."""
+    """Return the diagnostics of a text, read as a file or as a layer string."""
     reporter = Reporter()
     reporter.take((parse if file else parse_compact)(Source("t", text)))
     return reporter
 
 
 def marks(reporter: Reporter) -> int:
-    """How many characters have no place in a text."""
+    """Return the number of invalid characters of a text."""
     return sum(found.code in MARKS for found in reporter)
 
 
@@ -101,7 +101,7 @@ def marks(reporter: Reporter) -> int:
 @example("<-\u00ad>c32", False)  # noqa: FBT003
 @examples(300)
 def test_no_safe_fix_makes_a_text_worse(text: str, file: bool) -> None:  # noqa: FBT001 -- drawn
-    """One by one, and all of them at once as ``check --fix`` applies them."""
+    """Fixes are applied one by one, and all at once as by ``check --fix``."""
     found = said(text, file=file)
     safe = [fix for diagnostic in found for fix in diagnostic.fixes if fix.safe]
     for mended in [*(apply_fix(text, fix) for fix in safe), apply_fixes(found, Source("t", text))]:

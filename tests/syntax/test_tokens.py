@@ -1,4 +1,4 @@
-"""What the pieces of a text are, for highlighting."""
+"""Tokens of a text, for highlighting."""
 
 from __future__ import annotations
 

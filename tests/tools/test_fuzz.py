@@ -62,7 +62,7 @@ def test_texts_follow_from_two_numbers() -> None:
 
 
 def test_random_networks_have_every_kind() -> None:
-    """But for surrogates, which each network has one of, and EMB, which reads integers."""
+    """Surrogates, which each network has, and EMB, which reads integers, are exceptions."""
     texts = [networks.numbered_text(1, number) for number in range(600)]
     words = {word for text in texts for word in re.findall("[A-Za-z]+?(?=k?[^A-Za-z])", text)}
     kinds = {name for name, kind in catalogue().items() if issubclass(kind, Layer | Activation | Merge)}

@@ -48,7 +48,7 @@ DRAWN: dict[str, str | bytes] = {}
 
 @pytest.fixture(scope="module")
 def figures_matter() -> bool:
-    """Whether curves of other figures are drawn anew: what looks at them, or feeds figures to them, overrides this."""
+    """Return whether to draw figures again. Tests that read or replace figures override this fixture."""
     return False
 
 
@@ -107,7 +107,7 @@ def trained(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[.
 
 @pytest.fixture(scope="session")
 def run(trained: Callable[..., Run]) -> Run:
-    """One run, shared: leave its folder as it is."""
+    """Return a shared run, whose folder tests must not change."""
     return trained()
 
 

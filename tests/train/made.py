@@ -35,7 +35,7 @@ epoch,train_loss,train_accuracy,test_loss,test_accuracy,learning_rate,gradient_n
 
 
 def result(**changes: object) -> Result:
-    """What came out of a run that never was."""
+    """Return the result of a simulated run."""
     fields = {
         "network": "Small",
         "data": "digits",

@@ -105,7 +105,7 @@ def test_one_graph_for_all_epochs(
 
 
 def test_a_run_that_goes_on_with_its_last_batch(tmp_path: Path, compilations: list[torch.Size]) -> None:
-    """Which batches are compiled follows from their size, not from which comes first."""
+    """The size of a batch decides whether it is compiled, not its position."""
 
     class Stop(Callback):
         def on_train_batch_end(self, trainer: Trainer, *_: object) -> None:

@@ -1,4 +1,4 @@
-"""What does not go with the recipe's dataset has a fix that makes it go."""
+"""Fixes for networks that do not fit the dataset of the recipe."""
 
 from __future__ import annotations
 

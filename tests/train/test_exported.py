@@ -1,4 +1,4 @@
-"""What the files of a trained network say of its dataset."""
+"""Dataset descriptions in the files of a trained network."""
 
 import json
 import re

@@ -146,7 +146,7 @@ def foreign(draw: st.DrawFn, folder: Path) -> tuple[str, bytes]:
 
 
 def sane(value: Any) -> bool:
-    """Whether a value can be printed, summed up and drawn."""
+    """Return whether a value can be printed, summed and drawn."""
     if isinstance(value, float):
         return isfinite(value)
     if isinstance(value, int):
@@ -247,7 +247,7 @@ class TestFiles:
         ],
     )
     def test_a_result(self, spoil: Callable[[str, bytes], RunFolder], field: str, value: object, said: str) -> None:
-        """It is refused by its field, value and bound; the page shows the rest."""
+        """A result is rejected by field, value and bound. The page shows the remaining fields."""
         good = json.loads(spoil("lock", b"").result.read_text("utf-8"))
         folder = spoil("result.json", json.dumps({**good, field: value}).encode())
         with pytest.raises(RunError, match=re.escape(f"result.json' is damaged or from another version: {said}")):

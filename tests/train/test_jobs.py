@@ -39,7 +39,7 @@ def _forked_runs() -> Iterator[None]:
 
 
 def outcome(folder: Path) -> dict[str, object]:
-    """What came out, without how long it took."""
+    """Return the results without durations."""
     found: dict[str, object] = json.loads((folder / "study.json").read_text("utf-8"))
     rows = found["rows"]
     assert isinstance(rows, list)
@@ -161,7 +161,7 @@ def test_code_of_ones_own_and_loggers(out: Path) -> None:
 
 
 def free(folder: RunFolder) -> bool:
-    """Whether no process is at work there."""
+    """Return whether no process uses the folder."""
     try:
         with run_lock(folder):
             return True

@@ -1,4 +1,4 @@
-"""Where figures are logged: the same by all loggers, in one place if a run goes on, and never at a run's cost."""
+"""Loggers: equal metrics, one log for resumed runs, and no failed runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the loop is given, and what is drawn of it."""
+"""Arguments of the loop, and its progress display."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,7 +34,7 @@ def test_more_processes_than_samples() -> None:
 
 
 def test_batches_know_where_they_are_wanted(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those of the training, of the pass that judges each epoch, and of the test at the end."""
+    """The batches are those of training, of the evaluation after each epoch, and of the final test."""
     known: dict[int, set[tuple[torch.device | None, int | None]]] = {}
     usual = Batches.__iter__
 

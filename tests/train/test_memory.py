@@ -16,14 +16,14 @@ from .conftest import Run
 
 @pytest.fixture(autouse=True)
 def returned(monkeypatch: pytest.MonkeyPatch) -> list[None]:
-    """How often the allocator was told to return memory: not truly, for that lasts as long as this process."""
+    """Return the number of simulated calls that return memory. A real call would last for the whole process."""
     asked: list[None] = []
     monkeypatch.setattr("sewdsl.train.fit.train_run.return_memory", lambda: asked.append(None))
     return asked
 
 
 def train(spec: Path, out: Path, *settings: str) -> str:
-    """What a run says of its memory."""
+    """Return the report of a run about its memory."""
     options = [part for setting in settings for part in ("--set", setting)]
     done = CliRunner().invoke(app, ["train", str(spec), "--out", str(out), *options])
     assert done.exit_code == 0, done.output

@@ -63,7 +63,7 @@ class TestOfARun:
             assert (word in body) is (word != "Unfinished"), word
 
     def test_a_stranger_hears_of_data_and_classes(self, run: Run) -> None:
-        """Where there is something to say of them: digits come with a package, and their classes are numbers."""
+        """The card describes data only if there is a description: digits come with a package, without class names."""
         facts = load_record(run.folder)
         plain = model_card.render_card(facts)
         assert "sewdsl eval .\n" in plain

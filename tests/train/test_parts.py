@@ -1,4 +1,4 @@
-"""What a recipe says of parts: frozen ones stay, others learn at a pace of their own, and weights are averaged."""
+"""Frozen layers, learning rates per layer, and averaged weights."""
 
 import shutil
 from collections.abc import Callable
@@ -139,7 +139,7 @@ class TestNames:
 def gradients(
     optimize: int, freeze: tuple[str, ...], *, memory: str = "", dtype: torch.dtype = torch.float64
 ) -> dict[str, torch.Tensor]:
-    """Of the weights that learn, after a step's backward pass."""
+    """Return the gradients of the trainable weights after a backward pass."""
     changes = {"train.freeze": " ".join(freeze) or "none", **({"train.memory": memory} if memory else {})}
     network = read(Source("small.net", SMALL), set=changes).result()
     assert network.recipe is not None

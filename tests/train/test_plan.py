@@ -1,4 +1,4 @@
-"""What cannot be trained is said before anything runs, at its place in the text."""
+"""Errors of recipes before training, with their locations in the text."""
 
 import pytest
 

@@ -17,7 +17,7 @@ CHANCES = 1000
 
 
 def seen(*batches: Tensor) -> NeuronRates:
-    """What is counted of a layer that gives these spikes, ``[T, N, *]``."""
+    """Return the counts of a layer with these spikes, ``[T, N, *]``."""
     model = nn.Sequential(sewdsl.compile("c4k3-IF-FC3", input="1x6x6", steps=3).get_submodule("if1"))
     assert isinstance(model[0], Neuron)
     rates = NeuronRates()
@@ -54,7 +54,7 @@ class TestHandMadeSpikes:
         assert (found.dead_places, found.dead_channels, found.dead) == (7, 0, 36 - 5)
 
     def test_saturated_channels(self) -> None:
-        """One at 90%, one of which a single neuron is over that, and one of which all are."""
+        """One channel is at 90 %, one has a single neuron above 90 %, and one has all neurons above."""
         found = count_population(torch.tensor([[90, 90], [90, 91], [91, 100]]), 100)
         assert (found.saturated, found.always, found.saturated_channels) == (3, 1, 1)
 

@@ -1,4 +1,4 @@
-"""How a run computed is noted, and kept to: where it goes on, is judged, and is probed."""
+"""Precision of a run: recorded, and used to resume, evaluate and probe."""
 
 import json
 import shutil
@@ -80,7 +80,7 @@ def test_it_is_noted(run: Run, mixed: Run) -> None:
 def test_it_is_judged_and_probed_as_it_was_trained(
     mixed: Run, tmp_path: Path, seen: set[Any], noted: object, expected: torch.dtype
 ) -> None:
-    """What is not noted is what it would be here."""
+    """A run without a record uses the defaults of this machine."""
     folder = copied(mixed, tmp_path, precision=noted)
     found = evaluate_run(folder).measured
     assert formats(seen) == {expected}

@@ -69,7 +69,7 @@ def case(small: Path) -> Case:
 
 
 class Two(NamedTuple):
-    """What two processes left and said."""
+    """Results and messages of two processes."""
 
     folder: Path
     out: str
@@ -88,7 +88,7 @@ class Note(Callback):
 
 
 def noted(small: Path, folder: Path, *, synchronised: bool) -> None:
-    """One step, its gradients noted."""
+    """Return a step with its recorded gradients."""
     module, samples = case(small)
     if synchronised:
         synchronise_statistics(module.model)
@@ -97,7 +97,7 @@ def noted(small: Path, folder: Path, *, synchronised: bool) -> None:
 
 
 def gradients(small: Path, indices: torch.Tensor) -> Gradients:
-    """What one process finds for some of the samples."""
+    """Return the gradients of one process for some of the samples."""
     module, samples = case(small)
     part = samples.batch(indices)
     training_loss(module.model, part.x, part.y, module.recipe)[1].backward()  # type: ignore[no-untyped-call]
@@ -105,7 +105,7 @@ def gradients(small: Path, indices: torch.Tensor) -> Gradients:
 
 
 def work(small: Path, folder: Path) -> None:
-    """What each of the processes does."""
+    """Run the work of each process."""
     with quiet_lightning(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(distributed, "destroy_process_group", lambda: None)  # they can meet only once
         noted(small, folder / "apart", synchronised=False)
@@ -128,7 +128,7 @@ elastic_launch(config, work)(*map(Path, sys.argv[1:]))
 
 @pytest.fixture(scope="module")
 def two(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Two:
-    """What two processes did, one thing after the other: to start them takes longer than all of it."""
+    """Return the results of two processes, which run all cases: to start them takes longest."""
     folder = tmp_path_factory.mktemp("two")
     (folder / "siamese.net").write_text(SIAMESE_DIGITS)
     command = [sys.executable, "-c", PROGRAM, str(small), str(folder)]
@@ -177,13 +177,13 @@ def test_a_part_learns_like_a_module_that_is_called_twice(two: Two) -> None:
 
 
 def indices_of(part: Samples, samples: Samples) -> torch.Tensor:
-    """Which of the samples a batch holds."""
+    """Return the indices of the samples in a batch."""
     indices: torch.Tensor = (part.x.flatten(1)[:, None] == samples.x.flatten(1)).all(-1).nonzero()[:, 1]
     return indices
 
 
 def test_the_command(two: Two) -> None:
-    """One folder, one account of it."""
+    """The processes write one folder and one report."""
     assert two.error.count("training Small on digits") == 1
     assert "each step: 200 samples x 1 batches x 2 processes = 400 samples" in two.error
     assert "recommended" not in two.error
@@ -372,7 +372,7 @@ class TestStrategy:
         ],
     )
     def test_it_needs_a_gpu(self, small: Path, tmp_path: Path, options: list[str], said: str) -> None:
-        """Which is said before there is a folder."""
+        """The error precedes the run folder."""
         done = CliRunner().invoke(app, ["train", str(small), "--out", str(tmp_path / "out"), *options])
         assert (done.exit_code, done.stdout) == (1, "")
         assert done.stderr.startswith(said)

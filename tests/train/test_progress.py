@@ -29,7 +29,7 @@ class Terminal(io.StringIO):
         return [CONTROL.sub("", part).rstrip() for part in re.split(r"[\r\n]", self.getvalue())]
 
     def screen(self) -> str:
-        """What is left: rich draws one line, and goes back to its beginning to draw it again or to erase it."""
+        """Return the final screen: rich draws one line, and returns to its start to draw or erase it."""
         left, line = [], ""
         for part in re.findall(r"\x1b\[2K|\x1b\[1A|\r|\n|\x1b\[[0-9;?]*[A-Za-z]|[^\x1b\r\n]+", self.getvalue()):
             match part:

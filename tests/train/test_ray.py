@@ -138,7 +138,7 @@ def cluster() -> Iterator[tuple[Any, Any]]:
 
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
 def test_a_node_is_lost(cluster: tuple[Any, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is lost once a run has sent its first epoch and waits for an answer, and a node with two cores has joined."""
+    """The node is lost after the first epoch of a run, when a node with two cores has joined."""
     nodes, second = cluster
     spec = tmp_path / "small.net"
     text = SMALL.replace("epochs 2", f"epochs {EPOCHS}")

@@ -1,4 +1,4 @@
-"""What the page says of neurons that never fire, or nearly always: the right layers, numbers and cures."""
+"""Report of silent and saturated neurons: layers, numbers and remedies."""
 
 import json
 import re
@@ -28,7 +28,7 @@ def layer(fill: int, *where: int | slice, channels: int = 10) -> Population:
 
 
 def bars(path: Path, found: Population) -> tuple[list[float], Page]:
-    """How high the bars of a layer are, where it is the only one, and the page that shows them."""
+    """Return the heights of the bars of a single layer, and the page."""
     folder = finished(path / "run", firing_rates={STEM: 0.25}, neurons={STEM: found})
     page = written(folder)
     heights = re.findall(r'<rect x="\d+" y="[\d.]+" width="12" height="([\d.]+)"', folder.report.read_text("utf-8"))

@@ -170,7 +170,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def whole(place: Path) -> Outcome:
-    """What it found."""
+    """Return the results of a search."""
     return Runs().all(place, *LINES, drawn=True)
 
 
@@ -213,7 +213,7 @@ class TestRun:
         assert runs.started == []
 
     def test_each_epoch_is_judged_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Of a long run too, in which each epoch is told with all before it."""
+        """A long run reports each epoch with all epochs before it."""
         judged: list[int] = []
 
         def judge(_search: Search, _axes: object, trial: Trial, _others: object) -> bool:

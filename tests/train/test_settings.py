@@ -301,7 +301,7 @@ def test_tf32(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As the recipe says while it trains, and as before after it."""
+    """The setting of the recipe applies in training, and the previous setting afterwards."""
 
     def state() -> tuple[bool, bool]:
         return torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32

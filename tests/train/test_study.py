@@ -249,7 +249,7 @@ class TestCommand:
         assert stamps == [path.stat().st_mtime_ns for path in sorted(out.glob("*/*/result.json"))]
 
     def test_a_part_of_it(self, spec: Path, tmp_path: Path) -> None:
-        """And then the rest, in the same folder."""
+        """The remaining runs are added to the same folder."""
         out = tmp_path / "out"
         command = ["study", str(spec), "--out", str(out)]
         listed = CliRunner().invoke(app, [*command, "--only", "iand", "--seeds", "1", "--list"])

@@ -62,7 +62,7 @@ def trained(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[.
 
 @pytest.fixture(scope="module")
 def run(trained: Callable[..., Run]) -> Run:
-    """One run, shared: leave its folder as it is."""
+    """Return a shared run, whose folder tests must not change."""
     return trained()
 
 
@@ -148,7 +148,7 @@ KILLED_AT = BATCHES + 7
 
 
 class Ended(NamedTuple):
-    """What processes left that were ended from outside."""
+    """Files and outputs of processes that were killed."""
 
     killed: RunFolder
     stopped: Path

@@ -42,7 +42,7 @@ def interrupted(folder: Path, batch: int, **changes: object) -> RunFolder:
 
 
 def commands(result: Result) -> list[list[str]]:
-    """What is said to go on with."""
+    """Return the printed commands to resume a run."""
     return [shlex.split(line.partition(": ")[2])[1:] for line in result.stderr.splitlines()[1:]]
 
 

@@ -1,4 +1,4 @@
-"""What is measured while a network trains."""
+"""Measurements during training."""
 
 import json
 from types import SimpleNamespace

@@ -49,7 +49,7 @@ def attention(x: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
 
 @pytest.mark.parametrize("level", [0, 1, 2])
 def test_classes_of_sentences(level: int) -> None:
-    """As in torch's Transformers: a table, positions, a neuron, softmax attention over places, a neuron."""
+    """The reference consists of torch's modules: table, positions, neuron, softmax attention, neuron."""
     model = compiled(SENTENCES, level).double()
     weights = dict(model.named_parameters())
     neuron = sewdsl.compile("LIF(tau=2.0, v_threshold=0.5)", input="8x6", steps=T, optimize=0).double()

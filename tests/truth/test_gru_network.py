@@ -12,10 +12,10 @@ from sewdsl.lower import SpikingNetwork
 
 
 class Reference:
-    """One time-step after the other.
+    """Network that computes one time-step after the other.
 
     Args:
-        weights: Those of the shipped network.
+        weights: Weights of the shipped network.
     """
 
     def __init__(self, weights: dict[str, Tensor]) -> None:

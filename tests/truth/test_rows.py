@@ -13,7 +13,7 @@ T, C = 4, 6
 
 
 def reference() -> nn.Sequential:
-    """As ``sequential_cifar/train_secf10.py`` of Fang et al. 2023 builds it."""
+    """Return the network of ``sequential_cifar/train_secf10.py`` by Fang et al. 2023."""
     made: list[nn.Module] = []
     for _ in range(2):
         for _ in range(3):

@@ -66,7 +66,7 @@ class DSSA(nn.Module):
         self.rates: list[Tensor | None] = [None, None]
 
     def scale(self, which: int, x: Tensor, terms: int) -> Tensor:
-        """One over the root of the mean number of spikes in a sum, by head."""
+        """Return 1 / sqrt(mean number of spikes in a sum) of each head."""
         if self.training:
             rate, before = x.detach().mean((0, 1, 3, 4)), self.rates[which]
             self.rates[which] = rate if before is None else 0.999 * before + 0.001 * rate
@@ -129,7 +129,7 @@ def observe(model: nn.Module, family: type[nn.Module], x: Tensor) -> tuple[Tenso
 
 
 def test_every_spike_and_gradient_is_the_same() -> None:
-    """Of two batches in training, whose rates are running means, and of evaluation, in float64."""
+    """Two batches in training update the running rates. All results are in float64."""
     torch.manual_seed(0)
     reference = SpikingResformer(classes=10).double()
     ours = sewdsl.compile(

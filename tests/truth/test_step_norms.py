@@ -28,7 +28,7 @@ class Each(nn.Module):
         return [getattr(norm, name) for norm in self.norms]
 
     def forward(self, x: Tensor) -> Tensor:
-        """As the authors have it, evaluation included: of all that is normalised, the last time-step is the output."""
+        """Return the last of all normalised time-steps, as the code of the authors, also in evaluation."""
         outputs = []
         for t, norm in enumerate(self.norms):
             y = norm(x[0 if self.so_far else t : t + 1].flatten(0, 1))[-N:]

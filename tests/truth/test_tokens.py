@@ -16,7 +16,7 @@ Reference = Callable[[Tensor, Sequence[Tensor]], Tensor]
 
 
 def rms(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
-    """As transformers have it: the channels are the last axis."""
+    """Return RMS as in transformers, with the channels on the last axis."""
     (weight,) = weights
     tokens = x.movedim(2, -1)
     return functional.rms_norm(tokens, weight.shape, weight, 0.01).movedim(-1, 2)
@@ -33,7 +33,7 @@ def step_positions(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
 
 
 def mixed(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
-    """As MLP-Mixer has it, with tokens before channels: two linear layers on the axis of tokens."""
+    """Return token mixing as in MLP-Mixer, with tokens before channels: two linear layers along the tokens."""
     one, bias, other, more = weights
     tokens = x.flatten(3).transpose(2, 3)  # [T, N, L, C]
     hidden = functional.gelu(functional.linear(tokens.transpose(2, 3), one.flatten(1), bias))

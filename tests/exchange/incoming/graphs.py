@@ -50,7 +50,7 @@ def above(threshold: float, *shape: int) -> nir.Threshold:
 
 
 def flatten(*shape: int) -> nir.Flatten:
-    """Of all axes."""
+    """Return a Flatten node over all axes."""
     return nir.Flatten({"input": np.array(shape)}, 0, -1)
 
 

@@ -1,4 +1,4 @@
-"""What an imported network gives with its weights."""
+"""Outputs of imported networks with their weights."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def given(found: ImportedNetwork, x: Tensor) -> Tensor:
 
 
 def reads(found: ImportedNetwork, text: str) -> None:
-    """It is the network of a compact text."""
+    """Return whether the network equals that of a layer string."""
     wanted = sewdsl.load(text, input=found.network.settings.input)
     ours, theirs = ([(str(node.op), node.inputs) for node in network.nodes[1:]] for network in (found.network, wanted))
     assert ours == theirs

@@ -75,7 +75,7 @@ def broken():
 
 
 def test_neurons_of_several_kinds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is said, since the text names them all and its ``neuron`` line would be of none."""
+    """A note reports that the text names all neurons, so that its ``neuron`` line has no effect."""
     pytest.importorskip("spikingjelly")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))

@@ -54,7 +54,7 @@ def test_a_layer_is_named(name: str) -> None:
 
 
 class Mine(nn.Conv2d):
-    """Which is not what its parent is."""
+    """Module that differs from its parent class."""
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.sin(super().forward(x))
@@ -132,7 +132,7 @@ def test_what_may_stand_behind_a_readout() -> None:
 
 
 def test_a_resnext_has_no_place_for_what_it_lacks() -> None:
-    """But it has one: its groups are in the language; a module is as it was when it is refused."""
+    """Its groups exist in the language. A rejected module is unchanged."""
     module = built(sew_resnet.sew_resnet18(cnf="ADD", spiking_neuron=neuron.QIFNode))
     kept = [set(vars(each)) for each in module.modules()]
     with pytest.raises(

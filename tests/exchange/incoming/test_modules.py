@@ -34,7 +34,7 @@ ATAN: dict[str, Any] = {"surrogate_function": surrogate.ATan(alpha=2.0), "detach
 
 
 def settle(module: nn.Module, x: Tensor, drive: float = 0.3) -> None:
-    """As the weights' tests do, with the momentum of batch norms as it was."""
+    """Settle a module as the tests of weights do, and restore the momentum of its batch norms."""
     settle_statistics(module, x, drive)
     for each in module.modules():
         if isinstance(each, nn.BatchNorm2d):
@@ -42,7 +42,7 @@ def settle(module: nn.Module, x: Tensor, drive: float = 0.3) -> None:
 
 
 def same(module: nn.Module, x: Tensor, steps: int = 2, **options: Any) -> ImportedNetwork:
-    """What is read of a module, if it gives the same; nothing of the module is changed."""
+    """Return the imported module after a comparison of outputs, which leaves the original unchanged."""
     before = {key: value.clone() for key, value in module.state_dict().items()}
     kept = [dict(vars(each)) for each in module.modules()]
     shape = tuple(x.shape[2:] if x.ndim in {3, 5} else x.shape[1:])
@@ -137,7 +137,7 @@ def neurons(kind: type[nn.Module] = neuron.IFNode, **options: Any) -> Callable[[
     ("kind", "depth"), [("SEW", 50), ("Spiking", 18)] if factor() <= 1 else [*product(("SEW", "Spiking"), (18, 50))]
 )
 def test_the_authors_imagenet(kind: str, depth: int) -> None:
-    """Which repeats its input by itself, and takes the mean over time before the last layer."""
+    """The module repeats its input itself, and computes the mean over time before the last layer."""
     x = image(2, 3, 32, 32)
     torch.manual_seed(depth)
     module = ImageNetNet(depth, sew=kind == "SEW", node=neurons()).double()  # type: ignore[arg-type]
@@ -364,7 +364,7 @@ def test_readouts(how: str) -> None:
 
 @pytest.mark.parametrize("net", ["tiny", "7b-net-iand", "cifar10-net-spiking", "sew-resnet-18", "plif-net-dvs-gesture"])
 def test_files_for_spikingjelly(net: str) -> None:
-    """What ``--to spikingjelly`` writes is read back as the network that it was written of."""
+    """Files of ``--to spikingjelly`` are imported as the exported network."""
     network = sewdsl.load(net)
     found = read_module(instance(spikingjelly.source(network)), network.settings.input, network.settings.steps)
     ours, theirs = (
@@ -375,7 +375,7 @@ def test_files_for_spikingjelly(net: str) -> None:
 
 
 def test_from_the_package() -> None:
-    """It is looked up when it is asked for, and imports no torch before."""
+    """The function is imported on first use, and torch only then."""
     network, tensors = sewdsl.from_torch(nn.Sequential(nn.Linear(4, 2)), (4,), name="A net")
     assert (network.name, list(tensors)) == ("A net", ["fc1.weight", "fc1.bias"])
     with pytest.raises(AttributeError, match="has no attribute 'from_tensorflow'"):

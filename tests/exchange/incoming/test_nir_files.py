@@ -43,7 +43,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_is_read(file: Path) -> None:
-    """As the graph in memory is."""
+    """The file is read like the graph in memory."""
     found = read_graph(file)
     reads(found, "c3k3s1-IF-ADD[c3k3s1-IF | id]-FC4b0-LIF")
     assert found.network.name == "net"
@@ -168,7 +168,7 @@ def test_bytes_that_changed(file: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_h5py_may_be_missing(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It comes with nir; then it says how to get it."""
+    """The message states how to install h5py, which is a dependency of nir."""
     monkeypatch.setitem(sys.modules, "h5py", None)
     with raises(MissingLibrary):
         read_graph(file)

@@ -24,7 +24,7 @@ NODE = {"surrogate_function": surrogate.ATan(), "step_mode": "m"}
 
 
 class Block(nn.Module):
-    """Which adds its input to its spikes."""
+    """Block that adds its input to its spikes."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -105,7 +105,7 @@ def test_snntorch(beta: float | Tensor) -> None:
 
 
 def test_the_example_of_nir() -> None:
-    """Of its documentation: a graph from a list, without names or an Input."""
+    """The example of its documentation is a graph from a list, without names and without an Input."""
     ones = np.ones(3)
     found = nir.NIRGraph.from_list(
         nir.Affine(weight=np.array([[8.0, 2.0], [1.0, 1.0], [0.5, 4.0]]), bias=ones),

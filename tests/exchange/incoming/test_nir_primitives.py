@@ -1,4 +1,4 @@
-"""What becomes of each primitive of NIR: by what NIR's own equations give, and by the layers that are written."""
+"""Import of each primitive of NIR, compared with the equations of NIR and with the written layers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.words import raises
 
 
 def same(found: nir.NIRGraph, wanted: NirReadOptions | None = None) -> ImportedNetwork:
-    """What is read of a graph, if it gives what the graph gives at each of six time-steps of four samples."""
+    """Import a graph, and compare six time-steps of four samples with the graph."""
     imported = read_graph(found, wanted)
     generator = torch.Generator().manual_seed(0)
     x: Tensor = 3 * torch.rand(6, 4, *imported.network.settings.input, generator=generator, dtype=torch.float64)
@@ -185,7 +185,7 @@ def test_a_part_that_is_read_by_itself() -> None:
 
 
 def test_three_addends() -> None:
-    """Of which no two belong together."""
+    """No two of the three addends form a block."""
     nodes = {**SPIKES, "d": conv(2, 2, 1)}
     found = same(graph(SHAPE, nodes, *TWO, "s d", "d output", "s output", "t output"))
     assert sorted(node.op.kind for node in found.network) == ["ADD", "ADD", "IF", "IF", "c", "c", "c", "input"]
@@ -244,7 +244,7 @@ def test_the_time_step_is_seen_from_the_neurons(node: nir.NIRNode, dt: float, te
 
 
 def test_the_time_step_is_asked_for() -> None:
-    """If a LIF may be slow, or count in steps; if an IF takes a fraction of its current. Said, it holds."""
+    """The time constant of a LIF or the gain of an IF is ambiguous without --dt."""
     slow = graph((3,), {"a": nir.Linear(numbers(4, 3)), "n": leaks(4, tau=0.5)})
     with raises(ModelImportError):
         read_graph(slow)

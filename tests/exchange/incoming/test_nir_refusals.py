@@ -138,7 +138,7 @@ def test_metadata_that_are_not_ours() -> None:
 
 
 def test_what_a_node_says_of_its_origin_is_not_believed() -> None:
-    """If it is not what the node computes, or no text of the language."""
+    """Metadata are ignored if they differ from the node, or are not a text of the language."""
     said = {
         "IF(v_threshold=0.5)": "IF",
         "LIF(tau=3.0)": "IF",
@@ -153,7 +153,7 @@ def test_what_a_node_says_of_its_origin_is_not_believed() -> None:
 
 
 def test_a_text_that_reads_as_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is never handed out."""
+    """Such a text is never returned."""
     monkeypatch.setattr(
         "sewdsl.exchange.read.build_network.write_net", lambda network: f"sewdsl 1\ninput 4\nbody FC{len(network)}\n"
     )

@@ -41,7 +41,7 @@ EXPORTED = {"siamese": SIAMESE, "tied": TIED, "inputs": INPUTS} | {
 
 
 def tied(network: Network) -> list[str]:
-    """What each layer with weights is, and how often it is called."""
+    """Return each layer with weights, and the number of its calls."""
     calls = Counter(network.owner(node).name for node in network if node.op.parameters(*network.inputs(node)))
     return sorted(f"{node.op} {calls[node.name]}" for node in network if node.name in calls)
 
@@ -166,7 +166,7 @@ class Turning(nn.Module):
 
 
 class Functions(nn.Module):
-    """One weight in two calls of a function, without a module that is called twice."""
+    """Model with one weight in two calls of a function, without a module that is called twice."""
 
     def __init__(self, biases: int) -> None:
         super().__init__()

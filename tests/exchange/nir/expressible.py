@@ -48,7 +48,7 @@ SMALL = {224: "3x32x32", 64: "3x32x32"}
 
 
 def small(name: str) -> Network:
-    """One of ``NETWORKS``."""
+    """Return one of ``NETWORKS``."""
     network = sewdsl.load(name)
     size = SMALL.get(network.settings.input[-1])
     return sewdsl.load(name, input=size) if size else network

@@ -49,7 +49,7 @@ def noise(network: Network, T: int = 2, N: int = 2) -> Tensor:
 
 @contextmanager
 def watched(model: SpikingNetwork) -> Iterator[Mapping[str, Tensor]]:
-    """What its neurons give in a forward pass, ``[T, N, *]`` by the names of their nodes."""
+    """Return the outputs of all neurons in a forward pass, ``[T, N, *]``, by the names of their nodes."""
     found: dict[str, Tensor] = {}
 
     def keep(names: list[str], _: nn.Module, __: Any, spikes: Tensor) -> None:
@@ -69,7 +69,7 @@ def watched(model: SpikingNetwork) -> Iterator[Mapping[str, Tensor]]:
 
 
 def differences(model: SpikingNetwork, x: Tensor, **options: Any) -> tuple[float, list[tuple[int, str]]]:
-    """How far the outputs of module and graph differ at any time-step; at which steps which neurons fire otherwise."""
+    """Return the largest difference between module and graph, and the differing neurons by time-step."""
     with torch.no_grad(), watched(model) as spikes:
         y = model(x, return_sequence=True)
         steps = list(NirExecutor(to_graph(model), **options).watch(x))

@@ -50,7 +50,7 @@ def test_the_first_potential_is_that_behind_a_spike() -> None:
 
 @pytest.mark.parametrize(("fires", "wanted"), [("at", [1, 1]), ("above", [0, 1])])
 def test_metadata_say_what_nir_does_not(fires: str, wanted: list[float]) -> None:
-    """Whether at the threshold it fires, how long a step is; without them it is as NIR defines, and 0.1 ms."""
+    """Metadata define firing at the threshold and the time-step. Defaults are those of NIR, and 0.1 ms."""
     said = GraphMetadata("a net", 2, "none", "sum", dt=0.25, fires=fires)  # type: ignore[arg-type]
     assert run(graph(neuron(r=4.0, v_threshold=1.0, v_reset=0.0), metadata=said), 1.0, 1.0) == wanted
     silent = graph(neuron(r=10000.0, v_threshold=1.0, v_reset=0.0))

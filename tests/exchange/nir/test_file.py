@@ -47,7 +47,7 @@ def test_the_command_writes_and_checks(tmp_path: Path) -> None:
 
 
 def test_the_check_sees_a_difference(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Where the neurons were written for other time-steps than the file says."""
+    """The neurons were written for other time-steps than those of the file."""
     monkeypatch.setattr(write_graph, "evaluated_layers", lambda model, dt: evaluated_layers(model, 2 * dt))
     result = export("tiny", tmp_path / "tiny.nir", "--check")
     assert result.exit_code == 1
@@ -113,7 +113,7 @@ def test_nir_may_be_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_what_a_file_says_beside_its_nodes() -> None:
-    """Of the network, and of each node what it was written for."""
+    """Metadata describe the network, and the layer of each node."""
     model = sewdsl.compile("tiny")
     graph = from_bytes(to_bytes(model))
     said = GraphMetadata.of(graph.metadata)
@@ -154,7 +154,7 @@ def test_number_formats(dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize("spec", ["c4k3-BN-IF-{SEW Block-MPk2}*2-FC5", "c4k3x5g2-BN-LIF-FC5"])
 def test_all_of_it_is_in_the_file(spec: str) -> None:
-    """What the file gives is what the graph gives, to the bit; of a static input, at as many steps as it says."""
+    """File and graph have bit-identical outputs, for a static input with the time-steps of the file."""
     known = sewdsl.load(spec, input="2x8x8", steps=3)
     x = noise(known, T=3)
     model = settled(known, x)

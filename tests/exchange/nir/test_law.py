@@ -30,7 +30,7 @@ drawn_nets = nets()
 
 
 def knows_time(op: Op) -> bool:
-    """Whether a layer reads more than a time-step, and is no neuron with a potential, which NIR has."""
+    """Return whether a layer reads several time-steps and is not a neuron with a potential, which NIR has."""
     return op.reads != "step" and not isinstance(op, Neuron)
 
 

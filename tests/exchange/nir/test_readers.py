@@ -1,4 +1,4 @@
-"""What other libraries read of our files, and that it gives the same there."""
+"""Outputs of exported files in other libraries."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_spikingjelly(spec: str) -> None:
 
 @pytest.mark.parametrize("spec", OTHERS.values(), ids=OTHERS)
 def test_spikingjelly_knows_no_threshold(spec: str) -> None:
-    """It says so: neither that nor Scale."""
+    """SpikingJelly rejects Threshold and Scale."""
     with pytest.raises(ValueError, match=r"Unknown node type <class 'nir\.ir\.\w+\.(Threshold|Scale)'>"):
         read_by_spikingjelly(written(spec)[0])
 
@@ -190,7 +190,7 @@ def test_nirtorch_has_no_padded_sums() -> None:
 
 
 def test_nirtorch_loses_biases() -> None:
-    """Of Affine, its own module has random ones: it must be given another."""
+    """The Affine module of nirtorch has random biases, and must be replaced."""
     node = nir.Affine(np.zeros((2, 3)), np.array([5.0, 6.0]))
     found = nirtorch.nir_to_torch(nir.NIRGraph.from_list(node), {}, dtype=torch.float64)
     assert float(run(found, torch.zeros(1, 3, dtype=torch.float64)).abs().max()) < 5

@@ -57,7 +57,7 @@ class Largest(Spikes):
 
 
 class Same(Layer):
-    """What keeps the shape."""
+    """Layer that preserves the shape."""
 
     def infer(self, *inputs: Signal) -> Signal:
         return Signal(inputs[0].shape, REAL, inputs[0].varies)

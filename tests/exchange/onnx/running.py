@@ -16,12 +16,12 @@ NOTHING: Mapping[str, Tensor] = {}
 
 
 def run(model: ModelProto, x: Inputs, inner: Mapping[str, Tensor] = NOTHING) -> dict[str, Tensor]:
-    """What a model gives in onnxruntime, once the checker of onnx has found nothing wrong.
+    """Check a model with onnx, and return its outputs in onnxruntime.
 
     Args:
-        model: The model; what is wanted becomes one of its outputs.
-        x: Its input, or its inputs by name.
-        inner: What values are to be, ``[T, N, *]`` by name, that are wanted too; they come as ``[T·N, *]``.
+        model: ONNX model, to which the inner values are added as outputs.
+        x: Input, or inputs by name.
+        inner: Further values to return, as ``[T·N, *]``: their examples ``[T, N, *]`` by name.
     """
     if inner:
         form = model.graph.output[0].type.tensor_type.elem_type

@@ -43,7 +43,7 @@ class Erf(OpRun):
 
 
 def evaluated_wrongly(network: Network) -> bool:
-    """Whether onnx 1.23 fails at a pooling: of rows, at stride 1, its evaluator forgets the padding."""
+    """Return whether onnx 1.23 fails at a pooling: on rows with stride 1, its evaluator omits the padding."""
     rows = (node.op for node in network if node.inputs and network.inputs(node)[0].shape[2:] == ())
     return any(isinstance(op, MaxPool) and op.padding != (0, 0) and op.stride == (1, 1) for op in rows)
 

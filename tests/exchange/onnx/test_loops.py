@@ -58,7 +58,7 @@ def test_it_gives_the_same(text: str, axis: type[TimeAxis]) -> None:
 @pytest.mark.parametrize("axis", [ScannedTime, UnrolledTime])
 @pytest.mark.parametrize("body", ["FC6-First-FC3", "FC6-LOOP[First | FC6]-FC3"])
 def test_a_state_that_is_set_to_a_number(body: str, axis: type[TimeAxis]) -> None:
-    """It has the shape of the others after the first time-step too."""
+    """The state has the shape of the other states after the first time-step too."""
     neuron = "neuron First {\n state begun = 0\n m = x - begun*0.5\n begun = 1\n give m\n}\n"
     model = sewdsl.compile(f"sewdsl 1\ninput 6\nsteps 4\n{neuron}body {body}\n", seed=0).double().eval()
     x = torch.randn(4, 2, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)

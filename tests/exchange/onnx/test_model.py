@@ -1,4 +1,4 @@
-"""What is in an ONNX file, and what is refused."""
+"""Contents of ONNX files, and rejected networks."""
 
 from __future__ import annotations
 

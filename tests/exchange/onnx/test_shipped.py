@@ -110,7 +110,7 @@ def test_networks_that_do_not_spike(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["7b-net", "sew-resnet-18", *sorted(ROUNDED)])
 def test_weights_of_every_sort(name: str) -> None:
-    """Where sums are rounded, of ten thousand spikes one may be another."""
+    """With rounded sums, at most one of ten thousand spikes differs."""
     network = _small(name)
     x = noise(network, network.settings.steps)
     model = used(network, x)

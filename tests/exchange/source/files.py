@@ -20,7 +20,7 @@ OF_EQUATIONS = frozenset({"dcls-shd", "klif-resnet-19", "glif-resnet-19", "ilif-
 
 
 class Outcome(NamedTuple):
-    """What a forward and a backward pass leave behind."""
+    """Results of a forward and a backward pass."""
 
     y: Tensor
     gradients: dict[str, Tensor]

@@ -1,4 +1,4 @@
-"""What a file is, apart from what it computes."""
+"""Contents of exported files, apart from their outputs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LIBRARIES = {"python": {"torch"}, "spikingjelly": {"torch", "spikingjelly"}}
 
 
 def export(*arguments: object) -> Result:
-    """What the command says."""
+    """Export a network, and return the output of the command."""
     return CliRunner().invoke(app, ["export", *map(str, arguments)])
 
 

@@ -77,7 +77,7 @@ class Flat(nn.Module):
 
 
 def both(network: Network, dialect: str, *, training: bool) -> tuple[Outcome, Outcome]:
-    """What a file gives, and what our module gives."""
+    """Return the results of the exported file and of the compiled module."""
     ours = sewdsl.compile(network, seed=3, optimize=0).to(DOUBLE).train(training)
     theirs = module_from_source(SOURCES[dialect](network)).to(DOUBLE).train(training)
     theirs.load_state_dict(ours.state_dict())

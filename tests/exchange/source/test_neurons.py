@@ -156,7 +156,7 @@ def test_kinds_of_a_users_own_are_refused(dialect: str, layer: str, named: str, 
 
 
 def test_a_value_that_is_not_given_last() -> None:
-    """Of a network that was cut: its file gives the value all the same."""
+    """The file of a cut network returns the value too."""
     network = replace(sewdsl.load("c4k3-IF-FC3", input=(1, 8, 8)), output=2)
     ours = sewdsl.compile(network, seed=0, optimize=0).to(DOUBLE)
     x = 2 * torch.randn(1, 2, 1, 8, 8, dtype=DOUBLE)

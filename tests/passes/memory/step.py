@@ -1,4 +1,4 @@
-"""What a process takes for training steps, as JSON: ``python step.py '[{"spec": …}, …]'``, in a process of its own."""
+"""Memory of training steps in a separate process, as JSON: ``python step.py '[{"spec": …}, …]'``."""
 
 import gc
 import json

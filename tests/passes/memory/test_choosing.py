@@ -1,4 +1,4 @@
-"""What is chosen fits, and costs no more than it must."""
+"""Recomputed values: within the budget, at the lowest cost."""
 
 import inspect
 import sys

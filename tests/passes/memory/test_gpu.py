@@ -79,7 +79,7 @@ class _Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def stored(value: saved_tensors.SavedValue) -> Tensor:
-    """What a value is kept as."""
+    """Return the format in which a value is stored."""
     if isinstance(value, Tensor):
         return value
     assert isinstance(value, PackedTensor)
@@ -143,10 +143,10 @@ BODIES = {
     "name", [pytest.param(name, marks=[pytest.mark.deep] * (name in {"ADD", "AND", "OR"})) for name in BODIES]
 )
 def test_what_is_compiled_of_a_step_asks_nothing_of_the_host(name: str) -> None:
-    """It is on the device from end to end, so that CUDA graphs can record it.
+    """The step stays on the device, so that CUDA graphs can record it.
 
-    It is one graph of the forward and one of the backward pass, but where neurons are equations: torch's compiler does
-    not follow how these are read, and compiles what is between.
+    Forward and backward pass are one graph each, except with neurons as equations: torch's compiler does not trace
+    how they are read, and compiles the layers between them.
     """
     seen: list[set[str]] = []
 
@@ -214,7 +214,7 @@ def test_the_paper_s_network_within_its_budget() -> None:
     "ignore:Dynamo detected a call to a `functools.lru_cache`:UserWarning"
 )  # of a tape: the same
 def test_torch_compiles_it_in_one_graph() -> None:
-    """What asks for a kernel, and the kernels, are followed by torch's compiler."""
+    """torch's compiler traces the choice of a kernel and the kernels."""
     model = sewdsl.compile("c8k3-BN-PLIF-SEW Block (c8)-MPk2-FC5", input="2x8x8", steps=4, neuron="PLIF").to("meta")
     x = torch.empty((4, 3, 2, 8, 8), device="meta")
     called: list[str] = []

@@ -1,4 +1,4 @@
-"""What is predicted of a training step's memory, compared with what the process takes."""
+"""Predicted memory of a training step, compared with the measured memory."""
 
 import json
 import subprocess

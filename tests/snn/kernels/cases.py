@@ -50,7 +50,7 @@ class Case(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What came of a case."""
+    """Results of a case."""
 
     spikes: Tensor
     v: Tensor

@@ -81,10 +81,10 @@ def compile_only(self: Any, *arguments: Any, grid: Any, warmup: bool, **options:
 
 
 def needs(assembly: Mapping[str, Any]) -> dict[str, int | bool]:
-    """What a kernel needs.
+    """Return the resources of a kernel.
 
-    Registers; bytes of memory that registers are spilled to; whether multiplications and sums are contracted; the
-    widest access to memory, in bits.
+    Number of registers, bytes of spilled registers, whether multiplications and sums are contracted, and the widest
+    memory access in bits.
     """
     if "amdgcn" in assembly:
         text = assembly["amdgcn"]
@@ -181,7 +181,7 @@ def start(target: str) -> None:
 
 
 def compile_storage(dtype: torch.dtype, widths: Sequence[int]) -> None:
-    """What is kept: numbers in few bits, and places of maxima."""
+    """Compile the kernels of storage: packed numbers, and positions of maxima."""
     x = torch.zeros(64, 32, 16, 16, dtype=dtype).contiguous(memory_format=torch.channels_last)
     for bits in widths:
         cuda_packed_bits.unpack(cuda_packed_bits.pack(x, bits), x, bits)
@@ -206,7 +206,7 @@ def layers(surrogates: Sequence[str], *, few: bool) -> Iterator[Layer]:
 
 
 def jobs(surrogates: Sequence[str], *, few: bool) -> Iterator[tuple[str, torch.dtype, Callable[[], None]]]:
-    """What is compiled for a target: all kinds of kernels in all variants, or each kind once."""
+    """Return the kernels to compile for a target: all kinds in all variants, or each kind once."""
     for dtype in (torch.float32,) if few else (torch.float32, torch.bfloat16):
         yield "storage", dtype, partial(compile_storage, dtype, (1,) if few else (1, 2, 4, 8))
         yield "norm", dtype, partial(compile_statistics, dtype)

@@ -1,7 +1,7 @@
-"""What the CUDA kernels must do; ``test_cuda.py`` runs this file in processes of its own.
+"""Tests of the CUDA kernels, which ``test_cuda.py`` runs in separate processes.
 
-Triton decides when it is imported whether it interprets. Its interpreter runs the kernels on the CPU, one operation at
-a time; how they are compiled, such as what is contracted, takes a GPU to see.
+Triton decides at its import whether it interprets. The interpreter runs the kernels on the CPU, operation by operation.
+Properties of compiled kernels, such as contracted sums, can only be tested on a GPU.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def placed(case: Case) -> Case:
 
 @contextmanager
 def rows_in(place: str) -> Iterator[None]:
-    """Where the backward pass keeps rows: registers, as of few time-steps, or memory, as of many."""
+    """Return the storage of rows in the backward pass: registers for few time-steps, memory for many."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(on_cuda, "MAX_REGISTER_STEPS", 0 if place == "memory" else MAX_REGISTER_STEPS)
         yield
@@ -136,7 +136,7 @@ def test_triton_runs_them() -> None:
 
 
 class Norm(NamedTuple):
-    """What normalises, fires and joins."""
+    """Norm, neuron and join."""
 
     spec: Neuron
     learned: dict[str, Tensor]
@@ -425,7 +425,7 @@ def test_max_pooling(
 
 
 def test_the_probe_finds_nothing_wrong() -> None:
-    """What is tried at first use on a device; then each kernel in turn gives other numbers."""
+    """Kernels are tested at their first use on a device. Then each kernel in turn returns wrong numbers."""
     device = torch.device("cpu" if INTERPRETED else "cuda")
     drawn = torch.get_rng_state()
     for context in (nullcontext(), torch.inference_mode(), torch.autocast(device.type, torch.bfloat16)):

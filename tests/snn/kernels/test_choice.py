@@ -1,4 +1,4 @@
-"""Which kernel runs."""
+"""Choice of kernels."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture
 def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Which kernels ran, in order."""
+    """Return the kernels that ran, in order."""
     names: list[str] = []
 
     def noting(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -78,7 +78,7 @@ CPU = torch.device("cpu")
 
 @pytest.mark.usefixtures("triton")
 def test_triton_is_tried_before_it_is_used() -> None:
-    """What launches and gives what torch gives is used; without a word."""
+    """A kernel that launches and agrees with torch is used, without a warning."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert dispatch._triton_runs(CPU)

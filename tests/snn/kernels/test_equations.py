@@ -69,7 +69,7 @@ def module(spec: EquationKind, dtype: torch.dtype = torch.float64) -> Equations:
 
 
 def outcome(made: Equations, x_TN: Tensor, choice: kernels.Choice) -> tuple[list[Tensor], list[Tensor]]:
-    """What is given and the final states; gradients of the input, the first states and what is learned."""
+    """Return the output and the final states, and the gradients of inputs, first states and learned values."""
     generator = torch.Generator().manual_seed(2)
     states = len(made.spec.equations.after)
     start = (0.3 * torch.randn(states, *x_TN.shape[1:], generator=generator, dtype=torch.float64)).to(x_TN.dtype)
@@ -137,7 +137,7 @@ def packed(layout: str) -> tuple[Equations, list[Tensor]]:
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_kernel_of_several_inputs_is_the_loop(layout: str) -> None:
-    """As of one input: what is given is equal, and gradients of each input differ by no more than 1e-10."""
+    """Outputs are equal, and gradients of each input differ by at most 1e-10."""
     made, inputs = packed(layout)
     assert [*made.spec.equations.start] == ["a", "c"]
     found = []
@@ -214,7 +214,7 @@ def vectors(name: str, length: int = 5) -> Equations:
 )
 @pytest.mark.parametrize("name", [*VECTORS] if factor() > 1 else ["mixed"])
 def test_kernel_of_vectors_is_the_loop(name: str, given: bool) -> None:  # noqa: FBT001 -- a parameter of pytest
-    """As of single numbers: what is given and all states are equal, gradients differ by no more than 1e-10."""
+    """Outputs and states are equal, and gradients differ by at most 1e-10."""
     made = vectors(name)
     x_TN = [*LAYOUTS.values()][[*VECTORS].index(name) % 3](current())
     rows = len(made.spec.equations.rest)
@@ -346,7 +346,7 @@ def of_states(count: int) -> EquationKind:
 
 @pytest.mark.parametrize("count", [14, 40, 99])
 def test_many_states_are_handed_over_without_branches(count: int) -> None:
-    """Of more than 30 arguments Python makes a list, in which numba reads no branch: a traceback from 14 states on."""
+    """Python passes more than 30 arguments as a list, in which numba supports no branches."""
     variant = KernelVariant("float64", of_states(count).equations.text, (), "", *PLAIN)
     for kernel in (render_forward(variant), render_backward(variant, EVERYTHING)):
         calls = [node for node in ast.walk(ast.parse(kernel.text)) if isinstance(node, ast.Call)]

@@ -64,7 +64,7 @@ class Case(NamedTuple):
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    """Of any size and density, most of them small."""
+    """Draw convolutions of any size and density, most of them small."""
     kernel, stride, (channels, outputs), dtype = draw(st.sampled_from(KINDS))
     padding = draw(st.integers(0, 3)), draw(st.integers(0, 3))
     size = [draw(st.integers(max(1, k - 2 * p), 9)) for k, p in zip(kernel, padding, strict=True)]
@@ -122,7 +122,7 @@ WINDOW = ConvWindow((3, 3), (1, 1), (1, 1), (1, 1), 1)
 
 
 def test_gradient_is_nearer_to_the_truth_than_the_dense_one() -> None:
-    """Of many samples: sums of few numbers each are added up."""
+    """With many samples, the gradient is a sum of partial sums."""
     x, g = spikes(16, 16, 32, 32), torch.randn(16, 16, 32, 32, generator=torch.Generator().manual_seed(1))
     weight = torch.randn(16, 16, 3, 3)
     events = EventConvolution.of(WINDOW, x, weight, counts=False)
@@ -189,7 +189,7 @@ def test_what_is_dense_stays_so() -> None:
 
 @pytest.mark.parametrize("channels", [8, 24, 32, 48, 64, 96, 512])
 def test_a_sample_of_the_input_has_all_channels(channels: int) -> None:
-    """One active channel of many is found, whichever it is."""
+    """Any single active channel is found."""
     for channel in (0, channels // 3, channels - 1):
         x = torch.zeros(4, channels, 32, 32).contiguous(memory_format=torch.channels_last)
         x[:, channel] = 1
@@ -267,7 +267,7 @@ def test_exact_runs_dense_where_sums_are_in_another_order(monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("channels", [16, 32, 64] if factor() > 1 else [16])
 def test_equality_is_what_it_says(channels: int) -> None:
-    """Where it is said that every bit is the same, it is so of other numbers too."""
+    """Convolutions that claim bit-identical results have them for other numbers too."""
     x, weight = spikes(4, channels, 14, 14, seed=3), torch.randn(channels, channels, 3, 3)
     weight = weight.contiguous(memory_format=torch.channels_last)
     events = EventConvolution.of(WINDOW, x, weight, counts=False)
@@ -280,7 +280,7 @@ def test_equality_is_what_it_says(channels: int) -> None:
 
 @pytest.fixture
 def all_large(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What is done for large values is done for all; the list says which convolutions ran by events."""
+    """Treat all values as large, and return a list of the event-driven convolutions."""
     monkeypatch.setattr(plan, "LARGE_VALUE_ELEMENTS", 1)
     ran: list[str] = []
     forward, gradient = EventConvolution.forward, EventConvolution.weight_gradient

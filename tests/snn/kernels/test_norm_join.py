@@ -38,7 +38,7 @@ class Layer(nn.Module):
         self.to(dtype)
 
     def forward(self, x_TN: Tensor, other_TN: Tensor) -> Tensor:
-        """One after the other."""
+        """Compute norm, neuron and join one after the other."""
         spikes_TN = self.neuron(self.norm(x_TN))
         y_TN: Tensor = self.join(spikes_TN, other_TN) if self.branch else self.join(other_TN, spikes_TN)
         return y_TN
@@ -49,7 +49,7 @@ class Layer(nn.Module):
 
 
 class Outcome(NamedTuple):
-    """What came of it."""
+    """Results of a case."""
 
     y: Tensor
     gradients: dict[str, Tensor | None]
@@ -158,7 +158,7 @@ def test_few_steps(T: int) -> None:
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_one_tensor_for_both(name: str, fused: list[str]) -> None:
-    """What is normalised is the other operand too."""
+    """The input of the norm is also the other operand."""
     gradients: list[Tensor] = []
     for at_once in (True, False):
         layer = Layer(JOINS[name], branch=True)
@@ -183,7 +183,7 @@ def test_each_gradient_by_itself(name: str, wanted: str) -> None:
 
 
 def kept(layer: Layer, x_TN: Tensor, other_TN: Tensor) -> set[int]:
-    """Where the maps lie that are kept for the gradient."""
+    """Return the storage of the feature maps that are saved for the gradient."""
     found: list[Tensor] = []
 
     def keep(tensor: Tensor) -> Tensor:

@@ -42,7 +42,7 @@ def forward_text(v_reset: float | None) -> str:
 
 
 def hits() -> int:
-    """How often compiled code was found for the kernel, which is made anew here."""
+    """Return the number of cached compilations of a kernel, which is created again."""
     kernel = compile_cache.load_source(*SOURCE).pack
     return sum(kernel.stats.cache_hits.values())
 

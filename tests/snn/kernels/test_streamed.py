@@ -1,4 +1,4 @@
-"""What is written past the caches, since it is larger than they are, is what smaller pieces give."""
+"""Non-temporal stores of large values: equal to the results in smaller pieces."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ T, SAMPLES, CHANNELS, SIZE = 2, 2, 8, 512
 
 
 def sequence(dtype: torch.dtype = torch.float32, seed: int = 0) -> Tensor:
-    """As large as need be, and with channels last; a single sample is not."""
+    """Return a sequence of the required size, in channels-last format. A single sample has no such format."""
     width = SIZE * 4 // dtype.itemsize
     x_TN = current(T * SAMPLES, CHANNELS, SIZE, width, dtype=dtype, seed=seed)
     x_TN = x_TN.contiguous(memory_format=torch.channels_last).view(T, SAMPLES, CHANNELS, SIZE, width)

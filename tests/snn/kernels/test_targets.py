@@ -41,7 +41,7 @@ MOST_REGISTERS = {
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Triton has wheels for Linux")
 def test_every_kernel_compiles(tmp_path: Path) -> None:
-    """Of each target, forward and backward; a contracted sum would be another number than the CPU's."""
+    """Kernels of each target compile, forward and backward. Contracted sums would differ from those of the CPU."""
     pytest.importorskip("triton", reason="triton is not installed")
     surrogates = ",".join(SURROGATES if factor() > 1 else ("ATan",))
     effort = "all" if factor() > 1 else "few"

@@ -76,7 +76,7 @@ TILED = [(PAIRS[0], 4), (PAIRS[1], 2), (PAIRS[1], 4)] if factor() <= 1 else [*pr
 
 @st.composite
 def cases(draw: st.DrawFn) -> tuple[Case, int]:
-    """Of any size, most of them small; and the height of a tile."""
+    """Draw convolutions of any size, most of them small, and the height of a tile."""
     padding = draw(st.integers(0, 2)), draw(st.integers(0, 2))
     height, width = (draw(st.integers(max(1, 3 - 2 * p), 13)) for p in padding)
     (channels, outputs), tile = draw(st.sampled_from(TILED))
@@ -139,7 +139,7 @@ def drawn(N: int = 9, channels: int = 64, outputs: int = 64, size: int = 20) -> 
 
 @pytest.mark.usefixtures("_whatever_the_size")
 def test_vectors_of_8(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on a processor with AVX2 and no more."""
+    """The test simulates a processor with AVX2 only."""
     case = drawn(channels=24, outputs=8, size=9)
     monkeypatch.setattr(winograd, "has_instructions", lambda _name: False)
     assert case.winograd.vector == 8
@@ -161,7 +161,7 @@ def test_rounding(tile: int) -> None:
 
 
 def test_gradients_of_several_groups_of_tiles() -> None:
-    """Those of the weight are added up at the end."""
+    """Weight gradients are added up at the end."""
     case = drawn(N=40, size=13)
     found, wanted = case.in_tiles(4)[1], case.exact()[1]
     torch.testing.assert_close(found.double(), wanted, rtol=0, atol=float(wanted.abs().max()) * ROUNDING)
@@ -202,7 +202,7 @@ def test_what_is_not_finite_stays_in_its_window(value: float, tile: int) -> None
 
 
 def test_many_doubts_take_the_dense_way() -> None:
-    """As many outputs are plain sums as a map with a large value in each tile has."""
+    """The number of plain sums equals that for a feature map with a large value in each tile."""
     case = drawn(size=16)
     x = case.x.clone()
     x[:, :, ::4, ::4] *= 1e6

@@ -9,7 +9,7 @@ SHARED = Path(__file__).parents[4] / "shared" / "data"
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where frames are kept during the test."""
+    """Return the folder of cached frames during the test."""
     path = tmp_path / "cache"
     monkeypatch.setenv("SEWDSL_CACHE", str(path))
     monkeypatch.delenv("SEWDSL_DATA", raising=False)

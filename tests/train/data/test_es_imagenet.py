@@ -36,7 +36,7 @@ def moved(label: int, number: int) -> Events:
 
 
 def published(root: Path, classes: Any = (0, 2, 10)) -> None:
-    """As the archives unpack: no folders for classes in ``val``, and names of photographs in its table."""
+    """Write the files of the archives: no folders for classes in ``val``, and names of images in its table."""
     rows: dict[str, list[str]] = {"train": [], "val": []}
     for label in classes:
         writers.two_polarities(root / f"train/class{label}/n{label:08}_1.npz", moved(label, 0))

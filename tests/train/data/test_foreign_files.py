@@ -42,7 +42,7 @@ def read_events(path: Path) -> object:
 
 
 def event_file(path: Path) -> object:
-    """As a run reads it, with the cache."""
+    """Read an event file as a run does, with the cache."""
     return EventFile(0, path).frames(STEPS, SHAPE)
 
 
@@ -183,7 +183,7 @@ def test_headers(header: str, said: str, tmp_path: Path) -> None:
 
 
 def test_an_old_header(tmp_path: Path) -> None:
-    """As numpy wrote it under Python 2, and of the second version."""
+    """The files have headers of numpy under Python 2, and of the second version."""
     text = b"{'descr': '<i8', 'fortran_order': True, 'shape': (1L, 4L)}\n"
     (tmp_path / "a.npy").write_bytes(b"\x93NUMPY\2\0" + len(text).to_bytes(4, "little") + text + bytes(32))
     assert EventFile(0, tmp_path / "a.npy").frames(1, (2, 8, 8)).sum() == 1
@@ -269,7 +269,7 @@ for name, read in reads.items():
 
 @pytest.mark.skipif(sys.platform != "linux", reason="it limits the memory of a process as Linux does")
 def test_memory_is_bounded(tmp_path: Path) -> None:
-    """Of files that claim much, or unpack to much; the reader has room for 100 MB."""
+    """Files claim large sizes, or decompress to them. The reader has 100 MB."""
     header = b"{'descr': '<i8', 'fortran_order': False, 'shape': (1000000000, 4)}\n"
     (tmp_path / "claims.npy").write_bytes(b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header + bytes(64))
     zeros = np.zeros(75 * 2**20, np.uint8)

@@ -56,7 +56,7 @@ def plain(times: Any, units: Any, steps: int) -> list[list[int]]:
 
 @pytest.mark.parametrize("place", ["", "SHD", "shd", "events_h5", "SHD/extract"])
 def test_frames(place: str, tmp_path: Path) -> None:
-    """Where the authors' archives, tonic and SpikingJelly leave the files."""
+    """The folders are those of the archives, of tonic and of SpikingJelly."""
     files(tmp_path / place)
     shd = data(tmp_path)
     train, test = shd.load()
@@ -236,7 +236,7 @@ def test_from_python(tmp_path: Path) -> None:
 
 
 def test_cut_anywhere(tmp_path: Path) -> None:
-    """As a copy that stopped half-way leaves it. Flipped bits are not tried: at some, HDF5's own library never ends."""
+    """The file is an interrupted copy. Flipped bits are not tested, because HDF5's own library hangs at some."""
     path = tmp_path / "shd_train.h5"
     writers.heidelberg(path, [spoken(label, 0) for label in range(4)], WORDS)
     good = path.read_bytes()

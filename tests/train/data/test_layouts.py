@@ -89,7 +89,7 @@ def test_what_is_nearly_there_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".npz", ".npy"])
 @pytest.mark.parametrize("kind", [EventFile, FrameFile])
 def test_no_advice_to_load_unsafely(kind: type[EventFile | FrameFile], suffix: str, tmp_path: Path) -> None:
-    """Of a file that is no archive, and of one that holds Python objects."""
+    """One file is not an archive, and one contains Python objects."""
     garbage, objects = tmp_path / f"garbage{suffix}", tmp_path / f"objects{suffix}"
     garbage.write_bytes(b"garbage")
     content: Any = np.array([{}], dtype=object)

@@ -38,7 +38,7 @@ class FakeStream:
 
 
 class FakeGpu:
-    """What torch would do, and what is wrong with it.
+    """Simulated GPU, which records retained and pinned tensors.
 
     Attributes:
         recorded: Tensors whose memory is kept for the computing stream.

@@ -69,7 +69,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 
 class Reads:
-    """Who reads what, and how much of it stays in memory."""
+    """Record of the files that were read, and of the memory that remains in use."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.threads: set[str] = set()

@@ -42,7 +42,7 @@ def test_as_announced() -> None:
 
 @pytest.mark.parametrize("way", ["bilinear", "area", "sum"])
 def test_another_size(way: str) -> None:
-    """As torchvision and torch bring frames to a size; the sum keeps what was counted."""
+    """Frames are resized as by torchvision and torch. The sum preserves the counts."""
     kind = datasets()["mnist5k-dvs"]
     whole = digits(4).batch(torch.arange(3)).x
     found = kind(DataOptions(steps=4, shape=(2, 17, 17), resize=way)).load().train.batch(torch.arange(3)).x

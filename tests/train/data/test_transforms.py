@@ -103,7 +103,7 @@ def test_nothing_is_changed_where_samples_are_judged() -> None:
 
 
 def test_pixels_go_through_torchvision() -> None:
-    """What is drawn aside, an image becomes what torchvision's own class makes of it."""
+    """Apart from random draws, an image equals the output of torchvision's class."""
     augmentation, draw = Augmentation(transforms=(RandAugment(ops=1, strength=9),)), RandomSource(0, 0)
     changed = images(augmentation).batch(torch.arange(4), draw).x
     for index, image in enumerate(images(Augmentation()).pixels[:4]):

@@ -36,12 +36,12 @@ class NeuronConstants(NamedTuple):
 
     @property
     def reset(self) -> str:
-        """What a spike does to the potential: "hard" sets it, "soft" subtracts from it."""
+        """Reset of the potential after a spike: "hard" sets it, "soft" subtracts from it."""
         return "soft" if self.v_reset is None else "hard"
 
 
 class NeuronNeedsGrad(NamedTuple):
-    """Which gradients are asked for.
+    """Requested gradients.
 
     Attributes:
         x: Of the input current.
@@ -75,12 +75,12 @@ class NeuronCall(NamedTuple):
 
     @property
     def T(self) -> int:  # noqa: N802 -- the name of the axis
-        """How many time-steps there are."""
+        """Number of time-steps."""
         return self.x_TN.shape[0]
 
     @property
     def neurons(self) -> int:
-        """How many neurons there are, over all samples."""
+        """Number of neurons, over all samples."""
         return prod(self.x_TN.shape[1:])
 
     @property
@@ -90,7 +90,7 @@ class NeuronCall(NamedTuple):
 
     @property
     def factor_dtype(self) -> torch.dtype:
-        """That of decay, gain and drift, as far as they are learned; of several, the first."""
+        """Dtype of the first learned factor among decay, gain and drift."""
         return next((f.dtype for f in (self.decay, self.gain, self.drift) if f is not None), torch.float64)
 
     @property
@@ -133,7 +133,7 @@ class FusedJoin(NamedTuple):
 
 
 class NeedsGrad(NamedTuple):
-    """Which gradients are asked for.
+    """Requested gradients.
 
     Attributes:
         x: Of the input.

@@ -102,7 +102,7 @@ def neuron_scalars(work: NeuronCall) -> tuple[Any, ...]:
 
 
 def neuron_options(work: NeuronCall) -> dict[str, Any]:
-    """How spikes reset, and which factors are read on the device."""
+    """Return the options of reset, and the factors that are read on the device."""
     return {
         "SOFT": work.law.v_reset is None,
         "DECAY": work.decay is not None,

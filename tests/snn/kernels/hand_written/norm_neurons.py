@@ -22,7 +22,7 @@ from tests.snn.kernels.hand_written.render import SHARED, load
 
 
 def forward(work: NeuronCall, channels: KernelChannels, joint: FusedJoin) -> Tensor:
-    """What neurons at rest give, or what the join makes of it."""
+    """Return the output of neurons at rest, or the join of this output."""
     strides, y_TN = memory_layout.step_strides(work.x_TN), work.spikes()
     x_TN, other_TN = memory_layout.with_strides(work.x_TN, strides), _laid_out(joint.other, work.x_TN, strides)
     tiles = Tiles.of(x_TN, FORWARD_LANES)

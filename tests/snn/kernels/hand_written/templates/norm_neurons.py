@@ -204,7 +204,7 @@ def conclude(
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
 ):
-    """Of the sums over each channel, all gradients of numbers, and the line that the statistics add to that of x."""
+    """Return the gradients of numbers from the sums over each channel, and the term of the statistics for x."""
     column = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)
     known = column < C
     scale, shift = tl.load(rstd + column, known, 0.0), tl.load(mean + column, known, 0.0)

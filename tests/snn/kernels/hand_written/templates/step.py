@@ -1,4 +1,4 @@
-"""What happens in a neuron at one time-step, and on the way back, in CUDA kernels."""
+"""Time-step of a neuron in CUDA kernels, forward and backward."""
 
 import triton
 import triton.language as tl

@@ -15,7 +15,7 @@ def surrogate_slope(u):
 
 
 def join(s, z):
-    """What the join gives for spikes ``s`` and its other operand ``z``."""
+    """Return the join of spikes ``s`` and the other operand ``z``."""
 
 
 def join_slope_by_spikes(s, z):
