@@ -60,10 +60,10 @@ def c_row(name: str) -> tuple[str, ...]:
     """Return the row of a network: five cells with its memory, or three with the reason of its refusal."""
     # torch takes seconds to import.
     import sewdsl  # noqa: PLC0415
-    from sewdsl.cli.export_c import input_scaling  # noqa: PLC0415
     from sewdsl.integers import NoIntegerLaw, build_integer_network  # noqa: PLC0415
     from sewdsl.integers.steps.neuron import IntegerNeuron  # noqa: PLC0415
     from sewdsl.integers.steps.weighted import Convolution  # noqa: PLC0415
+    from sewdsl.train.fit.integer_run import input_scaling  # noqa: PLC0415
 
     model = sewdsl.compile(name, seed=0).eval()
     try:

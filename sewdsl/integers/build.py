@@ -450,7 +450,7 @@ class LawBuilder:
     def fire_equations(self, step: NeuronStep, surrogate: Surrogate, *operands: Operand) -> Operand:
         """Return the output of a neuron as equations."""
         if len(operands) > 1:
-            self.refuse("has several inputs, which has no law in integers yet")
+            self.refuse("has several inputs, which integer networks do not support yet")
         (x,) = operands
         x = self._bounded(x)
         values = factor_values(step, self.layer.learned, surrogate)

@@ -237,7 +237,7 @@ class Op(Kind):
         Raises:
             NoIntegerLaw: If integers cannot express the op, which is the default.
         """
-        law.refuse("has no law in integers")
+        law.refuse("cannot be computed in integers")
 
     @abstractmethod
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:

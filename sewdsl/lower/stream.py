@@ -57,13 +57,15 @@ class StepState:
 
     def _fire(self, name: str, module: Neuron, x_TN: Tensor) -> Tensor:
         """Return the spikes of the time-step, and store the membrane potential after it."""
-        before = module.initial(x_TN[0]) if self._before is None else self._stored(name, x_TN.shape[1:])
-        potential = Potential(before)
+        potential = Potential(self._potential(name, module, x_TN))
         spikes_TN: Tensor = module(x_TN, potential=potential)
         if potential.after is None:
             raise TypeError(f"{name} has a custom forward, which does not store the membrane potential")
         self.after[name] = potential.after
         return spikes_TN
+
+    def _potential(self, name: str, module: Neuron, x_TN: Tensor) -> Tensor:
+        return module.initial(x_TN[0]) if self._before is None else self._stored(name, x_TN.shape[1:])
 
     def first_step(self, masks: dict[str, Tensor]) -> StepState:  # noqa: ARG002 -- a stream has one time-step
         """Return the state for the first time-step of a loop."""

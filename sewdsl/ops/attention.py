@@ -309,7 +309,7 @@ class Attention(TokenProduct, kind="ATTN"):
 
     def integers(self, law: Law, *inputs: Operand) -> Operand:
         if self.chunk > 1 or self.causal:
-            law.refuse("has chunks or leaves out keys, which has no law in integers yet")
+            law.refuse("has chunks or leaves out keys, which integer networks do not support yet")
         return law.attend(self.heads, self.scale, *inputs)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:

@@ -42,4 +42,4 @@ def test_a_learning_rate_of_no_part_is_the_optimizers() -> None:
     ):
         (said,) = found.diagnostics
         assert said.code == "invalid-argument"
-        assert said.help.startswith(f"set the learning rate of the network with '{whole}'; for a part, write")
+        assert said.help.startswith(f"set the learning rate of the network with '{whole}'; for a group, write")

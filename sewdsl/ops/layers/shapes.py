@@ -127,7 +127,7 @@ class Upsample(Layer, kind="UP", key="upsample"):
 
     def integers(self, law: Law, *inputs: Operand) -> Operand:
         if self.mode != "nearest":
-            law.refuse("interpolates, which has no law in integers; use mode=nearest")
+            law.refuse("interpolates, which cannot be computed in integers; use mode=nearest")
         (x,) = inputs
         return law.spread(x, (self.factor,) * (len(law.layer.inputs[0].shape) - 1), repeat=True)
 
