@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from sewdsl.cli import files
-from sewdsl.cli.options import AS_WRITTEN, HelpPanel, SpecOptions, complete_spec, read_spec_text, require
+from sewdsl.cli.options import AS_WRITTEN, HelpPanel, SpecOptions, argument, complete_spec, read_spec_text, require
 from sewdsl.cli.output import echo_json
 from sewdsl.cli.print_diagnostics import (
     DiagnosticFormat,
@@ -30,9 +30,9 @@ MAX_READ, LEAST_READ = 5_000_000, 1_000
 def command(
     specs: Annotated[
         list[str],
-        typer.Argument(
-            metavar="SPEC",
-            help="Networks to check: .net files, shipped networks, layer strings, or - for standard input.",
+        argument(
+            "SPEC",
+            "Networks to check: .net files, shipped networks, layer strings, or - for standard input.",
             autocompletion=complete_spec,
         ),
     ],

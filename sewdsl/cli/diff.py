@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sewdsl.cli.options import AS_WRITTEN, Json, SpecOptions, complete_spec, load_network
+from sewdsl.cli.options import AS_WRITTEN, Json, SpecOptions, argument, complete_spec, load_network
 from sewdsl.cli.output import echo_json
 from sewdsl.compiler.spec import SpecSource, find_source
 from sewdsl.ir.network import Network
@@ -24,13 +24,13 @@ MAX_CHANGE_WIDTH = 60
 
 One = Annotated[
     str,
-    typer.Argument(
-        metavar="A",
-        help="Network A: a .net file, a shipped network, a layer string in quotes, or - for standard input.",
+    argument(
+        "A",
+        "Network A: a .net file, a shipped network, a layer string in quotes, or - for standard input.",
         autocompletion=complete_spec,
     ),
 ]
-Other = Annotated[str, typer.Argument(metavar="B", help="Network B.", autocompletion=complete_spec)]
+Other = Annotated[str, argument("B", "Network B.", autocompletion=complete_spec)]
 
 
 def command(one: One, other: Other, spec_options: SpecOptions = AS_WRITTEN, json_: Json = False) -> None:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from sewdsl.cli.console import console
-from sewdsl.cli.options import exit_with_usage_error
+from sewdsl.cli.options import argument, exit_with_usage_error
 from sewdsl.cli.output import write_output
 from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.resources import resource_folder
@@ -28,12 +26,7 @@ def complete_code(incomplete: str) -> list[str]:
 def command(
     code: Annotated[
         str | None,
-        typer.Argument(
-            metavar="CODE",
-            help="Diagnostic code, e.g. join-needs-spikes.",
-            show_default="list all",
-            autocompletion=complete_code,
-        ),
+        argument("CODE", "Diagnostic code, e.g. join-needs-spikes.", "list all", autocompletion=complete_code),
     ] = None,
 ) -> None:
     """Explain a diagnostic code, or list all codes."""

@@ -10,8 +10,6 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from sewdsl.cli.exported_folder import (
     SOURCE,
     ExportedNetwork,
@@ -27,6 +25,7 @@ from sewdsl.cli.options import (
     HelpPanel,
     Overwrite,
     SpecOptions,
+    argument,
     complete_spec,
     exit_with_invalid_choice,
     exit_with_usage_error,
@@ -53,10 +52,8 @@ if TYPE_CHECKING:
     from sewdsl.lower import SpikingNetwork
     from sewdsl.train.probe_target import ProbeSamples, SampleCount
 
-Wanted = Annotated[
-    str, typer.Argument(metavar="SPEC|RUN", help="Network (SPEC) or run folder (RUN).", autocompletion=complete_spec)
-]
-Out = Annotated[Path, typer.Argument(metavar="OUT", help="Output file, or output folder with --to folder.")]
+Wanted = Annotated[str, argument("SPEC|RUN", "Network (SPEC) or run folder (RUN).", autocompletion=complete_spec)]
+Out = Annotated[Path, argument("OUT", "Output file, or output folder with --to folder.")]
 Weights = Annotated[
     Path | None,
     HelpPanel.NETWORK.option(

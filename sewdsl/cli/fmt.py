@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from sewdsl.cli.files import require_free, rewrite, write_file
-from sewdsl.cli.options import AS_WRITTEN, HelpPanel, Overwrite, SpecOptions, read_spec_text, require
+from sewdsl.cli.options import AS_WRITTEN, HelpPanel, Overwrite, SpecOptions, argument, read_spec_text, require
 from sewdsl.cli.output import write_output
 from sewdsl.cli.print_diagnostics import print_diagnostics
 from sewdsl.compiler import Options, read
@@ -31,9 +31,9 @@ Out = Annotated[
 def command(
     files: Annotated[
         list[str],
-        typer.Argument(
-            metavar="FILE",
-            help="Files to format in place, or - to read standard input and write standard output. With --dialect, a "
+        argument(
+            "FILE",
+            "Files to format in place, or - to read standard input and write standard output. With --dialect, a "
             "layer string.",
         ),
     ],

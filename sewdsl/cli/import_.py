@@ -11,10 +11,8 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from sewdsl.cli.files import require_free, write_file
-from sewdsl.cli.options import HelpPanel, Overwrite, exit_with_usage_error, require
+from sewdsl.cli.options import HelpPanel, Overwrite, argument, exit_with_usage_error, require
 from sewdsl.cli.run_setup import run_errors, set_up_process
 from sewdsl.exchange.errors import ExportError
 from sewdsl.exchange.read.build_network import parse_input_sizes
@@ -33,12 +31,10 @@ class ReadoutMode(StrEnum):
     LAST = "last"
 
 
-Wanted = Annotated[str, typer.Argument(metavar="SOURCE", help="NIR file, or MODULE:CALLABLE with --python.")]
+Wanted = Annotated[str, argument("SOURCE", "NIR file, or MODULE:CALLABLE with --python.")]
 Out = Annotated[
     Path,
-    typer.Argument(
-        metavar="OUT", help="Output .net file. The weights are written next to it with the suffix .safetensors."
-    ),
+    argument("OUT", "Output .net file. The weights are written next to it with the suffix .safetensors."),
 ]
 Python = Annotated[
     bool,

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated
 
-import typer
 from rich.table import Table
 from rich.text import Text
 
 from sewdsl.cli.console import console
-from sewdsl.cli.options import HelpPanel, Json, complete_network, exit_with_usage_error, require
+from sewdsl.cli.options import HelpPanel, Json, argument, complete_network, exit_with_usage_error, require
 from sewdsl.cli.output import echo_json, write_output
 from sewdsl.compiler import shipped_networks
 from sewdsl.compiler.catalogue import ListedNetwork, list_names, list_networks
@@ -26,10 +25,10 @@ MIN_SOURCE = 30
 def command(
     name: Annotated[
         str | None,
-        typer.Argument(
-            metavar="NAME",
-            help="Shipped network to print, or text to search for in the list.",
-            show_default="list all",
+        argument(
+            "NAME",
+            "Shipped network to print, or text to search for in the list.",
+            "list all",
             autocompletion=complete_network,
         ),
     ] = None,

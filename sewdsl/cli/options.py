@@ -87,6 +87,11 @@ class HelpPanel(StrEnum):
         )
 
 
+def argument(name: str, help: str, default: str | bool = True, **settings: Any) -> Any:
+    """Return a positional argument with its name in the help, described as an :meth:`HelpPanel.option`."""
+    return typer.Argument(metavar=name, help=help, show_default=default, **settings)
+
+
 FROM_FILE = "from the file"
 """Default of an option that overrides a setting of a ``.net`` file."""
 
@@ -94,8 +99,8 @@ RunsOn = Annotated[Device, HelpPanel.DEVICE.option("--device", "Device to run on
 SPEC_HELP = (
     "Network: a .net file, a shipped network (see `sewdsl nets`), a layer string in quotes, or - for standard input."
 )
-Spec = Annotated[str, typer.Argument(metavar="SPEC", help=SPEC_HELP, autocompletion=complete_spec)]
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder written by `sewdsl train`.")]
+Spec = Annotated[str, argument("SPEC", SPEC_HELP, autocompletion=complete_spec)]
+Run = Annotated[Path, argument("RUN", "Run folder written by `sewdsl train`.")]
 Input = Annotated[str | None, HelpPanel.NETWORK.option("--input CxHxW", "Input shape, e.g. 2x128x128.", FROM_FILE)]
 Data = Annotated[
     Path | None, HelpPanel.DATA.option("--data DIR", "Dataset folder, or folder of several datasets.", "$SEWDSL_DATA")

@@ -9,7 +9,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
@@ -29,6 +28,7 @@ from sewdsl.cli.options import (
     Readers,
     RunsOn,
     SpecOptions,
+    argument,
     complete_spec,
     costs_option,
     read_spec_text,
@@ -69,17 +69,15 @@ class ProbeQuantity(StrEnum):
 
 Asked = Annotated[
     ProbeQuantity,
-    typer.Argument(
-        metavar="QUANTITY",
-        help="Quantity to measure. rates: firing rate of each residual block's branch A, and mean of its output O. "
+    argument(
+        "QUANTITY",
+        "Quantity to measure. rates: firing rate of each residual block's branch A, and mean of its output O. "
         "gradients: norm of the loss gradient at each block's input S. energy: operations and energy of each layer.",
     ),
 ]
 Target = Annotated[
     str,
-    typer.Argument(
-        metavar="SPEC|RUN", help="Untrained network (SPEC) or run folder (RUN).", autocompletion=complete_spec
-    ),
+    argument("SPEC|RUN", "Untrained network (SPEC) or run folder (RUN).", autocompletion=complete_spec),
 ]
 Shown = Annotated[
     ProbeInput | None,

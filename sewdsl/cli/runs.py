@@ -9,12 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
 from rich.text import Text
 
 from sewdsl.cli.console import make_table, print_fitting
 from sewdsl.cli.files import fail
-from sewdsl.cli.options import HelpPanel, Json, join_choices
+from sewdsl.cli.options import HelpPanel, Json, argument, join_choices
 from sewdsl.cli.output import echo_json
 from sewdsl.paths import RUNS, is_there
 from sewdsl.terminal import echo
@@ -71,9 +70,7 @@ DROPPED = (
 
 
 def command(
-    folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Folder to search for runs, including subfolders.")
-    ] = RUNS,
+    folder: Annotated[Path, argument("DIR", "Folder to search for runs, including subfolders.")] = RUNS,
     sort: Annotated[
         Column, HelpPanel.OUTPUT.option("--sort COLUMN", f"Column to sort by: {join_choices(list(Column))}.")
     ] = Column.RUN,

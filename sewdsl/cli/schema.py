@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
-from sewdsl.cli.options import exit_with_usage_error
+from sewdsl.cli.options import argument, exit_with_usage_error
 from sewdsl.cli.output import echo_json
 from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.terminal import echo
@@ -22,12 +20,7 @@ def complete_output(incomplete: str) -> list[str]:
 def command(
     name: Annotated[
         str | None,
-        typer.Argument(
-            metavar="NAME",
-            help="Schema to print, e.g. check or show-memory.",
-            show_default="list all",
-            autocompletion=complete_output,
-        ),
+        argument("NAME", "Schema to print, e.g. check or show-memory.", "list all", autocompletion=complete_output),
     ] = None,
 ) -> None:
     """Print the JSON Schema of the --json output of a command, or list all schemas."""

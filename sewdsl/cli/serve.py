@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sewdsl.cli.files import fail
-from sewdsl.cli.options import HelpPanel, exit_with_usage_error
+from sewdsl.cli.options import HelpPanel, argument, exit_with_usage_error
 from sewdsl.compiler import shipped_networks
 from sewdsl.paths import is_folder, is_there, open_file
 from sewdsl.terminal import echo
@@ -41,9 +41,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 def command(
     file: Annotated[
         Path | None,
-        typer.Argument(
-            metavar="FILE", help="Network file to edit, created if missing, or a folder.", show_default="current folder"
-        ),
+        argument("FILE", "Network file to edit, created if missing, or a folder.", "current folder"),
     ] = None,
     port: Annotated[
         int, HelpPanel.SERVER.option("--port N", "Port to listen on (0 selects a free port).", min=0, max=65535)

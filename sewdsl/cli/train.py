@@ -10,7 +10,6 @@ from shutil import get_terminal_size
 from textwrap import fill
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
-import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
@@ -30,6 +29,7 @@ from sewdsl.cli.options import (
     SpecOptions,
     Weights,
     WeightsOnly,
+    argument,
     complete_spec,
     exit_with_invalid_choice,
     load_initial_weights,
@@ -179,7 +179,7 @@ SHOWN = ("on", "epochs", "batch", "optimizer", "schedule", "seed")
 def command(
     spec: Annotated[
         str | None,
-        typer.Argument(metavar="SPEC", help=f"{SPEC_HELP} Omit it with --resume.", autocompletion=complete_spec),
+        argument("SPEC", f"{SPEC_HELP} Omit it with --resume.", autocompletion=complete_spec),
     ] = None,
     spec_options: SpecOptions = AS_WRITTEN,
     resume: Resume = None,

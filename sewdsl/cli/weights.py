@@ -17,6 +17,7 @@ from sewdsl.cli.options import (
     Json,
     Overwrite,
     SpecOptions,
+    argument,
     complete_spec,
     exit_with_usage_error,
     load_network,
@@ -55,8 +56,8 @@ class SourceScheme(StrEnum):
     TORCHVISION = "torchvision"
 
 
-In = Annotated[Path, typer.Argument(metavar="IN", help="Weights file or checkpoint: .safetensors, .pt or .pth.")]
-Out = Annotated[Path, typer.Argument(metavar="OUT", help="Output weights file: .safetensors, .pt or .pth.")]
+In = Annotated[Path, argument("IN", "Weights file or checkpoint: .safetensors, .pt or .pth.")]
+Out = Annotated[Path, argument("OUT", "Output weights file: .safetensors, .pt or .pth.")]
 Net = Annotated[
     str, HelpPanel.NETWORK.option("--net SPEC", "Network that the weights belong to.", autocompletion=complete_spec)
 ]
