@@ -193,10 +193,8 @@ class _Elaborator:
             hint = f"{hint} 'let last = …', and write 'outputs {' '.join(known[:2])} last'"
             self.reporter.report("outputs-and-body", message, setting.span, help=hint)
         if len(setting.values) == 1:
-            message, hint = (
-                "'outputs' requires at least two values",
-                f"use 'body {setting.values[0].span.text}' for a single output",
-            )
+            message = "'outputs' requires at least two values"
+            hint = f"use 'body {setting.values[0].span.text}' for a single output"
             self.reporter.report("invalid-argument", message, setting.span, help=hint)
         seen: set[str] = set()
         for value in setting.values:
@@ -217,10 +215,8 @@ class _Elaborator:
             message = f"the output of {nodes[index].name} is unused"
             hint = "remove it, or start an operand or repeat after it with 'id'"
             if isinstance(nodes[index].op, Input):
-                message, hint = (
-                    f"the input '{nodes[index].name}' is unused",
-                    "start a sequence with it, or remove the line",
-                )
+                message = f"the input '{nodes[index].name}' is unused"
+                hint = "start a sequence with it, or remove the line"
             self.reporter.report("unread-value", message, nodes[index].span, help=hint, path=nodes[index].where)
 
     def _check_loops(self, outputs: Sequence[int]) -> None:

@@ -70,10 +70,8 @@ class ValueReader:
             case Name():
                 text = fill_name(value, self.evaluate_whole).text
                 if not _SIZE.fullmatch(text):
-                    message, hint = (
-                        f"'{value.span.text}' is {text}, expected a shape",
-                        "join lengths by 'x', e.g. $(c)x1x1",
-                    )
+                    message = f"'{value.span.text}' is {text}, expected a shape"
+                    hint = "join lengths by 'x', e.g. $(c)x1x1"
                     raise self.reporter.refuse("invalid-argument", message, value.span, help=hint, path=self.path)
                 return tuple(map(int, text.split("x")))
             case Text(text=text) | Quantity(text=text):

@@ -363,10 +363,8 @@ class _Reader:
                 raise _EquationError(None)
             return entry
         if name in self.names:
-            message, hint = (
-                f"'{name}' is read before it is assigned",
-                f"to read its previous value, add 'state {name} = 0'",
-            )
+            message = f"'{name}' is read before it is assigned"
+            hint = f"to read its previous value, add 'state {name} = 0'"
             raise _error("read-before-assigned", message, span, hint)
         if name in FUNCTIONS:
             message, hint = f"'{name}' is a function", f"call it: {name}(…)"

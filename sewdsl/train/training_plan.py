@@ -101,10 +101,8 @@ def _find_data(network: Network, recipe: Recipe, folder: Path | None, spans: _Sp
     """Return the dataset of a recipe, with diagnostics, or None if it is unknown or the network has several outputs."""
     if network.outputs and not recipe.losses:
         names = ", ".join(name for name, _ in network.outputs)
-        message, hint = (
-            f"the loss requires the name of an output: {names}",
-            f"write a line for each output, e.g. 'loss {network.outputs[0][0]} {recipe.loss}'",
-        )
+        message = f"the loss requires the name of an output: {names}"
+        hint = f"write a line for each output, e.g. 'loss {network.outputs[0][0]} {recipe.loss}'"
         return Reported(None, (Diagnostic("several-outputs", Severity.ERROR, message, spans.body, help=hint),))
     kind = find_dataset(recipe.on)
     if kind is None:

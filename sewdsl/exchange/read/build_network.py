@@ -75,10 +75,8 @@ def build_network(draft: Draft, name: str, settings: Settings, notes: tuple[str,
         if order == [*range(len(network))]:
             break
         new_index = {old: new for new, old in enumerate(order)}
-        items, outputs = (
-            [items[old].moved(new_index) for old in order],
-            {name: new_index[index] for name, index in outputs.items()},
-        )
+        items = [items[old].moved(new_index) for old in order]
+        outputs = {name: new_index[index] for name, index in outputs.items()}
         network = _make_network(items, outputs, name, settings)
     text, written = _write_and_reparse(network)
     # Both sequences have the same order here, so that the weights get the names of the nodes in the text.

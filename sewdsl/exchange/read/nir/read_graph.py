@@ -95,10 +95,8 @@ def _read(graph: Mapping[str, Any], options: NirReadOptions, name: str) -> Impor
         settings,
         _notes(nodes, metadata_entry, dt),
     )
-    no_steps, no_readout = (
-        options.steps is None and metadata_entry is None,
-        options.readout is None and metadata_entry is None,
-    )
+    no_steps = options.steps is None and metadata_entry is None
+    no_readout = options.readout is None and metadata_entry is None
     return replace(imported, assumed=header_assumptions(imported.network, steps=no_steps, readout=no_readout))
 
 
