@@ -32,9 +32,9 @@ typer.testing._get_command = functools.cache(typer.main.get_command)  # type: ig
 
 @pytest.hookimpl(tryfirst=True)  # before pytest takes out what -m does not ask for
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Marks the slow tests, see :mod:`tests.slow`, and leaves out the deep ones unless somebody asks for them.
+    """Mark the slow tests, see :mod:`tests.slow`, and deselect the deep tests by default.
 
-    A deep test runs under the profile ``deep``, by ``-m deep``, and where the command line names its file.
+    A deep test runs under the profile ``deep``, with ``-m deep``, and if the command line names its file.
     """
     slow = slow_tests()
     for item in items:
@@ -49,14 +49,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    """Takes what is there before the first test out of every search for garbage: modules are most of all objects."""
+    """Exclude existing objects from garbage collection: modules are most of all objects."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 50, 20)
 
 
 def pytest_sessionfinish() -> None:
-    """Gives them back, since libraries complain of what is still there at the very end."""
+    """Include the objects again, because libraries report remaining objects at exit."""
     gc.unfreeze()
 
 
@@ -70,7 +70,7 @@ def _no_waiting_for_disks() -> Iterator[None]:
 
 @pytest.fixture
 def plain_pytorch() -> Iterator[None]:
-    """Runs neurons without kernels, each of which compiles for a second: other tests compare them with PyTorch."""
+    """Run neurons without kernels, each of which compiles for a second. Other tests compare kernels with PyTorch."""
     from sewdsl.snn.kernels import use_kernels  # noqa: PLC0415 -- imports torch, which many tests do without
 
     with use_kernels("reference"):
@@ -85,7 +85,7 @@ def _ctrl_c_is_python_s() -> Iterator[None]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Prints what tests have recorded with ``record_property``: figures that depend on the machine."""
+    """Print the values of ``record_property``, which depend on the machine."""
     for report in terminalreporter.getreports("passed"):
         for name, value in report.user_properties:
             terminalreporter.write_line(f"{name}: {value}")

@@ -17,7 +17,7 @@ FACTORS = {"dev": 0.1, "ci": 1.0, "deep": 20.0}
 
 
 def register_profiles() -> None:
-    """Makes the profiles known to hypothesis; without a word about it, ``ci`` is in force."""
+    """Register the profiles with hypothesis. The default is ``ci``."""
     for name, factor in FACTORS.items():
         settings.register_profile(name, deadline=None, derandomize=True, max_examples=int(40 * factor))
     settings.load_profile("ci")

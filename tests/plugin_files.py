@@ -78,7 +78,7 @@ def written(path: Path, text: str) -> Path:
 
 @contextmanager
 def left_out() -> Iterator[None]:
-    """Takes out what was imported within, as if this process had not been asked for it."""
+    """Remove the modules that are imported in this context."""
     before, known = [*sys.path], plugins.plugin_files()
     try:
         yield

@@ -67,7 +67,7 @@ def said(names: tuple[str, ...], parameter: Any, *value: str) -> str:
 
 
 def name_of(names: tuple[str, ...], parameter: Any) -> str:
-    """The same in every process, as pytest-xdist needs it."""
+    """Return a test name that is equal in every process, as pytest-xdist requires."""
     return " ".join((*names, parameter.name))
 
 

@@ -87,7 +87,7 @@ QUESTIONS = {line: bash(line) for line in (*(line for line, _ in OFFERS), *FILES
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Answers to all questions. One process gives them, none of which loads anything heavy."""
+    """Return the answers to all questions, from one process that imports nothing heavy."""
     folder = tmp_path_factory.mktemp("completed")
     (folder / "models").mkdir()
     for name in ("mine.net", "mine.txt", "other.net", ".hidden.net"):

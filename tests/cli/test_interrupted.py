@@ -18,7 +18,7 @@ class Stopping:
     """Interrupts the import of a module."""
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:  # noqa: ARG002
-        """Raises where the command line is to be imported."""
+        """Raise at the import of the command line."""
         if name == "sewdsl.cli.app":
             raise KeyboardInterrupt
         return None

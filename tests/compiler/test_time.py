@@ -31,7 +31,7 @@ def many(head: str, piece: str, tail: str = "") -> str:
 
 
 def numbered(head: str, piece: str, tail: str = "", size: int = SIZE) -> str:
-    """The same with a number in each piece."""
+    """Return a text of the largest size, with a number in each piece."""
     count = (size - len(head) - len(tail)) // (len(piece) + 4)
     return head + "".join(piece.replace("#", str(i)) for i in range(count)) + tail
 

@@ -50,7 +50,7 @@ def option(of: Conventions) -> str:
 
 
 def check_places(diagnostics: Iterable[Diagnostic], source: Source) -> None:
-    """Everything that is said lies in the text."""
+    """Check that all diagnostics are located in the text."""
     for found in diagnostics:
         assert found.span.source == source
         assert 0 <= found.span.start <= found.span.end <= len(source.text)
@@ -63,7 +63,7 @@ def check_places(diagnostics: Iterable[Diagnostic], source: Source) -> None:
 
 
 def check(compilation: Compilation, source: Source) -> None:
-    """There is a network, or an error says why."""
+    """Check that a text has a network or an error."""
     errors = [found for found in compilation.diagnostics if found.severity is Severity.ERROR]
     assert (compilation.network is not None and compilation.valid) != bool(errors)
     check_places(compilation.diagnostics, source)

@@ -29,7 +29,7 @@ class Fence(NamedTuple):
 
 
 def fences(page: Path) -> list[Fence]:
-    """Everything that a page shows in a typewriter's letters, in order."""
+    """Return all code of a page, in order."""
     found = []
     for token in MarkdownIt("commonmark").parse(page.read_text(encoding="utf-8")):
         if token.type in {"fence", "code_block"}:

@@ -56,7 +56,7 @@ class Page:
         self.trained = False
 
     def run(self, fence: Fence) -> None:
-        """Runs or compares one fence, as its kind asks for."""
+        """Run or compare one fence, depending on its kind."""
         if fence.kind or self.path.name not in MADE:
             KINDS[fence.kind](self, fence)
 
@@ -149,7 +149,7 @@ def _lua(page: Page, fence: Fence) -> None:
 
 
 def _c(_page: Page, fence: Fence) -> None:
-    """Calls of the interface of generated files."""
+    """Check calls of the interface of generated files."""
     interface = read_template("interface.h")
     names = set(re.findall(r"\bnet_\w+", fence.text))
     assert names

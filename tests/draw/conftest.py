@@ -75,7 +75,7 @@ class Drawing:
 
 @pytest.fixture
 def parsed() -> Callable[[str], Drawing]:
-    """Reads DOT with Graphviz' own parser."""
+    """Parse DOT with the parser of Graphviz."""
     return parse
 
 
@@ -93,7 +93,7 @@ def parse(dot_text: str) -> Drawing:
 
 @pytest.fixture
 def golden() -> Callable[[str, str], None]:
-    """Compares a text with the file of a name; with UPDATE_GOLDEN=1 in the environment, writes the file."""
+    """Compare a text with a golden file, or write the file if UPDATE_GOLDEN=1."""
 
     def compare(name: str, text: str) -> None:
         file = GOLDEN / name

@@ -50,7 +50,7 @@ def scene(network: Network, *, vertical: bool = True, expand: bool = False) -> t
 
 
 def boxes(inside: list[Element]) -> list[Box]:
-    """All boxes."""
+    """Return all boxes."""
     return [element for element in elements(inside) if isinstance(element, Box)]
 
 

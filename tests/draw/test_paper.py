@@ -45,7 +45,7 @@ PRINT = PictureLook("print", width=WIDTH)
 
 @pytest.fixture
 def draw(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Result]:
-    """Runs the command in an empty folder."""
+    """Run the command in an empty folder."""
     monkeypatch.chdir(tmp_path)
     return lambda *arguments: CliRunner().invoke(app, ["draw", *arguments])
 
@@ -58,7 +58,7 @@ def page_size(pdf: bytes) -> tuple[float, ...]:
 
 
 def contents(pdf: bytes) -> bytes:
-    """All streams of a PDF, unpacked."""
+    """Return all streams of a PDF, decompressed."""
     streams = re.findall(rb"/FlateDecode[^>]*>>\s*stream\r?\n(.*?)\r?\nendstream", pdf, re.DOTALL)
     return b"\n".join(zlib.decompress(stream) for stream in streams)
 

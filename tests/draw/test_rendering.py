@@ -28,7 +28,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 @pytest.fixture(params=["pip", "system"])
 def renderer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Only one of the two renderers."""
+    """Make one of the two renderers available."""
     if request.param == "system":
         if not shutil.which("dot"):
             pytest.skip("no system Graphviz here")
@@ -38,7 +38,7 @@ def renderer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def alone(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    """Hides all renderers but those in a folder."""
+    """Hide all renderers outside a folder."""
     monkeypatch.setenv("PATH", str(folder))
     monkeypatch.setattr("sysconfig.get_path", lambda _: str(folder))
     monkeypatch.setattr(sys, "executable", str(folder / "python"))

@@ -23,7 +23,7 @@ PIECES = [*SIGNS, *(f"{word} " for word in WORDS.split()), *WORDS.split()]
 
 
 def ask(text: EditorView, offset: int) -> None:
-    """Everything at a place; what is said is of characters of the text."""
+    """Request every feature at a position, and check that the answers refer to the text."""
     size = len(text.source.text)
     said = hover(text, offset)
     assert said is None or (said.text and 0 <= said.span.start <= offset <= said.span.end <= size)

@@ -45,7 +45,7 @@ def image(*shape: int) -> Tensor:
 
 
 def settle(reference: nn.Module, x: Tensor, drive: float = 0.3) -> None:
-    """Gives a network running statistics under which neurons fire, odd weights of norms, and slow and fast neurons."""
+    """Set running statistics with which neurons fire, odd weights of norms, and slow and fast neurons."""
     generator = torch.Generator().manual_seed(1)
     for key, parameter in reference.named_parameters():
         if parameter.ndim <= 1:

@@ -22,7 +22,7 @@ BUILT = shutil.which("node") is not None and (MODULES / "vscode-textmate").exist
 
 
 def python(texts: list[str]) -> list[Scopes]:
-    """By babi's engine, over Oniguruma's expressions."""
+    """Highlight a text with babi's engine, which uses Oniguruma's expressions."""
     return [_python(_compiler(), text) for text in texts]
 
 
@@ -42,7 +42,7 @@ def _python(compiler: Compiler, text: str) -> Scopes:
 
 
 def vscode(texts: list[str]) -> list[Scopes]:
-    """By vscode-textmate."""
+    """Highlight a text with vscode-textmate."""
     command, environment = ["node", str(Path(__file__).with_name("scopes.js")), str(PATH)], {"NODE_PATH": str(MODULES)}
     done = subprocess.run(
         command, env=os.environ | environment, input=json.dumps(texts), capture_output=True, text=True, check=False

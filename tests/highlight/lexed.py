@@ -48,7 +48,7 @@ def in_a_file(text: str) -> list[str | None]:
 
 
 def in_a_string(text: str) -> list[str | None]:
-    """Likewise, of a compact string."""
+    """Return the token kind of each character of a layer string, or None for white space."""
     found = scan(Source("t", text))
     mark_alternatives([token for token in found if token.type not in {"COMMENT", "NEWLINE"}])
     return _kinds(text, found)

@@ -37,7 +37,7 @@ def classes(lexer: Lexer, text: str) -> list[str]:
 
 
 def check(lexer: Lexer, kinds: Callable[[str], list[str | None]], text: str) -> None:
-    """Each character has a class that its token may have; white space has none, but inside names of several words."""
+    """Check that each character has a class of its token, and white space has one only inside names."""
     for shown, kind in zip(classes(lexer, text), kinds(text), strict=True):
         may_be = {LOOKS[piece].pygments for piece in MAY_BE[kind]} if kind else {"Text.Whitespace", "Name.Class"}
         assert shown in may_be

@@ -29,7 +29,7 @@ from tests.shipped import SHIPPED, shipped
 
 
 def without_names(items: Items) -> Items:
-    """The same items with blocks and repeats taken apart: layers and merges only."""
+    """Return the items without blocks and repeats: layers and merges only."""
     found: list[Item] = []
     for item in items:
         match item:

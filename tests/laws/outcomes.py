@@ -105,7 +105,7 @@ def expected(drawn: Drawn, numbers: Numbers, *, training: bool) -> tuple[Outcome
 
 @contextmanager
 def _margins(model: nn.Module) -> Iterator[list[float]]:
-    """Collects how far off each decision was: to fire, to have a gradient, to pass a ReLU, to win a maximum."""
+    """Record the distance of each decision from the threshold: spikes, gradients, ReLU and maxima."""
     found: list[float] = []
     fire = reference.heaviside
 

@@ -113,7 +113,7 @@ def sent(model: SpikingNetwork, row: tuple[ResidualBlock, ...], spikes: Tensor) 
 
 
 def factors(model: SpikingNetwork, row: tuple[ResidualBlock, ...], rate: float, seed: int) -> tuple[list[float], float]:
-    """By how much a row multiplies the norms of gradients of several kinds, and the firing rate at its end."""
+    """Return the factors of gradient norms along a row for several kinds, and the last firing rate."""
     network, random = model.network, torch.Generator().manual_seed(seed)
     shape = (network.settings.steps, SAMPLES, *network.nodes[row[0].source].output.shape)
     spikes = (torch.rand(shape, generator=random) < rate).double().requires_grad_()
@@ -128,7 +128,7 @@ def factors(model: SpikingNetwork, row: tuple[ResidualBlock, ...], rate: float, 
 
 
 def claims(network: Network) -> Iterator[tuple[tuple[ResidualBlock, ...], str, float, float]]:
-    """Each row that is warned of, with the code, the number, and the firing rate from which on it holds."""
+    """Return each row with a warning, with the code, the number, and the lowest firing rate for which it holds."""
     found = {(d.path, d.span): d for d in gradient_over_blocks.check(network, whole=True)}
     for row in identity_chains(network, lambda block: gradient_over_blocks._neuron(network, block) is not None):
         join = network.nodes[row[-1].join]

@@ -35,7 +35,7 @@ def _all_large(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def silent(model: SpikingNetwork, name: str, rate: float) -> None:
-    """Has a neuron's norm give what makes it fire at a rate, of 0 or 1."""
+    """Set the norm of a neuron so that its firing rate is 0 or 1."""
     norm = model.get_submodule(name)
     torch.nn.init.zeros_(norm.weight)  # type: ignore[arg-type]
     torch.nn.init.constant_(norm.bias, 2 * rate)  # type: ignore[arg-type]

@@ -94,7 +94,7 @@ def hooked(level: int, *places: tuple[str, str]) -> tuple[Seen, list[Tensor | No
 
 @cache
 def plain() -> tuple[Seen, list[Tensor | None]]:
-    """At level 0, where no layer is computed together with another one, whatever the hooks."""
+    """Return the module at level 0, which fuses no layers."""
     return hooked(0, *product(LAYERS, HOOKS))
 
 
@@ -551,7 +551,7 @@ class More(nn.Module):
 
 
 def pruned(name: str, weight: str, model: SpikingNetwork) -> None:
-    """Leaves out every second number."""
+    """Set every second number to 0."""
     shape = model.get_submodule(name).get_parameter(weight).shape
     mask = torch.arange(shape.numel()).remainder(2).reshape(shape)
     prune.custom_from_mask(model.get_submodule(name), weight, mask)  # type: ignore[no-untyped-call]

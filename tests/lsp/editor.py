@@ -139,7 +139,7 @@ PAUSE = 0.01
 
 
 def edit(folder: Path, what: Callable[[Editor], Coroutine[Any, Any, None]], *, process: bool = False) -> None:
-    """Runs an editor against a server of its own, here or as another process."""
+    """Run an editor with a server of its own, in this process or in another one."""
     (folder / "pyproject.toml").touch()
     (folder / "lib.net").write_text(LIBRARY)
     (folder / "a.net").write_text(NET)

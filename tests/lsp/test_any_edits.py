@@ -35,7 +35,7 @@ START = {
 
 
 def edited(text: str, by: random.Random) -> str:
-    """Takes something out at one or two places, and puts something in, at times from elsewhere in the text."""
+    """Delete text at one or two positions and insert other text, some of it from elsewhere in the text."""
     for _ in range(by.randint(1, 2)):
         begin = by.randint(0, len(text))
         end = begin + by.choice([0, 0, 1, 3, 20])
@@ -73,7 +73,7 @@ def questions(editor: Editor, name: str, by: random.Random) -> list[Callable[[],
 
 
 async def spoken_of(editor: Editor, name: str, version: int) -> None:
-    """Waits until the compiler has spoken about a version."""
+    """Wait for the diagnostics of a version."""
     queue = editor.said[editor.uri(name)]
     while (await asyncio.wait_for(queue.get(), 30)).version != version:
         pass

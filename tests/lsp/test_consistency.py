@@ -110,7 +110,7 @@ def test_in_the_end_all_is_said_as_it_is(tmp_path: Path, seed: int) -> None:
 
 
 async def quiet(editor: Editor, last: dict[str, list[lsp.Diagnostic]]) -> None:
-    """Waits until nothing more is said, and keeps what was said last of each text."""
+    """Wait until no message arrives, and keep the last diagnostics of each text."""
     said = True
     while said:
         await asyncio.sleep(20 * PAUSE)

@@ -53,7 +53,7 @@ def test_answers_about_a_large_text(text: str) -> None:
 
 
 def requests(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Everything that can be asked about a text, at its beginning, in its middle and at its end."""
+    """Return all requests about a text, at its beginning, in its middle and at its end."""
     yield "documentSymbol", {}
     for offset in (HEAD.index("Mine"), len(text) // 2, len(text)):
         before = text[:offset]

@@ -24,7 +24,7 @@ async def nothing_more(editor: Editor) -> None:
 
 
 def changed(editor: Editor, *names: str) -> None:
-    """Says that files have changed on the disk."""
+    """Notify the server of changed files."""
     events = [lsp.FileEvent(editor.uri(name), lsp.FileChangeType.Changed) for name in names]
     editor.client.workspace_did_change_watched_files(lsp.DidChangeWatchedFilesParams(events))
 

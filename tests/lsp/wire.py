@@ -48,7 +48,7 @@ class Wire:
         return [message for message in self.sent if "method" not in message and message.get("id") == id]
 
     async def answer(self, id: Any) -> dict[str, Any]:
-        """Waits for the answer to a request."""
+        """Wait for the answer to a request."""
         while not self.answers(id):  # noqa: ASYNC110 -- as a client that knows no more
             await asyncio.sleep(0.001)
         (found,) = self.answers(id)

@@ -14,13 +14,13 @@ from sewdsl.source import Source
 
 
 def essence(network: Network) -> tuple[Any, ...]:
-    """All but names, paths and spans."""
+    """Return a node without names, paths and spans."""
     nodes = [(node.op, node.inputs, node.delayed, node.weights, node.output) for node in network]
     return nodes, network.output, network.settings, network.recipe, network.expectations
 
 
 def unordered(network: Network) -> tuple[Any, ...]:
-    """The same, whatever the order of nodes that do not read each other: numbered from the outputs backward."""
+    """Return the nodes independently of the order of computation, numbered from the outputs backward."""
     number = dict[int, int]()
     left = [*network.output_indices]
     while left:

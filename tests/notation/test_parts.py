@@ -75,7 +75,7 @@ def test_the_text_of_a_text_is_the_same(name: str) -> None:
 
 
 def chain(calls: int, kind: str = "part P[a | b] = ADD[a-FC5 | b]") -> Network:
-    """Calls that each read the call before, as nested operands have them."""
+    """Return calls that each read the call before, as nested operands do."""
     values = (f"let v{n} = P[{f'v{n - 1}' if n else 'l'} | l]\n" for n in range(calls))
     return sewdsl.load(
         f"sewdsl 1\ninput 5\nsteps 4\nneuron LIF\n{kind}\nlet l = SN\n{''.join(values)}body v{calls - 1}\n"

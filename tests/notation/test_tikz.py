@@ -88,7 +88,7 @@ def feeds_merges_back(network: Network) -> bool:
 
 
 def shows(network: Network) -> None:
-    """Without repeats and blocks, a picture has a box for every node and a line for every edge."""
+    """Check that a picture without repeats and blocks has a box for every node and a line for every edge."""
     (_, items), words = body_unfolded(network), BoxTexts(network)
     texts = {box.node: words.box(box) for box in walk_items(items) if isinstance(box, LayerText)}
     (figure,) = figures(f"{style_preamble()}% net\n{Picture(network, items, texts).net('')}")

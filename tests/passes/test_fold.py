@@ -22,7 +22,7 @@ STATIC = {"encode": "direct"}
 
 
 def build(body: str, optimize: int, **changes: object) -> SpikingNetwork:
-    """With running statistics that are not those of the beginning."""
+    """Build a module whose running statistics differ from their initial values."""
     settings = {"neuron": "PLIF", **changes}
     model = sewdsl.compile(body, input="2x8x8", steps=4, seed=0, optimize=optimize, set=settings).double()
     generator = torch.Generator().manual_seed(5)

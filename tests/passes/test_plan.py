@@ -119,7 +119,7 @@ def test_the_forward_pass_does_what_is_planned(drawn: Drawn, level: int, large: 
 
 
 def _count(patch: pytest.MonkeyPatch, owner: object, name: str, counts: Counter[str]) -> None:
-    """Counts the calls of a function that a plan may ask for."""
+    """Count the calls of a function that a plan may call."""
     function = getattr(owner, name)
 
     def counted(*arguments: Any, **named: Any) -> Any:

@@ -32,7 +32,7 @@ def _size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def steps(network: Network, weights: dict[str, Tensor], x: Tensor) -> dict[str, Step]:
-    """At each level, and in both kinds of exported files, in float64."""
+    """Return the results at each level and in both kinds of exported files, in float64."""
     found = {}
     for way in WAYS:
         model: nn.Module

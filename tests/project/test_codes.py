@@ -39,7 +39,7 @@ class Example:
         return dict(word.split("=", 1) for word in self.words if "=" in word)
 
     def write(self, folder: Path) -> Path:
-        """Puts it into a file."""
+        """Write a source to a file."""
         path = folder / self.options.get("file", "example.net")
         data = self.text.encode()
         if "escaped" in self.words:

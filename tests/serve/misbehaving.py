@@ -22,7 +22,7 @@ HANGS = "hangs"
 
 
 def main(*, compiles: bool = False) -> None:
-    """Answers requests. ``look`` does what a text says that is none of the language, and gives the process's number."""
+    """Answer requests. ``look`` runs the instruction in a text, and returns the number of the process."""
     if compiles:
         from sewdsl.serve import answers  # noqa: PLC0415 -- what takes most of the time of a start
 

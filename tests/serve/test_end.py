@@ -75,7 +75,7 @@ def descendants(number: int) -> set[int]:
 def begin(
     server: subprocess.Popen[str], browser: Browser, *texts: str
 ) -> tuple[set[int], list[http.client.HTTPConnection]]:
-    """Asks about texts, and waits until all of them hang; all processes of the server."""
+    """Request answers until all processes hang, and return all processes of the server."""
     first = browser.ask("first").getresponse()
     assert (first.status, first.read().isdigit()) == (200, True)
     connections = [browser.ask(text) for text in texts]
@@ -92,7 +92,7 @@ def hangs(number: int) -> bool:
 
 
 def gone(processes: set[int]) -> None:
-    """Waits until none of some processes is left."""
+    """Wait until all of some processes have ended."""
     began = monotonic()
     while any(Path(f"/proc/{number}").exists() for number in processes):
         assert monotonic() - began < 20

@@ -27,7 +27,7 @@ MAX_WORKERS = 3
 
 
 def use(what: Callable[[WorkerPool], Awaitable[None]], seconds: float = LIMIT) -> None:
-    """Does something with a pool, after which no process is left."""
+    """Use a pool, and check that no process remains."""
 
     async def whole() -> None:
         async with WorkerPool(seconds) as processes:
@@ -50,7 +50,7 @@ def exists(number: int) -> bool:
 
 
 async def ask(processes: WorkerPool, text: str, key: str | None = None) -> int:
-    """Asks about a text; returns the number of the process that answered."""
+    """Request an answer about a text, and return the number of the process."""
     body = json.dumps({"text": text, "name": "a.net"}).encode()
     status, answer = await processes.ask({"what": "look", "folder": "."}, body, key or text)
     if status != 200:

@@ -79,7 +79,7 @@ def test_only_what_is_asked_for(needed: str) -> None:
 
 
 def _spoil(bytes_: int) -> None:
-    """Leaves no numbers in the memory that will be found next."""
+    """Fill the memory of the next allocations with NaN."""
     spoilt = [torch.full((size // 4,), torch.nan) for size in (bytes_, 2 * bytes_, 512 * 9, 1024 * 9) for _ in range(4)]
     del spoilt
 

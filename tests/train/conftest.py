@@ -101,7 +101,7 @@ def trains(spec: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[...
 
 @pytest.fixture(scope="session")
 def trained(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Run]:
-    """Trains it into a fresh folder, with overrides of its recipe."""
+    """Train the file into a new folder, with overrides of its recipe."""
     return trains(small, tmp_path_factory)
 
 

@@ -55,7 +55,7 @@ def spec(**changes: object) -> Compilation:
 
 @pytest.fixture
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Trains:
-    """Trains the network, and gives its last weights and statistics."""
+    """Train the network, and return its last weights and statistics."""
 
     def train(**changes: object) -> dict[str, Tensor]:
         compilation = spec(**changes)
@@ -175,7 +175,7 @@ class GraphMemory:
         self._made[weight] = gradient.data_ptr()
 
     def _note(self, weight: Tensor) -> None:
-        """Notes a gradient that was taken as it was made; one that others were added to lies elsewhere."""
+        """Record a gradient that was assigned directly. The memory of an accumulated one differs."""
         assert weight.grad is not None
         if weight.grad.data_ptr() == self._made[weight]:
             self._gradients.append(weight.grad)

@@ -21,7 +21,7 @@ def numbered(length: int) -> Samples:
 
 
 def whole(samples: SampleSet) -> Samples:
-    """All of a set as one batch."""
+    """Return all samples of a set as one batch."""
     return samples.batch(torch.arange(len(samples.y)))
 
 

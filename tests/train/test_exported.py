@@ -72,7 +72,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(scope="module")
 def export(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, Result]]:
-    """Writes the run in a format and checks that, once for all tests."""
+    """Export the run in a format with --check, once for all tests."""
 
     @cache
     def written(name: str) -> tuple[Path, Result]:

@@ -171,13 +171,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def warnings(stderr: str) -> list[str]:
-    """All but those of the missing checkpoints."""
+    """Return all warnings except those about missing checkpoints."""
     return [line for line in stderr.splitlines() if not line.endswith(".safetensors' are missing")]
 
 
 @pytest.fixture
 def spoil(made: Path, tmp_path: Path) -> Callable[[str, bytes], RunFolder]:
-    """Makes a copy with another file."""
+    """Copy a run with one other file."""
 
     def copy(name: str, data: bytes) -> RunFolder:
         path = tmp_path / "run"

@@ -116,7 +116,7 @@ def broken(spec: Path, out: Path) -> Ended:
 
 @pytest.fixture(scope="module")
 def gone_on(spec: Path, out: Path, broken: Ended) -> Ended:
-    """The same command after it."""
+    """Run the same command again."""
     assert broken.code == 1, broken.said
     code, said = with_own_code(spec, out, "--jobs", "2")
     return Ended(code, said, outcome(out))
@@ -212,7 +212,7 @@ def test_a_kill_stops_all(tmp_path: Path) -> None:
 
 
 def wait_for(true: object) -> None:
-    """Waits until it is so, for three minutes: the machine may have other work."""
+    """Wait up to three minutes for a condition, because the machine may be busy."""
     assert callable(true)
     end = time.monotonic() + 180
     while not true():

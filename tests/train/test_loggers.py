@@ -139,7 +139,7 @@ def test_a_missing_package_is_named(name: str, small: Path, tmp_path: Path, monk
 
 @pytest.fixture
 def no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing to log in to W&B with, and no word about where to log."""
+    """Remove the key and the settings of W&B."""
     for name in ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE", "WANDB_MODE", "WANDB_BASE_URL", "MLFLOW_TRACKING_URI"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))

@@ -43,7 +43,7 @@ def copied(run: Run, tmp_path: Path, **changes: object) -> RunFolder:
 
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> set[Any]:
-    """In what a network computed: a dtype, and whether a GPU would have taken TF32 in convolutions and in products."""
+    """Return the dtype of a computation, and whether a GPU would use TF32 in convolutions and in products."""
     found: set[Any] = set()
     forward = SpikingNetwork.forward
 

@@ -338,7 +338,7 @@ DAMAGES: dict[str, Callable[[Path, int], object]] = {
 
 @pytest.fixture(scope="module")
 def damaged(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str, int], RunFolder]:
-    """Copies a run and damages one of its files."""
+    """Copy a run and damage one of its files."""
 
     def copy(name: str, damage: str, at: int = -3) -> RunFolder:
         folder = RunFolder(tmp_path_factory.mktemp("damaged") / "run")

@@ -56,7 +56,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def trained(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Run]:
-    """Trains it into a fresh folder, with overrides of its recipe."""
+    """Train the file into a new folder, with overrides of its recipe."""
     return trains(small, tmp_path_factory)
 
 
@@ -88,7 +88,7 @@ class KilledError(Exception):
 
 
 def leave(folder: Path, remains: Path) -> Callable[[object], NoReturn]:
-    """Copies what is in a run's folder at that moment, which is what would be left if the process was killed then."""
+    """Copy the current files of a run, as they remain if the process is killed."""
 
     def copy(_: object) -> NoReturn:
         shutil.copytree(folder, remains)
@@ -113,7 +113,7 @@ def stop(number: int) -> Callable[[object], None]:
 
 
 def assert_same(ours: RunFolder, theirs: RunFolder) -> None:
-    """The same weights, and the same figures of the same epochs."""
+    """Check that weights and metrics of two runs are equal."""
     for path in (ours.last, ours.best):
         mine, other = load_file(path), load_file(theirs.path / path.relative_to(ours.path))
         assert mine.keys() == other.keys()

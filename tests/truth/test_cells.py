@@ -18,7 +18,7 @@ TAU = 1.333333333
 
 
 def unsettled(reference: nn.Module) -> nn.Module:
-    """The same with norms that let neurons fire."""
+    """Return the module with norms with which neurons fire."""
     for module in reference.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             nn.init.uniform_(module.weight, 0.8, 1.6)
@@ -31,7 +31,7 @@ def unsettled(reference: nn.Module) -> nn.Module:
 
 
 def copied(reference: list[nn.Module], ours: SpikingNetwork) -> None:
-    """Gives ours the weights of layers in the order in which the text writes them."""
+    """Copy the weights of the reference in the order of the layers in the text."""
     layers = [module for module in ours.modules() if not list(module.children()) and list(module.parameters())]
     assert len(layers) == len(reference)
     for source, target in zip(reference, layers, strict=True):

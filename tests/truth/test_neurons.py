@@ -43,7 +43,7 @@ def ours(name: str, v_reset: float | None, *, detach_reset: bool = True) -> Equa
 
 
 def compare(theirs: nn.Module, mine: Equations, learned: Mapping[str, str]) -> None:
-    """Everything that is given is equal; the gradients of the input and of what is learned agree."""
+    """Check that outputs are equal, and that gradients of input and learned values agree."""
     generator = torch.Generator().manual_seed(3)
     x = 1.5 * torch.randn(T, 3, C, 5, 5, generator=generator, dtype=torch.float64) + 0.3
     weight = torch.randn(x.shape, generator=generator, dtype=torch.float64)

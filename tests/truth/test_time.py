@@ -63,7 +63,7 @@ def by_our_keys(theirs: nn.Module, mine: SpikingNetwork, found: dict[str, Tensor
 
 
 def carry(theirs: nn.Module, mine: SpikingNetwork) -> None:
-    """Makes the weights large enough to matter, and converts them."""
+    """Scale the weights so that they matter, and convert them."""
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in theirs.parameters():

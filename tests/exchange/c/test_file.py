@@ -27,7 +27,7 @@ VARIANTS = range(3) if factor() > 1 else [0]
 
 
 def cases() -> list[tuple[str, int]]:
-    """Each network in one of its variants, or in all of them in a deep run."""
+    """Return each network in one of its variants, or in all variants in a deep run."""
     return [(name, (index + variant) % 3) for index, name in enumerate(NETWORKS) for variant in VARIANTS]
 
 

@@ -66,7 +66,7 @@ def run(network: Network, tensors: dict[str, Tensor], x: Tensor) -> Tensor:
 
 
 def snntorch_run(graph: nir.NIRGraph, x: Tensor) -> Tensor:
-    """The same in snnTorch's layers, reset at once as NIR has it: by themselves they wait for the next time-step."""
+    """Run the graph in snnTorch's layers, reset at once as in NIR. By default, they reset one time-step later."""
     nodes, double = graph.nodes, torch.float64
     decays = torch.tensor([0.9, 0.95, 0.7, 0.6], dtype=double)
     fc1, back, fc2 = (nodes[name] for name in ("fc1", "lif1.w_rec", "fc2"))

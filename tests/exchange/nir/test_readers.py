@@ -49,7 +49,7 @@ OTHERS = {
 
 
 def network(spec: str) -> Network:
-    """For one sample of few places: reading takes its time."""
+    """Return a network for one small sample, because reading is slow."""
     return sewdsl.load(spec, input="12" if spec.startswith("FC") else "2x8x8", steps=5)
 
 

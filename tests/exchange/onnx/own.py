@@ -116,7 +116,7 @@ KINDS = {
 
 @contextmanager
 def announced() -> Iterator[None]:
-    """Puts them into the catalogue, and takes them out again."""
+    """Register the kinds in the catalogue, and remove them afterwards."""
     for name, family in KINDS.items():
         new_class(name, (family,), {"kind": name})
     try:

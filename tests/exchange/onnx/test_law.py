@@ -49,7 +49,7 @@ def evaluated_wrongly(network: Network) -> bool:
 
 
 def in_onnx(model: ModelProto, x: Inputs) -> Tensor:
-    """By operations in NumPy, which have no part in how onnxruntime computes."""
+    """Run a model with NumPy, independently of onnxruntime."""
     feed = {name: each.numpy() for name, each in ({"input": x} if isinstance(x, Tensor) else x).items()}
     (y,) = ReferenceEvaluator(model, new_ops=[Erf]).run(["sequence"], feed)
     return torch.from_numpy(y)

@@ -49,7 +49,7 @@ def outcome(model: nn.Module, x: Inputs) -> Outcome:
 
 
 def same(found: Outcome, wanted: Outcome, tolerance: float = 1e-10) -> None:
-    """Asserts that outputs, gradients and running statistics agree."""
+    """Check that outputs, gradients and running statistics agree."""
     torch.testing.assert_close(found.y, wanted.y, rtol=tolerance, atol=tolerance)
     assert list(found.state) == list(wanted.state)
     for key, value in wanted.state.items():

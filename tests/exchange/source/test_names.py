@@ -54,7 +54,7 @@ BASE = sewdsl.load("c4k3-BN-IF-{SEW Block}*2-SEW Block(c6s2)-FC3", input=(1, 8, 
 
 
 def code(text: str) -> str:
-    """All of a file but what its docstrings say and what its classes are called."""
+    """Return a file without its docstrings and the names of its classes."""
     tree = ast.parse(text)
     names: dict[str, str] = {}
     for node in ast.walk(tree):
@@ -81,7 +81,7 @@ def test_the_name_of_a_network(dialect: str, name: str, file: str) -> None:
 
 
 def renamed(network: Network, label: str, key: str) -> Network:
-    """The same with another name for its blocks."""
+    """Return a network with another name for its blocks."""
 
     def step(old: PathStep) -> PathStep:
         return (

@@ -118,7 +118,7 @@ def test_blocks_that_begin_as_an_identity(block: str, join: str, dialect: str) -
 
 
 def _unsettle(model: torch.nn.Module) -> None:
-    """Lets no bias be what another one is, no neuron as slow as another, and neurons fire."""
+    """Set different biases and time constants, with which neurons fire."""
     generator = torch.Generator().manual_seed(1)
     known = {name for name, _ in model.named_parameters()}
     for name, parameter in model.named_parameters():

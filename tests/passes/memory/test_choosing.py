@@ -114,7 +114,7 @@ def test_the_same_every_time() -> None:
 
 @pytest.fixture
 def shallow() -> Iterator[None]:
-    """Lets functions nest 300 deep and no more, so that what goes deeper shows in a network of some hundred layers."""
+    """Limit the nesting of functions to 300, so that deep recursion fails in a network of some hundred layers."""
     before = sys.getrecursionlimit()
     sys.setrecursionlimit(len(inspect.stack(0)) + 300)
     yield

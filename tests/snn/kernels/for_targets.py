@@ -190,7 +190,7 @@ def compile_storage(dtype: torch.dtype, widths: Sequence[int]) -> None:
 
 
 def layers(surrogates: Sequence[str], *, few: bool) -> Iterator[Layer]:
-    """All layers; or one of each kind of kernel, at 4 time-steps, which compile in a third of the time that 16 take."""
+    """Return all layers, or one of each kind of kernel with 4 time-steps, which compile three times as fast as 16."""
     if few:
         yield from (Layer("LIF", surrogates[0], 0.0, T) for T in (4, MAX_REGISTER_STEPS + 1))
         yield Layer("PLIF", surrogates[0], None, 4, IAND)

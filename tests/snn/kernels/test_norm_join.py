@@ -44,7 +44,7 @@ class Layer(nn.Module):
         return y_TN
 
     def at_once(self, x_TN: Tensor, other_TN: Tensor) -> Tensor:
-        """In one kernel, where that can be."""
+        """Compute norm, neuron and join in one kernel, if possible."""
         return self.neuron.normalised(x_TN, self.norm, PendingJoin(self.join, other_TN, self.branch))
 
 

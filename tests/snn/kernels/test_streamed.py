@@ -33,7 +33,7 @@ def sequence(dtype: torch.dtype = torch.float32, seed: int = 0) -> Tensor:
 
 
 def assert_the_same_by_samples(run: Callable[..., Tensor], *given: Tensor) -> None:
-    """Compares results and gradients of all samples at once with those of one after the other, bit by bit."""
+    """Check that results and gradients of a batch and of single samples are bit-identical."""
 
     def outcome(*given: Tensor) -> list[Tensor]:
         given = tuple(x_TN.detach().requires_grad_() for x_TN in given)

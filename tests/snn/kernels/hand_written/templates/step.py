@@ -82,7 +82,7 @@ def add_step(sums, g_h, v, current, inside):
 
 @triton.jit
 def store_sums(table, sums):
-    """Leaves what a program of the grid adds to the gradients of decay, gain and drift."""
+    """Store the sums of a program of the grid for the gradients of decay, gain and drift."""
     entry = table + 3 * tl.program_id(0)
     tl.store(entry, tl.sum(sums[0], 0))
     tl.store(entry + 1, tl.sum(sums[1], 0))
