@@ -101,7 +101,7 @@ class IntegerFormat:
     @property
     def threshold_bits(self) -> int:
         """Bits of the largest threshold. With 16 bits, a potential then holds at least four thresholds."""
-        return 13 if self.is_narrow else 24
+        return 13 if self.is_narrow else 22
 
 
 class InputScaling(NamedTuple):
@@ -205,7 +205,11 @@ class LawBuilder:
             raise NoIntegerLaw(name, "the output compares channels with different units; end the network with FC")
         unit = float(value.factor)
         classes = value.elements
-        bias = np.broadcast_to(np.round(np.asarray(value.shift) / unit), value.shape[-1]).astype(np.int64)
+        numbers = np.round(np.asarray(value.shift) / (unit or 1.0))
+        largest = (value.magnitude + float(np.abs(numbers).max())) * self._summed_steps
+        if not largest <= LIMITS["int32"][1]:
+            raise NoIntegerLaw(name, f"the outputs may reach {largest:,.0f}, more than 32 bits hold")
+        bias = np.broadcast_to(numbers, value.shape[-1]).astype(np.int64)
         return Readout(name, operand.step, np.broadcast_to(bias, (classes // value.shape[-1], len(bias))).ravel(), unit)
 
     # --- what laws consist of
@@ -298,7 +302,10 @@ class LawBuilder:
         size = (height * down, width * right)
         if not repeat:
             size = ((height - 1) * down + 1 + bottom, (width - 1) * right + 1 + end)
-        value = IntegerValue((*size, channels), min(x.value.low, 0), x.value.high, x.value.factor, x.value.shift)
+        shift = x.value.shift
+        if x.value.has_border:
+            shift = np.asarray(shift).repeat(down, 0).repeat(right, 1)
+        value = IntegerValue((*size, channels), min(x.value.low, 0), x.value.high, x.value.factor, shift)
         return self._put(SpreadValues(self._name, (x.step,), value, (down, right), repeat))
 
     def rectify(self, x: Operand) -> Operand:
@@ -431,7 +438,8 @@ class LawBuilder:
         decay, gain, drift = numbers
         factor = x.value.by_channel(x.value.factor) * gain
         shift = gain * np.asarray(x.value.shift, np.float64) + drift
-        size = np.where(factor == 0, 1.0, np.abs(factor))
+        # A channel without input has a drift only.
+        size = np.where(factor == 0, neuron.v_threshold / 2.0**formats.fraction_bits, np.abs(factor))
         bound = 0
         for fraction_bits in range(formats.fraction_bits, -1, -1):
             unit = self._potential_unit(neuron.v_threshold, size, fraction_bits)
@@ -478,6 +486,12 @@ class LawBuilder:
     # --- parts of laws
 
     @property
+    def _summed_steps(self) -> int:
+        """Number of time-steps whose outputs are added."""
+        settings = self._network.settings
+        return 1 if settings.readout == "last" else settings.steps
+
+    @property
     def _name(self) -> str:
         return self.layer.node.name
 
@@ -491,26 +505,28 @@ class LawBuilder:
 
     def _potential_unit(self, v_threshold: float, size: Numbers, fraction_bits: int) -> Numbers:
         """Return the unit of the potentials of each channel, for inputs with a unit of ``size``."""
-        bits: Numbers = np.float64(fraction_bits)
-        if self._formats.is_narrow:
-            # Potentials saturate, so each channel has as many bits as leave room for several thresholds.
-            room = np.floor(self._formats.threshold_bits - np.log2(v_threshold / size))
-            bits = np.clip(room, 0, fraction_bits)
-        return np.maximum(size / 2.0**bits, v_threshold / 2.0**28)
+        # Each channel has as many bits as leave room for several thresholds, so that a channel whose weights are small
+        # does not limit the bits of the others.
+        room = np.floor(self._formats.threshold_bits - np.log2(v_threshold / size))
+        bits = np.clip(room, 0, fraction_bits)
+        unit: Numbers = np.maximum(size / 2.0**bits, v_threshold / 2.0**28)
+        return unit
 
     def _weigh(self, x: Operand, weights: NDArray[np.float64], bias: Numbers | None, window: Window) -> Operand:
         """Return a convolution with float weights ``[kernel height, kernel width, input channels, outputs]``."""
-        x = self._readable(x, prod(weights.shape[:3]))
+        neuron = reading_neuron(self._network, self._index)
+        steps = 1 if neuron is not None else self._summed_steps
+        x = self._readable(x, prod(weights.shape[:3]) * steps)
         source, outputs = x.value, weights.shape[-1]
         group = np.arange(outputs) * window.groups // outputs
         input_factors = source.by_channel(source.factor).reshape(window.groups, -1)[group].T
         weights_of_shift, weights = weights, weights * input_factors
         largest = np.abs(weights).max((0, 1, 2))
-        neuron = reading_neuron(self._network, self._index)
         factor: Numbers
         if neuron is None:
             # Channels are compared or added, so they need one unit.
-            factor = np.float64(largest.max() / self._formats.largest_weight or 1.0)
+            biases = np.abs(np.zeros(1) if bias is None else bias).max() / 2**self._formats.threshold_bits
+            factor = np.float64(max(largest.max() / self._formats.largest_weight, biases) or 1.0)
         else:
             # A channel whose weights are small compared with the threshold needs no finer unit.
             node = self._network.nodes[neuron]
@@ -583,7 +599,8 @@ class LawBuilder:
         # A channel whose shift is much larger than its values needs no finer unit.
         unit = np.maximum(np.abs(factors) / 2.0**self._formats.fraction_bits, largest / 2.0**CURRENT_BITS)
         unit = np.full(len(unit), largest.max() / 2.0**CURRENT_BITS) if differs else unit
-        unit = np.where(unit == 0, 1.0, unit)
+        is_zero = unit == 0
+        unit = np.where(is_zero, 1.0, unit)
         gain = np.round(factors / unit).astype(np.int64)
         drift = Drift.of(np.round(added / unit).astype(np.int64), len(unit))
         ends = np.array([gain * np.maximum(x.value.low, -magnitudes), gain * np.minimum(x.value.high, magnitudes)])
@@ -591,7 +608,8 @@ class LawBuilder:
         least, most = ends.min(0) + table.min(0), ends.max(0) + table.max(0)
         kept = np.float64(0) if x.value.has_border or differs else shift
         magnitudes = np.maximum(np.abs(least), np.abs(most))
-        value = IntegerValue(x.value.shape, int(least.min()), int(most.max()), _collapsed(unit), kept, magnitudes)
+        unit = _collapsed(np.where(is_zero, 0.0, unit))
+        value = IntegerValue(x.value.shape, int(least.min()), int(most.max()), unit, kept, magnitudes)
         return self._put(Settled(self._name, (x.step,), value, gain, drift))
 
     def _fitted(self, x: Operand, terms: int) -> Operand:
@@ -610,14 +628,15 @@ class LawBuilder:
         is_fine = bits is None
         bits = min(CURRENT_BITS, 28 - ceil(log2(self._network.settings.steps))) if bits is None else bits
         values = [x.value for x in operands]
-        factors = [v.by_channel(v.factor) for v in values]
         magnitudes = [v.magnitude_by_channel for v in values]
+        # The unit of a channel of zeros is 0, so that it determines no unit of weights that read it.
+        factors = [np.where(m == 0, 0.0, v.by_channel(v.factor)) for v, m in zip(values, magnitudes, strict=True)]
         bound = sum((np.abs(f) * m for f, m in zip(factors, magnitudes, strict=True)), np.float64(0))
         finest = np.minimum.reduce([np.where(f == 0, np.inf, np.abs(f)) for f in factors])
         unit = bound / (2**bits - 1)
         if is_fine:
             unit = np.maximum(unit, np.where(np.isinf(finest), 1.0, finest) / 2**FINER_BITS)
-        unit = np.where(unit == 0, 1.0, unit)
+        unit = np.where(bound == 0, 1.0, unit)
         # A norm after the sum can be folded into the weights of a layer only if its channels have one unit.
         ratios = [f / unit for f in factors]
         largest = max(float(np.abs(ratio).max()) for ratio in ratios)
@@ -630,6 +649,7 @@ class LawBuilder:
         least = np.sum([np.minimum(*pair) for pair in ends], 0) >> fraction
         most = (np.sum([np.maximum(*pair) for pair in ends], 0) >> fraction) + 1
         low, high = int(least.min()), int(most.max())
+        unit = np.where(bound == 0, 0.0, unit)
         value = IntegerValue(
             values[0].shape, low, high, _collapsed(unit), shift, np.maximum(np.abs(least), np.abs(most))
         )

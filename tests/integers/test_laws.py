@@ -142,3 +142,52 @@ def test_odd_weights(scale: float) -> None:
     with torch.no_grad():
         expected = model(torch.ones(1, 2, 5, 5)).numpy()
     assert np.allclose(outputs * network.readouts[0].unit, expected, atol=0.02 * np.abs(expected).max() + 1e-6)
+
+
+def test_channels_without_weights() -> None:
+    """A norm with weight 0 changes neither the units of other channels nor its own drift."""
+    options: dict[str, Any] = {"input": "2x6x6", "steps": 4, "neuron": "IF"}
+    model = sewdsl.compile("c4k3-BN-SN-ADD[c4k3 | id]-BN-ADD[id | id]-c4k3-SN-FC5", seed=0, **options).eval().double()
+    with torch.no_grad():
+        for name in ("bn1", "bn2"):
+            model.get_parameter(f"{name}.weight")[1] = 0
+            model.get_parameter(f"{name}.bias")[1] = 0.3
+    network = build_integer_network(model)
+    n = np.random.default_rng(0).poisson(0.4, (4, 6, 6, 6, 2))
+    (outputs,) = network.run(n).values()
+    with torch.no_grad():
+        expected = model(torch.from_numpy(np.moveaxis(n, -1, 2).astype(float).copy())).numpy() * 4
+    assert np.abs(outputs * network.readouts[0].unit - expected).mean() <= 0.1 * np.abs(expected).mean()
+
+
+def test_biases_without_weights() -> None:
+    model = sewdsl.compile("FC3", input="4", steps=5, seed=0).eval().double()
+    with torch.no_grad():
+        model.get_parameter("fc1.weight").zero_()
+    network = build_integer_network(model)
+    (outputs,) = network.run(np.ones((5, 1, 1, 1, 4), int)).values()
+    expected = model.get_parameter("fc1.bias").detach().numpy() * 5
+    assert np.allclose(outputs * network.readouts[0].unit, expected, rtol=1e-6)
+
+
+def test_upsampled_borders() -> None:
+    options: dict[str, Any] = {"input": "2x6x6", "steps": 2, "neuron": "IF", "set": {"encode": "direct"}}
+    model = sewdsl.compile("c4k3-UP2-SN-FC5", seed=0, **options).eval().double()
+    network = build_integer_network(model, InputScaling.of_pixels([0.4], [0.3]))
+    n = np.random.default_rng(0).integers(0, 256, (3, 6, 6, 2))
+    (outputs,) = network.run(n).values()
+    with torch.no_grad():
+        expected = model(torch.from_numpy(np.moveaxis((n / 255 - 0.4) / 0.3, -1, 1).copy())).numpy() * 2
+    assert np.abs(outputs * network.readouts[0].unit - expected).mean() <= 0.1 * np.abs(expected).mean()
+
+
+def test_outputs_beyond_32_bits_are_refused() -> None:
+    model = sewdsl.compile("FC3", input="400", steps=5, seed=0).eval().double()
+    with torch.no_grad():
+        model.get_parameter("fc1.weight").fill_(1.0)
+    build_integer_network(model)
+    model = sewdsl.compile("FC3", input="400", steps=1000, seed=0).eval().double()
+    with torch.no_grad():
+        model.get_parameter("fc1.weight").fill_(1.0)
+    with pytest.raises(NoIntegerLaw, match="the outputs may reach 12,9"):
+        build_integer_network(model)

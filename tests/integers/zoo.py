@@ -117,11 +117,14 @@ def trained(model: SpikingNetwork, seed: int) -> SpikingNetwork:
     generator = torch.Generator().manual_seed(seed)
     for module in model.modules():
         if isinstance(module, BatchNorm):
-            count = len(module.running_var)
-            module.running_mean.copy_(torch.randn(count, generator=generator) * 0.2)
-            module.running_var.copy_(torch.rand(count, generator=generator) * 0.5 + 0.05)
+            # Some norms have numbers for each time-step and channel.
+            shape = module.running_mean.shape
+            module.running_mean.copy_(torch.randn(shape, generator=generator) * 0.2)
+            module.running_var.copy_(torch.rand(shape, generator=generator) * 0.5 + 0.05)
+            shape = module.weight.shape
             with torch.no_grad():
-                module.weight.copy_(torch.randn(count, generator=generator) * 0.3 + 0.8)
-                module.bias.copy_(torch.randn(count, generator=generator) * 0.3 + 0.2)
-                module.weight[:2] = torch.tensor([0.0, -0.7])
+                module.weight.copy_(torch.randn(shape, generator=generator) * 0.3 + 0.8)
+                if module.bias is not None:
+                    module.bias.copy_(torch.randn(shape, generator=generator) * 0.3 + 0.2)
+                module.weight[..., :2] = torch.tensor([0.0, -0.7])[: shape[-1]]
     return model.eval().double()

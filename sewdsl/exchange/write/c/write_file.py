@@ -217,8 +217,11 @@ class _File:
         stores = [f"out[c] = ({self._type(index)}){instructions.output};"]
         stores += [f"states[{i * elements} + c] = {after};" for i, after in enumerate(instructions.after)]
         source = self._plan.owners[step.inputs[0]]
-        unused = "" if "b" in read else "    (void)drift;\n"
-        unused += "" if step.states else "    (void)states;\n"
+        unused = "".join(
+            f"    (void){name};\n"
+            for name, is_used in (("in", "x" in read), ("drift", "b" in read), ("states", step.states))
+            if not is_used
+        )
         self._functions.append(
             f"/* One time-step of the equations of {step.name} at a position. */\n"
             f"static void step_{name}(int32_t *restrict states, {self._type(index)} *restrict out,\n"
@@ -252,9 +255,10 @@ class _File:
         table = self._table("drift", index, drift.table)
         if not drift.rows:
             return table
-        rows = self._table("rows", index, np.array(drift.rows), "uint8_t")
-        columns = self._table("columns", index, np.array(drift.columns), "uint8_t")
         shape = drift.table.shape
+        number_type = "uint8_t" if max(shape[:2]) <= LIMITS["uint8"][1] + 1 else "int32_t"
+        rows = self._table("rows", index, np.array(drift.rows), number_type)
+        columns = self._table("columns", index, np.array(drift.columns), number_type)
         return f"{table} + ({rows}[y] * {shape[1]} + {columns}[x]) * {shape[2]}"
 
     def _settled(self, index: int, step: Settled) -> None:
@@ -301,7 +305,8 @@ class _File:
             target = f"{self._array(index)}[p * {channels} + {start} + c]"
             self._body += [
                 f"for (int32_t p = 0; p < {height * width}; p++)",
-                f"    for (int32_t c = 0; c < {count}; c++) {target} = {self._array(source)}[p * {count} + c];",
+                f"    for (int32_t c = 0; c < {count}; c++)",
+                f"        {target} = ({self._type(index)}){self._array(source)}[p * {count} + c];",
             ]
             start += count
 
@@ -407,12 +412,12 @@ class _File:
         interface = fill_template(
             "interface.h",
             DEFINES="\n".join(f"#define NET_{name} {value}" for name, value in defines.items()),
-            MEMBERS=_indented([*members, *blocks]),
+            MEMBERS=_indented([*members, *blocks] or ["uint8_t unused[1];"]),
         )
         program = fill_template(
             "program.c",
             RESETS=_indented(resets or ["(void)state;"]),
-            BODY=_indented(arrays + self._body + ["", *outputs]),
+            BODY=_indented([*(arrays or ["(void)state;"]), *self._body, "", *outputs]),
             FRAME="in" if network.static else "in + t * NET_IN",
             ADD="=" if network.reduction == "last" else "+=",
         )

@@ -14,7 +14,7 @@ static void NAME(OUT *restrict out, const IN *restrict in, const net_window *res
                     if (row < 0 || row >= w->height || column < 0 || column >= w->width) continue;
                     const IN *restrict values = in + (row * w->width + column) * w->channels;
                     for (int32_t c = 0; c < w->channels; c++)
-                        if (values[c] > out[c]) out[c] = values[c];
+                        if (values[c] > out[c]) out[c] = (OUT)values[c];
                 }
         }
 }
