@@ -18,20 +18,12 @@ if TYPE_CHECKING:
     from lark import Token
 
 
-def nodes_at(document: Document, offset: int, *, ending: bool = False) -> tuple[SyntaxNode, ...]:
-    """Return the nodes around an offset, outermost first, without the document.
-
-    Args:
-        ending: Whether to include a word that ends at the offset, unless another one starts there.
-    """
+def nodes_at(document: Document, offset: int) -> tuple[SyntaxNode, ...]:
+    """Return the nodes around an offset, outermost first, without the document."""
     path: list[SyntaxNode] = []
     node: SyntaxNode | None = document
     while node is not None:
-        # An offset at the end of a node also touches the next one. Prefer the node that contains the character.
-        touched = [child for child in child_nodes(node) if child.span.start <= offset <= child.span.end]
-        node = next((child for child in touched if offset < child.span.end), None)
-        if ending and node is None and touched:
-            node = touched[-1]
+        node = next((child for child in child_nodes(node) if child.span.start <= offset < child.span.end), None)
         if node is not None:
             path.append(node)
     return tuple(path)

@@ -53,11 +53,11 @@ ATTENTION: dict[type[Op], str] = {TemporalAttention: "ta", ChannelAttention: "ca
 FLAT = (GlobalAvgPool, AvgPool, Flatten, Dropout)
 
 
-def standard_keys(network: Network, node: Node, prefix: str, ones: int = 0) -> LayerKeys:
+def standard_keys(network: Network, node: Node, prefix: str) -> LayerKeys:
     """Return the keys of a layer that SpikingJelly builds as a module of its own."""
     # On feature maps, SpikingJelly's shared MLP consists of convolutions with kernel size 1.
-    if isinstance(node.op, TemporalAttention | ChannelAttention):
-        ones = len(network.inputs(node)[0].shape) if len(network.inputs(node)[0].shape) > 1 else 0
+    axes = len(network.inputs(node)[0].shape)
+    ones = axes if isinstance(node.op, TemporalAttention | ChannelAttention) and axes > 1 else 0
     return LayerKeys(node, prefix, NAMES.get(type(node.op), {}), ones=ones)
 
 
