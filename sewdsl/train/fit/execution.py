@@ -73,7 +73,7 @@ def compile_network(model: SpikingNetwork, *, gpu: bool) -> CompiledNetwork | No
 
 @contextmanager
 def tf32_allowed(allowed: bool | None) -> Iterator[None]:  # noqa: FBT001 -- a setting of the recipe
-    """Allow or forbid TF32 in convolutions and matrix products on GPUs within a context (None: as PyTorch)."""
+    """Allow or forbid TF32 in convolutions and matrix products on GPUs within a context (None: unchanged)."""
     convolutions, products = torch.backends.cudnn, torch.backends.cuda.matmul
     before = convolutions.allow_tf32, products.allow_tf32
     if allowed is not None:

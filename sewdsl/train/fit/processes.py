@@ -78,7 +78,7 @@ class Processes:
 
 
 def record_processes(folder: RunFolder, processes: Processes) -> None:
-    """Record strategy and device of a run, unless both are ``auto``, or raise RunError if this is impossible."""
+    """Record strategy and device of a run, unless both are ``auto``, or raise RunError if the write fails."""
     record = ProcessRecord(strategy=processes.strategy or "auto", accelerator=processes.accelerator)
     if record != ProcessRecord():
         write_run_file(folder.processes, json.dumps(record.model_dump(exclude_defaults=True)) + "\n")
