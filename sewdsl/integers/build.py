@@ -11,6 +11,8 @@ import numpy as np
 from sewdsl.analysis.foldable_norms import foldable_norms
 from sewdsl.analysis.weight_units import reading_neuron
 from sewdsl.elaborate.suggestions import listed
+from sewdsl.equations.step import NeuronStep
+from sewdsl.equations.tape import LEARNED, Tape
 from sewdsl.integers.lower_equations import EquationLaw, NoEquationLaw
 from sewdsl.integers.network import IntegerNetwork, Readout
 from sewdsl.integers.steps.attention import TokenAttention
@@ -29,11 +31,11 @@ from sewdsl.snn.kernels.neuron.reference import factor_values
 from sewdsl.user_error import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
+    from torch import Tensor
 
-    from sewdsl.equations.step import NeuronStep
     from sewdsl.ir.op import Surrogate
     from sewdsl.lower import SpikingNetwork
     from sewdsl.ops.windows import Lengths
@@ -52,6 +54,10 @@ ON_GRID = 1e-3
 """Largest distance of a weight from an integer, in integers, if training has rounded it."""
 READ_BITS = 15
 """Bits of values that a convolution reads, without the sign."""
+DELAYED_BITS = 26
+"""Bits of delayed currents, without the sign."""
+PLAIN_PASSES, MAX_PASSES = 8, 40
+"""Passes without and with doubled bounds of delayed currents."""
 
 
 class NoIntegerLaw(UserError):
@@ -135,24 +141,39 @@ def build_integer_network(
     Raises:
         NoIntegerLaw: If a layer has no law in integers.
     """
-    return LawBuilder(model, scaling or InputScaling(), formats or IntegerFormat()).finished()
+    bounds: dict[int, float] = {}
+    # Pass k proves the bounds of delayed currents in time-step k, or that they hold for any number of time-steps.
+    for number in range(1, MAX_PASSES + 1):
+        builder = LawBuilder(model, scaling or InputScaling(), formats or IntegerFormat(), bounds)
+        if not builder.exceeded or number >= model.network.settings.steps:
+            return builder.finished()
+        bounds |= {index: bound * (1 + (number > PLAIN_PASSES)) for index, bound in builder.exceeded.items()}
+    name = model.network.nodes[next(iter(builder.exceeded))].name
+    raise NoIntegerLaw(name, "DELAY adds up currents without a bound; multiply them by SCALE(value=0.9) in the loop")
 
 
 class LawBuilder:
     """Integer network under construction: the methods are the steps that the law of a kind can consist of.
 
+    Args:
+        bounds: Largest absolute values of delayed currents, by the index of the delay. The default is 0.
+
     Attributes:
         layer: Current layer, with the batch norms folded into it.
+        exceeded: Bounds of the delays whose inputs exceed ``bounds``.
     """
 
     layer: EvaluatedLayer
 
-    def __init__(self, model: SpikingNetwork, scaling: InputScaling, formats: IntegerFormat) -> None:
-        self._network, self._formats = model.network, formats
+    def __init__(
+        self, model: SpikingNetwork, scaling: InputScaling, formats: IntegerFormat, bounds: Mapping[int, float]
+    ) -> None:
+        self._network, self._formats, self._bounds = model.network, formats, bounds
+        self.exceeded: dict[int, float] = {}
         self._steps: list[Step] = []
         self._notes: list[str] = []
         self._rounded: list[str] = []
-        self._delays: dict[int, tuple[int, EvaluatedLayer]] = {}
+        self._delays: dict[int, tuple[int, int]] = {}
         settings, graph = self._network.settings, self._network.graph
         if settings.inputs:
             raise NoIntegerLaw("", f"{self._network.name} has several inputs, and integer networks have one")
@@ -173,12 +194,13 @@ class LawBuilder:
             operands[index] = result
             operands |= {norm: result for norm, host in hosts.items() if host == index}
         self._operands = operands
-        for step, (index, layer) in self._delays.items():
-            self.layer = layer
-            source = operands[index]
-            value = self._steps[step].value
-            if not source.value.plain or float(source.value.factor) != 1 or source.value.high > value.high:
-                self.refuse("delays currents; write SN before it")
+        for step, (index, delay) in self._delays.items():
+            self.layer = self._learned[delay]
+            source, value = operands[index], self._steps[step].value
+            if self.layer.node.output.values.count is None:
+                source = self._delayed(source, delay, value)
+            elif not source.value.plain or float(source.value.factor) != 1 or source.value.high > value.high:
+                self.refuse("delays values that are no spikes; write SN before it")
             self._steps[step] = replace(self._steps[step], inputs=(source.step,))
 
     def finished(self) -> IntegerNetwork:
@@ -186,9 +208,7 @@ class LawBuilder:
         network, settings = self._network, self._network.settings
         if network.recipe and network.recipe.grid_bits == self._formats.weight_bits and self._rounded:
             self._notes.append(f"weights that 'quantize' has not rounded to this grid: {listed(self._rounded)}")
-        readouts = tuple(
-            self._readout(name, self._operands[index]) for name, index in network.outputs or [("", network.output)]
-        )
+        readouts = tuple(self._readout(*output) for output in network.outputs or [("", network.output)])
         return IntegerNetwork(
             network.name,
             tuple(self._steps),
@@ -199,10 +219,12 @@ class LawBuilder:
             tuple(self._notes),
         )
 
-    def _readout(self, name: str, operand: Operand) -> Readout:
+    def _readout(self, name: str, index: int) -> Readout:
+        self.layer = self._learned.get(index, self.layer)
+        operand = self._operands[index]
+        if np.ndim(operand.value.factor) or operand.value.has_border:
+            operand = self._settled(operand, common=True)
         value = operand.value
-        if np.ndim(value.factor) or np.ndim(value.shift) > 1:
-            raise NoIntegerLaw(name, "the output compares channels with different units; end the network with FC")
         unit = float(value.factor)
         classes = value.elements
         numbers = np.round(np.asarray(value.shift) / (unit or 1.0))
@@ -226,10 +248,22 @@ class LawBuilder:
         """Return factor · x + shift, which computes nothing."""
         return self._put(View(self._name, (x.step,), x.value.scaled(factor, shift)))
 
-    def normalise(self, x: Operand) -> Operand:
-        """Return the output of a batch norm that is not folded."""
-        factor, shift = (x.numpy() for x in factor_and_shift(self.layer.node.op, self.layer.learned))  # type: ignore[arg-type]
-        return self.scale(x, factor, shift)
+    def normalise(self, x: Operand, step_weight: Tensor | None = None) -> Operand:
+        """Return the output of a batch norm that is not folded.
+
+        Args:
+            step_weight: Factor for each time-step, ``[T]``.
+        """
+        factor, shift = factor_and_shift(self.layer.node.op, self.layer.learned)  # type: ignore[arg-type]
+        if step_weight is not None:
+            factor, shift = step_weight[:, None] * factor, step_weight[:, None] * shift
+        if factor.ndim == 1:
+            return self.scale(x, factor.numpy(), shift.numpy())
+        tape = Tape()
+        numbers = {tape.leaf("learned", "factor", LEARNED): factor, tape.leaf("learned", "shift", LEARNED): shift}
+        leaf, addend = numbers
+        step = NeuronStep(tape, tape.leaf("x") * leaf + addend, (), {}, {})
+        return self._compute_equations(step, {entry.index: each.numpy() for entry, each in numbers.items()}, x)
 
     def flatten(self, x: Operand) -> Operand:
         """Return a feature map as a vector."""
@@ -315,16 +349,16 @@ class LawBuilder:
         return x
 
     def delay(self, steps: int) -> Operand:
-        """Return the spikes or counts of an earlier time-step."""
+        """Return the value of an earlier time-step."""
         signal = self.layer.node.output
-        if signal.values.count is None:
-            self.refuse("delays values that are no spikes or counts; write SN before it")
         channels, *size = signal.shape
-        height, width = (1, 1, *size)[-2:]
-        value = IntegerValue((height, width, channels), 0, signal.values.count)
+        shape = (*(1, 1, *size)[-2:], channels)
+        value = IntegerValue(shape, 0, signal.values.count or 0)  # type: ignore[arg-type]
+        if bound := self._bounds.get(self._index):
+            value = IntegerValue(shape, -(2**DELAYED_BITS), 2**DELAYED_BITS, np.float64(bound / 2**DELAYED_BITS))  # type: ignore[arg-type]
         operand = self._put(DelayStep(self._name, (0,), value, steps))
         (source,) = self.layer.node.sources
-        self._delays[operand.step] = source, self.layer
+        self._delays[operand.step] = source, self._index
         return operand
 
     def pool(
@@ -457,33 +491,42 @@ class LawBuilder:
 
     def fire_equations(self, step: NeuronStep, surrogate: Surrogate, *operands: Operand) -> Operand:
         """Return the output of a neuron as equations."""
-        if len(operands) > 1:
-            self.refuse("has several inputs, which integer networks do not support yet")
-        (x,) = operands
-        x = self._bounded(x)
         values = factor_values(step, self.layer.learned, surrogate)
-        if any(value.ndim > 1 and value.shape[0] > 1 for value in values):
-            self.refuse("learns numbers for each time-step")
-        factors = {entry.index: value.reshape(-1).numpy() for entry, value in zip(step.factors, values, strict=True)}
+        factors = {entry.index: value.numpy() for entry, value in zip(step.factors, values, strict=True)}
+        return self._compute_equations(step, factors, *operands)
+
+    # --- parts of laws
+
+    def _delayed(self, x: Operand, delay: int, value: IntegerValue) -> Operand:
+        """Return currents in the unit of a delay, and note whether they exceed its bound."""
+        x = self._settled(x, common=True)
+        bound = abs(float(x.value.factor)) * x.value.magnitude
+        if bound > self._bounds.get(delay, 0.0):
+            self.exceeded[delay] = bound
+        return self._rescale([x], np.float64(0), unit=value.by_channel(value.factor))
+
+    def _compute_equations(
+        self, step: NeuronStep, factors: Mapping[int, NDArray[np.float64]], *operands: Operand
+    ) -> Operand:
+        """Return the output of equations whose factors have the values ``[T or 1, C or 1]``."""
+        operands = tuple(map(self._bounded, operands))
+        inputs = [x.value for x in operands]
         steps, bound = self._network.settings.steps, 0
         for fraction_bits in range(self._formats.fraction_bits, -1, -1):
-            factor = x.value.by_channel(x.value.factor)
+            units, shifts = [v.by_channel(v.factor) for v in inputs], [np.asarray(v.shift) for v in inputs]
             try:
-                law = EquationLaw(step, factors, factor, np.asarray(x.value.shift), fraction_bits)
+                law = EquationLaw(step, factors, units, shifts, fraction_bits)
             except NoEquationLaw as error:
                 self.refuse(str(error))
-            bound, (low, high) = law.instructions.bounds(x.value.low, x.value.high, steps)
+            bound, (low, high) = law.instructions.bounds([(v.low, v.high) for v in inputs], steps)
             if bound < LARGEST_POTENTIAL:
                 break
         else:
             self.refuse(f"may reach a potential of {bound:,} units, more than 32 bits hold")
         unit = _collapsed(law.output_factor)
-        value = IntegerValue(
-            x.value.shape, int(low.min()), int(high.max()), unit, magnitudes=np.maximum(np.abs(low), np.abs(high))
-        )
-        return self._put(EquationStep(self._name, (x.step,), value, 32, bound, law.instructions))
-
-    # --- parts of laws
+        magnitudes = np.maximum(np.abs(low), np.abs(high))
+        value = IntegerValue(inputs[0].shape, int(low.min()), int(high.max()), unit, magnitudes=magnitudes)
+        return self._put(EquationStep(self._name, _indices(operands), value, 32, bound, law.instructions))
 
     @property
     def _summed_steps(self) -> int:
@@ -619,11 +662,18 @@ class LawBuilder:
         self._notes.append(f"{self._name} adds {terms:,} values, rounded to {31 - ceil(log2(terms))} bits")
         return self._rescale([x], x.value.shift, 30 - ceil(log2(terms)))
 
-    def _rescale(self, operands: Sequence[Operand], shift: Numbers, bits: int | None = None) -> Operand:
+    def _rescale(
+        self,
+        operands: Sequence[Operand],
+        shift: Numbers,
+        bits: int | None = None,
+        unit: NDArray[np.float64] | None = None,
+    ) -> Operand:
         """Return the sum in the finest unit that has a range of so many bits, with one rounding.
 
         Args:
             bits: Bits without the sign. The default is what a neuron can add up in 32 bits.
+            unit: Unit of each channel instead.
         """
         is_fine = bits is None
         bits = min(CURRENT_BITS, 28 - ceil(log2(self._network.settings.steps))) if bits is None else bits
@@ -633,7 +683,8 @@ class LawBuilder:
         factors = [np.where(m == 0, 0.0, v.by_channel(v.factor)) for v, m in zip(values, magnitudes, strict=True)]
         bound = sum((np.abs(f) * m for f, m in zip(factors, magnitudes, strict=True)), np.float64(0))
         finest = np.minimum.reduce([np.where(f == 0, np.inf, np.abs(f)) for f in factors])
-        unit = bound / (2**bits - 1)
+        is_fine = is_fine and unit is None
+        unit = bound / (2**bits - 1) if unit is None else unit
         if is_fine:
             unit = np.maximum(unit, np.where(np.isinf(finest), 1.0, finest) / 2**FINER_BITS)
         unit = np.where(bound == 0, 1.0, unit)

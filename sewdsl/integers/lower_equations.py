@@ -6,8 +6,9 @@ All potentials of a layer are integers in one unit for each channel. Spikes, cou
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from math import ceil, log2
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from math import ceil, inf, log2
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from sewdsl.equations.step import NeuronStep
 
 Channels: TypeAlias = "NDArray[np.float64]"
-"""One number for each channel."""
+"""One number for each channel, ``[C]``, or for each time-step and channel, ``[T, C]``."""
 Terms: TypeAlias = dict[str, Channels]
 """Factors of the terms of a sum by name, in numbers per integer. The name of a constant is empty."""
 
@@ -43,10 +44,10 @@ class EquationLaw:
 
     Args:
         step: Time-step.
-        factors: Values of the factors of the time-step, ``[C]`` each.
-        x: Value of the integer 1 of the input, ``[C]``.
-        shift: Number added to the input: one number, ``[C]`` or ``[H, W, C]``.
-        fraction_bits: Bits by which the unit of potentials is finer than that of the input.
+        factors: Values of the factors of the time-step, ``[T or 1, C or 1]`` each.
+        inputs: Value of the integer 1 of each input, ``[C]``.
+        shifts: Number added to each input: one number, ``[C]`` or ``[H, W, C]``.
+        fraction_bits: Bits by which the unit of potentials is finer than that of the coarsest input.
 
     Attributes:
         unit: Unit of the potentials, ``[C]``.
@@ -60,44 +61,52 @@ class EquationLaw:
         self,
         step: NeuronStep,
         factors: Mapping[int, Channels],
-        x: Channels,
-        shift: NDArray[np.float64],
+        inputs: Sequence[Channels],
+        shifts: Sequence[NDArray[np.float64]],
         fraction_bits: int,
     ) -> None:
-        self._factors, self._channels, self._x = factors, len(x), x
+        order = [entry for entry in needed([step.given, *step.after], STEP) if entry.level == STEP]
+        if any(entry.width > 1 for entry in (*order, *step.factors)):
+            raise NoEquationLaw("has vectors")
+        self._factors, self._channels, self._inputs = factors, len(inputs[0]), inputs
         self._lines: list[Instruction] = []
         self._sums: dict[int, Terms] = {}
         self._names: dict[int, str] = {leaf.index: f"v{i}" for i, leaf in enumerate(step.states)}
+        # A state such as the spike of the previous time-step stays an integer in the unit 1.
         self._whole: set[str] = set()
-        order = [entry for entry in needed([step.given, *step.after], STEP) if entry.level == STEP]
+        for i, (entry, start) in enumerate(zip(step.after, step.rest, strict=False)):
+            low, high, is_whole = value_range(entry)
+            if is_whole and abs(low) + abs(high) < inf and start == int(start):
+                self._whole.add(f"v{i}")
         reads = [operand for entry in order for operand in entry.operands] + [step.given, *step.after]
         shared = {entry.index for entry in reads if reads.count(entry) > 1}
-        gain = self._gain(step, order)
-        self.unit = np.where(gain * x == 0, 1.0, np.abs(gain * x)) / 2.0**fraction_bits
+        gain = self._gain(step, order).reshape(-1, self._channels).max(0)
+        self.unit = np.where(gain == 0, 1.0, gain) / 2.0**fraction_bits
         for entry in order:
             if entry.operation in {"x", "state"}:
                 continue
-            if entry.width > 1:
-                raise NoEquationLaw("has vectors")
             self._lower(entry)
             if entry.index in self._sums and entry.index in shared:
                 self._name(entry)
         output, self.output_factor = self._output(step.given)
-        after = tuple(self._in_unit(entry) for entry in step.after)
-        starts = tuple(np.round(float(value) / self.unit).astype(np.int64) for value in step.start.values())  # type: ignore[arg-type]
-        drift = Drift.of(np.round(shift / self.unit).astype(np.int64), self._channels)
-        self.instructions = Instructions(tuple(self._lines), output, after, starts, drift)
+        units = [np.ones(self._channels) if f"v{i}" in self._whole else self.unit for i in range(len(step.after))]
+        after = tuple(self._after(f"v{i}", entry) for i, entry in enumerate(step.after))
+        starts = tuple(np.round(x / unit).astype(np.int64) for x, unit in zip(step.rest, units, strict=True))
+        drifts = tuple(Drift.of(np.round(x / self.unit).astype(np.int64), self._channels) for x in shifts)
+        self.instructions = Instructions(tuple(self._lines), output, after, starts, drifts)
 
     # --- numbers
 
     def _number(self, entry: TapeEntry) -> Channels:
         """Return a number or a factor for each channel."""
-        number = entry.number
-        return np.broadcast_to(self._factors[entry.index] if number is None else np.float64(number), self._channels)
+        number = self._factors[entry.index] if entry.number is None else np.full((1, 1), entry.number)
+        each = np.broadcast_to(number, (len(number), self._channels))
+        return each if len(each) > 1 else each[0]
 
     def _gain(self, step: NeuronStep, order: list[TapeEntry]) -> Channels:
-        """Return the factor of the input in the first potential that is no sum of it."""
-        gains: dict[int, Channels] = {step.x.index: np.ones(self._channels)}
+        """Return the value of the integer 1 of the inputs in the first potential that is no sum of them."""
+        leaves = zip((step.x, *step.more_inputs), self._inputs, strict=True)
+        gains: dict[int, Channels] = {leaf.index: np.abs(x) for leaf, x in leaves}
         gain = gains[step.x.index]
         for entry in order:
             operands = [gains.get(operand.index) for operand in entry.operands]
@@ -105,10 +114,10 @@ class EquationLaw:
             if not known:
                 continue
             if entry.operation in {"add", "sub", "neg"}:
-                gain = known[0]
+                gain = reduce(np.maximum, known)
             elif entry.operation in {"mul", "div"} and len(known) == 1 and min(e.level for e in entry.operands) < STEP:
                 (number,) = (self._number(operand) for operand in entry.operands if operand.level < STEP)
-                gain = known[0] * number if entry.operation == "mul" else known[0] / number
+                gain = known[0] * np.abs(number if entry.operation == "mul" else 1 / number)
             else:
                 break
             gains[entry.index] = gain
@@ -120,7 +129,8 @@ class EquationLaw:
         if entry.level < STEP:
             return {"": self._number(entry)}
         if entry.operation == "x":
-            return {"x": self._x, "b": self.unit}
+            number = entry.leaf or ""
+            return {f"x{number}": self._inputs[entry.leaf or 0], f"b{number}": self.unit}
         if entry.index in self._sums:
             return self._sums[entry.index]
         name = self._names[entry.index]
@@ -135,7 +145,9 @@ class EquationLaw:
             whole: Whether the unit of the result is 1.
         """
         target = f"t{len(self._lines)}"
-        integers = tuple(np.broadcast_to(number, self._channels).astype(np.int64) for number in constants)
+        shapes = ((*np.shape(number)[:-1], self._channels) for number in constants)
+        tables = (np.broadcast_to(x, shape).astype(np.int64) for x, shape in zip(constants, shapes, strict=True))
+        integers = tuple(x[0] if x.ndim > 1 and (x == x[0]).all() else x for x in tables)
         self._lines.append(Instruction(target, operation, operands, integers, shift))
         if whole:
             self._whole.add(target)
@@ -150,6 +162,15 @@ class EquationLaw:
             self._names[entry.index] = name
             self._sums.pop(entry.index, None)
         return self._names[entry.index]
+
+    def _after(self, state: str, entry: TapeEntry) -> str:
+        """Return the name of the value of a state after the time-step."""
+        if state not in self._whole:
+            return self._in_unit(entry)
+        name = self._name(entry)
+        if name not in self._whole:
+            raise NoEquationLaw("computes the integers of a state from potentials")
+        return name
 
     def _in_unit(self, entry: TapeEntry) -> str:
         """Return the name of a result in the unit of potentials."""
@@ -201,6 +222,8 @@ class EquationLaw:
             source, number = (operands[0], operands[1]) if varies[0] else (operands[1], operands[0])
             factor = self._number(number) if operation == "mul" else 1 / self._number(number)
             self._sums[entry.index] = {name: each * factor for name, each in self._terms(source).items()}
+        elif operation == "mul":
+            self._sums[entry.index] = self._product(*operands)
         else:
             self._names[entry.index] = self._function(entry)
 
@@ -210,6 +233,20 @@ class EquationLaw:
         for name, factor in second.items():
             total[name] = total[name] + sign * factor if name in total else sign * factor
         return total
+
+    def _product(self, first: TapeEntry, second: TapeEntry) -> Terms:
+        """Return a product in which one operand is an integer times a factor."""
+        for each, other in ((first, second), (second, first)):
+            terms = self._terms(each)
+            ((name, factor),) = terms.items() if len(terms) == 1 else [("", self.unit)]
+            if name not in self._whole:
+                name, factor = self._name(each), np.ones(self._channels)
+            if name in self._whole:
+                operand = self._name(other)
+                whole = operand in self._whole
+                product = self._emit("multiply", name, operand, whole=whole)
+                return {product: factor if whole else factor * self.unit}
+        raise NoEquationLaw("multiplies two potentials")
 
     def _function(self, entry: TapeEntry) -> str:
         """Return the name of the result of an operation that is no sum."""
@@ -222,11 +259,6 @@ class EquationLaw:
             return self._emit("reaches", self._value(difference), constants=(least,), whole=True)
         if operation == "round":
             return self._rounded(operands[0])
-        if operation == "mul":
-            first, second = map(self._name, operands)
-            if first not in self._whole and second not in self._whole:
-                raise NoEquationLaw("multiplies two potentials")
-            return self._emit("multiply", first, second, whole={first, second} <= self._whole)
         if operation == "where":
             condition, first, second = map(self._name, operands)
             whole = {first, second} <= self._whole
@@ -270,6 +302,7 @@ class EquationLaw:
         terms = {name: factor for name, factor in self._terms(entry).items() if factor.any()}
         if len(terms) == 1 and {*terms} <= self._whole:
             ((name, factor),) = terms.items()
-            return name, factor
+            if factor.ndim == 1:
+                return name, factor
         name = self._name(entry)
         return name, np.ones(self._channels) if name in self._whole else self.unit

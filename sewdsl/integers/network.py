@@ -95,7 +95,7 @@ class IntegerNetwork:
         }
         totals: dict[str, Integers] = {}
         for t in range(self.T):
-            values = self._time_step(x if self.static else x[t], potentials, delayed)
+            values = self._time_step(t, x if self.static else x[t], potentials, delayed)
             delayed = {index: [*delayed[index][1:], values[step.inputs[0]]] for index, step in self.delays}
             if watch is not None:
                 for index, value in enumerate(values):
@@ -108,7 +108,7 @@ class IntegerNetwork:
         return totals
 
     def _time_step(
-        self, x: Integers, potentials: dict[int, Integers], delayed: Mapping[int, Sequence[Integers]]
+        self, t: int, x: Integers, potentials: dict[int, Integers], delayed: Mapping[int, Sequence[Integers]]
     ) -> list[Integers]:
         """Return the results of all steps, and update the potentials."""
         values: list[Integers] = []
@@ -118,7 +118,7 @@ class IntegerNetwork:
             elif isinstance(step, DelayStep):
                 value = delayed[index][0]
             elif isinstance(step, FiringStep):
-                value, potentials[index] = step.fire(values[step.inputs[0]], potentials[index])
+                value, potentials[index] = step.fire([values[i] for i in step.inputs], potentials[index], t)
                 largest = int(np.abs(potentials[index]).max(initial=0))
                 if largest > step.bound:
                     message = f"{step.name}: a potential of {largest} exceeds the bound {step.bound}"

@@ -63,9 +63,12 @@ class EvaluatedLayer:
 
 
 def factor_and_shift(norm: BatchNorm, learned: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """Return scale and shift per channel in evaluation mode: y = factor · x + shift."""
-    factor = norm.scale * learned["weight"] * (learned["running_var"] + norm.eps).rsqrt()
-    return factor, learned["bias"] - factor * learned["running_mean"]
+    """Return scale and shift per channel in evaluation mode: y = factor · x + shift.
+
+    Norms with statistics of each time-step have ``[T, C]`` numbers.
+    """
+    factor = getattr(norm, "scale", 1.0) * learned["weight"] * (learned["running_var"] + norm.eps).rsqrt()
+    return factor, learned.get("bias", 0.0) - factor * learned["running_mean"]
 
 
 def evaluated_layers(

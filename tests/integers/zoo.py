@@ -13,6 +13,18 @@ from sewdsl.integers.value import Integers
 from sewdsl.lower import SpikingNetwork
 from sewdsl.snn.batch_norm import BatchNorm
 
+TWO_INPUTS = """sewdsl 1
+neuron Two(alpha=0.5)[a | b] {
+    state begun = 0
+    m = a + begun*alpha*(b - a)
+    begun = 1
+    h = 0.5*v + m
+    s = fire(h - v_threshold)
+    v = reset(h, s)
+    give s
+}
+body c8k3-BN-SN-Two[c8k3-BN | c8k1-BN]-Two[c8k3 | Two[c8k3-BN | id]]-FC5
+"""
 NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "sums of spikes, pools": ("c8k3-BN-SN-{SEW Block (c8)-MPk2s2}*2-GAP-FC5", {}),
     "and": ("c8k3-BN-SN-SEW Block (c8)-SEW Block (c12s2)-FC5", {"join": "AND"}),
@@ -45,6 +57,14 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "tokens": ("c8k3-BN-SN-MPk2-Swap[c12k1-BN-SN-c36k1-BN-SN]-Swap(heads=2)-SN-FC5", {}),
     "currents moved": ("c8k3-BN-MPk2-Flatten-SN-FC36-BN-Reshape(4x3x3)-Swap[c9k1-BN]-SUM(over=channels)-SN-FC5", {}),
     "rows": ("c8k3-BN-SN-MPk2-c8k5s2g2-BN-SN-SEW Block (c8)-APk3-SN-GAP-FC5", {"input": "2x30"}),
+    "numbers of each time-step": ("c8k3-BN-GLIF-c8k3-BN-GLIF-FC5", {}),
+    "norms of each time-step": ("c8k3-TEBN-SN-ADD[c8k3-BNTT | TAB]-SN-FC12-TAB-SN-FC5", {}),
+    "currents delayed": ("c8k3-BN-DELAY2-SN-ADD[c4k3-BN-SN-DELAY-c8k3 | DELAY]-MPk2-SN-FC5-BN", {}),
+    "loops of currents": (
+        "c8k3-BN-LOOP[id | SCALE(value=0.7)]-SN-LOOP[c8k3 | SCALE(value=-0.5)-c8k1]-SN-FC5-LOOP[id | id]",
+        {},
+    ),
+    "neurons with two inputs": (TWO_INPUTS, {}),
     "vectors, dropout": ("c8k3-tdBN-SN-DP0.2-FC20-DP0.5-SN-FC5", {}),
 }
 NEURONS = (
@@ -127,4 +147,7 @@ def trained(model: SpikingNetwork, seed: int) -> SpikingNetwork:
                 if module.bias is not None:
                     module.bias.copy_(torch.randn(shape, generator=generator) * 0.3 + 0.2)
                 module.weight[..., :2] = torch.tensor([0.0, -0.7])[: shape[-1]]
+            weight = getattr(module, "step_weight", None)
+            if weight is not None:
+                weight.data += torch.randn(len(weight), generator=generator) * 0.3
     return model.eval().double()

@@ -22,8 +22,9 @@ class Instruction(NamedTuple):
     Attributes:
         target: Name of the result.
         operation: Name in :data:`INSTRUCTIONS`.
-        operands: Names of earlier results, of the input ``x``, of the drift ``b`` and of the states ``v0``, ``v1``, ….
-        constants: Integers for each channel, ``[C]``.
+        operands: Names of earlier results, of the inputs ``x``, ``x1``, …, of their drifts ``b``, ``b1``, … and of the
+            states ``v0``, ``v1``, ….
+        constants: Integers for each channel, ``[C]``, or for each time-step and channel, ``[T, C]``.
         shift: Bits of a shift to the right, which rounds half up.
     """
 
@@ -32,6 +33,10 @@ class Instruction(NamedTuple):
     operands: tuple[str, ...] = ()
     constants: tuple[Integers, ...] = ()
     shift: int = 0
+
+    def at(self, t: int) -> list[Integers]:
+        """Return the constants of a time-step."""
+        return [each if each.ndim == 1 else each[t] for each in self.constants]
 
 
 class InstructionMeaning(NamedTuple):
@@ -119,37 +124,44 @@ class Instructions:
         output: Name of the output.
         after: Names of the states after the time-step.
         start: Initial states, ``[C]`` each.
-        drift: Shift of the input, in the unit of the potentials.
+        drifts: Shift of each input, in the unit of the potentials.
     """
 
     lines: tuple[Instruction, ...]
     output: str
     after: tuple[str, ...]
     start: tuple[Integers, ...]
-    drift: Drift
+    drifts: tuple[Drift, ...]
 
-    def run(self, names: dict[str, Any]) -> None:
-        """Add the results to the values of ``x``, ``b`` and the states."""
+    @property
+    def timed(self) -> bool:
+        """Whether constants depend on the time-step."""
+        return any(each.ndim > 1 for line in self.lines for each in line.constants)
+
+    def run(self, names: dict[str, Any], t: int) -> None:
+        """Add the results of a time-step to the values of inputs, drifts and states."""
         for line in self.lines:
             operands = [names[name] for name in line.operands]
-            names[line.target] = INSTRUCTIONS[line.operation].compute(operands, line.constants, line.shift)
+            names[line.target] = INSTRUCTIONS[line.operation].compute(operands, line.at(t), line.shift)
 
-    def bounds(self, low: int, high: int, steps: int) -> tuple[int, Interval]:
+    def bounds(self, inputs: Sequence[tuple[int, int]], steps: int) -> tuple[int, Interval]:
         """Return the largest magnitude of all results, and the range of the output.
 
         Args:
-            low: Lower bound of the input.
-            high: Upper bound of the input.
+            inputs: Lower and upper bound of each input.
         """
-        drift = self.drift.table.reshape(-1, self.drift.table.shape[-1])
-        full = np.ones(drift.shape[-1], np.int64)
-        names: dict[str, Interval] = {"x": (low * full, high * full), "b": (drift.min(0), drift.max(0))}
+        full = np.ones(self.drifts[0].table.shape[-1], np.int64)
+        names: dict[str, Interval] = {}
+        for number, ((low, high), drift) in enumerate(zip(inputs, self.drifts, strict=True)):
+            table = drift.table.reshape(-1, len(full))
+            names[f"x{number or ''}"] = low * full, high * full
+            names[f"b{number or ''}"] = table.min(0), table.max(0)
         names |= {f"v{i}": (start * full, start * full) for i, start in enumerate(self.start)}
         largest, outputs = 0, []
-        for _ in range(steps):
+        for t in range(steps):
             for line in self.lines:
                 operands = [names[name] for name in line.operands]
-                bounds = INSTRUCTIONS[line.operation].bounds(operands, line.constants, line.shift)
+                bounds = INSTRUCTIONS[line.operation].bounds(operands, line.at(t), line.shift)
                 names[line.target] = bounds[0] * full, bounds[1] * full
                 largest = max(largest, *(int(np.abs(bound).max()) for bound in names[line.target]))
                 if largest >= LIMIT:
@@ -181,10 +193,11 @@ class EquationStep(FiringStep):
         starts = [np.broadcast_to(start, shape) for start in self.instructions.start]
         return np.stack(starts, 1).astype(np.int64) if starts else np.zeros((samples, 0), np.int64)
 
-    def fire(self, n: Integers, potential: Integers) -> tuple[Integers, Integers]:
+    def fire(self, inputs: Sequence[Integers], potential: Integers, t: int) -> tuple[Integers, Integers]:
         names: dict[str, Any] = {f"v{i}": potential[:, i] for i in range(self.states)}
-        names |= {"x": n, "b": self.instructions.drift.positioned}
-        self.instructions.run(names)
-        output = np.broadcast_to(names[self.instructions.output], n.shape)
-        after = [np.broadcast_to(names[name], n.shape) for name in self.instructions.after]
+        for number, (n, drift) in enumerate(zip(inputs, self.instructions.drifts, strict=True)):
+            names |= {f"x{number or ''}": n, f"b{number or ''}": drift.positioned}
+        self.instructions.run(names, t)
+        output = np.broadcast_to(names[self.instructions.output], inputs[0].shape)
+        after = [np.broadcast_to(names[name], inputs[0].shape) for name in self.instructions.after]
         return output, np.stack(after, 1) if after else potential

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from sewdsl.integers.steps.step import Step
@@ -98,8 +100,8 @@ class FiringStep(Step):
         """Return the initial states, ``[N, H, W, C]``, or ``[N, states, H, W, C]`` of equations."""
         return np.broadcast_to(self.rest[0], (samples, *self.value.shape)).astype(np.int64)
 
-    def fire(self, n: Integers, potential: Integers) -> tuple[Integers, Integers]:
-        """Return the output, and the states after the time-step."""
+    def fire(self, inputs: Sequence[Integers], potential: Integers, t: int) -> tuple[Integers, Integers]:
+        """Return the output, and the states after time-step ``t``."""
         raise NotImplementedError
 
 
@@ -161,9 +163,9 @@ class IntegerNeuron(FiringStep):
     def rest(self) -> tuple[Integers, ...]:
         return (self.dynamics.reset,)
 
-    def fire(self, n: Integers, potential: Integers) -> tuple[Integers, Integers]:
+    def fire(self, inputs: Sequence[Integers], potential: Integers, _t: int) -> tuple[Integers, Integers]:
         dynamics = self.dynamics
-        charged = dynamics.charge(n, potential)
+        charged = dynamics.charge(inputs[0], potential)
         if self.saturates:
             limit = 1 << (self.bits - 1)
             charged = np.clip(charged, -limit, limit - 1)

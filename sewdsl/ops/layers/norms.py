@@ -132,6 +132,10 @@ class TemporalEffectiveBatchNorm(Norm, KnowsSteps, kind="TEBN"):
         """Return the input, and the output before the factors p."""
         return SavedForBackward((0,), bytes_per_step=4 * inputs[0].elements)
 
+    def integers(self, law: Law, *inputs: Operand) -> Operand:
+        (x,) = inputs
+        return law.normalise(x, law.layer.learned["step_weight"])
+
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         return runtime.StepScaledBatchNorm(inputs[0].channels, self.T, eps=self.eps, momentum=self.momentum)
 
@@ -154,6 +158,10 @@ class _StepNorm(Norm, KnowsSteps):
     def keeps(self, *inputs: Signal) -> SavedForBackward:
         """Return the input, and the centred input."""
         return SavedForBackward((0,), bytes_per_step=4 * inputs[0].elements)
+
+    def integers(self, law: Law, *inputs: Operand) -> Operand:
+        (x,), weight = inputs, law.layer.learned.get("step_weight")
+        return law.normalise(x, None if weight is None else weight**2)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         sizes = inputs[0].channels, self.T

@@ -196,7 +196,7 @@ class _File:
         numbers = f"{dynamics.gain[0]}, {dynamics.leak}, {int(dynamics.soft)}, {step.value.shape[-1]}"
         name = f"neuron_{self._names[index]}"
         self._tables.append(f"static const net_neuron {name} = {{{gains}, {thresholds}, {resets}, {numbers}}};")
-        self._fire(index, step, dynamics.drift, f"{kernel}({{}}, {{}}, {{}}, &{name}, {{}});")
+        self._fire(index, step, (dynamics.drift,), f"{kernel}({{}}, &{name}, {{}});")
 
     def _equations(self, index: int, step: EquationStep) -> None:
         """Add a function for a position, and its calls."""
@@ -204,61 +204,66 @@ class _File:
         channels, elements = step.value.shape[-1], step.value.elements
         lines = []
         for number, line in enumerate(instructions.lines):
-            constants = [
-                str(values[0]) if _uniform(values) else f"{self._table(f'constants{number}_{k}', index, values)}[c]"
-                for k, values in enumerate(line.constants)
-            ]
+            constants = []
+            for k, values in enumerate(line.constants):
+                place = f"t * {channels} + c" if values.ndim > 1 else "c"
+                is_one = values.ndim == 1 and _uniform(values)
+                table = "" if is_one else self._table(f"constants{number}_{k}", index, values)
+                constants.append(str(values[0]) if is_one else f"{table}[{place}]")
             expression = INSTRUCTIONS[line.operation].c(line.operands, constants, line.shift)
             lines.append(f"const int32_t {line.target} = {expression};")
         read = {operand for line in instructions.lines for operand in line.operands}
         read |= {instructions.output, *instructions.after}
-        leaves = {"x": "in[c]", "b": "drift[c]"}
+        numbers = ["", *map(str, range(1, len(step.inputs)))]
+        leaves = {f"x{n}": f"in{n}[c]" for n in numbers} | {f"b{n}": f"drift{n}[c]" for n in numbers}
         leaves |= {f"v{i}": f"states[{i * elements} + c]" for i in range(step.states)}
         stores = [f"out[c] = ({self._type(index)}){instructions.output};"]
         stores += [f"states[{i * elements} + c] = {after};" for i, after in enumerate(instructions.after)]
-        source = self._plan.owners[step.inputs[0]]
-        unused = "".join(
-            f"    (void){name};\n"
-            for name, is_used in (("in", "x" in read), ("drift", "b" in read), ("states", step.states))
-            if not is_used
-        )
+        arguments = [f"int32_t *restrict states, {self._type(index)} *restrict out"]
+        arguments += [f"const {self._type(i)} *restrict in{n}" for n, i in zip(numbers, step.inputs, strict=True)]
+        arguments += [f"const int32_t *restrict drift{n}" for n in numbers] + ["int32_t t"] * instructions.timed
+        names = {f"b{n}": f"drift{n}" for n in numbers} | {f"x{n}": f"in{n}" for n in numbers}
+        unused = "".join(f"    (void){argument};\n" for leaf, argument in names.items() if leaf not in read)
+        unused += "" if step.states else "    (void)states;\n"
         self._functions.append(
             f"/* One time-step of the equations of {step.name} at a position. */\n"
-            f"static void step_{name}(int32_t *restrict states, {self._type(index)} *restrict out,\n"
-            f"                 const {self._type(source)} *restrict in, const int32_t *restrict drift) {{\n{unused}"
+            f"static void step_{name}({', '.join(arguments)}) {{\n{unused}"
             f"    for (int32_t c = 0; c < {channels}; c++) {{\n"
             + _indented(f"    const int32_t {leaf} = {place};" for leaf, place in leaves.items() if leaf in read)
             + f"\n{_indented(f'    {line}' for line in lines + stores)}\n    }}\n}}"
         )
-        self._fire(index, step, instructions.drift, f"step_{name}({{}}, {{}}, {{}}, {{}});")
+        self._fire(index, step, instructions.drifts, f"step_{name}({{}}, {{}}{', state->t' * instructions.timed});")
 
-    def _fire(self, index: int, step: FiringStep, drift: Drift, call: str) -> None:
+    def _fire(self, index: int, step: FiringStep, drifts: Sequence[Drift], call: str) -> None:
         """Add the loop over the positions of a neuron layer.
 
         Args:
-            call: Call of a kernel, with places for the states, the output, the input and the drift.
+            call: Call of a kernel, with a place for the states, the output and the inputs, and one for the drifts.
         """
         _, width, channels = step.value.shape
-        source, position = self._plan.owners[step.inputs[0]], f"(y * {width} + x) * {channels}"
-        lines, current = [], f"{self._array(source)} + {position}"
-        convolution = self._network.steps[source]
-        if source in self._plan.inlined and isinstance(convolution, Convolution):
-            lines += [f"{self._type(source)} sums[{channels}];", self._sums(source, convolution, "sums")]
-            current = "sums"
-        added = self._drift(index, drift)
+        position, lines = f"(y * {width} + x) * {channels}", []
+        arrays = [f"state->{self._names[index]} + {position}", f"{self._array(index)} + {position}"]
+        for source in (self._plan.owners[i] for i in step.inputs):
+            convolution = self._network.steps[source]
+            if source in self._plan.inlined and isinstance(convolution, Convolution):
+                sums = f"sums_{self._names[source]}" if len(drifts) > 1 else "sums"
+                lines += [f"{self._type(source)} {sums}[{channels}];", self._sums(source, convolution, sums)]
+                arrays.append(sums)
+            else:
+                arrays.append(f"{self._array(source)} + {position}")
+        added = [self._drift(index, drift, str(number or "")) for number, drift in enumerate(drifts)]
         self._firing.append((index, step))
-        states, output = f"state->{self._names[index]} + {position}", f"{self._array(index)} + {position}"
-        self._loop(step.value.shape, [*lines, call.format(states, output, current, added)])
+        self._loop(step.value.shape, [*lines, call.format(", ".join(arrays), ", ".join(added))])
 
-    def _drift(self, index: int, drift: Drift) -> str:
+    def _drift(self, index: int, drift: Drift, number: str = "") -> str:
         """Return the drift of the channels at a position."""
-        table = self._table("drift", index, drift.table)
+        table = self._table(f"drift{number}", index, drift.table)
         if not drift.rows:
             return table
         shape = drift.table.shape
         number_type = "uint8_t" if max(shape[:2]) <= LIMITS["uint8"][1] + 1 else "int32_t"
-        rows = self._table("rows", index, np.array(drift.rows), number_type)
-        columns = self._table("columns", index, np.array(drift.columns), number_type)
+        rows = self._table(f"rows{number}", index, np.array(drift.rows), number_type)
+        columns = self._table(f"columns{number}", index, np.array(drift.columns), number_type)
         return f"{table} + ({rows}[y] * {shape[1]} + {columns}[x]) * {shape[2]}"
 
     def _settled(self, index: int, step: Settled) -> None:
@@ -408,6 +413,10 @@ class _File:
             size = delay.value.elements * delay.steps
             members.append(f"{self._type(index)} {self._names[index]}[{size}];")
             resets.append(f"for (int32_t i = 0; i < {size}; i++) state->{self._names[index]}[i] = 0;")
+        if any(isinstance(step, EquationStep) and step.instructions.timed for _, step in self._firing):
+            members.append("int32_t t;")
+            resets.append("state->t = 0;")
+            outputs.append("if (state->t < NET_T - 1) state->t++;")
         blocks = [f"{TYPES[block]} {block}[{size}];" for block, size in plan.sizes.items()]
         interface = fill_template(
             "interface.h",
