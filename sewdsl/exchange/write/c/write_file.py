@@ -483,8 +483,9 @@ class _File:
             last = size * (step.steps - 1)
             if last:
                 lines.append(f"for (int32_t i = 0; i < {last}; i++) state->{name}[i] = state->{name}[i + {size}];")
-            source = self._array(step.inputs[0])
-            lines.append(f"for (int32_t i = 0; i < {size}; i++) state->{name}[{last} + i] = {source}[i];")
+            # Values of the last time-step, which are not read, can exceed the format.
+            source = f"({self._type(index)}){self._array(step.inputs[0])}[i]"
+            lines.append(f"for (int32_t i = 0; i < {size}; i++) state->{name}[{last} + i] = {source};")
         return lines
 
     def _outputs(self) -> list[str]:
