@@ -174,6 +174,8 @@ class EquationClass:
         spelling = OPERATIONS[name].spelling
         if name == SUM:  # Python adds in the order of the kernels.
             return _Text(f"sum({texts[0]})", level) if self._is_vector(call.operands[0]) else operands[0]
+        if name == "detach" and not level:  # A constant has no gradient.
+            return operands[0]
         if not level:  # All operands are known before the first time-step.
             return _Text(spelling.python.format(*texts), NUMBER)
         receiver = operands[0].within(_ATOM)
