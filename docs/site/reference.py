@@ -151,6 +151,7 @@ VARIANTS: dict[str, dict[str, object]] = {
     "POS": {"per": "step"},
     "SCORES": {"chunk": 2},
     "SUM": {"over": "time"},
+    "Slice": {"over": "time"},
 }
 """Arguments with which a kind reads several time-steps, if this depends on its arguments."""
 

@@ -146,7 +146,7 @@ ABSENT: Mapping[str, tuple[str, str]] = {
     ),
     "pixel shuffle": ("pixel_?(un)?shuffle|depth_?to_?space|space_?to_?depth", "use tc64k2s2, or UP2 and c64k3"),
     "instance norm": ("instance_?norm|in", "use GN with a group for each channel: GN32 after c32k3"),
-    "slice or split": ("slice|split|chunk|crop|narrow", "use a layer for each slice instead of one for all"),
+    "split into parts": ("split|chunk|unbind", "use a Slice for each part, e.g. Slice(stop=64)"),
     "adaptive pooling": ("aap|amp", "use AP with the kernel and stride for the size: APk2s1"),
     "graph convolution: no layer reads an adjacency of nodes": ("gcn|graph|gat", CUSTOM),
     "gated cell": ("lstm|gru|rnn", "write it with named values and DELAY, as the GRU in docs/language.md"),
@@ -155,7 +155,7 @@ ABSENT: Mapping[str, tuple[str, str]] = {
     "permutation": ("permute|transpose|rearrange", "use Swap or Reshape"),
     "padding layer": ("(zero_?|reflect_?)?pad", "use the argument p of a layer: c32k3p1"),
     "time reversal: time-steps are computed in order": ("reverse|flip|bidirectional", CUSTOM),
-    "learned constant": ("const|constant|(cls_?)?token|queries|query", "add POS to a value"),
+    "learned constant": ("const|constant|(cls_?)?tokens?|queries|query", "use TOK4, or add POS to a value"),
     "layer of quantised weights": (
         "binary|q_?(uant)?|q_?linear",
         "use c or FC, and 'quantize int8' in the recipe",

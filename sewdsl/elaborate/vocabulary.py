@@ -166,6 +166,8 @@ NAMES_ELSEWHERE = {
     "interpolate": "UP",
     "stochasticdepth": "DropPath",
     "view": "Reshape",
+    "narrow": "Slice",
+    "crop": "Slice",
     "unflatten": "Reshape",
     "layerscale": "SCALE",
     "swish": "SiLU",

@@ -279,6 +279,48 @@ class Reshaping(nn.Module):
         return "x".join(map(str, self.shape))
 
 
+class Slice(nn.Module):
+    """Consecutive channels, ``[T, N, C, *]`` to ``[T, N, C', *]``, or positions, to ``[T, N, C, L']``.
+
+    Args:
+        start: Index of the first element.
+        stop: Index of the first element after the slice.
+        over: ``channels`` or ``places``.
+    """
+
+    def __init__(self, start: int, stop: int, over: str) -> None:
+        super().__init__()
+        self.start, self.stop, self.over = start, stop, over
+
+    def forward(self, x_TN: Tensor) -> Tensor:
+        part = slice(self.start, self.stop)
+        # A copy: other layers may read the whole input, and kernels may write to their inputs.
+        return (x_TN.flatten(3)[..., part] if self.over == "places" else x_TN[:, :, part]).clone()
+
+    def extra_repr(self) -> str:
+        return f"{self.start}, {self.stop}, over={self.over}"
+
+
+class TimeSlice(nn.Module):
+    """One time-step, as the value of every time-step: ``[T, N, *]``, unchanged.
+
+    Args:
+        index: Index of the time-step, or from the end if it is negative.
+    """
+
+    def __init__(self, index: int) -> None:
+        super().__init__()
+        self.index = index
+
+    def forward(self, x_TN: Tensor) -> Tensor:
+        if not -len(x_TN) <= self.index < len(x_TN):
+            raise ValueError(f"the slice reads the time-step {self.index}, but the input has {len(x_TN)} time-steps")
+        return x_TN[self.index].expand_as(x_TN)
+
+    def extra_repr(self) -> str:
+        return f"{self.index}"
+
+
 class Dropout(nn.Module):
     """Dropout with one mask per sample for all time-steps, drawn anew in every forward pass.
 

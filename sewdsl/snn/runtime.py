@@ -35,6 +35,8 @@ class Runtime:
     Linear = layers.Linear
     Flatten = layers.Flatten
     Reshape = layers.Reshaping
+    Slice = layers.Slice
+    TimeSlice = layers.TimeSlice
     Dropout = layers.Dropout
     DropPath = layers.DropPath
     Scale = layers.Scale
@@ -65,6 +67,7 @@ class Runtime:
     SpikingEquations = equations.SpikingEquations
     Join = join.Join
     Embedding = tokens.Embedding
+    LearnedTokens = tokens.LearnedTokens
     Swap = tokens.Exchange
     Position = tokens.Position
     StepPosition = tokens.StepPosition

@@ -27,6 +27,24 @@ class Embedding(nn.Module):
         return "values={}, features={}".format(*self.weight.shape)
 
 
+class LearnedTokens(nn.Module):
+    """Learned tokens at every time-step of every sample, ``[T, N, *]`` to ``[T, N, C, L]``.
+
+    Attributes:
+        weight: Tokens, ``[C, L]``.
+    """
+
+    def __init__(self, channels: int, tokens: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(nn.init.normal_(torch.empty(channels, tokens), std=0.02))
+
+    def forward(self, x_TN: Tensor) -> Tensor:
+        return self.weight.expand(*x_TN.shape[:2], *self.weight.shape)
+
+    def extra_repr(self) -> str:
+        return "channels={}, tokens={}".format(*self.weight.shape)
+
+
 class Exchange(nn.Module):
     """Exchange of channels and positions, ``[T, N, C, *]`` to ``[T, N, *shape]``, where the positions are first."""
 

@@ -49,6 +49,13 @@ def along_heads(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
     return joined.flatten(2, 3).reshape(x.shape)
 
 
+def class_tokens(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
+    """As ViT has it, with tokens before channels."""
+    (weight,) = weights
+    first = weight.t().expand(T, N, *weight.t().shape)
+    return torch.cat([first, x.flatten(3).transpose(2, 3)], dim=2).transpose(2, 3)
+
+
 LAYERS: dict[str, tuple[str, Reference]] = {
     "RMS(eps=0.01)": ("4x5x3", rms),
     "POS": ("4x5x3", positions),
@@ -62,6 +69,20 @@ LAYERS: dict[str, tuple[str, Reference]] = {
     "Swap(to=2x3)": ("6x4", lambda x, _: x.movedim(3, 2).view(T, N, 4, 2, 3)),
     "Swap[c7k1-GELU-c15k1]": ("4x5x3", mixed),
     "Swap(heads=2)[c6k1x3p0x1]": ("8x3x2", along_heads),
+    "TOK3": ("4x5x3", lambda _, weights: weights[0].expand(T, N, 4, 3)),
+    "ADD[TOK3c4 | id]": ("4x3", lambda x, weights: x + weights[0]),
+    "CAT[TOK2-Swap | Swap]-Swap": ("4x5x3", class_tokens),
+    "Slice(stop=3)": ("7", lambda x, _: torch.stack([x[:, :, i] for i in range(3)], 2)),
+    "Slice(start=1, stop=-1)": ("4x5x3", lambda x, _: torch.stack([x[:, :, 1], x[:, :, 2]], 2)),
+    "Slice(start=-2, over=places)": ("4x5x3", lambda x, _: x[:, :, :, 4, 1:]),
+    "Slice(start=1, stop=2, over=places)": ("4x5", lambda x, _: x.split([1, 1, 3], 3)[1]),
+    "Slice(stop=1, over=time)": ("4x5", lambda x, _: torch.stack([x[0]] * T)),
+    "Slice(start=-1, over=time)": ("4x5", lambda x, _: torch.stack([x[T - 1]] * T)),
+    "Slice(start=1, stop=2, over=time)": ("7", lambda x, _: torch.stack([x[1]] * T)),
+    "ADD[Slice(stop=2)-ReLU | Slice(start=2)-GELU | Slice(start=1, stop=3)]": (
+        "4x5",
+        lambda x, _: x[:, :, :2].relu() + functional.gelu(x[:, :, 2:]) + x[:, :, 1:3],
+    ),
     "Reshape(24)": ("2x3x4", lambda x, _: x.flatten(2)),
 }
 
@@ -92,7 +113,9 @@ def test_the_same(text: str, level: int, *, static: bool) -> None:
         torch.testing.assert_close(one, other, rtol=1e-13, atol=1e-13)
 
 
-@pytest.mark.parametrize("text", ["RMS", "POS", "POS(per=step)", "Reshape(6x2)", "Swap[c4k1-BN-LIF]"])
+@pytest.mark.parametrize(
+    "text", ["RMS", "POS", "POS(per=step)", "Reshape(6x2)", "Swap[c4k1-BN-LIF]", "TOK3", "Slice(start=1)"]
+)
 def test_streams(text: str) -> None:
     model = sewdsl.compile(f"{text}-LIF", input="3x4", steps=T, seed=0).double().eval()
     x = 3 * torch.randn(T, N, 3, 4, dtype=torch.float64)

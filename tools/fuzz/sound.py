@@ -20,6 +20,8 @@ _LAYERS = (
     *("c4k3b0(init=orthogonal)", "c4k1(init=constant(0.5))", "c4k3(init=sparse(density=0.5))", "UP2-MPk2"),
     *("DFC256(reach=3)-Reshape(4x8x8)", "FC256b0(init=sparse(density=0.1, radius=0.9))-Reshape(4x8x8)"),
     *("FC8-BN-SN-DFC16b0(reach=2)-FC256-Reshape(4x8x8)", "MAP{1 - x}", "MAP(surrogate=Sigmoid){fire(x - 0.5)}"),
+    *("CAT[ Slice(start=2) | Slice(stop=2) ]", "ADD[ TOK64c4-Reshape(4x8x8) | id ]", "Slice(start=-1, over=time)"),
+    "CAT[ TOK1-Swap | Swap ]-Swap-Slice(start=1, over=places)-Reshape(4x8x8)",
 )
 _MERGES = (
     *("ADD[ {a} | {b} ]", "CAT[ {a} | {b} ]-c4k1", "MUL[ {a} | {b} ]", "LOOP[ {l} | {m} ]", "MAX[ {a} | {b} ]"),

@@ -1,13 +1,14 @@
-"""Changes of shape: ``Flatten`` to a vector, ``Reshape`` to any shape, ``UP2`` to a larger feature map."""
+"""Changes of shape: ``Flatten``, ``Reshape`` to any shape, ``Slice`` of elements, ``UP2`` to a larger feature map."""
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BeforeValidator
 
 from sewdsl.ir.kind import Letter, Positive, Unnamed
-from sewdsl.ir.op import Layer, ShapeMismatch
+from sewdsl.ir.op import KnowsSteps, Layer, ShapeMismatch
 from sewdsl.ir.signal import REAL, Signal
 from sewdsl.ops.windows import row_or_map_shape
 
@@ -99,6 +100,74 @@ class Reshape(Layer, kind="Reshape"):
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         return runtime.Reshape(self.shape)
+
+
+class Slice(KnowsSteps, Layer, kind="Slice"):
+    """Consecutive channels or positions of the input, or one of its time-steps.
+
+    In a network: ``Slice(stop=64)``, ``Slice(start=-1, over=places)``, ``Slice(start=-1, over=time)``. Over time, every
+    time-step of the output has the value of one time-step. Negative indices count from the end.
+
+    Attributes:
+        start: Index of the first element of the slice, from 0.
+        stop: Index of the first element after the slice. None: the end.
+        over: ``channels``, ``places``: the positions in the order of ``Flatten``, or ``time``.
+        steps: T, filled in by the network.
+
+    Shape: over channels ``[C, H, W]`` to ``[C', H, W]``, also ``[C, L]`` and ``[F]``. Over places ``[C, H, W]`` and
+    ``[C, L]`` to ``[C, L']``. Over time unchanged.
+    """
+
+    saves = "nothing"
+
+    start: int = 0
+    stop: int | None = None
+    over: Literal["channels", "places", "time"] = "channels"
+    steps: Positive | None = None
+
+    @property
+    def reads(self) -> Literal["step", "sequence"]:  # type: ignore[override]
+        """``sequence`` over time, otherwise ``step``."""
+        return "sequence" if self.over == "time" else "step"
+
+    def bounds(self, source: Signal) -> tuple[int, int]:
+        """Return the indices of the first element, and of the first one after the slice.
+
+        Raises:
+            ShapeMismatch: If the input has no such elements, or several time-steps are selected.
+        """
+        channels, *places = source.shape if self.over != "places" else row_or_map_shape("Slice over places", source)
+        length = {"channels": channels, "places": prod(places), "time": self.T}[self.over]
+        start, stop = (
+            index + length * (index < 0) for index in (self.start, length if self.stop is None else self.stop)
+        )
+        if not 0 <= start < stop <= length:
+            unit = {"channels": "channels", "places": "positions", "time": "time-steps"}[self.over]
+            raise ShapeMismatch(
+                "invalid-argument",
+                f"{self.label} selects none of the {length:,} {unit}, or more than these",
+                f"use 0 <= start < stop <= {length:,}, or indices from the end: -1 is the last",
+            )
+        if self.over == "time" and stop != start + 1:
+            raise ShapeMismatch(
+                "invalid-argument",
+                f"{self.label} selects {stop - start} time-steps, expected one",
+                f"add 'stop={self.start + 1}'",
+            )
+        return start, stop
+
+    def infer(self, *inputs: Signal) -> Signal:
+        (source,) = inputs
+        start, stop = self.bounds(source)
+        lengths = {"channels": (stop - start, *source.shape[1:]), "places": (source.channels, stop - start)}
+        return Signal(lengths.get(self.over, source.shape), source.values, source.varies)
+
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
+        start, stop = self.bounds(inputs[0])
+        if self.over != "time":
+            return runtime.Slice(start, stop, self.over)
+        # A module has one time-step of a static input, and inputs can have another number of time-steps than 'steps'.
+        return runtime.TimeSlice(self.start if inputs[0].varies else 0)
 
 
 class Upsample(Layer, kind="UP", key="upsample"):

@@ -1,4 +1,4 @@
-"""Layers of tokens: tables ``EMB``, exchange of channels and positions, ``Swap``, and learned positions, ``POS``."""
+"""Layers of tokens: tables ``EMB``, learned tokens ``TOK``, ``Swap`` of channels and positions, positions ``POS``."""
 
 from __future__ import annotations
 
@@ -86,6 +86,41 @@ class TokenEmbedding(WeightedLayer, kind="EMB"):
 
     def build_layer(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         return runtime.Embedding(self._rows(inputs[0]), self.features)
+
+
+class LearnedTokens(WeightedLayer, kind="TOK"):
+    """Learned tokens, equal for all samples and time-steps.
+
+    In a network: ``CAT[ TOK1-Swap | Swap ]-Swap`` puts a class token before all positions. The tokens of
+    ``SCORES[ TOK10 | id ]`` are learned queries. Initial values are normal with standard deviation 0.02. The values of
+    the input have no effect, and no gradient passes to it.
+
+    Attributes:
+        tokens: Number of tokens.
+        features: Number of channels. None: as many as the input has.
+
+    Shape: any to ``[features, tokens]``.
+    """
+
+    saves = "nothing"
+    connects = False
+    weights_for = "channels"
+
+    tokens: Annotated[Positive, Letter("")]
+    features: Annotated[Positive | None, Letter("c")] = None
+    init: RuleArgument = None
+
+    def weight_shape(self, *inputs: Signal) -> tuple[int, ...]:
+        return self.features or inputs[0].channels, self.tokens
+
+    def infer(self, *inputs: Signal) -> Signal:
+        return Signal(self.weight_shape(*inputs), varies=inputs[0].varies)
+
+    def parameters(self, *inputs: Signal) -> int:
+        return prod(self.weight_shape(*inputs))
+
+    def build_layer(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
+        return runtime.LearnedTokens(*self.weight_shape(*inputs))
 
 
 class Swap(Layer, kind="Swap"):

@@ -258,6 +258,8 @@ class Square(Layer):
         (network("FC8-Reshape(2x4)-IF"), r"^reshape1 \(Reshape\) makes a feature map of other axes"),
         (network("c4k3-Swap-IF"), r"^swap1 \(Swap\) has no equivalent in NIR"),
         (network("c4k3-POS-IF"), r"^pos1 \(POS\) has no equivalent in NIR"),
+        (network("c4k3-IF-Slice(stop=2)-FC2"), r"^slice1 \(Slice\) has no equivalent in NIR"),
+        (network("c4k3-ADD[TOK1-Flatten | GAP]-IF"), r"tok1 \(TOK\) has no equivalent in NIR"),
         (network("c4k3-POS(per=step)-IF"), r"^pos1 \(POS\) has weights for each time-step"),
         (network("c4k3-RMS-IF"), r"^rms_norm1 \(RMS\) has no equivalent in NIR"),
         (network("c4k3-IF-MEAN(over=time)"), r"^mean1 \(MEAN\) needs all time-steps at once"),

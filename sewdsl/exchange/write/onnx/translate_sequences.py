@@ -11,7 +11,16 @@ from torch import Tensor, nn
 
 from sewdsl.exchange.write.onnx.graph_builder import NodeScope
 from sewdsl.exchange.write.onnx.translate_layers import Translate, normalise, tensor_to_array
-from sewdsl.snn import batch_norm, merges, parallel_neuron, sequence_attention, streamed_past, time_filters, tokens
+from sewdsl.snn import (
+    batch_norm,
+    layers,
+    merges,
+    parallel_neuron,
+    sequence_attention,
+    streamed_past,
+    time_filters,
+    tokens,
+)
 
 
 def _numbers(scope: NodeScope, name: str, tensor: Tensor) -> str:
@@ -134,10 +143,12 @@ def _step_norm(scope: NodeScope, module: batch_norm.StepBatchNorm, x: str) -> st
     return scope.add_output("Reshape", shifted, scope.graph.sizes(-1, *scope.shape))
 
 
-def _over_time(scope: NodeScope, module: merges.TimeSum | merges.TimeMean, x: str) -> str:
-    """Append a sum or mean over time, repeated at every time-step."""
+def _over_time(scope: NodeScope, module: merges.TimeSum | merges.TimeMean | layers.TimeSlice, x: str) -> str:
+    """Append a sum or mean over time, or one time-step, repeated at every time-step."""
     sequence = scope.add("Reshape", x, scope.sizes(-1, *scope.shape))
-    if isinstance(module, merges.TimeMean):
+    if isinstance(module, layers.TimeSlice):
+        total = scope.add("Gather", sequence, scope.graph.sizes(module.index), axis=0)
+    elif isinstance(module, merges.TimeMean):
         total = scope.add("ReduceMean", sequence, axes=[0])
     else:
         total = scope.add("ReduceSum", sequence, scope.graph.sizes(0))
@@ -209,6 +220,7 @@ TRANSLATIONS: dict[type[nn.Module], Translate] = {
     batch_norm.StepBatchNorm: _step_norm,
     merges.TimeSum: _over_time,
     merges.TimeMean: _over_time,
+    layers.TimeSlice: _over_time,
     tokens.StepPosition: _step_position,
     streamed_past.Delay: _delay,
     time_filters.TimeFilter: _time_filter,

@@ -508,6 +508,8 @@ LAYER_TEXTS = {
     "StepBatchNorm": STEP_NORM,
     "RMSNorm": runtime_class("layers", "RMSNorm"),
     "Reshaping": runtime_class("layers", "Reshaping"),
+    "Slice": runtime_class("layers", "Slice"),
+    "TimeSlice": runtime_class("layers", "TimeSlice"),
     "PReLU": '''\
 class PReLU(nn.PReLU):
     """max(x, 0) + weight * min(x, 0), with a weight per channel: [T, N, C, *], unchanged."""
@@ -517,6 +519,7 @@ class PReLU(nn.PReLU):
         return super().forward(x.flatten(0, 1)).unflatten(0, x.shape[:2])
 ''',
     "Embedding": runtime_class("tokens", "Embedding"),
+    "LearnedTokens": runtime_class("tokens", "LearnedTokens"),
     "Exchange": runtime_class("tokens", "Exchange"),
     "Position": runtime_class("tokens", "Position"),
     "StepPosition": STEP_POSITION,

@@ -33,9 +33,9 @@ from sewdsl.ops.layers.norms import (
 from sewdsl.ops.layers.pool import AvgPool, GlobalAvgPool, MaxPool
 from sewdsl.ops.layers.reduction import Mean, Sum
 from sewdsl.ops.layers.scaling import Dropout, DropPath, Scale
-from sewdsl.ops.layers.shapes import Flatten, Reshape, Upsample
+from sewdsl.ops.layers.shapes import Flatten, Reshape, Slice, Upsample
 from sewdsl.ops.layers.time_filters import DelayedLinear, TimeFilter
-from sewdsl.ops.layers.tokens import LearnedPosition, Swap, TokenEmbedding
+from sewdsl.ops.layers.tokens import LearnedPosition, LearnedTokens, Swap, TokenEmbedding
 from sewdsl.ops.neurons.activations import GELU, Logistic, PReLU, ReLU, SiLU, Tanh
 
 
@@ -158,6 +158,12 @@ def _reduction(op: Sum | Mean, x: Signal) -> PyCall:
     return PyCall(f"{type(op).__name__}{_rows(x)}", (_positional("groups", groups),))
 
 
+def _slice(op: Slice, x: Signal) -> PyCall:
+    if op.over == "time":
+        return PyCall("TimeSlice", (str(op.start if x.varies else 0),))
+    return PyCall("Slice", (*map(str, op.bounds(x)), f'"{op.over}"'))
+
+
 def _position(op: LearnedPosition, x: Signal) -> PyCall:
     if op.per == "step":
         return PyCall("StepPosition", (_channels(x), _positional("steps", op.T)))
@@ -212,10 +218,12 @@ LAYER_CALLS: dict[type[Op], Callable[..., PyCall]] = {
     Linear: _linear,
     Flatten: lambda *_: PyCall("nn.Flatten", (_positional("start_dim", 2),)),
     Reshape: lambda op, _: PyCall("Reshaping", (_shape(op.shape),)),
+    Slice: _slice,
     TokenEmbedding: lambda op, x: PyCall(
         "Embedding", (_positional("values", op.weight_shape(x)[0]), _positional("features", op.features))
     ),
     LearnedPosition: _position,
+    LearnedTokens: lambda op, x: PyCall("LearnedTokens", tuple(map(str, op.weight_shape(x)))),
     Swap: lambda op, x: PyCall("Exchange", (_shape(op.infer(x).shape),)),
     Dropout: lambda op, _: PyCall("Dropout", (_positional("p", op.p),)),
     DropPath: lambda op, _: PyCall("DropPath", (_positional("p", op.p),)),
