@@ -315,20 +315,24 @@ def _compare(
     import torch
 
     from sewdsl.exchange.write.compare_outputs import compare_outputs
+    from sewdsl.ir.op import Neuron
     from sewdsl.lower.inputs import map_inputs
-    from sewdsl.train.watch import FiringRates
 
     samples = _select_samples(model, origin, data)
     x = next(iter(samples.batches))[0]
-    firing_rates = FiringRates()
     if format_.double:
         # Rounding to float32 would hide small differences of formats that compute in float64.
         model, x = deepcopy(model).double(), map_inputs(lambda each: each.double(), x)
     comparison = compare_outputs(model, format_, content, x)
-    with torch.no_grad(), firing_rates.watch(model):
-        model(x)
-    silent = [name for name, rate in firing_rates.rates.items() if not rate]
-    coverage = [f"for {samples}", *_describe_silent_layers(silent, len(firing_rates.rates))]
+    # Also neurons with graded outputs, such as counts.
+    ops = {node.name: node.op for node in model.network}
+    neurons = [name for name, op in ops.items() if isinstance(op, Neuron) or (op.equations and op.equations.states)]
+    with torch.no_grad():
+        outputs = model.at(*neurons)(x) if neurons else {}
+    if len(neurons) == 1:
+        outputs = {neurons[0]: outputs}
+    silent = [name for name, output in outputs.items() if not output.any()]
+    coverage = [f"for {samples}", *_describe_silent_layers(silent, len(neurons))]
     # Equal outputs prove nothing if no spike reaches the output layer.
     if not comparison.depends_on_input:
         message = f"the comparison is not meaningful: the output for {samples} equals the output for zeros"

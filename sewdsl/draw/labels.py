@@ -13,7 +13,7 @@ from sewdsl.draw.picture_items import PictureCall, PictureLayer
 from sewdsl.draw.style import FamilyStyle, ThemeColours
 from sewdsl.elaborate.arguments import redundant_arguments
 from sewdsl.elaborate.node_builder import FollowerIndex, Followers
-from sewdsl.ir.kind import stated_fields
+from sewdsl.ir.kind import Kind, stated_fields
 from sewdsl.ir.network import Network
 from sewdsl.ir.printed_values import format_value
 from sewdsl.ir.signal import ValueRange
@@ -109,13 +109,23 @@ class Labels:
             if letter not in ALWAYS_SHOWN and name in redundant:
                 continue
             if letter is None:
-                details.append(cut(f"{name} = {format_value(value)}"))
+                details.append(_detail(name, value))
             elif letter:
                 title.append(letter + _compact(value))
             else:
                 title[0] += _compact(value)
         details += [cut(source)] if source else []
         return Label(cut(" ".join(title)), tuple(details))
+
+
+def _detail(name: str, value: object) -> str:
+    """Return the text of an argument, without the defaults of a kind if it would be too long."""
+    text = f"{name} = {format_value(value)}"
+    if len(text) > MAX_LABEL_LENGTH and isinstance(value, Kind):
+        defaults = {key: field.default for key, field in type(value).model_fields.items()}
+        changed = [f"{key}={format_value(item)}" for key, item in value if item != defaults[key]]
+        text = f"{name} = {value.kind}({', '.join(changed)})"
+    return cut(text)
 
 
 def arguments_text(arguments: str) -> str:

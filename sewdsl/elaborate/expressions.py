@@ -108,9 +108,15 @@ class Walker:
             elif index == 1 and before is not None and early:
                 begin = before
             else:
+                reported = len(self._reporter.diagnostics)
                 at = self._item(item, at, frame)
-                # The place of all named inputs has no shape.
-                if at is None and self._guessing and before != self._root:
+                # Pass on the input of an item that does not fit, but not of a merge whose operands are all unknown.
+                if (
+                    at is None
+                    and self._guessing
+                    and len(self._reporter.diagnostics) > reported
+                    and before != self._root
+                ):
                     at = before
             # Record user code only, for editors: most items of a large network are in shipped blocks.
             if frame.site is None:

@@ -411,5 +411,6 @@ def _lost_hyphen(name: FilledName, cuts: tuple[int, ...], path: tuple[str, ...])
 
 def _place(kind: type[Kind]) -> str:
     if issubclass(kind, Merge):
-        return f"write {kind.kind}[ {' | '.join(kind.names(2))} ]"
+        form = f"write {kind.kind}[ {' | '.join(kind.names(2))} ]"
+        return form if kind.kind != "MAX" else f"{form}, or MPk2 for a maximum over positions"
     return "use it as an argument, e.g. LIF(surrogate=ATan)" if kind.key != "input" else "remove it"

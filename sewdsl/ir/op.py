@@ -613,6 +613,15 @@ JOIN_OPERANDS = ("branch", "shortcut")
 """Operands of a join of two."""
 
 
+def _help_for_join(smaller: tuple[int, ...], larger: tuple[int, ...]) -> str:
+    """Return the help for operands of different shapes."""
+    if prod(smaller) != larger[0] or len(smaller) > len(larger) or smaller[0] != larger[0] or len(larger) == 1:
+        return "use equal channels and strides in both, or a projection as shortcut, e.g. 'id or c64k1s2-BN'"
+    channels, *sides = larger
+    reshape = "" if len(smaller) > 1 else f"Reshape({'x'.join(map(str, (channels, *[1] * len(sides))))})-"
+    return f"repeat the smaller operand at all positions: append {reshape}UP{'x'.join(map(str, dict.fromkeys(sides)))}"
+
+
 class Join(Merge):
     """An element-wise function g of a branch A and an identity S (Eq. 9, Table 1).
 
@@ -653,7 +662,7 @@ class Join(Merge):
             raise ShapeMismatch(
                 "join-shape-mismatch",
                 f"the branch has shape [{branch.size}] but the shortcut has shape [{identity.size}]",
-                "use equal channels and strides in both, or a projection as shortcut, e.g. 'id or c64k1s2-BN'",
+                _help_for_join(*sorted((branch.shape, identity.shape), key=prod)),
             )
         shape = common_shape(self.kind, *inputs)
         return Signal(shape, reduce(self.values, (signal.values for signal in inputs)), any(s.varies for s in inputs))

@@ -156,13 +156,13 @@ class Upsample(nn.Module):
     """Upsampling of every map by an integer factor along each spatial axis.
 
     Args:
-        factor: Ratio of output size to input size.
+        factor: Ratio of output size to input size, or one for height and one for width.
         mode: PyTorch's ``nearest``, or ``bilinear`` without aligned corners (``linear`` for one spatial axis).
 
     Shape: ``[T, N, C, H, W]`` to ``[T, N, C, factor·H, factor·W]``, or of ``[T, N, C, L]``.
     """
 
-    def __init__(self, factor: int, mode: str = "nearest") -> None:
+    def __init__(self, factor: int | tuple[int, int], mode: str = "nearest") -> None:
         super().__init__()
         self.factor, self.mode = factor, mode
 
@@ -279,7 +279,7 @@ class Reshaping(nn.Module):
         return "x".join(map(str, self.shape))
 
 
-class Slice(nn.Module):
+class Slicing(nn.Module):
     """Consecutive channels, ``[T, N, C, *]`` to ``[T, N, C', *]``, or positions, to ``[T, N, C, L']``.
 
     Args:

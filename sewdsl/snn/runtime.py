@@ -35,7 +35,7 @@ class Runtime:
     Linear = layers.Linear
     Flatten = layers.Flatten
     Reshape = layers.Reshaping
-    Slice = layers.Slice
+    Slice = layers.Slicing
     TimeSlice = layers.TimeSlice
     Dropout = layers.Dropout
     DropPath = layers.DropPath
@@ -67,7 +67,7 @@ class Runtime:
     SpikingEquations = equations.SpikingEquations
     Join = join.Join
     Embedding = tokens.Embedding
-    LearnedTokens = tokens.LearnedTokens
+    LearnedTokens = tokens.Tokens
     Swap = tokens.Exchange
     Position = tokens.Position
     StepPosition = tokens.StepPosition

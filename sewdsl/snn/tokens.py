@@ -27,7 +27,7 @@ class Embedding(nn.Module):
         return "values={}, features={}".format(*self.weight.shape)
 
 
-class LearnedTokens(nn.Module):
+class Tokens(nn.Module):
     """Learned tokens at every time-step of every sample, ``[T, N, *]`` to ``[T, N, C, L]``.
 
     Attributes:

@@ -290,12 +290,15 @@ def test_the_delay_of_a_value_that_is_computed_further_down_is_in_no_repeat() ->
     assert "w-DELAY-DELAY" in compact_text(network)
 
 
-def test_shapes_of_a_loop_between_named_inputs() -> None:
-    """Items whose input is not known yet do not start from the place of all inputs, which has no shape."""
+@pytest.mark.parametrize(
+    ("inputs", "start"),
+    [("input left 4x8x8\ninput right 4x8x8", "left"), ("input 6", "FC256-Reshape(4x8x8)")],
+)
+def test_unknown_operands_of_a_loop_do_not_start_from_the_input(inputs: str, start: str) -> None:
     text = (
-        "sewdsl 1\ninput left 4x8x8\ninput right 4x8x8\nneuron IF\nlet first = ADD[left-SN | first-DELAY]\n"
+        f"sewdsl 1\n{inputs}\nneuron IF\nlet first = ADD[{start} | first-DELAY]\n"
         "let one = ADD[three-DELAY | two-DELAY-SCALE(value=0.25)]\nlet two = MUL[one | one-MAP{1 - x}]\n"
-        "let three = ADD[SCORES[first | right]-c4k3 | two]-SN\nbody three\n"
+        f"let three = ADD[SCORES[first | {'right' if 'right' in inputs else 'first'}]-c4k3 | two]-SN\nbody three\n"
     )
     network = sewdsl.read(text).result()
     assert network.nodes[network.output].output.shape == (4, 8, 8)

@@ -31,9 +31,9 @@ def load(body: str = BODY, **options: Any) -> sewdsl.ir.network.Network:
 
 
 def test_the_network_says_how_many_time_steps_there_are() -> None:
-    assert KNOWING == ["BNTT", "CA", "MaskedPSN", "POS", "PSN", "SA", "TA", "TAB", "TCJA", "TEBN"]
+    assert KNOWING == ["BNTT", "CA", "MaskedPSN", "POS", "PSN", "SA", "Slice", "TA", "TAB", "TCJA", "TEBN"]
     for steps in (4, 7):
-        network = load(steps=steps)
+        network = load(f"{BODY}-Slice(start=-1, over=time)", steps=steps)
         told = {node.op.kind: node.op.steps for node in network if isinstance(node.op, KnowsSteps)}
         assert told == dict.fromkeys(KNOWING, steps)
         assert sum(p.numel() for p in sewdsl.compile(network).parameters()) == network.total_parameters

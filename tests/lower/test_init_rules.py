@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from math import sqrt
 from pathlib import Path
 
@@ -254,6 +255,13 @@ def test_python_files_draw_the_same_numbers(header: str) -> None:
     last = written["fc3.weight"]
     rows = {"orthogonal": torch.allclose(last @ last.T, torch.eye(5), atol=1e-5), "uniform": last.max() > 1}
     assert rows.get(header.split()[1].partition("(")[0], True)
+
+
+def test_python_files_draw_in_the_order_of_the_layers() -> None:
+    same = "FC5(init=uniform(low=-1.0, high=2.0))"
+    text = SOURCES["python"](net(f"{same}-FC5(init=normal(std=2.0))-{same}-{same}"))
+    assert re.findall(r'^ {12}"(fc\d)",$', text, re.MULTILINE) == ["fc1", "fc2", "fc3", "fc4"]
+    assert text.count("for name in (") == 3
 
 
 @pytest.mark.parametrize("form", ["python", "spikingjelly"])

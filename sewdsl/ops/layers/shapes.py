@@ -170,13 +170,23 @@ class Slice(KnowsSteps, Layer, kind="Slice"):
         return runtime.TimeSlice(self.start if inputs[0].varies else 0)
 
 
+Factors = Annotated[
+    Positive | tuple[Positive, Positive],
+    BeforeValidator(
+        lambda value: (value[0] if len({*value}) == 1 else tuple(value)) if isinstance(value, list | tuple) else value
+    ),
+]
+"""Factor of all axes, or of height and of width."""
+
+
 class Upsample(Layer, kind="UP", key="upsample"):
     """Upsampling by an integer factor, e.g. in a U-Net.
 
-    In a network: ``UP2``, ``UP4``, ``UP2(mode=bilinear)``.
+    In a network: ``UP2``, ``UP2x3``, ``UP2(mode=bilinear)``. ``ADD[ GAP-Reshape(64x1x1)-UP7x5 | id ]`` adds a vector to
+    all positions.
 
     Attributes:
-        factor: Ratio of output to input height and width, or length, at least 1.
+        factor: Ratio of output to input height and width, or length, at least 1. Two numbers are for height and width.
         mode: ``nearest``: each value fills a square. ``bilinear``: interpolation between four neighbours, or two on
             ``[C, L]``, with ``align_corners=False`` as in PyTorch.
 
@@ -186,19 +196,36 @@ class Upsample(Layer, kind="UP", key="upsample"):
 
     saves = "nothing"  # the gradient depends on the shape only
 
-    factor: Annotated[Positive, Letter("")]
+    factor: Annotated[Factors, Letter("")]
     mode: Literal["nearest", "bilinear"] = "nearest"
 
     def infer(self, *inputs: Signal) -> Signal:
         c, *size = row_or_map_shape("upsampling", inputs[0])
         values = inputs[0].values if self.mode == "nearest" else REAL
-        return Signal((c, *(length * self.factor for length in size)), values, inputs[0].varies)
+        factors = self._factors(inputs[0])
+        return Signal(
+            (c, *(length * factor for length, factor in zip(size, factors, strict=True))), values, inputs[0].varies
+        )
+
+    def _factors(self, source: Signal) -> tuple[int, ...]:
+        """Return the factor of each axis.
+
+        Raises:
+            ShapeMismatch: If there are two factors for a single axis.
+        """
+        axes = len(source.shape) - 1
+        if isinstance(self.factor, int):
+            return (self.factor,) * axes
+        if axes == 1:
+            message = f"{self.label} has factors for height and width, but its input is [{source.size}]"
+            raise ShapeMismatch("wrong-rank", message, f"use one factor, e.g. UP{self.factor[0]}")
+        return self.factor
 
     def integers(self, law: Law, *inputs: Operand) -> Operand:
         if self.mode != "nearest":
             law.refuse("interpolates, which cannot be computed in integers; use mode=nearest")
         (x,) = inputs
-        return law.spread(x, (self.factor,) * (len(law.layer.inputs[0].shape) - 1), repeat=True)
+        return law.spread(x, self._factors(law.layer.inputs[0]), repeat=True)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         return runtime.Upsample(self.factor, self.mode)

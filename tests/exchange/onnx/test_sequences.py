@@ -22,7 +22,7 @@ BODIES = (
     *("POS(per=step)", "FC6-POS(per=step)", "MEAN(over=time)", "c3k3-SUM(over=time)-IF", "MEAN(over=time)-POS"),
     *("BNTT", "TAB", "FC6-TAB(eps=0.1)-BNTT-IF"),
     *("Swap", "Swap(heads=2)-IF", "Swap[c30k1-IF]", "c4k3-Swap(heads=2)[c5k1-c30k1x1]-FC3"),
-    *("TOK3-IF", "CAT[TOK2-Swap | Swap]-Swap-Slice(start=-1, over=places)", "Slice(stop=2)", "FC6-Slice(start=1)-IF"),
+    *("TOK3-IF", "CAT[TOK2-Swap | Swap]-Swap-Slice(start=-1, over=places)", "Slice(stop=2)", "UP2x3-IF"),
     *("Slice(start=-1, over=time)", "c3k3-IF-Slice(start=1, stop=2, over=time)"),
     *("RMS", "FC6-RMS(eps=0.1)", "FC24-Reshape(2x3x4)-Reshape(6x4)-Reshape(24)"),
     *("FC6-TA(r=2)", "FC6-CA(r=3)", "FC6-TEBN-SlidingPSN", "FC6-PSN-FC4-MaskedPSN", "c4k3-CA(r=2)-SA(k=3)-TA(r=5)-IF"),

@@ -79,7 +79,8 @@ def _read(graph: Mapping[str, Any], options: NirReadOptions, name: str) -> Impor
     # Options override metadata, and metadata override inference.
     dt = options.dt or (metadata_entry.dt if metadata_entry else infer_dt(nodes))
     encode = metadata_entry.encode if metadata_entry else "none"
-    shape = options.input or _shape(next(node for node in nodes if node.kind == "Input" and not node.reads))
+    entry_node = next(node for node in nodes if node.kind == "Input" and not node.reads)
+    shape = options.input or _shape(entry_node, has_batch_axis=metadata_entry is None)
     draft = Draft(shape, varies=encode == "none")
     draft.outputs = _Graph(draft, nodes, dt, _delayed_types(nodes, shape, dt)).outputs
     settings = Settings(
@@ -121,11 +122,15 @@ def _delayed_types(nodes: Sequence[Primitive], shape: tuple[int, ...], dt: float
     return types
 
 
-def _shape(node: Primitive) -> tuple[int, ...]:
-    """Return the shape of an Input, without the batch axis of 1 that some exporters leave in it."""
+def _shape(node: Primitive, *, has_batch_axis: bool) -> tuple[int, ...]:
+    """Return the shape of an Input.
+
+    Args:
+        has_batch_axis: Whether to remove a batch axis of 1, which some other exporters leave in the shape.
+    """
     lengths = node.array("shape").flatten()
     shape = tuple(map(int, lengths))
-    if len(shape) in {2, 4} and shape[0] == 1:
+    if has_batch_axis and len(shape) in {2, 4} and shape[0] == 1:
         shape = shape[1:]
     if len(shape) not in {1, 2, 3} or min(shape) < 1 or tuple(lengths)[-len(shape) :] != shape:
         listed = ", ".join(f"{length:g}" for length in lengths)

@@ -142,20 +142,13 @@ def _exchange(scope: NodeScope, layer: tokens.Exchange, x: str) -> str:
     )
 
 
-def _slice(scope: NodeScope, layer: layers.Slice, x: str) -> str:
+def _slice(scope: NodeScope, layer: layers.Slicing, x: str) -> str:
     """Append a slice of channels or positions."""
     sizes, axis = scope.graph.sizes, 1
     if layer.over == "places":
         channels, *places = scope.shape
         x, axis = scope.add("Reshape", x, sizes(-1, channels, prod(places))), 2
     return scope.add_output("Slice", x, sizes(layer.start), sizes(layer.stop), sizes(axis))
-
-
-def _learned_tokens(scope: NodeScope, layer: tokens.LearnedTokens, x: str) -> str:
-    """Append learned tokens for each sample and time-step."""
-    rows = scope.add("Shape", x, start=0, end=1)
-    size = scope.add("Concat", rows, scope.graph.sizes(*layer.weight.shape), axis=0)
-    return scope.add_output("Expand", scope.constant("weight", tensor_to_array(layer.weight)), size)
 
 
 def _identity(_: NodeScope, __: nn.Module, x: str) -> str:
@@ -165,7 +158,8 @@ def _identity(_: NodeScope, __: nn.Module, x: str) -> str:
 
 def _upsample(scope: NodeScope, layer: layers.Upsample, x: str) -> str:
     """Append upsampling: nearest neighbours, or linear interpolation without aligned corners."""
-    factors = scope.graph.factors(1, 1, *[layer.factor] * (len(scope.shape) - 1))
+    lengths = layer.factor if isinstance(layer.factor, tuple) else [layer.factor] * (len(scope.shape) - 1)
+    factors = scope.graph.factors(1, 1, *lengths)
     options = (
         {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
         if layer.mode == "nearest"
@@ -267,7 +261,11 @@ TRANSLATIONS: dict[type[nn.Module], Translate] = {
     layers.Flatten: lambda scope, _, x: scope.add_output("Flatten", x, axis=1),
     layers.Reshaping: lambda scope, layer, x: scope.add_output("Reshape", x, scope.graph.sizes(-1, *layer.shape)),
     tokens.Embedding: _rows,
-    tokens.LearnedTokens: _learned_tokens,
+    tokens.Tokens: lambda scope, layer, x: scope.add_output(
+        "Expand",
+        scope.constant("weight", tensor_to_array(layer.weight)),
+        scope.add("Concat", scope.add("Shape", x, start=0, end=1), scope.graph.sizes(*layer.weight.shape), axis=0),
+    ),
     tokens.Exchange: _exchange,
     tokens.Position: lambda scope, layer, x: scope.add_output(
         "Add", x, scope.constant("weight", tensor_to_array(layer.weight))
@@ -276,7 +274,7 @@ TRANSLATIONS: dict[type[nn.Module], Translate] = {
     layers.ConvTranspose2d: _with_own_weights,
     layers.ConvTranspose1d: _with_own_weights,
     layers.Upsample: _upsample,
-    layers.Slice: _slice,
+    layers.Slicing: _slice,
     layers.LayerNorm: lambda scope, layer, x: _centred(scope, layer, x, [1]),
     layers.GroupNorm: _group_norm,
     layers.RMSNorm: _root_mean_square,

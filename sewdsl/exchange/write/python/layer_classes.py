@@ -508,7 +508,7 @@ LAYER_TEXTS = {
     "StepBatchNorm": STEP_NORM,
     "RMSNorm": runtime_class("layers", "RMSNorm"),
     "Reshaping": runtime_class("layers", "Reshaping"),
-    "Slice": runtime_class("layers", "Slice"),
+    "Slicing": runtime_class("layers", "Slicing"),
     "TimeSlice": runtime_class("layers", "TimeSlice"),
     "PReLU": '''\
 class PReLU(nn.PReLU):
@@ -519,7 +519,7 @@ class PReLU(nn.PReLU):
         return super().forward(x.flatten(0, 1)).unflatten(0, x.shape[:2])
 ''',
     "Embedding": runtime_class("tokens", "Embedding"),
-    "LearnedTokens": runtime_class("tokens", "LearnedTokens"),
+    "Tokens": runtime_class("tokens", "Tokens"),
     "Exchange": runtime_class("tokens", "Exchange"),
     "Position": runtime_class("tokens", "Position"),
     "StepPosition": STEP_POSITION,

@@ -158,12 +158,6 @@ def _reduction(op: Sum | Mean, x: Signal) -> PyCall:
     return PyCall(f"{type(op).__name__}{_rows(x)}", (_positional("groups", groups),))
 
 
-def _slice(op: Slice, x: Signal) -> PyCall:
-    if op.over == "time":
-        return PyCall("TimeSlice", (str(op.start if x.varies else 0),))
-    return PyCall("Slice", (*map(str, op.bounds(x)), f'"{op.over}"'))
-
-
 def _position(op: LearnedPosition, x: Signal) -> PyCall:
     if op.per == "step":
         return PyCall("StepPosition", (_channels(x), _positional("steps", op.T)))
@@ -218,12 +212,18 @@ LAYER_CALLS: dict[type[Op], Callable[..., PyCall]] = {
     Linear: _linear,
     Flatten: lambda *_: PyCall("nn.Flatten", (_positional("start_dim", 2),)),
     Reshape: lambda op, _: PyCall("Reshaping", (_shape(op.shape),)),
-    Slice: _slice,
+    Slice: lambda op, x: (
+        PyCall("TimeSlice", (_positional("index", op.start if x.varies else 0),))
+        if op.over == "time"
+        else PyCall("Slicing", (*map(_positional, ("start", "stop", "over"), (*op.bounds(x), op.over)),))
+    ),
     TokenEmbedding: lambda op, x: PyCall(
         "Embedding", (_positional("values", op.weight_shape(x)[0]), _positional("features", op.features))
     ),
     LearnedPosition: _position,
-    LearnedTokens: lambda op, x: PyCall("LearnedTokens", tuple(map(str, op.weight_shape(x)))),
+    LearnedTokens: lambda op, x: PyCall(
+        "Tokens", (_positional("channels", op.weight_shape(x)[0]), _positional("tokens", op.tokens))
+    ),
     Swap: lambda op, x: PyCall("Exchange", (_shape(op.infer(x).shape),)),
     Dropout: lambda op, _: PyCall("Dropout", (_positional("p", op.p),)),
     DropPath: lambda op, _: PyCall("DropPath", (_positional("p", op.p),)),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
 
 from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.ir.init_rules import InitRule
@@ -48,16 +50,17 @@ def init_lines(network: Network) -> Iterator[str]:
         elif isinstance(rule, Normal):
             yield from (line.format(axes=axes, std=rule.std) for line in NORMAL)
         return
-    names: dict[tuple[InitRule, bool], list[str]] = {}
+    drawn: list[tuple[InitRule, bool, str]] = []
     for node, op in layers:
         if op.init is not None and not isinstance(op.init, Default):
             # The methods of PyTorch take the first axis as outputs.
             if not op.init.statement or (op.init.by_output and isinstance(op, TransposedConv)):
                 raise UnsupportedLayer(node, f"has initial weights by {op.init}, which Python files do not support")
-            names.setdefault((op.init, op.init.resets_bias and op.connects), []).append(node.name)
-    for (each, resets_bias), layers_of_rule in names.items():
+            drawn.append((op.init, op.init.resets_bias and op.connects, node.name))
+    # Only consecutive layers share a loop, so that the numbers are drawn in the order of the layers.
+    for (each, resets_bias), run in groupby(drawn, key=itemgetter(0, 1)):
         yield "        for name in ("
-        yield from (f'            "{name}",' for name in layers_of_rule)
+        yield from (f'            "{name}",' for *_, name in run)
         yield "        ):"
         yield "            module = self.get_submodule(name)"
         yield from (f"            {line}" for line in each.statement.splitlines())
