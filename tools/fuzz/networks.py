@@ -252,6 +252,9 @@ def _exports(case: Drawn) -> None:
 
 
 def _agree(description: str, outcome: Outcome, reference: Outcome, margin: float) -> None:
-    """Check that outcomes are equal, unless rounding may have changed a decision."""
+    """Check that outcomes are equal, unless rounding may have changed a decision or numbers overflow."""
+    # A spike of an infinite potential is a number in one formulation of a neuron, and not in another.
+    if not bool(reference.y.isfinite().all()):
+        return
     faults = list(differences(outcome, reference, TOLERANCE))
     assert not faults or margin <= TOLERANCE, f"{description}: {'; '.join(faults[:5])} (margin {margin:.3g})"
