@@ -441,6 +441,10 @@ class _YoungerGrowth(_Growth):
             between = self.random.choice(("", "-SN", "-Softmax"))
             scores = f"SCORES(scale=0.5)[ {operand} | {operand} ]{between}"
             return f"APPLY[ {scores} | {operand} ]-SN", Values(value.shape, 1)
+        if chance < 0.63 and places <= MAX_TOKENS:
+            shape = "x".join(map(str, value.shape))
+            tokens = f"CAT[ TOK1-Swap | Swap ]-Swap-{operand}"
+            return f"{tokens}-Slice(start=1, over=places)-Reshape({shape})", Values(value.shape, 1)
         if chance < 0.7 and places <= MAX_TOKENS:
             return f"Swap[ c{places}k1-BN-SN ]", Values(value.shape, 1)
         gate = self.random.choice(("SUM(over=places)", "SUM(over=channels)", "MEAN(over=places)"))
