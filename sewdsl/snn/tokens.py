@@ -39,7 +39,8 @@ class Tokens(nn.Module):
         self.weight = nn.Parameter(nn.init.normal_(torch.empty(channels, tokens), std=0.02))
 
     def forward(self, x_TN: Tensor) -> Tensor:
-        return self.weight.expand(*x_TN.shape[:2], *self.weight.shape)
+        # A copy: without gradients, a view of a parameter would still require one.
+        return self.weight.expand(*x_TN.shape[:2], *self.weight.shape).clone()
 
     def extra_repr(self) -> str:
         return "channels={}, tokens={}".format(*self.weight.shape)
