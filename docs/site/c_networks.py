@@ -23,7 +23,7 @@ REFUSED = """\
 
 ## Networks without a C file
 
-`sewdsl export` refuses these networks, because a layer cannot be computed in integers:
+`sewdsl export` rejects these networks, because a layer cannot be computed in integers:
 
 """
 SMALL = 250_000

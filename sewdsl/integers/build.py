@@ -324,13 +324,13 @@ class LawBuilder:
         spread = self.spread(x, stride, output_padding)
         pads = tuple(k - 1 - p for k, p in zip(kernel, (0, *padding)[-2:], strict=True))
         if min(pads) < 0:
-            self.refuse("crops more than its kernel adds")
+            self.refuse("crops more positions than its kernel adds")
         return self._weigh(spread, flipped, bias, Window(padding=pads, groups=groups))
 
     def spread(self, x: Operand, factor: Lengths, extra: Lengths = (), *, repeat: bool = False) -> Operand:
         """Return a feature map with each value repeated, or with zeros between its values and after them."""
         if not repeat and np.any(x.value.shift):
-            self.refuse("adds zeros between currents; write SN before it")
+            self.refuse("inserts zeros between currents, expected spikes or counts; add SN before it")
         height, width, channels = x.value.shape
         (down, right), (bottom, end) = (1, *factor)[-2:], (0, 0, *extra)[-2:]
         size = (height * down, width * right)
@@ -345,7 +345,7 @@ class LawBuilder:
     def rectify(self, x: Operand) -> Operand:
         """Return values that are not negative, which ReLU keeps."""
         if x.value.low < 0 or np.any(x.value.shift) or np.any(np.asarray(x.value.factor) < 0):
-            self.refuse("changes currents, which only neurons do in integers")
+            self.refuse("reads currents, which only neurons can change in integers; use SN instead")
         return x
 
     def delay(self, steps: int) -> Operand:
@@ -367,7 +367,7 @@ class LawBuilder:
         """Return the maximum or the sum over windows."""
         x = self._settled(x, positive=operation == "max")
         if operation == "sum" and np.any(x.value.shift) and any(padding):
-            self.refuse("adds the zeros of the padding to values with a shift; use p0")
+            self.refuse("adds padding zeros to values with a shift; use p0")
         if operation == "sum":
             x = self._fitted(x, prod(kernel))
         size, step, pads = (1, *kernel)[-2:], (1, *stride)[-2:], (0, *padding)[-2:]
@@ -410,14 +410,14 @@ class LawBuilder:
     def combine_spikes(self, operation: Operation, *operands: Operand) -> Operand:
         """Return a function of spikes whose result is spikes."""
         if not all(x.value.binary and x.value.plain and float(x.value.factor) == 1 for x in operands):
-            self.refuse("requires spikes")
+            self.refuse("requires spikes; add SN to its operands")
         return self._put(Elementwise(self._name, _indices(operands), operands[0].value, operation))
 
     def maximum(self, *operands: Operand) -> Operand:
         """Return the largest operand."""
         values = [x.value for x in operands]
         if not all(v.plain and float(v.factor) == float(values[0].factor) > 0 for v in values):
-            self.refuse("compares values with different units; write SN before it")
+            self.refuse("compares values with different units; add SN before it")
         value = values[0].with_range(max(v.low for v in values), max(v.high for v in values))
         return self._put(Elementwise(self._name, _indices(operands), value, "max"))
 
@@ -425,7 +425,7 @@ class LawBuilder:
         """Return the product. Smaller operands are gates."""
         values = [x.value for x in operands]
         if not all(v.plain for v in values):
-            self.refuse("multiplies currents; write SN before it")
+            self.refuse("multiplies currents; add SN before it")
         shape = max((v.shape for v in values), key=prod)
         low, high = 1, 1
         for v in values:
@@ -452,7 +452,7 @@ class LawBuilder:
         """Return the attention q (kᵀ v) · scale of spikes and counts."""
         values = [q.value, k.value, v.value]
         if not all(x.plain and x.low == 0 for x in values):
-            self.refuse("reads currents; write SN in its operands")
+            self.refuse("reads currents; add SN to its operands")
         terms = q.value.shape[-1] // heads * prod(k.value.shape[:2])
         high = terms * prod(x.high for x in values)
         self._check_sum(0, high)
@@ -482,10 +482,10 @@ class LawBuilder:
             if bound < LARGEST_POTENTIAL:
                 break
         else:
-            self.refuse(f"may reach a potential of {bound:,} units, more than 32 bits hold")
+            self.refuse(f"can reach a potential of {bound:,} units, which exceeds 32 bits")
         largest = int(max(dynamics.threshold.max(), np.abs(dynamics.reset).max()))
         if formats.is_narrow and largest > LIMITS["int16"][1]:
-            self.refuse(f"has a threshold of {largest:,} units, more than 16 bits hold; use 32 bits")
+            self.refuse(f"has a threshold of {largest:,} units, which exceeds 16 bits; use 32 bits")
         value = IntegerValue(x.value.shape, 0, 1)
         return self._put(IntegerNeuron(self._name, (x.step,), value, formats.state_bits, bound, dynamics))
 
@@ -522,7 +522,7 @@ class LawBuilder:
             if bound < LARGEST_POTENTIAL:
                 break
         else:
-            self.refuse(f"may reach a potential of {bound:,} units, more than 32 bits hold")
+            self.refuse(f"can reach a potential of {bound:,} units, which exceeds 32 bits")
         unit = _collapsed(law.output_factor)
         magnitudes = np.maximum(np.abs(low), np.abs(high))
         value = IntegerValue(inputs[0].shape, int(low.min()), int(high.max()), unit, magnitudes=magnitudes)
@@ -544,7 +544,7 @@ class LawBuilder:
 
     def _check_sum(self, low: int, high: int) -> None:
         if low < LIMITS["int32"][0] or high > LIMITS["int32"][1]:
-            self.refuse(f"may compute {low:,} to {high:,}, more than 32 bits hold")
+            self.refuse(f"can compute {low:,} to {high:,}, which exceeds 32 bits")
 
     def _potential_unit(self, v_threshold: float, size: Numbers, fraction_bits: int) -> Numbers:
         """Return the unit of the potentials of each channel, for inputs with a unit of ``size``."""
@@ -607,7 +607,7 @@ class LawBuilder:
             return x
         x = self._settled(x)
         if bits < 1:
-            self.refuse(f"adds {terms:,} products of currents, more than 32 bits hold")
+            self.refuse(f"adds {terms:,} products of currents, which exceeds 32 bits")
         rounded = self._rescale([x], x.value.shift, bits)
         self._notes.append(
             f"{self._name} reads currents, rounded to {bits + 1} bits of their proven range "

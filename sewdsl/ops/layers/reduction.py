@@ -69,7 +69,7 @@ class Reduction(Layer):
 
     def integers(self, law: Law, *inputs: Operand) -> Operand:
         if self.over == "time":
-            law.refuse("reads all time-steps, and integer networks compute one after another")
+            law.refuse("reads all time-steps, but integer networks compute one time-step after the other")
         (x,), (signal,) = inputs, law.layer.inputs
         _, terms = self.reduce_shape(signal)
         return law.pool_all(x) if self.over == "places" else law.sum_channels(x, terms)
