@@ -230,7 +230,7 @@ class LawBuilder:
         numbers = np.round(np.asarray(value.shift) / (unit or 1.0))
         largest = (value.magnitude + float(np.abs(numbers).max())) * self._summed_steps
         if not largest <= LIMITS["int32"][1]:
-            raise NoIntegerLaw(name, f"the outputs may reach {largest:,.0f}, more than 32 bits hold")
+            raise NoIntegerLaw(name, f"the outputs can reach {largest:,.0f}, which exceeds 32 bits")
         bias = np.broadcast_to(numbers, value.shape[-1]).astype(np.int64)
         return Readout(name, operand.step, np.broadcast_to(bias, (classes // value.shape[-1], len(bias))).ravel(), unit)
 

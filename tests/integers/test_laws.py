@@ -108,7 +108,7 @@ def test_bounds_of_potentials_are_reached() -> None:
         ("c8k3-BN-GELU-FC5", {}, "gelu1: GELU"),
         ("FC12-LOOP[id | id]-SN-FC5", {"input": "8", "steps": 60}, "delay1: DELAY adds up currents without a bound"),
         ("FC12-LOOP[id | SCALE(value=0.9)]-SN-FC5", {"input": "8", "steps": 60}, ""),
-        ("c8k3-BN-ReLU-FC5", {}, "relu1: ReLU changes currents"),
+        ("c8k3-BN-ReLU-FC5", {}, "relu1: ReLU reads currents"),
         ("c8k3-BN-SN-UP2(mode=bilinear)-FC5", {}, "interpolates"),
         ("c8k3-BN-SN-SUM(over=time)-SN-FC5", {}, "reads all time-steps"),
         ("c8k3-BN-SN", {}, ""),
@@ -127,7 +127,7 @@ def test_refusals_name_the_layer(text: str, settings: dict[str, str], reason: st
 
 
 def test_thresholds_beyond_16_bits_are_refused() -> None:
-    with pytest.raises(NoIntegerLaw, match="more than 16 bits hold; use 32 bits"):
+    with pytest.raises(NoIntegerLaw, match="exceeds 16 bits; use 32 bits"):
         case("average pools, voting", 2, IntegerFormat(state_bits=16))
 
 
@@ -189,5 +189,5 @@ def test_outputs_beyond_32_bits_are_refused() -> None:
     model = sewdsl.compile("FC3", input="400", steps=1000, seed=0).eval().double()
     with torch.no_grad():
         model.get_parameter("fc1.weight").fill_(1.0)
-    with pytest.raises(NoIntegerLaw, match="the outputs may reach 12,9"):
+    with pytest.raises(NoIntegerLaw, match="the outputs can reach 12,9"):
         build_integer_network(model)
