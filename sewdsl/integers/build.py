@@ -610,8 +610,7 @@ class LawBuilder:
             self.refuse(f"adds {terms:,} products of currents, which exceeds 32 bits")
         rounded = self._rescale([x], x.value.shift, bits)
         self._notes.append(
-            f"{self._name} reads currents, rounded to {bits + 1} bits of their proven range "
-            f"{x.value.low:,}..{x.value.high:,}"
+            f"{self._name} reads currents from {x.value.low:,} to {x.value.high:,}, which are rounded to {bits + 1} bits"
         )
         return rounded
 
