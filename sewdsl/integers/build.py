@@ -610,7 +610,8 @@ class LawBuilder:
             self.refuse(f"adds {terms:,} products of currents, which exceeds 32 bits")
         rounded = self._rescale([x], x.value.shift, bits)
         self._notes.append(
-            f"{self._name} reads currents from {x.value.low:,} to {x.value.high:,}, which are rounded to {bits + 1} bits"
+            f"{self._name} reads currents from {x.value.low:,} to {x.value.high:,}, "
+            f"which are rounded to {bits + 1} bits"
         )
         return rounded
 
