@@ -200,7 +200,7 @@ class LawBuilder:
             if self.layer.node.output.values.count is None:
                 source = self._delayed(source, delay, value)
             elif not source.value.plain or float(source.value.factor) != 1 or source.value.high > value.high:
-                self.refuse("delays values that are no spikes; write SN before it")
+                self.refuse("delays values other than spikes; add SN before it")
             self._steps[step] = replace(self._steps[step], inputs=(source.step,))
 
     def finished(self) -> IntegerNetwork:
