@@ -33,6 +33,7 @@ ROOMS = {
     "passes": "network → program: kernels and stored tensors",
     "checks": "network → diagnostics, one rule per file",
     "dialects": "other notations → tree",
+    "targets": "network → limits of chips",
     "elaborate": "tree → network: resolve names, expand blocks and repeats",
     "analysis": "network → residual blocks, operation counts, tables",
     "ops": "kinds: layers, neurons, joins, surrogates, optimizers, losses",

@@ -25,6 +25,7 @@ from sewdsl.editing.kind_docs import read_code_pages
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.network import Network
 from sewdsl.ops import catalogue
+from sewdsl.targets import TARGETS
 
 DOCS = Path(__file__).parents[1]
 CATALOGUE = """\
@@ -226,6 +227,22 @@ def _printed_default(parameter: Any) -> str:
 
 _PART = re.compile(r"(<!-- made from the code: ([\w-]+) -->\n\n).*?(\n<!-- to here -->)", re.DOTALL)
 _FROM_CODE = re.compile(r"(<!-- made from the code -->\n\n).*?(\n<!-- to here -->)", re.DOTALL)
+
+
+def targets() -> str:
+    """Return the page about targets, with the limits and sources of their records."""
+    sections = []
+    for target in TARGETS.values():
+        sources = [f"[{title}]({address.removeprefix('docs/')})" for title, address in target.sources]
+        limits, unknown, listed = (
+            "\n".join(f"- {item}" for item in items) for items in (target.limits, target.unknown, sources)
+        )
+        heading = f"### {target.name}\n\n{target.title[:1].upper()}{target.title[1:]}."
+        sections.append(f"{heading}\n\n{limits}\n\nUnknown:\n\n{unknown}\n\nSources:\n\n{listed}\n")
+    text = (DOCS / "targets.md").read_text(encoding="utf-8")
+    return _FROM_CODE.sub(lambda match: f"{match[1]}{chr(10).join(sections)}{match[2]}", text)
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "reference.md": reference,
     "catalogue.md": kinds,
@@ -237,6 +254,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "differences.md": differences,
     "published-energies.md": energy,
     "neurons.md": neurons,
+    "targets.md": targets,
     "decisions/index.md": decisions,
 }
 """Functions that generate pages, by path relative to docs/."""

@@ -20,7 +20,7 @@ from sewdsl.plugins import installed_version
 from sewdsl.terminal import echo
 
 COMMAND_PANELS = {
-    "Networks": ("check", "show", "draw", "diff", "notation", "fmt", "nets", "explain", "compile"),
+    "Networks": ("check", "show", "draw", "diff", "notation", "fmt", "nets", "targets", "explain", "compile"),
     "Training": ("train", "eval", "study", "runs", "report"),
     "Analysis and exchange": ("probe", "export", "import", "weights"),
     "Tools": ("serve", "lsp", "doctor", "schema"),

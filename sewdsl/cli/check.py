@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sewdsl.cli import files
-from sewdsl.cli.options import AS_WRITTEN, HelpPanel, SpecOptions, argument, complete_spec, read_spec_text, require
+from sewdsl.cli.options import (
+    AS_WRITTEN,
+    HelpPanel,
+    SpecOptions,
+    argument,
+    complete_spec,
+    complete_target,
+    read_spec_text,
+    require,
+)
 from sewdsl.cli.output import echo_json
 from sewdsl.cli.print_diagnostics import (
     DiagnosticFormat,
@@ -18,10 +28,13 @@ from sewdsl.cli.print_diagnostics import (
 )
 from sewdsl.compiler import Compilation, Options, compile_variants
 from sewdsl.compiler.fixing import apply_fixes
-from sewdsl.diagnostics import Severity, errors_in
+from sewdsl.diagnostics import Diagnostic, Severity, errors_in, sort_diagnostics
 from sewdsl.light_dataclass import dataclass
 from sewdsl.source import Source
 from sewdsl.terminal import echo
+
+if TYPE_CHECKING:
+    from sewdsl.targets import Fit, Target
 
 MAX_READ, LEAST_READ = 5_000_000, 1_000
 """Largest number of characters checked in all rounds of ``--fix``, and smallest count of one round."""
@@ -47,6 +60,15 @@ def command(
         DiagnosticFormat, HelpPanel.OUTPUT.option("--format", "Format of the diagnostics.")
     ] = DiagnosticFormat.TEXT,
     json_: Annotated[bool, HelpPanel.OUTPUT.option("--json", "Print JSON, as with --format json.")] = False,
+    target: Annotated[
+        str | None,
+        HelpPanel.TARGET.option(
+            "--target NAME",
+            "Chip, microcontroller or compiler that must fit, e.g. speck2f or mcu:256KB (see `sewdsl targets`).",
+            "none",
+            autocompletion=complete_target,
+        ),
+    ] = None,
 ) -> None:
     """Check networks for errors without running them.
 
@@ -61,17 +83,52 @@ def command(
         else SpecReport(spec, _check_spec(read_spec_text(spec), options))
         for spec in specs
     ]
+    if target is not None:
+        # rich and the targets take longer to import than most networks take to check.
+        from sewdsl.cli.targets import read_target
+
+        results = [_with_fit(result, read_target(target)) for result in results]
     _print(results, DiagnosticFormat.JSON if json_ else as_format)
-    raise typer.Exit(0 if all(result.compilation.valid for result in results) else 1)
+    raise typer.Exit(0 if all(result.valid for result in results) else 1)
 
 
 @dataclass(frozen=True)
 class SpecReport:
-    """Result for a spec. The fixed text is None for files, and if nothing changed."""
+    """Result for a spec.
+
+    Attributes:
+        fixed: Fixed text of a spec that is not a file. None for files, and if nothing changed.
+        fit: Result for the target, or None without a target or a network.
+        misfits: Limits of the target that the network exceeds.
+    """
 
     spec: str
     compilation: Compilation
     fixed: str | None = None
+    target: Target | None = None
+    fit: Fit | None = None
+    misfits: tuple[Diagnostic, ...] = ()
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """Diagnostics of the network, and then the limits that it exceeds."""
+        return (*self.compilation.diagnostics, *self.misfits)
+
+    @property
+    def valid(self) -> bool:
+        """Whether the network has no errors and fits the target."""
+        return self.compilation.valid and not self.misfits
+
+
+def _with_fit(report: SpecReport, target: Target) -> SpecReport:
+    """Check the network of a spec without errors against a target."""
+    network = report.compilation.network
+    if network is None or not report.compilation.valid:
+        return report
+    from sewdsl.targets import diagnose
+
+    fit = target.check(network)
+    return replace(report, target=target, fit=fit, misfits=sort_diagnostics(diagnose(target, fit.misfits)))
 
 
 def _check_spec(spec: str | Source, options: Options) -> Compilation:
@@ -92,7 +149,7 @@ def _print(results: list[SpecReport], form: DiagnosticFormat) -> None:
     if form is DiagnosticFormat.SARIF:
         from sewdsl.cli.sarif import diagnostics_to_sarif
 
-        echo_json(diagnostics_to_sarif(d for result in results for d in result.compilation.diagnostics))
+        echo_json(diagnostics_to_sarif(d for result in results for d in result.diagnostics))
         for result in results:
             # SARIF has no field for a fixed text, and standard output must stay valid JSON.
             if result.fixed is not None:
@@ -100,9 +157,9 @@ def _print(results: list[SpecReport], form: DiagnosticFormat) -> None:
         return
     for result in results:
         if form is DiagnosticFormat.TEXT:
-            print_diagnostics(result.compilation.diagnostics)
+            print_diagnostics(result.diagnostics)
         else:
-            for diagnostic in result.compilation.diagnostics:
+            for diagnostic in result.diagnostics:
                 echo(
                     format_github_command(diagnostic)
                     if form is DiagnosticFormat.GITHUB
@@ -112,18 +169,41 @@ def _print(results: list[SpecReport], form: DiagnosticFormat) -> None:
             echo(result.fixed)
         if form is not DiagnosticFormat.GITHUB:
             _print_verdict(result.spec, result.compilation)
+            _print_fit(result, table=form is DiagnosticFormat.TEXT)
 
 
 def _as_json(results: list[SpecReport]) -> dict[str, Any]:
+    fits = {
+        result.spec: {"target": result.target.name, "rows": [*result.fit.rows], "unknown": [*result.fit.unknown]}
+        for result in results
+        if result.target and result.fit
+    }
     return {
-        "valid": all(result.compilation.valid for result in results),
+        "valid": all(result.valid for result in results),
         "diagnostics": [
-            {"spec": result.spec, **item}
-            for result in results
-            for item in diagnostics_to_json(result.compilation.diagnostics)
+            {"spec": result.spec, **item} for result in results for item in diagnostics_to_json(result.diagnostics)
         ],
         "fixed": {result.spec: result.fixed for result in results if result.fixed is not None},
+        **({"fits": fits} if fits else {}),
     }
+
+
+def _print_fit(result: SpecReport, *, table: bool) -> None:
+    """Print whether the network fits the target, its resources, and what is unknown."""
+    target, fit, network = result.target, result.fit, result.compilation.network
+    if target is None or fit is None or network is None:
+        return
+    if result.misfits:
+        count = len(result.misfits)
+        echo(f"{network.name}: does not fit {target.name} ({count} error{'s' if count > 1 else ''})", err=True)
+        return
+    echo(f"{network.name}: fits {target.name}")
+    if table:
+        from sewdsl.cli.targets import print_rows
+
+        print_rows(fit.rows)
+    for line in fit.unknown:
+        echo(f"unknown: {line}")
 
 
 def _print_verdict(spec: str, result: Compilation) -> None:

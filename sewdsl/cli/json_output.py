@@ -71,12 +71,38 @@ class SpecProblem(FoundProblem):
     spec: str
 
 
+class TargetFit(TypedDict):
+    """Resources of each layer on a target, and what the network does not determine."""
+
+    target: str
+    rows: list[dict[str, str | int]]
+    unknown: list[str]
+
+
 class CheckedSpecs(TypedDict):
-    """Output of ``check`` (``fixed``: layer strings after ``--fix``, by spec)."""
+    """Output of ``check`` (``fixed``: layer strings after ``--fix``, ``fits``: results of ``--target``, by spec)."""
 
     valid: bool
     diagnostics: list[SpecProblem]
     fixed: dict[str, str]
+    fits: NotRequired[dict[str, TargetFit]]
+
+
+class TargetCitation(TypedDict):
+    """Source of the limits of a target."""
+
+    title: str
+    address: str
+
+
+class ListedTarget(TypedDict):
+    """Target of ``check --target``."""
+
+    name: str
+    title: str
+    limits: list[str]
+    unknown: list[str]
+    sources: list[TargetCitation]
 
 
 class ShownLayer(TypedDict):
@@ -453,6 +479,7 @@ def outputs() -> Mapping[str, Output]:
         Output("show --energy", ShownEnergy),
         Output("nets", list[ListedNetwork]),
         Output("nets --kinds", list[ListedName]),
+        Output("targets", list[ListedTarget]),
         Output("diff", Differences),
         Output("compile --emit plan", PlanOfSteps),
         Output("compile --emit passes", list[DonePass]),

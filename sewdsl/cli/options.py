@@ -48,6 +48,13 @@ def complete_spec(incomplete: str) -> list[str]:
     return [*names, *(name for name in entries if name.startswith(incomplete) and name.endswith(("/", ".net")))]
 
 
+def complete_target(incomplete: str) -> list[str]:
+    """Complete the name of a target. A microcontroller is completed with a size."""
+    from sewdsl.targets import TARGETS  # Slow: only needed for completion and with a target.
+
+    return [name for name in ("mcu:256KB", *list(TARGETS)[1:]) if name.startswith(incomplete)]
+
+
 class Device(StrEnum):
     """Device for training and evaluation."""
 
@@ -66,6 +73,7 @@ class HelpPanel(StrEnum):
     MEMORY = "Memory"
     ENERGY = "Energy"
     FIXES = "Fixes"
+    TARGET = "Target"
     SERVER = "Server"
     DEVICE = "Device"
     OUTPUT = "Output"

@@ -38,7 +38,9 @@ print(json.dumps(answers))
 OFFERS = [
     ("sewdsl chec", ["check"]),
     ("sewdsl check 7b-net-a", ["7b-net-and"]),
-    ("sewdsl check tiny mnist5k-", ["mnist5k-dvs"]),
+    ("sewdsl check tiny mnist5k-d", ["mnist5k-dvs"]),
+    ("sewdsl check tiny --target sp", ["speck2f", "spinnaker2"]),
+    ("sewdsl targets xylo-a", ["xylo-audio2", "xylo-audio3"]),
     ("sewdsl weights show w.pt --net 7b-net-a", ["7b-net-and"]),
     ("sewdsl diff tiny 7b-net-a", ["7b-net-and"]),
     ("sewdsl nets 7b-net-a", ["7b-net-and"]),

@@ -40,12 +40,18 @@ train on digits {
 study { vary join ADD IAND }
 """
 SHOWN: dict[str, list[list[str]]] = {
-    "check": [["tiny", "c8k3 BN", "vgg11"], ["c8k3 BN", "--input", "2x8x8", "--fix"]],
+    "check": [
+        ["tiny", "c8k3 BN", "vgg11"],
+        ["c8k3 BN", "--input", "2x8x8", "--fix"],
+        ["tiny", "--target", "mcu:1MB"],
+        ["tiny", "--target", "speck2f"],
+    ],
     "show": [["tiny"], ["7b-net"], ["mnist5k"]],
     "show-memory": [["mnist5k"], ["mnist5k", "--device", "cuda"]],
     "show-energy": [["tiny"], ["7b-net", "--costs", "1", "2"]],
     "nets": [[]],
     "nets-kinds": [[]],
+    "targets": [[], ["speck2f"]],
     "diff": [["tiny", "7b-net"], ["tiny", "tiny"], ["tiny", "tiny", "--set", "steps=8"]],
     "compile-emit-plan": [["tiny"], ["7b-net", "--optimize", "2"]],
     "compile-emit-passes": [["tiny"]],

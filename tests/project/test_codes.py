@@ -2,8 +2,8 @@ r"""The pages of ``docs/codes``: one for each code in the source, and every exam
 
 An example is a fenced block: its language (``compact``, ``net`` or ``spec``), what it is (``invalid``, ``valid`` or,
 for a file that another example uses, nothing), and options: ``file=a.net`` names it, ``escaped`` turns ``\x89`` into a
-byte, ``limit.nesting=4`` sets a limit, ``train`` asks whether it can be trained too, and all others are those of
-``sewdsl.load``.
+byte, ``limit.nesting=4`` sets a limit, ``target=speck2f`` asks whether it fits, ``train`` asks whether it can be
+trained too, and all others are those of ``sewdsl.load``.
 """
 
 import ast
@@ -16,13 +16,14 @@ import pytest
 
 from sewdsl.compiler import Compilation, Options, read
 from sewdsl.diagnostics import Severity, SewdslError
+from sewdsl.targets import diagnose, find_target
 from sewdsl.train.training_plan import plan_training
 
 ROOT = Path(__file__).parents[2]
 PAGES = {page.stem: page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs" / "codes").glob("*.md"))}
 FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)+")
-STAGES = ("checks", "compiler", "dialects", "elaborate", "ir", "ops", "syntax", "train")
+STAGES = ("checks", "compiler", "dialects", "elaborate", "ir", "ops", "syntax", "targets", "train")
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,12 @@ class Example:
     def read(self, folder: Path) -> Compilation:
         """Compiles it."""
         limits = {k.removeprefix("limit."): int(v) for k, v in self.options.items() if k.startswith("limit.")}
-        others = {k: v for k, v in self.options.items() if k != "file" and not k.startswith("limit.")}
+        others = {k: v for k, v in self.options.items() if k not in {"file", "target"} and not k.startswith("limit.")}
         spec = self.write(folder) if self.language == "net" else self.text.strip()
         compilation = read(spec, **cast("Options", {**others, "limit": limits}))
+        if target := find_target(self.options.get("target", "")):
+            misfits = diagnose(target, target.check(compilation.result()).misfits)
+            return replace(compilation, diagnostics=(*compilation.diagnostics, *misfits))
         if "train" in self.words:
             try:
                 plan_training(compilation)
@@ -66,9 +70,9 @@ def examples(code: str) -> list[Example]:
 
 
 def codes_in(module: Path) -> set[str]:
-    """Strings of a module that can only be codes; in the training stage, where others look alike, those said."""
+    """Strings of a module that can only be codes; in training and targets, where others look alike, those said."""
     nodes = list(ast.walk(ast.parse(module.read_text(encoding="utf-8"))))
-    if "train" in module.relative_to(ROOT).parts:
+    if {"targets", "train"} & {*module.relative_to(ROOT).parts}:
         calls = [node for node in nodes if isinstance(node, ast.Call)]
         said = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "Diagnostic"]
         nodes = [argument for call in said for argument in call.args[:1]]

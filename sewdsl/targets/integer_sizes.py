@@ -1,0 +1,193 @@
+"""Memory of a network in integers, from the laws of its kinds without weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from math import prod
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, cast
+
+from sewdsl.analysis.foldable_norms import foldable_norms
+from sewdsl.analysis.memory_plan import Format, Role, plan_memory
+from sewdsl.ir.op import WeightedLayer
+
+if TYPE_CHECKING:
+    from sewdsl.ir.integer_law import Law
+    from sewdsl.ir.network import Network
+
+LARGEST_WEIGHT, LARGEST_INPUT, WORD = 127, 255, 4
+"""Largest values of 8 bits, and bytes of a constant of a channel."""
+NO_CURRENTS = {"maximum": "compares", "multiply": "multiplies", "attend": "reads"}
+"""Laws of spikes and counts only."""
+
+
+class SizedStep(NamedTuple):
+    """Step with the sizes of its value, tables and states.
+
+    Attributes:
+        largest: Largest magnitude, or None for currents of 32 bits.
+        tables: Bytes of the weights and constants.
+        states: Number of values that are kept for the next time-step.
+    """
+
+    name: str
+    inputs: tuple[int, ...]
+    role: Role
+    elements: int
+    largest: int | None
+    tables: int
+    states: int
+
+    @property
+    def format(self) -> Format:
+        if self.largest is None or self.largest >= 1 << 15:
+            return "int32"
+        return "uint8" if self.largest <= LARGEST_INPUT and self.role != "sums" else "int16"
+
+
+class SizedOperand(NamedTuple):
+    """Result of a step, with its largest magnitude."""
+
+    step: int
+    largest: int | None
+
+
+class RefusedLayer(Exception):
+    """Layer without a law in integers."""
+
+
+class IntegerSizes:
+    """Steps of a network in integers, whose sizes hold for all weights of 8 bits.
+
+    The methods are those of :class:`sewdsl.ir.integer_law.Law`. A law that has no method here stores one value with the
+    size and the range of the output of its layer.
+
+    Attributes:
+        refused: Reasons of the layers without a law, by index.
+        values: Bytes of the values of a time-step.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self._network, self.steps, self.refused = network, list[SizedStep](), dict[int, str]()
+        hosts, nodes = foldable_norms(network), network.nodes
+        needed, delays = network.graph.lead_to(network.output_indices), list[tuple[int, int]]()
+        operands, self._drifts = dict[int, SizedOperand](), dict[int, int]()
+        for index, node in enumerate(nodes):
+            # The input of a delay can be a later layer.
+            sources = () if node.op.delay_steps else tuple(operands[i] for i in node.sources)
+            self.layer, self._index = SimpleNamespace(node=node, inputs=network.inputs(node), learned={}), index
+            if not index:
+                operands[index] = self._store(largest=LARGEST_INPUT, role="input")
+            elif index in hosts:
+                operands[index] = operands[hosts[index]]
+            elif index in needed:
+                try:
+                    operands[index] = node.op.integers(cast("Law", self), *sources)
+                except RefusedLayer as error:
+                    self.refused[index] = str(error)
+                    operands[index] = self._store(*sources)
+                if node.op.delay_steps:
+                    delays.append((operands[index].step, node.sources[0]))
+        for step, source in delays:
+            self.steps[step] = self.steps[step]._replace(inputs=(operands[source].step,))
+        outputs = [operands[i].step for i in network.output_indices]
+        self.biases = WORD * sum(nodes[i].output.elements for i in network.output_indices)
+        self.values = plan_memory(self.steps, outputs).size
+
+    def __getattr__(self, law: str) -> Callable[..., SizedOperand]:
+        return partial(self._store, law=law)
+
+    def _store(
+        self, *arguments: Any, law: str = "", role: Role = "value", tables: int = 0, states: int = 0, **sizes: Any
+    ) -> SizedOperand:
+        """Add a step, by default with the size and the range of the layer's output.
+
+        Args:
+            sizes: ``elements`` and ``largest`` if they differ.
+        """
+        operands = [x for x in arguments if isinstance(x, SizedOperand)]
+        if law in NO_CURRENTS and any(x.largest is None for x in operands):
+            self.refuse(f"{NO_CURRENTS[law]} currents; write SN before it")
+        output = self.layer.node.output
+        largest = sizes.get("largest", output.values.largest)
+        inputs, elements = tuple(x.step for x in operands), sizes.get("elements", output.elements)
+        self.steps.append(SizedStep(self.layer.node.name, inputs, role, elements, largest, tables, states))
+        return SizedOperand(len(self.steps) - 1, largest)
+
+    # --- laws that store no value, or another one
+
+    def refuse(self, reason: str) -> NoReturn:
+        raise RefusedLayer(reason)
+
+    def scale(self, x: SizedOperand, *_numbers: Any) -> SizedOperand:
+        return x
+
+    normalise = scale
+
+    def rectify(self, x: SizedOperand) -> SizedOperand:
+        return self.refuse("changes currents, which only neurons do in integers") if x.largest is None else x
+
+    def flatten(self, x: SizedOperand) -> SizedOperand:
+        """Return a feature map as a vector, whose order only matters if its readers have no weights."""
+        network, readers = self._network, self._network.graph.consumers[self._index]
+        free = readers and self._index not in network.output_indices
+        if free and all(isinstance(network.nodes[i].op, WeightedLayer) for i in readers):
+            return x
+        return x if prod(self.layer.inputs[0].shape[1:]) == 1 else self.reshape(x)
+
+    def delay(self, steps: int) -> SizedOperand:
+        if self.layer.node.output.values.count is None:
+            self.refuse("delays values that are no spikes or counts; write SN before it")
+        return self._store(role="delay", states=steps * self.layer.node.output.elements)
+
+    def pool(self, operation: str, x: SizedOperand, kernel: tuple[int, ...], *_window: Any) -> SizedOperand:
+        taps = prod(kernel) if operation == "sum" else 1
+        return self._store(x, largest=None if x.largest is None else taps * x.largest)
+
+    def pool_all(self, x: SizedOperand) -> SizedOperand:
+        return self.pool("sum", x, self.layer.inputs[0].shape[1:])
+
+    def sum_channels(self, x: SizedOperand, size: int) -> SizedOperand:
+        return self.pool("sum", x, (size,))
+
+    def convolve(self, x: SizedOperand, stride: tuple[int, ...], padding: tuple[int, ...], *_: Any) -> SizedOperand:
+        sums, lengths = self.connect(x), self.layer.node.output.shape[1:]
+        if not x.step and self._network.settings.encode == "direct":
+            # Pixels that are not 0 in the padding: the drift depends on the position near the border.
+            classes = (min(n, 2 * -(-p // s) + 1) for n, p, s in zip(lengths, padding, stride, strict=True))
+            self._drifts[sums.step] = prod(classes)
+        return sums
+
+    def connect(self, x: SizedOperand) -> SizedOperand:
+        """Return weighted sums. Currents are rounded to 16 bits before."""
+        op, signals = cast("Any", self.layer.node.op), self.layer.inputs
+        if x.largest is None:
+            x = self._store(x, elements=signals[0].elements, largest=LARGEST_WEIGHT << 8)
+        weights = prod(op.weight_shape(*signals))
+        largest = weights // self.layer.node.output.channels * LARGEST_WEIGHT * cast("int", x.largest)
+        # Sums are currents for their readers, whose channels have different units.
+        return self._store(x, role="sums", tables=weights, largest=largest)._replace(largest=None)
+
+    def convolve_transposed(self, x: SizedOperand, stride: tuple[int, ...], *_window: Any) -> SizedOperand:
+        """Return weighted sums over the input with zeros between its values."""
+        channels, *lengths = self.layer.inputs[0].shape
+        spread = channels * prod((n - 1) * s + 1 for n, s in zip(lengths, stride, strict=True))
+        return self.connect(self._store(x, elements=spread, largest=x.largest))
+
+    def fire(self, neuron: Any, x: SizedOperand) -> SizedOperand:
+        """Return spikes, with a threshold, a drift and perhaps a reset for each channel."""
+        output = self.layer.node.output
+        drifts = self._drifts.get(x.step, 1)
+        constants = (drifts + (2 if neuron.rest else 1)) * WORD * output.channels
+        constants += sum(output.shape[1:]) if drifts > 1 else 0
+        return self._store(x, role="neuron", tables=constants, states=output.elements)
+
+    def fire_equations(self, step: Any, _surrogate: Any, *operands: SizedOperand) -> SizedOperand:
+        """Return the output of equations, with a constant of each channel for each factor."""
+        if len(operands) > 1:
+            self.refuse("has several inputs, which integer networks do not support yet")
+        output = self.layer.node.output
+        states = output.elements * sum(max(1, state.width) for state in step.states)
+        constants = (1 + len(step.factors)) * WORD * output.channels
+        return self._store(*operands, role="neuron", tables=constants, states=states)

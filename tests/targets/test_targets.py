@@ -1,0 +1,291 @@
+"""Each limit of a target rejects a network that exceeds it, by name, and accepts one that does not."""
+
+from __future__ import annotations
+
+import random
+import time
+from itertools import permutations
+from math import ceil, log2
+from typing import Any
+
+import pytest
+
+import sewdsl
+from sewdsl.exchange.write.c.write_file import write_c
+from sewdsl.integers import IntegerFormat, build_integer_network
+from sewdsl.ir.integer_law import Law
+from sewdsl.ops.layers.conv import Conv
+from sewdsl.ops.layers.linear import Linear
+from sewdsl.targets import TARGETS, Fit, diagnose, find_target
+from sewdsl.targets.integer_sizes import IntegerSizes
+from sewdsl.targets.speck import Core, layer_entries, place
+from tests.effort import share
+from tests.integers.zoo import NETWORKS
+from tests.words import check_words
+
+EVENTS: dict[str, Any] = {"input": "2x16x16", "steps": 4}
+DENSE: dict[str, Any] = {"input": "16", "steps": 4}
+IMAGE: dict[str, Any] = {"input": "2x16x16", "steps": 4, "set": {"encode": "direct"}}
+
+
+def fit(target: str, text: str, options: dict[str, Any]) -> Fit:
+    found = find_target(target)
+    assert found is not None
+    return found.check(sewdsl.load(text, **options))
+
+
+FITTING: dict[str, list[tuple[str, dict[str, Any]]]] = {
+    "mcu:8KB": [("c4k3s2-IF-MPk2-FC10", IMAGE), ("c4k3s2-BN-LIF-SEW Block (c4)-GAP-FC10", {**EVENTS, "neuron": "LIF"})],
+    "mcu:flash=1KB,ram=8KB": [("c4k3s2-IF-MPk2-FC10", IMAGE)],
+    "speck2f": [
+        ("c4k3s2-IF-FC10-IF", EVENTS),
+        ("c4k3b0-BN-IF(v_reset=none)-APk2-DP-c4k3b0-IF-APk2-APk2-Flatten-FC10b0-IF", EVENTS),
+        ("c4k3b0-IF-ADD[c4k3b0-IF | id]-GAP-FC10b0-IF", {"input": "2x4x4", "steps": 4}),
+        ("FC20b0-IF-FC10b0-IF", DENSE),
+    ],
+    "xylo-audio2": [
+        ("FC64b0-LIF-FC8b0-LIF", DENSE),
+        ("FC32b0-PLIF-ADD[FC32b0-LIF | id]-FC8b0-LIF(v_reset=none)", DENSE),
+    ],
+    "xylo-audio3": [("FC128b0-LIF-FC200b0-LIF-FC128b0-LIF-FC32b0-LIF", DENSE)],
+    "xylo-imu": [("FC128b0-LIF-FC16b0-LIF", DENSE)],
+    "snn-mlir": [("c4k3-BN-LIF-APk2-FC10-IF", EVENTS), ("FC9-PLIFC-FC10", DENSE)],
+    "hls4ml": [("FC64-LIF(v_reset=none)-FC8-IF", DENSE)],
+    "spinnaker2": [("c4k3-LIF-FC10-IF", EVENTS)],
+    "loihi2": [("c4k3-BN-LIF-FC10-IF", EVENTS)],
+}
+EXCEEDING: list[tuple[str, str, dict[str, Any], str]] = [
+    ("mcu:1KB", "c4k3s2-IF-FC10", IMAGE, "fc1: expected at most 1,024 bytes of flash"),
+    ("mcu:flash=8KB,ram=2KB", "c4k3-IF-MPk4-FC10", IMAGE, "if1: expected at most 2,048 bytes of RAM"),
+    ("mcu:8KB", "c4k3s2-PSN-FC10", IMAGE, "psn1: cannot be computed in integers"),
+    ("mcu:8KB", "c4k3s2-GELU-FC10", IMAGE, "gelu1: cannot be computed in integers"),
+    ("speck2f", "c4k3s2-LIF-FC10-IF", EVENTS, "lif1: expected the neuron IF, got LIF"),
+    ("speck2f", "c4k3s2-IF(v_reset=0.5)-FC10-IF", EVENTS, "if1: expected a reset"),
+    ("speck2f", "c4k3s2-IF-MPk2-FC10-IF", EVENTS, "max_pool1: expected c, FC, AP, GAP, got MP"),
+    ("speck2f", "c4k3s2-IF-FC10", EVENTS, "fc1: expected a neuron as the only reader"),
+    ("speck2f", "c4k3-c4k3-IF-FC10-IF", EVENTS, "conv1: expected a neuron as the only reader"),
+    ("speck2f", "c4k3-APk2-IF-FC10-IF", EVENTS, "if1: expected a layer with weights before the neuron"),
+    ("speck2f", "c4k3-IF-APk2-BN-FC10-IF", EVENTS, "bn1: expected c, FC, AP, GAP, got BN"),
+    ("speck2f", "c4k3-IF-FC10-IF-APk2s2", EVENTS, "avg_pool1: expected a neuron as output"),
+    ("speck2f", "c4k3g2-IF-FC10-IF", EVENTS, "conv1: expected a convolution without groups and dilation, got 2 groups"),
+    (
+        "speck2f",
+        "c4k3d2-IF-FC10-IF",
+        EVENTS,
+        "conv1: expected a convolution without groups and dilation, got dilation 2",
+    ),
+    ("speck2f", "c4k3-IF-AND[c4k3-IF | id]-FC10-IF", EVENTS, "and1: expected ADD, got AND"),
+    ("speck2f", "c4k3-IF-FC10-IF", IMAGE, "input: expected events, got an image"),
+    ("speck2f", "c4k3s4-IF-FC10-IF", {**EVENTS, "input": "2x132x132"}, "input: expected at most 128 rows or columns"),
+    ("speck2f", "c4k3x5-IF-FC10-IF", EVENTS, "conv1: expected a square kernel, got 3x5"),
+    ("speck2f", "c4k17p7-IF-FC10-IF", EVENTS, "conv1: expected at most 16 rows of a kernel, got 17"),
+    ("speck2f", "c4k3s3-IF-FC10-IF", EVENTS, "conv1: expected a stride of 1, 2, 4, 8, got 3"),
+    ("speck2f", "c4k16p8-IF-FC10-IF", EVENTS, "conv1: expected at most 7 rows of padding, got 8"),
+    ("speck2f", "c1025k1-IF-FC10-IF", {**EVENTS, "input": "2x2x2"}, "conv1, fc1: expected at most 1,024 channels"),
+    (
+        "speck2f",
+        "c1k3-IF-APk4-APk4-FC10-IF",
+        {**EVENTS, "input": "2x80x80"},
+        "at most 64 rows or columns of a feature map",
+    ),
+    ("speck2f", "c4k3-IF-APk3s2-FC10-IF", EVENTS, "avg_pool1: expected pooling of maps without overlap"),
+    ("speck2f", "c4k3-IF-APk4-APk2-FC10-IF", EVENTS, "if1: expected pooling of 1, 2, 4 before fc1, got 8"),
+    ("speck2f", "APk8-c4k3-IF-FC10-IF", EVENTS, "input: expected pooling of 1, 2, 4 before conv1, got 8"),
+    ("speck2f", "c4k3-IF-APk1x2-FC10-IF", EVENTS, "if1: expected pooling of 1, 2, 4 before fc1, got windows"),
+    ("speck2f", "c4k3-IF-{ADD[c4k3-IF | id]}*2-c4k3-IF-FC10-IF", EVENTS, "if1: expected at most 2 layers"),
+    ("speck2f", "{c4k3-IF}*9-FC10-IF", EVENTS, "fc1: expected at most 9 layers with weights, got 10"),
+    (
+        "speck2f",
+        "c32k3s2-IF-c256k3-IF-FC10-IF",
+        EVENTS,
+        "conv2: needs 131,072 weights and 16,384 neurons, and no core has both",
+    ),
+    ("speck2f", "c32k3s2-IF-{c64k3-IF}*3-FC10-IF", EVENTS, "and no core is left that has both"),
+    (
+        "xylo-audio2",
+        "FC17b0-LIF-FC8b0-LIF",
+        {**DENSE, "input": "17"},
+        "input: expected at most 16 input channels, got 17",
+    ),
+    ("xylo-audio2", "FC1001b0-LIF-FC8b0-LIF", DENSE, "lif1: expected at most 1,000 neurons in all layers, got 1,001"),
+    ("xylo-audio2", "FC64b0-LIF-FC9b0-LIF", DENSE, "lif2: expected at most 8 output neurons, got 9"),
+    ("xylo-audio2", "FC8b0-LIF", DENSE, "lif1: expected two layers of neurons, got one"),
+    ("xylo-audio2", "FC64-LIF-FC8b0-LIF", DENSE, "fc1: expected no bias"),
+    ("xylo-audio2", "FC64b0-BN-LIF-FC8b0-LIF", DENSE, "bn1: expected no bias, got a norm"),
+    ("xylo-audio2", "FC64b0-IF-FC8b0-LIF", DENSE, "if1: expected the neuron LIF, PLIF or DLIF, got IF"),
+    ("xylo-audio2", "c4k3b0-LIF-FC8b0-LIF", {**DENSE, "input": "1x4x4"}, "conv1: expected FC, got c"),
+    (
+        "xylo-audio2",
+        "FC64b0-LIF-FC65b0-LIF-FC8b0-LIF",
+        DENSE,
+        "lif1: expected at most 64 hidden neurons that read a neuron, got 65",
+    ),
+    ("xylo-audio3", "FC129b0-LIF-FC8b0-LIF", DENSE, "expected at most 128 hidden neurons that read the input, got 129"),
+    (
+        "xylo-audio3",
+        "FC9b0-LIF-FC129b0-LIF-FC8b0-LIF",
+        DENSE,
+        "at most 128 hidden neurons that the output neurons read",
+    ),
+    (
+        "xylo-imu",
+        "FC128b0-LIF-FC240b0-LIF-FC128b0-LIF-FC8b0-LIF",
+        DENSE,
+        "at most 31,744 weights between hidden neurons",
+    ),
+    ("xylo-imu", "FC64b0-LIF-FC17b0-LIF", DENSE, "lif2: expected at most 16 output neurons"),
+    ("snn-mlir", "c4k3-IF-ADD[c4k3-IF | id]-FC10-IF", EVENTS, "if1: expected at most 1 reader, got 2"),
+    ("snn-mlir", "c4k3-IF(v_reset=none)-FC10-IF", EVENTS, "if1: expected a reset to zero, got one by subtraction"),
+    ("snn-mlir", "c4k3g2-IF-FC10-IF", EVENTS, "conv1: expected a convolution without groups"),
+    ("hls4ml", "FC64-PSN-FC8-IF", DENSE, "psn1: expected the neuron IF, LIF, PLIF or DLIF, got PSN"),
+    ("hls4ml", "FC64-IF(v_reset=0.1)-FC8-IF", DENSE, "if1: expected a reset to zero or by subtraction"),
+    ("spinnaker2", "c4k3-IF-MPk2-FC10-IF", EVENTS, "max_pool1: expected c, FC, got MP"),
+    ("spinnaker2", "FC64-FC8-IF", DENSE, "fc2: expected no layer with weights directly before"),
+    ("loihi2", "c4k3-IF-APk2-FC10-IF", EVENTS, "avg_pool1: expected c, FC, got AP"),
+    (
+        "loihi2",
+        "c64k3-IF-FC10-IF",
+        {**EVENTS, "input": "2x128x128"},
+        "if1: expected at most 1,000,000 neurons in all layers",
+    ),
+]
+
+
+@pytest.mark.parametrize("target", FITTING)
+def test_fits(target: str) -> None:
+    for text, options in FITTING[target]:
+        result = fit(target, text, options)
+        assert (text, result.misfits) == (text, ())
+        assert result.rows
+        assert all(row.keys() == result.rows[0].keys() for row in result.rows)
+
+
+def test_misfits() -> None:
+    words = []
+    for name, text, options, expected in EXCEEDING:
+        target = find_target(name)
+        assert target is not None
+        messages = [diagnostic.message for diagnostic in diagnose(target, fit(name, text, options).misfits)]
+        assert any(expected in message for message in messages), (name, text, messages)
+        words += [f"{message}" for message in messages]
+    check_words("\n".join(words))
+    assert {name.partition(":")[0] for name, *_ in EXCEEDING} == {name.partition(":")[0] for name in TARGETS}
+
+
+def test_entries_of_a_core_are_those_of_the_formulas() -> None:
+    random_ = random.Random(0)  # noqa: S311 -- a test
+    for _ in range(share(1000)):
+        channels, outputs, size = random_.randint(1, 64), random_.randint(1, 200), random_.randint(1, 24)
+        kernel, stride, padding = random_.randint(1, size), random_.choice([1, 2, 4]), random_.randint(0, 7)
+        if random_.random() < 0.7:
+            text = f"c{outputs}k{kernel}s{stride}p{padding}b{random_.randint(0, 1)}-IF"
+            maps = (size - kernel + 2 * padding) // stride + 1
+        else:
+            text, kernel, maps = f"FC{outputs}-IF", size, 1
+        network = sewdsl.load(text, input=f"{channels}x{size}x{size}", steps=1)
+        (need,) = layer_entries(network).values()
+        op = network.nodes[1].op
+        assert isinstance(op, Conv | Linear)
+        # docs/speck/overview.md and memory_summary() of Sinabs.
+        assert need.weights == channels * 2 ** (ceil(log2(kernel * kernel)) + ceil(log2(outputs)))
+        assert need.neurons == outputs * 2 ** (ceil(log2(maps)) + ceil(log2(maps)))
+        assert need.biases == (outputs if op.bias else 0)
+
+
+def test_placement_is_as_good_as_that_of_all_permutations() -> None:
+    random_ = random.Random(1)  # noqa: S311 -- a test
+    sizes = (1, 2, 4)
+    for _ in range(500):
+        cores = [Core(random_.choice(sizes), random_.choice(sizes)) for _ in range(4)]
+        needs = [Core(random_.choice(sizes), random_.choice(sizes), 0) for _ in range(random_.randint(1, 4))]
+        placed = place(needs, cores)
+        assert len({*placed.values()}) == len(placed)
+        assert all(cores[core].holds(needs[layer]) for layer, core in placed.items())
+        most = max(
+            sum(cores[core].holds(need) for need, core in zip(needs, order, strict=False))
+            for order in permutations(range(4))
+        )
+        assert len(placed) == most
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "FC4b0-IF-{ADD[FC4b0-IF | id]}*1000",
+        "FC4-IF-{ADD[id | id]}*2000-FC4-IF",
+        "FC4-IF-{DP}*2000-CAT[FC1-IF | FC1-IF]",
+        "FC4-IF-{ADD[id | FC4]}*1000-IF",
+    ],
+)
+def test_time_is_bounded(text: str) -> None:
+    network = sewdsl.load(text, input="4", steps=2)
+    for name in ("mcu:64KB", *list(TARGETS)[1:]):
+        target = find_target(name)
+        assert target is not None
+        start = time.process_time()
+        assert len([*diagnose(target, target.check(network).misfits)]) < 100
+        assert time.process_time() - start < 3
+
+
+@pytest.mark.parametrize(
+    ("name", "bits"),
+    [*((name, 32) for name in (*NETWORKS, "mnist5k", "mnist5k-dvs")), ("mnist5k", 16), ("mnist5k-dvs", 16)],
+)
+def test_memory_is_that_of_the_file(name: str, bits: Any) -> None:
+    text, settings = NETWORKS.get(name, (name, {}))
+    options: dict[str, Any] = (
+        settings if name not in NETWORKS else {"input": "2x12x12", "steps": 4, "neuron": "LIF", **settings}
+    )
+    model = sewdsl.compile(text, **options).eval()
+    file = write_c(build_integer_network(model, None, IntegerFormat(state_bits=bits)))
+    target = find_target("mcu:64MB")
+    assert target is not None
+    total = target.check(model.network).rows[-2]
+    flash, ram = int(total["flash"]), int(total["RAM" if bits == 32 else "RAM, 16 bits"])
+    # Sums that real weights prove to be small, and roundings of currents, differ.
+    assert 0.85 * file.ram <= ram <= 1.6 * file.ram
+    assert 0.8 * file.flash <= flash <= 1.3 * file.flash
+    if name not in NETWORKS:
+        assert (flash / file.flash, ram / file.ram) == pytest.approx((1, 1), abs=0.03)
+
+
+def test_sizes_refuse_what_the_export_refuses() -> None:
+    for text in (
+        "c8k3-BN-PSN-FC5",
+        "c8k3-BN-SN-MUL[c8k3 | id]-FC5",
+        "c8k3-BN-SN-SUM(over=time)-SN-FC5",
+        "c8k3-ReLU-FC5",
+    ):
+        network = sewdsl.load(text, input="2x8x8", steps=2, neuron="IF")
+        (reason,) = IntegerSizes(network).refused.values()
+        assert reason
+    laws = {name for name in vars(Law) if not name.startswith("_")} - {"layer"}
+    assert {"refuse", "convolve", "fire"} < laws
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_each_target_has_sources(name: str) -> None:
+    target = TARGETS[name]
+    assert target.sources
+    assert target.limits
+    assert target.unknown
+    assert all(source.address.startswith("https://") or source.address.endswith(".md") for source in target.sources)
+
+
+@pytest.mark.parametrize(
+    ("name", "flash", "ram"),
+    [("mcu:256KB", 1 << 18, 1 << 18), ("mcu:2mb", 1 << 21, 1 << 21), ("mcu:flash=512KB,ram=100B", 1 << 19, 100)],
+)
+def test_sizes_of_microcontrollers(name: str, flash: int, ram: int) -> None:
+    target: Any = find_target(name)
+    assert (target.flash, target.ram) == (flash, ram)
+
+
+@pytest.mark.parametrize("name", ["mcu", "mcu:", "mcu:x", "mcu:1GB", "mcu:flash=1KB", "speck3", "", "mcu:9999999999KB"])
+def test_unknown_names(name: str) -> None:
+    assert find_target(name) is None
+
+
+def test_shipped_networks_fit_their_targets() -> None:
+    assert not fit("speck2f", "mnist5k-speck", {}).misfits
+    assert not fit("mcu:32KB", "mnist5k-mcu", {}).misfits
