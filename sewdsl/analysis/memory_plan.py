@@ -55,12 +55,14 @@ class MemoryPlan(NamedTuple):
 
     Attributes:
         inlined: Convolutions whose sums the next neuron reads position by position, so that they are not stored.
+        hoisted: Steps that are computed in the first time-step only.
         owners: For each step, the step that stores its value: another one for views.
         values: Lifetimes by step.
         sizes: Number of elements of each block that is used.
     """
 
     inlined: frozenset[int]
+    hoisted: frozenset[int]
     owners: Sequence[int]
     values: Mapping[int, Lifetime]
     sizes: Mapping[str, int]
@@ -71,13 +73,14 @@ class MemoryPlan(NamedTuple):
         return sum(WIDTHS[block] * size for block, size in self.sizes.items())
 
 
-def plan_memory(steps: Sequence[MemoryStep], outputs: Sequence[int]) -> MemoryPlan:
+def plan_memory(steps: Sequence[MemoryStep], outputs: Sequence[int], *, hoist: bool = False) -> MemoryPlan:
     """Return a plan in which values of one width share memory if their lifetimes do not overlap.
 
     The largest value is placed first, each at the lowest free offset.
 
     Args:
         outputs: Steps whose values are read after all steps.
+        hoist: Whether to store the values before the first neurons for all time-steps.
     """
     owners: list[int] = []
     for index, step in enumerate(steps):
@@ -90,11 +93,12 @@ def plan_memory(steps: Sequence[MemoryStep], outputs: Sequence[int]) -> MemoryPl
                 readers[owners[source]].append(len(steps) if step.role == "delay" else index)
     for output in outputs:
         readers[owners[output]].append(len(steps))
+    hoisted = _static_steps(steps) if hoist else frozenset[int]()
     inlined = frozenset(
         index
         for index, (step, own) in enumerate(zip(steps, readers, strict=True))
         if step.role == "sums" and len(own) == 1 and own[0] < len(steps) and steps[own[0]].role == "neuron"
-    )
+    ).difference(hoisted)
     # An inlined convolution reads its input when the neuron after it runs.
     lasts = [max((readers[i][0] if i in inlined else i for i in each), default=0) for each in readers]
     lifetimes = {
@@ -102,6 +106,9 @@ def plan_memory(steps: Sequence[MemoryStep], outputs: Sequence[int]) -> MemoryPl
         for index, step in enumerate(steps)
         if owners[index] == index and index not in inlined and step.role not in {"input", "delay"}
     }
+    for index in hoisted & lifetimes.keys():
+        if not hoisted.issuperset(readers[index]):
+            lifetimes[index] = lifetimes[index]._replace(first=0, last=len(steps))
     placed: dict[int, Lifetime] = {}
     sizes: dict[str, int] = {}
     for block in WIDTHS:
@@ -109,7 +116,16 @@ def plan_memory(steps: Sequence[MemoryStep], outputs: Sequence[int]) -> MemoryPl
         placed |= _place(own)
         if own:
             sizes[block] = max(placed[index].offset + placed[index].size for index in own)
-    return MemoryPlan(inlined, owners, placed, sizes)
+    return MemoryPlan(inlined, hoisted, owners, placed, sizes)
+
+
+def _static_steps(steps: Sequence[MemoryStep]) -> frozenset[int]:
+    """Return the steps whose values depend on the input of the same time-step only."""
+    static: set[int] = set()
+    for index, step in enumerate(steps):
+        if step.role == "input" or (static.issuperset(step.inputs) and step.role not in {"neuron", "delay"}):
+            static.add(index)
+    return frozenset(index for index in static if steps[index].role != "input")
 
 
 def _place(lifetimes: Mapping[int, Lifetime]) -> dict[int, Lifetime]:

@@ -112,6 +112,13 @@ State = Annotated[
 Prefix = Annotated[
     str | None, HelpPanel.OUTPUT.option("--prefix NAME", "Prefix of the functions, types and macros (C only).", "net")
 ]
+Hoist = Annotated[
+    bool,
+    HelpPanel.OUTPUT.option(
+        "--hoist",
+        "Compute the layers before the first neurons once, and store their sums (C and static inputs only).",
+    ),
+]
 License = Annotated[
     str | None,
     HelpPanel.OUTPUT.option(
@@ -145,6 +152,7 @@ def command(
     bits: Bits = None,
     state: State = None,
     prefix: Prefix = None,
+    hoist: Hoist = False,
     license: License = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -162,7 +170,11 @@ def command(
         (data, is_run and check, "--data requires --check and a RUN"),
         (license is not None, to_folder, "--license requires --to folder"),
         (dt is not None, name == "nir", "--dt requires a NIR file; use --to nir"),
-        (any((bits, state, prefix)), name == C, "--bits, --state and --prefix require a C file; use --to c"),
+        (
+            any((bits, state, prefix, hoist)),
+            name == C,
+            "--bits, --state, --prefix, --hoist require a C file; use --to c",
+        ),
         (overwrite, not to_folder, "--overwrite cannot replace a folder; choose another OUT"),
     )
     if dt is not None and not 0 < dt < inf:
@@ -210,7 +222,7 @@ def command(
 
             trained_bits = model.network.recipe.grid_bits if model.network.recipe else None
             formats = IntegerFormat(bits or trained_bits or 8, 16 if state == 16 else 32)  # noqa: PLR2004 -- bits
-            _export_c(model, out, CExport(formats, prefix or "net", check), origin, data)
+            _export_c(model, out, CExport(formats, prefix or "net", check, hoist), origin, data)
             return
         inputs = _input_scaling(model.network) if trained else ""
         content = _encode(model, format_, inputs, to_folder=to_folder) if check or not to_folder else b""

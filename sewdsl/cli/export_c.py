@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -34,11 +35,13 @@ class CExport(NamedTuple):
         formats: Bits of weights and potentials.
         prefix: Prefix of the functions, types and macros instead of ``net``.
         check: Whether to compile the file and compare it with the reference.
+        hoist: Whether to compute the layers before the first neurons once, if the input is static.
     """
 
     formats: IntegerFormat
     prefix: str = "net"
     check: bool = False
+    hoist: bool = False
 
 
 def export_c(
@@ -57,7 +60,7 @@ def export_c(
     from sewdsl.integers import build_integer_network
     from sewdsl.train.fit.integer_run import input_scaling, to_integers
 
-    network = build_integer_network(model, input_scaling(model), options.formats)
+    network = replace(build_integer_network(model, input_scaling(model), options.formats), hoist=options.hoist)
     batches = [] if samples is None else [(to_integers(x, network), x, y) for x, y in samples.batches]
     vectors = _test_vectors(network, batches[0][0]) if batches else None
     text = "" if samples is None else _accuracies(model, network, batches, labelled=labelled)
@@ -177,10 +180,10 @@ def _check(network: IntegerNetwork, file: CFile, x: Integers) -> None:
     """
     from sewdsl.exchange.write.c.run_file import differing_steps, find_compiler, run_c, run_reference
 
-    flags = ("-O2",)
-    differing = differing_steps(network, run_c(network, x, flags, file.source), run_reference(network, x))
-    samples = x.shape[0 if network.static else 1]
-    if differing:
-        fail(f"{samples} samples: C and the reference differ in {', '.join(differing)}")
+    samples, expected = x.shape[0 if network.static else 1], run_reference(network, x)
+    for flags in (("-O2", "-DNET_LANES=0"), ("-O2",)):
+        differing = differing_steps(network, run_c(network, x, flags, file.source), expected)
+        if differing:
+            fail(f"{samples} samples: C and the reference differ in {', '.join(differing)} ({' '.join(flags)})")
     compiler = f"{Path(find_compiler() or '').name} -std=c99 {' '.join(flags)}"
     echo(f"{samples} samples: C and the reference agree in every value and potential ({compiler})")

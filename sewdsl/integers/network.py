@@ -48,6 +48,7 @@ class IntegerNetwork:
         static: Whether the input is the same at each time-step.
         reduction: Reduction of the outputs over time. The mean is not divided by T.
         notes: Roundings that the weights alone do not show, for the user.
+        hoist: Whether C files compute the layers before the first neurons once, if the network is static.
     """
 
     name: str
@@ -57,6 +58,7 @@ class IntegerNetwork:
     static: bool
     reduction: Literal["mean", "sum", "last"]
     notes: tuple[str, ...] = ()
+    hoist: bool = False
 
     @property
     def neurons(self) -> Iterator[tuple[int, FiringStep]]:
@@ -66,7 +68,8 @@ class IntegerNetwork:
     @property
     def memory(self) -> MemoryPlan:
         """Places of the values of a time-step."""
-        return plan_memory(self.steps, [readout.step for readout in self.readouts])
+        outputs = [readout.step for readout in self.readouts]
+        return plan_memory(self.steps, outputs, hoist=self.hoist and self.static)
 
     @property
     def state_size(self) -> int:

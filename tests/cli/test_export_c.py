@@ -40,7 +40,8 @@ def test_a_run_is_checked_on_its_test_samples(tmp_path: Path) -> None:
     (tmp_path / "small.net").write_text(TEXT, encoding="utf-8")
     printed(run("train", tmp_path / "small.net", "--out", tmp_path / "run", "--device", "cpu"))
     out = tmp_path / "tiny.c"
-    lines = printed(run("export", tmp_path / "run", out, "--check", "--state", "16", "--prefix", "tiny"))
+    options = "--state", "16", "--prefix", "tiny", "--hoist"
+    lines = printed(run("export", tmp_path / "run", out, "--check", *options))
     assert lines[0].startswith(f"{out}: Small one as C99, ")
     assert "potentials of 16 bits" in lines[0]
     assert lines[1] == f"{tmp_path / 'tiny.h'}: interface"
@@ -49,12 +50,13 @@ def test_a_run_is_checked_on_its_test_samples(tmp_path: Path) -> None:
     source, header = out.read_text("utf-8"), (tmp_path / "tiny.h").read_text("utf-8")
     assert header.strip() in source
     assert "net_run" not in source
+    assert "if (!state->started) {" in source
     assert "tiny_run" in header
     compiler = find_compiler() or ""
     subprocess.run([compiler, "-std=c99", "-DTINY_MAIN", "-o", tmp_path / "tiny", out], check=True)
     done = subprocess.run([tmp_path / "tiny"], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("8 samples equal")
-    again = printed(run("export", tmp_path / "run", out, "--state", "16", "--prefix", "tiny", "--overwrite"))
+    again = printed(run("export", tmp_path / "run", out, *options, "--overwrite"))
     assert again[0] == lines[0]
     assert out.read_text("utf-8") == source
 
@@ -72,7 +74,7 @@ def test_a_spec_has_random_test_vectors(tmp_path: Path) -> None:
     [
         (("--state", "8"), "--state must be 16 or 32, got 8"),
         (("--prefix", "1net"), "--prefix must be a C identifier, got '1net'"),
-        (("--to", "onnx"), "--bits, --state and --prefix require a C file; use --to c"),
+        (("--to", "onnx"), "--bits, --state, --prefix, --hoist require a C file; use --to c"),
     ],
 )
 def test_wrong_options(words: tuple[str, ...], message: str, tmp_path: Path) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,15 +16,33 @@ import torch
 
 import sewdsl
 from sewdsl.analysis.memory_plan import BLOCKS
-from sewdsl.exchange.write.c.run_file import SampleTrace, differing_steps, find_compiler, run_c, run_reference
+from sewdsl.exchange.write.c.run_file import (
+    DRIVER,
+    SEEN,
+    SampleTrace,
+    differing_steps,
+    find_compiler,
+    run_c,
+    run_reference,
+)
 from sewdsl.exchange.write.c.write_file import SampleVectors, write_c
-from sewdsl.integers import IntegerFormat, NoIntegerLaw, build_integer_network
+from sewdsl.integers import InputScaling, IntegerFormat, IntegerNetwork, NoIntegerLaw, build_integer_network
+from sewdsl.integers.value import Integers
 from tests.effort import factor
-from tests.integers.zoo import EQUATIONS, NETWORKS, Case, case
+from tests.integers.zoo import EQUATIONS, NETWORKS, Case, case, trained
 
 pytestmark = pytest.mark.skipif(find_compiler() is None, reason="there is no C compiler")
 
 WARNINGS = "-Wall", "-Wextra", "-Wconversion", "-pedantic", "-Werror", "-Wno-unused-function"
+PLAIN = "-DNET_LANES=0"
+BODIES = {
+    "plain": ((PLAIN,), ()),
+    "default": ((), ()),
+    "avx2": (("-mavx2",), ("avx2",)),
+    "avx512": (("-mavx512bw", "-mavx512vl"), ("avx512bw", "avx512vl")),
+    "avx512vbmi2": (("-mavx512bw", "-mavx512vl", "-mavx512vbmi2"), ("avx512bw", "avx512vl", "avx512_vbmi2")),
+}
+"""Flags of the compiler by instruction set, and the flags of processors that have it."""
 FORMATS = IntegerFormat(fraction_bits=4), IntegerFormat(), IntegerFormat(state_bits=16)
 VARIANTS = range(3) if factor() > 1 else [0]
 
@@ -42,6 +63,85 @@ def test_c_is_the_reference(name: str, variant: int) -> None:
     assert not differing_steps(this.network, run_c(this.network, this.n, ("-O1", *WARNINGS)), reference(this))
 
 
+@cache
+def processor() -> frozenset[str]:
+    """Flags of this processor, if the system lists them."""
+    info = Path("/proc/cpuinfo")
+    match = re.search(r"^flags\s*: (.*)$", info.read_text(), re.MULTILINE) if info.exists() else None
+    return frozenset(match[1].split() if match else ())
+
+
+WIDE = {
+    "outputs of all numbers of vectors": "c40k3-BN-SN-c264k1-BN-SN-c72k3s2-BN-SN-c33k3-BN-SN-FC35",
+    "counts that are listed and multiplied": "c32k3-BN-SN-{ADD[c32k3-BN-SN | id]}*5-c16k5s2-BN-SN-FC40",
+    "sums that are stored": "c32k3-BN-SN-c64k3s2-BN-ADD[id | id]-MPk2-SN-ADD[c64k3-BN | id]-SN-GAP-FC300",
+}
+"""Networks with at least as many outputs as a vector has, and with sums that exceed 16 bits."""
+
+
+@cache
+def wide(name: str, *, static: bool) -> tuple[IntegerNetwork, Integers, SampleTrace]:
+    """Network, input and results of the reference."""
+    options: dict[str, Any] = {"input": "3x9x9", "steps": 3, "encode": "direct" if static else "none", "neuron": "LIF"}
+    model = trained(sewdsl.compile(WIDE[name], seed=0, **options), 0)
+    network = build_integer_network(model, InputScaling.of_pixels([0.3] * 3, [0.2] * 3) if static else None)
+    random = np.random.default_rng(0)
+    n = random.integers(0, 256, (2, 9, 9, 3)) if static else random.poisson(0.4, (3, 2, 9, 9, 3))
+    return network, n, run_reference(network, n)
+
+
+@pytest.mark.parametrize("body", BODIES)
+@pytest.mark.parametrize("name", WIDE)
+def test_vectors_compute_the_values_of_plain_c(name: str, body: str) -> None:
+    flags, needed = BODIES[body]
+    if not processor().issuperset(needed):
+        pytest.skip(f"this processor has no {body}")
+    network, n, expected = wide(name, static=len(flags) % 2 == 1)
+    assert not differing_steps(network, run_c(network, n, ("-O1", *flags, *WARNINGS)), expected)
+
+
+def test_layers_before_the_first_neurons_are_computed_once() -> None:
+    network, n, expected = wide("sums that are stored", static=True)
+    hoisted = replace(network, hoist=True)
+    assert hoisted.memory.hoisted
+    assert hoisted.memory.size > network.memory.size
+    source = write_c(hoisted).source
+    assert not differing_steps(hoisted, run_c(hoisted, n, ("-O1", *WARNINGS)), expected)
+    late = source.replace("if (!state->started) {", "if (state->started) {")
+    assert differing_steps(hoisted, run_c(hoisted, n, ("-O1",), late), expected)
+
+
+ARM = "arm-linux-gnueabihf-gcc"
+
+
+@pytest.mark.skipif(not shutil.which(ARM) or not shutil.which("qemu-arm"), reason=f"there is no {ARM} or qemu-arm")
+@pytest.mark.parametrize("flags", [("-mfpu=neon",), ("-mthumb", PLAIN)])
+def test_arm(flags: tuple[str, ...], tmp_path: Path) -> None:
+    network, n, expected = wide("counts that are listed and multiplied", static=False)
+    data = ", ".join(map(str, n.swapaxes(0, 1).ravel()))
+    size = n[:, 0].size
+    main = f"""#include <stdio.h>
+    static const uint8_t in[] = {{{data}}};
+    int main(void) {{
+        static int32_t logits[{expected.outputs.size}];
+        static uint32_t sums[{expected.checksums.size}];
+        drive(in, {len(expected.outputs)}, {size}, {size // network.T}, logits, sums);
+        for (int i = 0; i < {expected.outputs.size}; i++) printf("%ld ", (long)logits[i]);
+        for (int i = 0; i < {expected.checksums.size}; i++) printf("%lu ", (unsigned long)sums[i]);
+    }}"""
+    (tmp_path / "net.c").write_text(SEEN + write_c(network).source + DRIVER + main, encoding="utf-8")
+    subprocess.run([ARM, "-std=c99", "-O2", *flags, "-static", "-o", "net", "net.c"], cwd=tmp_path, check=True)
+    done = subprocess.run(
+        [shutil.which("qemu-arm") or "", str(tmp_path / "net")], capture_output=True, text=True, check=True
+    )
+    numbers = np.array(done.stdout.split(), np.int64)
+    outputs, sums = np.split(numbers, [expected.outputs.size])
+    trace = SampleTrace(
+        outputs.reshape(expected.outputs.shape), sums.astype(np.uint32).reshape(expected.checksums.shape)
+    )
+    assert not differing_steps(network, trace, expected)
+
+
 @pytest.mark.parametrize("neuron", EQUATIONS)
 def test_equations(neuron: str) -> None:
     variant = EQUATIONS.index(neuron)
@@ -60,29 +160,52 @@ def reference(this: Case) -> SampleTrace:
 
 
 MUTATIONS = {
-    "leak of another scale": (r">> 15", ">> 14"),
+    "leak of another scale": (r">> 15\);", ">> 14);"),
     "leak that rounds down": (r"\(1 << 14\)", "0"),
+    "leak without the low bits": (r"u & 32767", "0"),
     "spikes above the threshold only": (r"u >= neuron", "u > neuron"),
     "no drift": (r" \+ drift\[c\];", ";"),
-    "gain of another channel": (r"neuron->gain\)", "neuron->gain + 1)"),
-    "reset to 0": (r"neuron->resets \? neuron->resets\[c\] : 0", "0"),
-    "hard reset": (r"neuron->soft \?", "!neuron->soft ?"),
+    "another gain": (r"neuron->gain \+", "(neuron->gain + 1) +"),
+    "gain of the first channel": (r"neuron->gains\[c\]", "neuron->gains[0]"),
+    "reset to 0": (r"neuron->resets\[c\] :", "0 :"),
+    "hard reset": (r"u - neuron->thresholds\[c\] :", "0 :"),
+    "border of the other side": (r"rows_(\w+)\[y\]", r"rows_\1[0]"),
     "transposed window": (r"i \* w->row_step", "i * w->column_step + 0 * w->row_step"),
     "window without padding": (r"- w->left", "- w->left + 1"),
-    "border of the other side": (r"rows_(\w+)\[y\]", r"rows_\1[0]"),
     "sum of the first channels": (
         r"for \(int32_t c = 0; c < inputs; c\+\+\)",
         "for (int32_t c = 0; c < inputs - 1; c++)",
     ),
 }
+VECTOR_MUTATIONS = {
+    "counts listed once": (r"values\[i\] > k", "values[i] > 0 && !k"),
+    "weights of the first row": (r"\(i \* w->columns - left\)", "(0 * w->columns - left)"),
+    "events without the last position": (r"\? w->width : right", "? w->width - 1 : right"),
+    "counts as spikes": (r"\(int\d+_t\)values\[\*event\]", "1"),
+}
 
-MUTATED = ("rows", 0), ("groups, dilation, rectangles", 0), ("membrane shortcuts", 0), ("and", 1), ("iand", 0)
+MUTATED = (
+    ("rows", 0),
+    ("groups, dilation, rectangles", 0),
+    ("membrane shortcuts", 0),
+    ("and", 1),
+    ("iand", 0),
+)
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS)
 def test_a_changed_constant_is_noticed(mutation: str) -> None:
     pattern, replacement = MUTATIONS[mutation]
     assert any(_notices(this, pattern, replacement) for this in _coarse_networks())
+
+
+@pytest.mark.parametrize("mutation", VECTOR_MUTATIONS)
+def test_a_changed_kernel_with_vectors_is_noticed(mutation: str) -> None:
+    network, n, expected = wide("counts that are listed and multiplied", static=False)
+    source = write_c(network).source
+    mutant = re.sub(*VECTOR_MUTATIONS[mutation], source)
+    assert mutant != source
+    assert differing_steps(network, run_c(network, n, ("-O0", "-DNET_LANES=8"), mutant), expected)
 
 
 @cache
@@ -96,7 +219,7 @@ def _notices(this: Case, pattern: str, replacement: str) -> bool:
     mutant = re.sub(pattern, replacement, source)
     if mutant == source:
         return False
-    return bool(differing_steps(this.network, run_c(this.network, this.n, ("-O0",), mutant), reference(this)))
+    return bool(differing_steps(this.network, run_c(this.network, this.n, ("-O0", PLAIN), mutant), reference(this)))
 
 
 @pytest.mark.deep

@@ -14,7 +14,7 @@ FOLDER = Path(__file__).parent / "kernels"
 def read_kernel(name: str) -> str:
     """Return the source of a kernel, without the defaults of its macros."""
     lines = (FOLDER / f"{name}.c").read_text("utf-8").splitlines()
-    return "\n".join(line for line in lines if not line.startswith("#")).strip() + "\n"
+    return "\n".join(line for line in lines if not line.startswith(("#include", "#define"))).strip() + "\n"
 
 
 @cache
@@ -34,21 +34,25 @@ class Kernels:
     def __init__(self) -> None:
         self._sources: dict[str, str] = {}
 
-    def use(self, kernel: str, suffix: str, **macros: str) -> str:
+    def use(self, kernel: str, suffix: str, fallback: str | None = None, **macros: str) -> str:
         """Return the name of a kernel for some types.
 
         Args:
             suffix: End of the name, which must state all macros.
+            fallback: For a kernel with vectors, the kernel that replaces it in plain C, or empty.
             macros: Replacements of words. A replacement of a macro with arguments is its body, with the parameters as
                 in the kernel.
         """
         name = f"{kernel}_{suffix}"
         if name not in self._sources:
-            source = re.sub(r"\bNAME\b", name, read_kernel(kernel))
+            source = re.sub(r"\bNAME(?=\b|_)", name, read_kernel(kernel))
             for macro, text in macros.items():
                 source = _expand(source, macro, text)
             # A macro without text leaves an empty line.
             source = re.sub(r"\n +(?=\n)", "", source)
+            if fallback is not None:
+                plain = f"#else\n#define {name} {fallback}\n" if fallback else ""
+                source = f"#if NET_LANES\n{source}{plain}#endif\n"
             self._sources[name] = source
         return name
 

@@ -19,7 +19,7 @@ from sewdsl.integers.steps.neuron import Drift, FiringStep, IntegerNeuron, Settl
 from sewdsl.integers.steps.pooling import ChannelSum, Pooled
 from sewdsl.integers.steps.step import InputStep, Step
 from sewdsl.integers.steps.weighted import Convolution, Pair, Window
-from sewdsl.integers.value import LIMITS, Integers, Shape
+from sewdsl.integers.value import LIMITS, Integers, IntegerValue, Shape
 from sewdsl.light_dataclass import dataclass
 
 if TYPE_CHECKING:
@@ -28,6 +28,16 @@ if TYPE_CHECKING:
 NUMBERS_PER_LINE = 24
 TYPES = {"bytes": "uint8_t", "halves": "int16_t", "words": "int32_t"}
 BYTES = {"int8_t": 1, "uint8_t": 1, "int16_t": 2, "int32_t": 4}
+MAX_INDEX = 2**16
+"""Largest number of inputs in a row whose indices have 16 bits."""
+MIN_OUTPUTS = 8
+"""Smallest number of outputs for which a convolution reads lists of events."""
+MAX_COPIES = 3
+"""Largest count that is listed as often as it counts. Larger counts are multiplied by the weights."""
+MAX_LANES = 32
+"""Largest number of sums in a vector."""
+MIN_EVENTS = 32
+"""Smallest number of events whose sums of 16 bits are added to sums of 32 bits."""
 POINTWISE = {"add": "{} + {}", "and": "{} & {}", "iand": "(1 - {}) & {}", "or": "{} | {}", "multiply": "{} * {}"}
 
 
@@ -77,6 +87,20 @@ def write_c(network: IntegerNetwork, comment: str = "", vectors: SampleVectors |
     return _File(network).finished(comment, vectors)
 
 
+class _Sums(NamedTuple):
+    """Computation of the sums of a convolution at a position.
+
+    Attributes:
+        call: Call of the kernel.
+        events: Declaration of lists of events, or empty.
+        listing: Statement that lists the events of a row.
+    """
+
+    call: str
+    events: str = ""
+    listing: str = ""
+
+
 class _File:
     """C file under construction."""
 
@@ -107,7 +131,11 @@ class _File:
         for index, step in enumerate(network.steps):
             if index in self._plan.values:
                 self._body += ["", f"/* {self._title(step)} */"]
+                start = len(self._body)
                 writers[type(step)](index, step)
+                if index in self._plan.hoisted:
+                    lines = (f"    {line}" for line in self._body[start:])
+                    self._body[start:] = ["if (!state->started) {", *lines, "}"]
                 self._body.append(f"NET_SEEN({index}, {self._array(index)}, {step.value.elements});")
                 if isinstance(step, FiringStep) and step.states:
                     count = step.value.elements * step.states
@@ -149,20 +177,22 @@ class _File:
         self._tables.append(f"static const net_window {name} = {{{', '.join(map(str, numbers))}}};")
         return name
 
-    def _loop(self, shape: Shape, lines: Iterable[str]) -> None:
-        """Add a loop over the positions of a value."""
+    def _loop(self, shape: Shape, lines: Iterable[str], sums: Iterable[_Sums] = ()) -> None:
+        """Add a loop over the positions of a value, with the lists of events of convolutions."""
         height, width, _ = shape
-        self._body += [
-            f"for (int32_t y = 0; y < {height}; y++)",
-            f"    for (int32_t x = 0; x < {width}; x++) {{",
-            *(f"        {line}" for line in lines),
-            "    }",
-        ]
+        positions = [f"for (int32_t x = 0; x < {width}; x++) {{", *(f"    {line}" for line in lines), "}"]
+        rows = f"for (int32_t y = 0; y < {height}; y++)"
+        listed = [each for each in sums if each.events]
+        if not listed:
+            self._body += [rows, *(f"    {line}" for line in positions)]
+            return
+        self._body += ["{", *(f"    {each.events}" for each in listed), f"    {rows} {{"]
+        self._body += [*(f"        {line}" for line in (*(each.listing for each in listed), *positions)), "    }", "}"]
 
     # --- steps
 
-    def _sums(self, index: int, step: Convolution, target: str) -> str:
-        """Return the call that computes the sums of a convolution at a position."""
+    def _sums(self, index: int, step: Convolution, target: str) -> _Sums:
+        """Return the computation of the sums of a convolution at a position."""
         (source,) = step.inputs
         value = self._network.steps[source].value
         read, written = self._type(source), self._type(index)
@@ -171,7 +201,47 @@ class _File:
         kernel = self._kernels.use("conv_at", suffix, **macros)
         weights = self._table("weights", index, step.weights, "int8_t")
         window = self._window(index, value.shape, step.weights.shape[:2], step.window)
-        return f"{kernel}({target}, {self._array(source)}, {weights}, y, x, &{window});"
+        if not self._reads_events(step, value):
+            return _Sums(f"{kernel}({target}, {self._array(source)}, {weights}, y, x, &{window});")
+        copies = value.high if value.high <= MAX_COPIES else 1
+        # Sums of 16 bits hold this many of the largest terms.
+        largest = int(np.abs(step.weights.astype(np.int16)).max(initial=1)) * (value.high if copies == 1 else 1)
+        room = LIMITS["int16"][1] // largest
+        is_flushed = written == "int32_t" and room >= MIN_EVENTS
+        bits = 16 if is_flushed or written == "int16_t" else 32
+        is_narrow = step.value.shape[-1] < MAX_LANES
+        macros = {
+            "WIDEN": f"NET_{'FEW' if is_narrow else 'MANY'}_{bits}($1)",
+            "SUM": written,
+            "LANES": "8" if is_narrow else f"NET_LANES_{bits}",
+            "LANE": f"int{bits}_t",
+            "PRODUCTS": str(int(value.high > copies)),
+            "FLUSHED": str(int(is_flushed)),
+        }
+        words = {"listed": copies > 1, "flushed": is_flushed, "narrow": is_narrow}
+        suffix = "_".join([suffix, *(word for word, on in words.items() if on)])
+        self._kernels.use("list_events", "uint8", fallback="")
+        kernel = self._kernels.use("conv_events", suffix, fallback=kernel, **macros)
+        rows = 1 << ((step.weights.shape[0] - 1) * step.window.dilation[0]).bit_length()
+        (_, width, channels), events = value.shape, f"events_{self._names[index]}"
+        numbers = ", ".join(map(str, (rows, width * channels, width, copies, room)))
+        return _Sums(
+            f"{kernel}({target}, {events}, {weights}, y, x, &{window});",
+            f"NET_EVENTS({events}, {self._array(source)}, {numbers});",
+            f"NET_LIST({events}, y, &{window});",
+        )
+
+    @staticmethod
+    def _reads_events(step: Convolution, value: IntegerValue) -> bool:
+        """Return whether a convolution can read lists of events, in C with vectors."""
+        window, (_, width, channels) = step.window, value.shape
+        return (
+            value.format == "uint8"
+            and window.groups == window.dilation[1] == 1
+            and window.padding[1] < step.weights.shape[1]
+            and width * channels <= MAX_INDEX
+            and step.value.shape[-1] >= MIN_OUTPUTS
+        )
 
     def _convolution(self, index: int, step: Convolution) -> None:
         """Add a loop that stores the sums of each position.
@@ -179,23 +249,36 @@ class _File:
         Sums that only a neuron reads are computed in the loop of the neuron instead.
         """
         _, width, channels = step.value.shape
-        self._loop(
-            step.value.shape, [self._sums(index, step, f"{self._array(index)} + (y * {width} + x) * {channels}")]
-        )
+        sums = self._sums(index, step, f"{self._array(index)} + (y * {width} + x) * {channels}")
+        self._loop(step.value.shape, [sums.call], [sums])
 
     def _neuron(self, index: int, step: IntegerNeuron) -> None:
         source, dynamics = self._plan.owners[step.inputs[0]], step.dynamics
         low, high = LIMITS["int16"]
-        limit = f"u = u < {low} ? {low} : u > {high} ? {high} : u;" if step.saturates else ""
-        macros = {"IN": self._type(source), "STATE": f"int{step.bits}_t", "WIDE": "int64_t", "LIMIT": limit}
-        suffix = f"{_short(self._type(source))}_{step.bits}{'_saturating' if step.saturates else ''}"
+        gains, resets = not _uniform(dynamics.gain), bool(dynamics.reset.any())
+        macros = {
+            "IN": self._type(source),
+            "STATE": f"int{step.bits}_t",
+            # The high bits of U and the others are multiplied separately, so that the products have 32 bits.
+            "LEAK": "u -= (u >> 15) * neuron->leak + (((u & 32767) * neuron->leak + (1 << 14)) >> 15);"
+            if dynamics.leak
+            else "",
+            "GAIN": "neuron->gains[c]" if gains else "neuron->gain",
+            "LIMIT": f"u = u < {low} ? {low} : u > {high} ? {high} : u;" if step.saturates else "",
+            "RESET": "u - neuron->thresholds[c]" if dynamics.soft else "neuron->resets[c]" if resets else "0",
+        }
+        words = {"leaky": bool(dynamics.leak), "gains": gains, "saturating": step.saturates}
+        words |= {"soft": dynamics.soft, "resets": resets and not dynamics.soft}
+        suffix = "_".join([_short(self._type(source)), str(step.bits), *(word for word, on in words.items() if on)])
         kernel = self._kernels.use("fire", suffix, **macros)
-        gains = "0" if _uniform(dynamics.gain) else self._table("gains", index, dynamics.gain)
-        thresholds = self._table("thresholds", index, dynamics.threshold)
-        resets = self._table("resets", index, dynamics.reset) if dynamics.reset.any() else "0"
-        numbers = f"{dynamics.gain[0]}, {dynamics.leak}, {int(dynamics.soft)}, {step.value.shape[-1]}"
+        tables = [
+            self._table("gains", index, dynamics.gain) if gains else "0",
+            self._table("thresholds", index, dynamics.threshold),
+            self._table("resets", index, dynamics.reset) if resets else "0",
+        ]
         name = f"neuron_{self._names[index]}"
-        self._tables.append(f"static const net_neuron {name} = {{{gains}, {thresholds}, {resets}, {numbers}}};")
+        numbers = ", ".join([*tables, *map(str, (dynamics.gain[0], dynamics.leak, step.value.shape[-1]))])
+        self._tables.append(f"static const net_neuron {name} = {{{numbers}}};")
         self._fire(index, step, (dynamics.drift,), f"{kernel}({{}}, &{name}, {{}});")
 
     def _equations(self, index: int, step: EquationStep) -> None:
@@ -241,19 +324,20 @@ class _File:
             call: Call of a kernel, with a place for the states, the output and the inputs, and one for the drifts.
         """
         _, width, channels = step.value.shape
-        position, lines = f"(y * {width} + x) * {channels}", []
+        position, lines, sums = f"(y * {width} + x) * {channels}", [], []
         arrays = [f"state->{self._names[index]} + {position}", f"{self._array(index)} + {position}"]
         for source in (self._plan.owners[i] for i in step.inputs):
             convolution = self._network.steps[source]
             if source in self._plan.inlined and isinstance(convolution, Convolution):
-                sums = f"sums_{self._names[source]}" if len(drifts) > 1 else "sums"
-                lines += [f"{self._type(source)} {sums}[{channels}];", self._sums(source, convolution, sums)]
-                arrays.append(sums)
+                array = f"sums_{self._names[source]}" if len(drifts) > 1 else "sums"
+                sums.append(self._sums(source, convolution, array))
+                lines += [f"{self._type(source)} {array}[{channels}];", sums[-1].call]
+                arrays.append(array)
             else:
                 arrays.append(f"{self._array(source)} + {position}")
         added = [self._drift(index, drift, str(number or "")) for number, drift in enumerate(drifts)]
         self._firing.append((index, step))
-        self._loop(step.value.shape, [*lines, call.format(", ".join(arrays), ", ".join(added))])
+        self._loop(step.value.shape, [*lines, call.format(", ".join(arrays), ", ".join(added))], sums)
 
     def _drift(self, index: int, drift: Drift, number: str = "") -> str:
         """Return the drift of the channels at a position."""
@@ -388,6 +472,8 @@ class _File:
         network, plan = self._network, self._plan
         height, width, channels = network.steps[0].value.shape
         outputs = [*self._outputs(), *self._delays()]
+        if plan.hoisted:
+            outputs.append("state->started = 1;")
         defines = {
             "HEIGHT": height,
             "WIDTH": width,
@@ -404,7 +490,7 @@ class _File:
             cast = "(int8_t *)" if network.steps[index].format == "int8" else ""
             source = f"{cast}(state->{block} + {place.offset})" if cast else f"state->{block} + {place.offset}"
             arrays.append(f"{self._type(index)} *const {self._array(index)} = {source};")
-        resets, members = [], []
+        resets, members = (["state->started = 0;"], ["uint8_t started;"]) if plan.hoisted else ([], [])
         for index, step in self._firing:
             name, size = self._names[index], step.value.elements
             members.append(f"int{step.bits}_t {name}[{max(1, size * step.states)}];")
@@ -509,7 +595,7 @@ def _lines(numbers: NDArray[np.integer]) -> list[str]:
 def _identifiers(steps: Sequence[Step]) -> list[str]:
     """Return a different C identifier for each step, made from its name."""
     names: list[str] = []
-    used = set(TYPES)
+    used = {*TYPES, "started"}
     for step in steps:
         name = re.sub(r"\W", "_", step.name)
         suffix = next(s for s in ("", *(f"_{i}" for i in range(2, len(steps) + 2))) if name + s not in used)

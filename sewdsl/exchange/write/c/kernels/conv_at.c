@@ -5,7 +5,7 @@
 #define PRODUCT(n, weight) ((n) * (weight))
 
 /* Sums of weight * input over the window of one output position. Zeros of the input are skipped, as the padding is. */
-static void NAME(SUM *restrict sums, const IN *restrict in, const int8_t *restrict weights, int32_t y, int32_t x,
+static inline void NAME(SUM *restrict sums, const IN *restrict in, const int8_t *restrict weights, int32_t y, int32_t x,
                  const net_window *restrict w) {
     const int32_t inputs = w->channels / w->groups, outputs = w->outputs / w->groups;
     for (int32_t o = 0; o < w->outputs; o++) sums[o] = 0;
