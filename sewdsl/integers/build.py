@@ -176,7 +176,9 @@ class LawBuilder:
         self._delays: dict[int, tuple[int, int]] = {}
         settings, graph = self._network.settings, self._network.graph
         if settings.inputs:
-            raise NoIntegerLaw("", f"{self._network.name} has several inputs, and integer networks have one")
+            raise NoIntegerLaw(
+                "", f"{self._network.name} has several inputs, and integer networks have one; export net.onnx instead"
+            )
         self._learned: dict[int, EvaluatedLayer] = dict(evaluated_layers(model, dtype=np.dtype(np.float64)))
         channels, *size = settings.input
         height, width = (1, 1, *size)[-2:]
@@ -224,6 +226,11 @@ class LawBuilder:
         operand = self._operands[index]
         if np.ndim(operand.value.factor) or operand.value.has_border:
             operand = self._settled(operand, common=True)
+        value, bits = operand.value, 30 - ceil(log2(self._summed_steps))
+        if value.magnitude >> bits:
+            # The outputs of all time-steps are added up in 32 bits.
+            units = np.full(value.shape[-1], abs(float(value.factor)) * value.magnitude / 2**bits)
+            operand = self._rescale([operand], value.shift, unit=units)
         value = operand.value
         unit = float(value.factor)
         classes = value.elements

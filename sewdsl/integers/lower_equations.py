@@ -67,7 +67,7 @@ class EquationLaw:
     ) -> None:
         order = [entry for entry in needed([step.given, *step.after], STEP) if entry.level == STEP]
         if any(entry.width > 1 for entry in (*order, *step.factors)):
-            raise NoEquationLaw("has vectors")
+            raise NoEquationLaw("has vectors as states, and integer neurons have numbers; export net.onnx instead")
         self._factors, self._channels, self._inputs = factors, len(inputs[0]), inputs
         self._lines: list[Instruction] = []
         self._sums: dict[int, Terms] = {}

@@ -237,7 +237,9 @@ class Op(Kind):
         Raises:
             NoIntegerLaw: If integers cannot express the op, which is the default.
         """
-        law.refuse("cannot be computed in integers")
+        if self.reads == "sequence":
+            law.refuse("reads all time-steps, and integer networks compute one after another; export net.onnx instead")
+        law.refuse("cannot be computed in integers; export net.onnx instead")
 
     @abstractmethod
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
