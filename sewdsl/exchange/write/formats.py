@@ -32,6 +32,7 @@ class ExportFormat:
         sequence: Whether ``run`` returns the output of every time-step, ``[T, N, *]``, instead of the readout.
         holds_weights: Whether the file contains the weights. If not, they are written to a separate file.
         ties_weights: Whether the file contains the weights of a part once for all its calls.
+        weights: Returns the weights of the separate file.
     """
 
     endings: tuple[str, ...]
@@ -42,6 +43,7 @@ class ExportFormat:
     sequence: bool = False
     holds_weights: bool = True
     ties_weights: bool = True
+    weights: Callable[[Any], dict[str, Any]] = lambda model: model.state_dict()
 
 
 def _lazy(module: str, name: str) -> Callable[..., Any]:
@@ -83,6 +85,15 @@ FORMATS: dict[str, ExportFormat] = {
         double=True,
         holds_weights=False,
     ),
+    "spikes": ExportFormat(
+        (".net",),
+        _lazy("count_spikes", "write"),
+        _lazy("count_spikes", "run"),
+        1e-8,
+        double=True,
+        holds_weights=False,
+        weights=_lazy("count_spikes", "weights"),
+    ),
     "spikingjelly": ExportFormat(
         (".py",),
         _lazy("spikingjelly", "write"),
@@ -93,7 +104,13 @@ FORMATS: dict[str, ExportFormat] = {
     ),
     "torch-export": ExportFormat((".pt2",), _lazy("archive", "write_archive"), _lazy("archive", "run_archive"), 1e-4),
 }
-FORMAT_BY_SUFFIX: dict[str, str] = {".nir": "nir", ".onnx": "onnx", ".pt2": "torch-export", ".py": "python"}
+FORMAT_BY_SUFFIX: dict[str, str] = {
+    ".net": "spikes",
+    ".nir": "nir",
+    ".onnx": "onnx",
+    ".pt2": "torch-export",
+    ".py": "python",
+}
 """Default format by file suffix."""
 
 
