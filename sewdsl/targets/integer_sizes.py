@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
 from math import prod
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, cast
 
 from sewdsl.analysis.foldable_norms import foldable_norms
 from sewdsl.analysis.memory_plan import Format, Role, plan_memory
-from sewdsl.ir.op import WeightedLayer
+from sewdsl.ir.op import KnowsSteps, WeightedLayer
 
 if TYPE_CHECKING:
     from sewdsl.ir.integer_law import Law
@@ -76,7 +77,9 @@ class IntegerSizes:
         for index, node in enumerate(nodes):
             # The input of a delay can be a later layer.
             sources = () if node.op.delay_steps else tuple(operands[i] for i in node.sources)
-            self.layer, self._index = SimpleNamespace(node=node, inputs=network.inputs(node), learned={}), index
+            # Laws may read parameters, which sizes do not depend on.
+            learned = defaultdict[str, object](object)
+            self.layer, self._index = SimpleNamespace(node=node, inputs=network.inputs(node), learned=learned), index
             if not index:
                 operands[index] = self._store(largest=LARGEST_INPUT, role="input")
             elif index in hosts:
@@ -90,7 +93,11 @@ class IntegerSizes:
                 if node.op.delay_steps:
                     delays.append((operands[index].step, node.sources[0]))
         for step, source in delays:
-            self.steps[step] = self.steps[step]._replace(inputs=(operands[source].step,))
+            read = operands[source]
+            if self.steps[step].largest is None:
+                # Currents are rounded to the unit of the delay.
+                read = self._store(read, largest=None, elements=nodes[source].output.elements)
+            self.steps[step] = self.steps[step]._replace(inputs=(read.step,))
         outputs = [operands[i].step for i in network.output_indices]
         self.biases = WORD * sum(nodes[i].output.elements for i in network.output_indices)
         self.values = plan_memory(self.steps, outputs).size
@@ -123,7 +130,13 @@ class IntegerSizes:
     def scale(self, x: SizedOperand, *_numbers: Any) -> SizedOperand:
         return x
 
-    normalise = scale
+    def normalise(self, x: SizedOperand, _step_weight: Any = None) -> SizedOperand:
+        """Return the output of a norm, which computes only if its numbers depend on the time-step."""
+        node = self.layer.node
+        if not isinstance(node.op, KnowsSteps):
+            return x
+        tables = 2 * WORD * self._network.settings.steps * node.output.channels
+        return self._store(x, role="neuron", largest=None, tables=tables)
 
     def rectify(self, x: SizedOperand) -> SizedOperand:
         return self.refuse("changes currents, which only neurons do in integers") if x.largest is None else x
@@ -137,8 +150,6 @@ class IntegerSizes:
         return x if prod(self.layer.inputs[0].shape[1:]) == 1 else self.reshape(x)
 
     def delay(self, steps: int) -> SizedOperand:
-        if self.layer.node.output.values.count is None:
-            self.refuse("delays values that are no spikes or counts; write SN before it")
         return self._store(role="delay", states=steps * self.layer.node.output.elements)
 
     def pool(self, operation: str, x: SizedOperand, kernel: tuple[int, ...], *_window: Any) -> SizedOperand:
@@ -185,8 +196,6 @@ class IntegerSizes:
 
     def fire_equations(self, step: Any, _surrogate: Any, *operands: SizedOperand) -> SizedOperand:
         """Return the output of equations, with a constant of each channel for each factor."""
-        if len(operands) > 1:
-            self.refuse("has several inputs, which integer networks do not support yet")
         output = self.layer.node.output
         states = output.elements * sum(max(1, state.width) for state in step.states)
         constants = (1 + len(step.factors)) * WORD * output.channels

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from sewdsl.analysis.memory_plan import BLOCKS, WIDTHS
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import LinearNeuron
 from sewdsl.light_dataclass import dataclass
@@ -37,7 +38,8 @@ class Microcontroller(Target):
         linear = {node.name for node in nodes if isinstance(node.op, LinearNeuron)}
         layers: dict[str, list[int]] = {}
         for step in sizes.steps:
-            widths = (1, 1) if step.role == "delay" else (4, 2) if step.name in linear else (4, 4)
+            delayed = WIDTHS[BLOCKS[step.format]]
+            widths = (delayed, delayed) if step.role == "delay" else (4, 2) if step.name in linear else (4, 4)
             added = (step.tables, *(step.states * width for width in widths))
             layers[step.name] = [a + b for a, b in zip(layers.get(step.name, (0, 0, 0)), added, strict=True)]
         shared = [("outputs", [sizes.biases, 0, 0]), ("values", [0, sizes.values, sizes.values])]
