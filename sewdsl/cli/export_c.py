@@ -168,7 +168,7 @@ def _comment(model: SpikingNetwork, network: IntegerNetwork, accuracy: str) -> s
         "",
         *file_metadata(model.network, "")["spec"].rstrip().splitlines(),
     ]
-    return "\n   ".join(line.replace("*/", "* /") for line in lines).replace("   \n", "\n")
+    return "\n   ".join(line.replace("*/", "* /").replace("/*", "/ *") for line in lines).replace("   \n", "\n")
 
 
 def _check(network: IntegerNetwork, file: CFile, x: Integers) -> None:

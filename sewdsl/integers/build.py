@@ -52,6 +52,8 @@ FACTOR_BITS = 28
 """Bits of a factor that rescales a value."""
 ON_GRID = 1e-3
 """Largest distance of a weight from an integer, in integers, if training has rounded it."""
+EQUATION_BITS = 16
+"""Bits of a threshold of equations in the unit of their input, if its weights are small."""
 READ_BITS = 15
 """Bits of values that a convolution reads, without the sign."""
 DELAYED_BITS = 26
@@ -481,15 +483,17 @@ class LawBuilder:
         shift = gain * np.asarray(x.value.shift, np.float64) + drift
         # A channel without input has a drift only.
         size = np.where(factor == 0, neuron.v_threshold / 2.0**formats.fraction_bits, np.abs(factor))
-        bound = 0
+        bound = terms = 0
         for fraction_bits in range(formats.fraction_bits, -1, -1):
             unit = self._potential_unit(neuron.v_threshold, size, fraction_bits)
             dynamics = _dynamics(neuron, factor, shift, decay, unit)
             bound = dynamics.bound(x.value.low, x.value.high, self._network.settings.steps)
-            if bound < LARGEST_POTENTIAL:
+            # A drift can cancel an input that 32 bits do not hold.
+            terms = max(int(np.abs(dynamics.gain).max()) * x.value.magnitude, int(np.abs(dynamics.drift.table).max()))
+            if max(bound, terms) < LARGEST_POTENTIAL:
                 break
         else:
-            self.refuse(f"can reach a potential of {bound:,} units, which exceeds 32 bits")
+            self.refuse(f"can reach a potential of {max(bound, terms):,} units, which exceeds 32 bits")
         largest = int(max(dynamics.threshold.max(), np.abs(dynamics.reset).max()))
         if formats.is_narrow and largest > LIMITS["int16"][1]:
             self.refuse(f"has a threshold of {largest:,} units, which exceeds 16 bits; use 32 bits")
@@ -521,8 +525,9 @@ class LawBuilder:
         steps, bound = self._network.settings.steps, 0
         for fraction_bits in range(self._formats.fraction_bits, -1, -1):
             units, shifts = [v.by_channel(v.factor) for v in inputs], [np.asarray(v.shift) for v in inputs]
+            smallest = getattr(self.layer.node.op, "v_threshold", 1.0) / 2**EQUATION_BITS
             try:
-                law = EquationLaw(step, factors, units, shifts, fraction_bits)
+                law = EquationLaw(step, factors, units, shifts, fraction_bits, smallest)
             except NoEquationLaw as error:
                 self.refuse(str(error))
             bound, (low, high) = law.instructions.bounds([(v.low, v.high) for v in inputs], steps)

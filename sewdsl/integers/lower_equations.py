@@ -48,6 +48,7 @@ class EquationLaw:
         inputs: Value of the integer 1 of each input, ``[C]``.
         shifts: Number added to each input: one number, ``[C]`` or ``[H, W, C]``.
         fraction_bits: Bits by which the unit of potentials is finer than that of the coarsest input.
+        smallest: Smallest unit of the inputs.
 
     Attributes:
         unit: Unit of the potentials, ``[C]``.
@@ -57,13 +58,14 @@ class EquationLaw:
         NoEquationLaw: If an operation has no law.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- all numbers of a layer
         self,
         step: NeuronStep,
         factors: Mapping[int, Channels],
         inputs: Sequence[Channels],
         shifts: Sequence[NDArray[np.float64]],
         fraction_bits: int,
+        smallest: float,
     ) -> None:
         order = [entry for entry in needed([step.given, *step.after], STEP) if entry.level == STEP]
         if any(entry.width > 1 for entry in (*order, *step.factors)):
@@ -81,7 +83,7 @@ class EquationLaw:
         reads = [operand for entry in order for operand in entry.operands] + [step.given, *step.after]
         shared = {entry.index for entry in reads if reads.count(entry) > 1}
         gain = self._gain(step, order).reshape(-1, self._channels).max(0)
-        self.unit = np.where(gain == 0, 1.0, gain) / 2.0**fraction_bits
+        self.unit = np.maximum(gain, smallest) / 2.0**fraction_bits
         for entry in order:
             if entry.operation in {"x", "state"}:
                 continue

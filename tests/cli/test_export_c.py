@@ -1,6 +1,9 @@
 """``sewdsl export``: a network as C in integers."""
 
+import os
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -88,3 +91,61 @@ def test_a_layer_without_a_law_is_named(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "layer_norm1: LN cannot be computed in integers" in result.output
     assert not [*tmp_path.iterdir()]
+
+
+ODD_NAMES = """\
+sewdsl 1
+network "a/*b*/ ??/ é"
+input 1x4x4
+steps 2
+encode direct
+neuron IF
+let int = c4k3-SN
+let class = int-c4k3-SN
+let NET_T = class-c4k3-SN
+let net_state = NET_T-c2k3-SN
+let uint8_t = net_state-SN
+let INT32_MIN = uint8_t-SN
+let state = INT32_MIN-SN
+let {long} = state-SN
+body {long}-FC3
+""".replace("{long}", "n" * 200)
+
+
+@pytest.mark.skipif(find_compiler() is None, reason="there is no C compiler")
+def test_odd_names_and_two_prefixes_in_one_program(tmp_path: Path) -> None:
+    (tmp_path / "odd.net").write_text(ODD_NAMES, encoding="utf-8")
+    run("export", tmp_path / "odd.net", tmp_path / "first.c", "--prefix", "first")
+    run("export", "c4k3-LIF-FC5", tmp_path / "second.c", "--input", "2x6x6", "--steps", "2", "--prefix", "class")
+    main = """\
+#include "first.h"
+#include "second.h"
+static first_state one;
+static class_state two;
+static uint8_t in[FIRST_IN + 2 * CLASS_IN];
+int main(void) {
+    int32_t outputs[FIRST_OUT + CLASS_OUT];
+    return first_run(&one, in, outputs) + class_run(&two, in, outputs) < 0;
+}
+"""
+    warnings = ["-Wall", "-Wextra", "-pedantic", "-Werror", "-Wno-unused-function"]
+    compiler = find_compiler() or ""
+    (tmp_path / "main.c").write_text(main, encoding="utf-8")
+    command = [compiler, "-std=c99", "-Wconversion", *warnings, "main.c", "first.c", "second.c", "-o", "both"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    subprocess.run([str(tmp_path / "both")], check=True)
+    if shutil.which("c++"):
+        (tmp_path / "main.cpp").write_text(main, encoding="utf-8")
+        subprocess.run([compiler, "-std=c99", "-c", "first.c", "second.c"], cwd=tmp_path, check=True)
+        command = ["c++", "-std=c++17", *warnings, "main.cpp", "first.o", "second.o", "-o", "both"]
+        subprocess.run(command, cwd=tmp_path, check=True)
+
+
+def test_files_do_not_depend_on_hash_seeds(tmp_path: Path) -> None:
+    files = []
+    for seed in ("1", "2"):
+        out = tmp_path / f"{seed}.c"
+        command = [sys.executable, "-m", "sewdsl", "export", "c4k3-LIF-SEW Block-FC5", str(out), "--input", "2x6x6"]
+        subprocess.run(command, env={**os.environ, "PYTHONHASHSEED": seed}, check=True, capture_output=True)
+        files.append(out.read_bytes())
+    assert files[0] == files[1]

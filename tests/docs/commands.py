@@ -19,7 +19,10 @@ from sewdsl.compiler import Options, shipped_networks
 from tools.__main__ import TASKS
 
 ROOT = Path(__file__).parents[2]
-OTHERS = {"code", "export", "mkdocs", "mlflow", "pdflatex", "pygmentize", "pytest", "source"}
+OTHERS = {
+    *("./net", "arm-none-eabi-gcc", "arm-none-eabi-size", "cc"),
+    *("code", "export", "mkdocs", "mlflow", "pdflatex", "pygmentize", "pytest", "source"),
+}
 """Programs whose options are no matter of ours."""
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+")
 _VARIABLE = re.compile(r"[A-Z_]+=.*")

@@ -189,3 +189,33 @@ def test_outputs_beyond_32_bits_get_a_coarser_unit() -> None:
     (outputs,) = network.run(np.full((1000, 1, 1, 1, 400), 255)).values()
     assert np.abs(outputs).max() < 2**31
     assert np.allclose(outputs * network.readouts[0].unit, 400 * 255 * 1000, rtol=1e-4)
+
+
+@pytest.mark.parametrize("neuron", ["IF", "PLIFC(tau=3.0)", "ALIF", "ILIF(D=4)", "LTH"])
+@pytest.mark.parametrize("gamma", [0.0, 1e-12, -1e-6])
+def test_channels_with_small_weights(neuron: str, gamma: float) -> None:
+    options: dict[str, Any] = {"input": "2x6x6", "steps": 4, "neuron": neuron}
+    model = sewdsl.compile("c4k3-MPk2-BN-SN-FC5", seed=0, **options).eval().double()
+    with torch.no_grad():
+        model.get_parameter("bn1.weight")[1] = gamma
+        model.get_parameter("bn1.bias").fill_(0.4)
+    network = build_integer_network(model)
+    n = np.random.default_rng(0).poisson(0.4, (4, 6, 6, 6, 2))
+    (outputs,) = network.run(n).values()
+    with torch.no_grad():
+        expected = model(torch.from_numpy(np.moveaxis(n, -1, 2).astype(float).copy())).numpy() * 4
+    assert np.abs(outputs * network.readouts[0].unit - expected).mean() <= 0.1 * np.abs(expected).mean()
+
+
+def test_a_drift_that_cancels_its_input() -> None:
+    options: dict[str, Any] = {"input": "2x6x6", "steps": 4, "neuron": "IF", "set": {"encode": "direct"}}
+    model = sewdsl.compile("c4k3-MPk2-BN-SN-FC5", seed=0, **options).eval().double()
+    with torch.no_grad():
+        model.get_parameter("conv1.bias").fill_(2000.0)
+        model.get_submodule("bn1").running_mean.fill_(2000.0)  # type: ignore[operator]
+        model.get_parameter("bn1.weight").mul_(-1)
+    network = build_integer_network(model, InputScaling.of_pixels([0.4], [0.3]))
+    for _, step in network.neurons:
+        assert isinstance(step, IntegerNeuron)
+        terms = np.abs(step.dynamics.gain).max() * network.steps[step.inputs[0]].value.magnitude
+        assert max(terms, np.abs(step.dynamics.drift.table).max()) < 2**31

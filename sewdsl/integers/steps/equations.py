@@ -157,7 +157,8 @@ class Instructions:
             names[f"x{number or ''}"] = low * full, high * full
             names[f"b{number or ''}"] = table.min(0), table.max(0)
         names |= {f"v{i}": (start * full, start * full) for i, start in enumerate(self.start)}
-        largest, outputs = 0, []
+        largest = max(int(np.abs(drift.table).max()) for drift in self.drifts)
+        outputs = []
         for t in range(steps):
             for line in self.lines:
                 operands = [names[name] for name in line.operands]

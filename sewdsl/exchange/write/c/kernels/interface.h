@@ -10,6 +10,10 @@ typedef struct {
 $MEMBERS
 } net_state;
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Set all potentials to their initial values. */
 void net_reset(net_state *state);
 
@@ -18,5 +22,9 @@ void net_step(net_state *state, const uint8_t *in, int32_t *outputs);
 
 /* All time-steps, from the initial state. Returns the class. */
 int net_run(net_state *state, const uint8_t *in, int32_t *outputs);
+
+#ifdef __cplusplus
+}
+#endif
 #endif
 /* end of net.h */
