@@ -58,8 +58,12 @@ READ_BITS = 15
 """Bits of values that a convolution reads, without the sign."""
 DELAYED_BITS = 26
 """Bits of delayed currents, without the sign."""
-PLAIN_PASSES, MAX_PASSES = 8, 40
-"""Passes without and with doubled bounds of delayed currents."""
+PLAIN_PASSES, DOUBLED_PASSES, MAX_PASSES = 8, 8, 40
+"""Passes before those with doubled bounds of delayed currents, these passes, and passes without doubled bounds."""
+FEW_STEPS = 16
+"""Largest number of time-steps for which bounds are not doubled."""
+MAX_GROWTH = 2**16
+"""Largest ratio of the bound of delayed currents to that of one time-step, which leaves ten bits for the latter."""
 
 
 class NoIntegerLaw(UserError):
@@ -143,13 +147,36 @@ def build_integer_network(
     Raises:
         NoIntegerLaw: If a layer has no law in integers.
     """
+    steps = model.network.settings.steps
+
+    def build(bounds: Mapping[int, float]) -> LawBuilder:
+        return LawBuilder(model, scaling or InputScaling(), formats or IntegerFormat(), bounds)
+
     bounds: dict[int, float] = {}
-    # Pass k proves the bounds of delayed currents in time-step k, or that they hold for any number of time-steps.
-    for number in range(1, MAX_PASSES + 1):
-        builder = LawBuilder(model, scaling or InputScaling(), formats or IntegerFormat(), bounds)
-        if not builder.exceeded or number >= model.network.settings.steps:
+    first: dict[int, float] = {}
+    # Pass k proves the bounds of delayed currents in time-step k.
+    for number in range(1, min(steps, MAX_PASSES) + 1):
+        builder = build(bounds)
+        if number == PLAIN_PASSES and steps > FEW_STEPS:
+            # Doubled bounds may hold for any number of time-steps. Otherwise, they would waste bits.
+            doubled = dict(bounds)
+            for _ in range(DOUBLED_PASSES):
+                if not builder.exceeded:
+                    break
+                doubled |= {index: 2 * bound for index, bound in builder.exceeded.items()}
+                builder = build(doubled)
+            builder = build(bounds) if builder.exceeded else builder
+        if not builder.exceeded:
             return builder.finished()
-        bounds |= {index: bound * (1 + (number > PLAIN_PASSES)) for index, bound in builder.exceeded.items()}
+        if any(bound > MAX_GROWTH * first.setdefault(index, bound) for index, bound in builder.exceeded.items()):
+            break
+        # Values that are delayed in the last time-step are not read, but 32 bits must hold them.
+        if number == steps and all(
+            bound / bounds.get(index, bound) * 2**DELAYED_BITS <= LIMITS["int32"][1]
+            for index, bound in builder.exceeded.items()
+        ):
+            return builder.finished()
+        bounds |= builder.exceeded
     name = model.network.nodes[next(iter(builder.exceeded))].name
     raise NoIntegerLaw(name, "DELAY adds up currents without a bound; multiply them by SCALE(value=0.9) in the loop")
 
@@ -234,7 +261,8 @@ class LawBuilder:
             units = np.full(value.shape[-1], abs(float(value.factor)) * value.magnitude / 2**bits)
             operand = self._rescale([operand], value.shift, unit=units)
         value = operand.value
-        unit = float(value.factor)
+        # Channels of zeros have the unit 0.
+        unit = float(np.max(value.factor))
         classes = value.elements
         numbers = np.round(np.asarray(value.shift) / (unit or 1.0))
         largest = (value.magnitude + float(np.abs(numbers).max())) * self._summed_steps

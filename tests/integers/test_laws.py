@@ -10,10 +10,11 @@ import torch
 
 import sewdsl
 from sewdsl.integers import InputScaling, IntegerFormat, NoIntegerLaw, build_integer_network
+from sewdsl.integers.steps.moved import DelayStep
 from sewdsl.integers.steps.neuron import IntegerNeuron
 from sewdsl.lower import SpikingNetwork
 from tests.integers import twin
-from tests.integers.zoo import NETWORKS, Case, case
+from tests.integers.zoo import NETWORKS, Case, case, trained
 
 TWINS = (
     "sums of spikes, pools",
@@ -100,6 +101,15 @@ def test_bounds_of_potentials_are_reached() -> None:
     assert high < neuron.bound
 
 
+def test_bounds_of_sums_over_time_waste_no_bits() -> None:
+    """A sum of 30 currents is delayed in the unit that its bound requires."""
+    model = sewdsl.compile("FC4b0-LOOP[id | id]-SN-FC3", neuron="IF", input="4", steps=30, seed=0).eval()
+    network = build_integer_network(model, InputScaling(high=15))
+    (delay,) = (step for step in network.steps if isinstance(step, DelayStep))
+    current = 15 * float(model.get_parameter("fc1.weight").detach().abs().sum(1).max())
+    assert 25 * current < delay.value.factor * delay.value.high < 35 * current
+
+
 @pytest.mark.parametrize(
     ("text", "settings", "reason"),
     [
@@ -108,6 +118,8 @@ def test_bounds_of_potentials_are_reached() -> None:
         ("c8k3-BN-GELU-FC5", {}, "gelu1: GELU"),
         ("FC12-LOOP[id | id]-SN-FC5", {"input": "8", "steps": 60}, "delay1: DELAY adds up currents without a bound"),
         ("FC12-LOOP[id | SCALE(value=0.9)]-SN-FC5", {"input": "8", "steps": 60}, ""),
+        ("FC12-LOOP[id | SCALE(value=1000)]-SN-FC5", {"input": "8", "steps": 2}, "delay1: DELAY adds up currents"),
+        ("FC12-LOOP[id | SCALE(value=10)]-SN-FC5", {"input": "8", "steps": 8}, "delay1: DELAY adds up currents"),
         ("c8k3-BN-ReLU-FC5", {}, "relu1: ReLU reads currents"),
         ("c8k3-BN-SN-UP2(mode=bilinear)-FC5", {}, "interpolates"),
         ("c8k3-BN-SN-SUM(over=time)-SN-FC5", {}, "reads all time-steps"),
@@ -124,6 +136,17 @@ def test_refusals_name_the_layer(text: str, settings: dict[str, str], reason: st
     with pytest.raises(NoIntegerLaw) as refused:
         build_integer_network(model)
     assert reason in str(refused.value)
+
+
+def test_outputs_of_many_time_steps_with_a_channel_of_zeros() -> None:
+    options: dict[str, Any] = {"input": "4", "steps": 25, "neuron": "IF"}
+    model = trained(sewdsl.compile("FC300-SN-FC5-TEBN", seed=0, **options), 0)
+    network = build_integer_network(model)
+    n = np.random.default_rng(0).poisson(1.0, (25, 6, 1, 1, 4))
+    (outputs,) = network.run(n).values()
+    with torch.no_grad():
+        expected = 25 * model(torch.from_numpy(n[:, :, 0, 0]).double()).numpy()
+    assert np.abs(outputs * network.readouts[0].unit - expected).max() <= 0.05 * np.abs(expected).max()
 
 
 def test_thresholds_beyond_16_bits_are_refused() -> None:
