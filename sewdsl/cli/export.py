@@ -246,13 +246,14 @@ def command(
 
 def _export_c(model: SpikingNetwork, out: Path, options: CExport, origin: WeightsSource, data: Path | None) -> None:
     """Write a C file with its test vectors: test samples of a run, or random input."""
-    from sewdsl.cli.export_c import MAX_SAMPLES, export_c, random_samples
+    from sewdsl.cli.export_c import export_c, random_samples
 
     count = None
     if origin.run is not None:
+        from sewdsl.train.fit.integer_run import score_batches
         from sewdsl.train.probe_target import SampleCount
 
-        count = SampleCount(100, MAX_SAMPLES // 100, origin.seed)
+        count = SampleCount(*score_batches(model.network), origin.seed)
     samples = _select_samples(model, origin, data, count)
     if samples.data is None:
         samples = random_samples(model, origin.seed)

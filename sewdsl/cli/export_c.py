@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,13 +20,12 @@ if TYPE_CHECKING:
     from sewdsl.exchange.write.c.write_file import CFile, SampleVectors
     from sewdsl.integers import IntegerFormat, IntegerNetwork
     from sewdsl.integers.value import Integers
+    from sewdsl.ir.network import Network
     from sewdsl.lower import SpikingNetwork
     from sewdsl.train.probe_target import ProbeSamples
 
-TEST_VECTORS = 8
-"""Number of test samples in the file."""
-MAX_SAMPLES = 1000
-"""Largest number of samples that accuracies are computed from."""
+MAX_VECTORS, MAX_VECTOR_SIZE = 8, 1 << 18
+"""Largest number of test samples in the file, and largest number of their integers."""
 
 
 class CExport(NamedTuple):
@@ -62,7 +62,8 @@ def export_c(
 
     network = replace(build_integer_network(model, input_scaling(model), options.formats), hoist=options.hoist)
     batches = [] if samples is None else [(to_integers(x, network), x, y) for x, y in samples.batches]
-    vectors = _test_vectors(network, batches[0][0]) if batches else None
+    first = batches[0][0][_first(network, count_vectors(model.network))] if batches else None
+    vectors = None if first is None else _test_vectors(network, first)
     text = "" if samples is None else _accuracies(model, network, batches, labelled=labelled)
     file = write_c(network, _comment(model, network, text), vectors)
     source, header = (rename(part, options.prefix) for part in (file.source, file.header))
@@ -77,8 +78,15 @@ def export_c(
         echo(f"note: {note}")
     if text:
         echo(text)
-    if options.check and batches:
-        _check(network, file, batches[0][0][_first(network, TEST_VECTORS)])
+    if options.check and first is not None:
+        _check(network, file, first)
+
+
+def count_vectors(network: Network) -> int:
+    """Return the number of test samples in the file, which is smaller for large inputs."""
+    settings = network.settings
+    frames = 1 if settings.encode == "direct" else settings.steps
+    return min(MAX_VECTORS, max(1, MAX_VECTOR_SIZE // (prod(settings.input) * frames)))
 
 
 def random_samples(model: SpikingNetwork, seed: int) -> ProbeSamples:
@@ -89,16 +97,16 @@ def random_samples(model: SpikingNetwork, seed: int) -> ProbeSamples:
     from sewdsl.train.fit.integer_run import input_scaling
     from sewdsl.train.probe_target import ProbeSamples
 
-    scaling, settings = input_scaling(model), model.network.settings
+    scaling, settings, count = input_scaling(model), model.network.settings, count_vectors(model.network)
     random = np.random.default_rng(seed)
     static = settings.encode == "direct"
-    shape = (TEST_VECTORS, *settings.input) if static else (settings.steps, TEST_VECTORS, *settings.input)
+    shape = (count, *settings.input) if static else (settings.steps, count, *settings.input)
     n = random.integers(0, scaling.high + 1, shape) if static else np.minimum(random.poisson(0.3, shape), scaling.high)
     factor, shift = (
         np.asarray(x).reshape(-1, *[1] * (len(settings.input) - 1)) for x in (scaling.factor, scaling.shift)
     )
     x = torch.from_numpy(n * factor + shift).to(next(model.parameters()).dtype)
-    return ProbeSamples([(x, torch.zeros(TEST_VECTORS, dtype=torch.int64))], None, TEST_VECTORS, 0)
+    return ProbeSamples([(x, torch.zeros(count, dtype=torch.int64))], None, count, 0)
 
 
 def rename(source: str, prefix: str) -> str:
@@ -116,9 +124,8 @@ def _test_vectors(network: IntegerNetwork, x: Integers) -> SampleVectors:
 
     from sewdsl.exchange.write.c.write_file import SampleVectors
 
-    first = x[_first(network, TEST_VECTORS)]
-    outputs = np.concatenate([*network.run(first).values()], 1)
-    return SampleVectors(first if network.static else first.swapaxes(0, 1), outputs)
+    outputs = np.concatenate([*network.run(x).values()], 1)
+    return SampleVectors(x if network.static else x.swapaxes(0, 1), outputs)
 
 
 def _accuracies(

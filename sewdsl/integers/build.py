@@ -208,6 +208,10 @@ class LawBuilder:
             raise NoIntegerLaw(
                 "", f"{self._network.name} has several inputs, and integer networks have one; export net.onnx instead"
             )
+        if scaling.high > LIMITS["uint8"][1]:
+            raise NoIntegerLaw(
+                "", f"{self._network.name} reads integers up to {scaling.high:,}, and integer networks read 8 bits"
+            )
         self._learned: dict[int, EvaluatedLayer] = dict(evaluated_layers(model, dtype=np.dtype(np.float64)))
         channels, *size = settings.input
         height, width = (1, 1, *size)[-2:]

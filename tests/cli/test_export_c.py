@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+import sewdsl
 from sewdsl.cli.app import app
+from sewdsl.cli.export_c import count_vectors
 from sewdsl.exchange.write.c.run_file import find_compiler
+from sewdsl.train.fit.integer_run import score_batches
 
 TEXT = """\
 sewdsl 1
@@ -149,3 +152,23 @@ def test_files_do_not_depend_on_hash_seeds(tmp_path: Path) -> None:
         subprocess.run(command, env={**os.environ, "PYTHONHASHSEED": seed}, check=True, capture_output=True)
         files.append(out.read_bytes())
     assert files[0] == files[1]
+
+
+@pytest.mark.parametrize(("name", "count"), [("mnist5k", 8), ("mnist5k-dvs", 8), ("7b-net", 1), ("sew-resnet-18", 1)])
+def test_large_inputs_have_fewer_test_samples(name: str, count: int) -> None:
+    assert count_vectors(sewdsl.load(name)) == count
+
+
+@pytest.mark.parametrize(("name", "samples"), [("mnist5k", 1000), ("7b-net", 41), ("sew-resnet-18", 37)])
+def test_large_networks_have_fewer_samples(name: str, samples: int) -> None:
+    batch, batches = score_batches(sewdsl.load(name))
+    assert batch * batches == samples
+
+
+def test_integers_are_not_scaled(tmp_path: Path) -> None:
+    out = tmp_path / "net.c"
+    printed(run("export", "mnist5k", out, "--input", "1x28x28 of 16"))
+    assert "Input: uint8 [28][28][1] from 0 to 15" in out.read_text("utf-8")
+    refused = run("export", "mnist5k", tmp_path / "other.c", "--input", "1x28x28 of 1600")
+    assert refused.exit_code == 1
+    assert "reads integers up to 1,599" in refused.output

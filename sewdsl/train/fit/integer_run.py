@@ -23,13 +23,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from sewdsl.integers.value import Integers
+    from sewdsl.ir.network import Network
     from sewdsl.lower import SpikingNetwork
     from sewdsl.train.data.dataset import SampleSet
 
 TOLERANCE = 1e-2
 """Largest distance of an input value from an integer, in integers."""
-BATCH, BATCHES = 100, 10
-"""Size and largest number of batches of the accuracy in integers, which numpy computes."""
+BATCH, BATCHES, MAX_MACS = 100, 10, 1 << 38
+"""Largest size, number and MACs of batches of the accuracy in integers, which numpy computes in minutes."""
 
 
 class NoIntegerInput(UserError):
@@ -39,9 +40,12 @@ class NoIntegerInput(UserError):
 def input_scaling(model: SpikingNetwork) -> InputScaling:
     """Return the relation between integer inputs and the inputs of the network, from the dataset of the recipe.
 
-    Without a dataset, static inputs are pixels that are divided by 255, and sequences are counts.
+    Without a dataset, static inputs are pixels that are divided by 255, and sequences are counts. Integers of
+    ``input … of N`` are not scaled.
     """
     network = model.network
+    if network.settings.of is not None:
+        return InputScaling(network.settings.of - 1)
     dataset = find_dataset(network.recipe.on) if network.recipe else None
     normalisation = dataset(DataOptions(shape=network.settings.input)).normalisation() if dataset else None
     if normalisation is None and dataset is None and network.settings.encode == "direct":
@@ -73,13 +77,21 @@ def to_integers(x: Tensor, network: IntegerNetwork) -> Integers:
     return integers
 
 
+def score_batches(network: Network) -> tuple[int, int]:
+    """Return size and number of the batches of the accuracy in integers, which are smaller for large networks."""
+    macs = max(1, network.total_macs * network.settings.steps)
+    samples = max(1, min(BATCH * BATCHES, MAX_MACS // macs))
+    batch = min(samples, BATCH)
+    return batch, samples // batch
+
+
 def integer_score(model: SpikingNetwork, samples: SampleSet, bits: int) -> IntegerScore | None:
     """Return the accuracy in integers on up to 1,000 test samples, or print why the network has none."""
     main = model.network.recipe.terms[0].output if model.network.recipe else ""
     right = count = 0
     try:
         network = build_integer_network(model, input_scaling(model), IntegerFormat(bits))
-        for x, y in random_batches(samples, BATCH, BATCHES, 0):
+        for x, y in random_batches(samples, *score_batches(model.network), 0):
             right += int((network.run(to_integers(x, network))[main].argmax(1) == y.numpy()).sum())
             count += len(y)
     except UserError as error:
