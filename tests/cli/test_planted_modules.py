@@ -25,6 +25,7 @@ LIGHT = [
     "draw a.net -o a.svg",
     "fmt a.net",
     "nets",
+    "targets",
     "notation a.net",
     "diff a.net a.net",
     "explain missing-hyphen",

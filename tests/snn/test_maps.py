@@ -77,7 +77,7 @@ def test_no_neuron_refers_to_it() -> None:
         ("MAP{exq(x)}", "unknown-name", "exq"),
         ("MAP{clip(x, 1, 0)}", "invalid-equation", "clip(x, 1, 0)"),
         ("MAP(tau=2){x}", "unknown-argument", "tau=2"),
-        ("MAP(surrogate=3){x}", "invalid-argument", "surrogate=3"),
+        ("MAP(surrogate=3){x}", "unknown-argument", "surrogate=3"),
         ("MAP(3){x}", "invalid-argument", "3"),
         ("MAP{x*$(c)}", "unknown-parameter", "c"),
         ("MAP", "unknown-name", "MAP"),

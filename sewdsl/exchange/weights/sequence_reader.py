@@ -56,8 +56,9 @@ FLAT = (GlobalAvgPool, AvgPool, Flatten, Dropout)
 def standard_keys(network: Network, node: Node, prefix: str) -> LayerKeys:
     """Return the keys of a layer that SpikingJelly builds as a module of its own."""
     # On feature maps, SpikingJelly's shared MLP consists of convolutions with kernel size 1.
-    axes = len(network.inputs(node)[0].shape)
-    ones = axes if isinstance(node.op, TemporalAttention | ChannelAttention) and axes > 1 else 0
+    ones = 0
+    if isinstance(node.op, TemporalAttention | ChannelAttention) and len(network.inputs(node)[0].shape) > 1:
+        ones = len(network.inputs(node)[0].shape)
     return LayerKeys(node, prefix, NAMES.get(type(node.op), {}), ones=ones)
 
 

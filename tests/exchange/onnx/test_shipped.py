@@ -57,8 +57,8 @@ SMALL = {
 STEPS = 2
 NARROWER = 4
 """Divisor of the numbers of channels."""
-FULL = {"7b-net-and", "sdt-v2"}
-"""Networks at full width: AND of few channels is silent, and the heads of sdt-v2 do not divide fewer channels."""
+FULL = {"7b-net-and", "mnist5k-speck", "sdt-v2"}
+"""Networks at full width: others are silent with few channels, and the heads of sdt-v2 do not divide fewer channels."""
 
 
 def _small(name: str) -> Network:

@@ -121,8 +121,9 @@ def _unsettle(model: torch.nn.Module) -> None:
     """Set different biases and time constants, with which neurons fire."""
     generator = torch.Generator().manual_seed(1)
     known = {name for name, _ in model.named_parameters()}
+    normalised = any(isinstance(layer, _BatchNorm) for layer in model.modules())
     for name, parameter in model.named_parameters():
-        if name.startswith("fc") and name.replace("weight", "bias") not in known:
+        if (name.startswith("fc") or not normalised) and name.replace("weight", "bias") not in known:
             parameter.data *= 8
         if parameter.ndim <= 1:
             more = 2.0 if name.startswith("fc") else 0.3
