@@ -66,11 +66,13 @@ class IntegerSizes:
 
     Attributes:
         refused: Reasons of the layers without a law, by index.
+        estimated: Whether layers add or read currents, whose formats depend on the weights.
         values: Bytes of the values of a time-step.
     """
 
     def __init__(self, network: Network) -> None:
         self._network, self.steps, self.refused = network, list[SizedStep](), dict[int, str]()
+        self.estimated = False
         hosts, nodes = foldable_norms(network), network.nodes
         needed, delays = network.graph.lead_to(network.output_indices), list[tuple[int, int]]()
         operands, self._drifts = dict[int, SizedOperand](), dict[int, int]()
@@ -116,6 +118,7 @@ class IntegerSizes:
         operands = [x for x in arguments if isinstance(x, SizedOperand)]
         if law in NO_CURRENTS and any(x.largest is None for x in operands):
             self.refuse(f"{NO_CURRENTS[law]} currents; write SN before it")
+        self.estimated |= law in {"add", "delay"} and any(x.largest is None for x in operands)
         output = self.layer.node.output
         largest = sizes.get("largest", output.values.largest)
         inputs, elements = tuple(x.step for x in operands), sizes.get("elements", output.elements)
@@ -153,6 +156,9 @@ class IntegerSizes:
         return self._store(role="delay", states=steps * self.layer.node.output.elements)
 
     def pool(self, operation: str, x: SizedOperand, kernel: tuple[int, ...], *_window: Any) -> SizedOperand:
+        if x.step in self._drifts:
+            # The drift that depends on the position is added before.
+            self.estimated, x = True, self._store(x, elements=prod(self.layer.inputs[0].shape), largest=None)
         taps = prod(kernel) if operation == "sum" else 1
         return self._store(x, largest=None if x.largest is None else taps * x.largest)
 
@@ -174,6 +180,7 @@ class IntegerSizes:
         """Return weighted sums. Currents are rounded to 16 bits before."""
         op, signals = cast("Any", self.layer.node.op), self.layer.inputs
         if x.largest is None:
+            self.estimated = True
             x = self._store(x, elements=signals[0].elements, largest=LARGEST_WEIGHT << 8)
         weights = prod(op.weight_shape(*signals))
         largest = weights // self.layer.node.output.channels * LARGEST_WEIGHT * cast("int", x.largest)

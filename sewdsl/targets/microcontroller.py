@@ -56,6 +56,8 @@ class Microcontroller(Target):
             if flash or wide
         ]
         unknown = self.unknown
+        if sizes.estimated:
+            unknown = ("RAM: an estimate, because layers add or read currents; 'sewdsl export' states it", *unknown)
         if totals[1] > self.ram >= totals[2]:
             unknown = ("RAM: potentials of 32 bits do not fit, use 'sewdsl export --state 16'", *unknown)
         return Fit(tuple(misfits), tuple(rows), unknown)
