@@ -31,7 +31,7 @@ ROOMS = {
     "draw": "network → pictures",
     "highlight": "syntax highlighting",
     "passes": "network → program: kernels and stored tensors",
-    "checks": "network → diagnostics, one rule per file",
+    "checks": "network → diagnostics",
     "dialects": "other notations → tree",
     "targets": "network → limits of chips",
     "elaborate": "tree → network: resolve names, expand blocks and repeats",
