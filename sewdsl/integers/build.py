@@ -19,7 +19,7 @@ from sewdsl.integers.steps.attention import TokenAttention
 from sewdsl.integers.steps.elementwise import Concatenated, Elementwise, Operation, Rescaled
 from sewdsl.integers.steps.equations import EquationStep
 from sewdsl.integers.steps.moved import DelayStep, Reordered, SpreadValues, Transposed
-from sewdsl.integers.steps.neuron import LEAK_BITS, Drift, Dynamics, IntegerNeuron, Settled
+from sewdsl.integers.steps.neuron import LARGEST_POTENTIAL, LEAK_BITS, Drift, Dynamics, IntegerNeuron, Settled
 from sewdsl.integers.steps.pooling import ChannelSum, Pooled
 from sewdsl.integers.steps.step import InputStep, Step, View
 from sewdsl.integers.steps.weighted import Convolution, Window, convolve
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
 
 NARROW = 16
 """Bits of the narrow format of membrane potentials."""
-LARGEST_POTENTIAL = 2**30
-"""Bound of a potential of 32 bits, which leaves room for one more sum."""
 CURRENT_BITS = 27
 """Bits of the range of a sum of currents with different units."""
 FINER_BITS = 12

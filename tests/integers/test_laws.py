@@ -11,7 +11,7 @@ import torch
 import sewdsl
 from sewdsl.integers import InputScaling, IntegerFormat, NoIntegerLaw, build_integer_network
 from sewdsl.integers.steps.moved import DelayStep
-from sewdsl.integers.steps.neuron import IntegerNeuron
+from sewdsl.integers.steps.neuron import Drift, Dynamics, IntegerNeuron
 from sewdsl.lower import SpikingNetwork
 from tests.integers import twin
 from tests.integers.zoo import NETWORKS, Case, case, trained
@@ -242,3 +242,10 @@ def test_a_drift_that_cancels_its_input() -> None:
         assert isinstance(step, IntegerNeuron)
         terms = np.abs(step.dynamics.gain).max() * network.steps[step.inputs[0]].value.magnitude
         assert max(terms, np.abs(step.dynamics.drift.table).max()) < 2**31
+
+
+def test_bounds_of_leaky_neurons_need_few_time_steps() -> None:
+    """Bounds that do not change any more are not computed for each time-step."""
+    gain, drift, threshold, reset = (np.array(pair) for pair in ((3, -5), (1, 2), (800, 900), (0, 0)))
+    dynamics = Dynamics(gain, Drift(drift), threshold, reset, leak=1 << 13, soft=False)
+    assert dynamics.bound(-200, 300, 10**8) == dynamics.bound(-200, 300, 1000) > dynamics.bound(-200, 300, 2)

@@ -10,6 +10,8 @@ from sewdsl.integers.steps.step import Step
 from sewdsl.integers.value import Integers
 from sewdsl.light_dataclass import dataclass
 
+LARGEST_POTENTIAL = 2**30
+"""Bound of a potential of 32 bits, which leaves room for one more sum."""
 LEAK_BITS = 15
 """Fraction bits of the leak."""
 
@@ -133,6 +135,7 @@ class Dynamics:
         least, most = ends.min(0) + drift, ends.max(0) + drift
         largest = int(max(self.threshold.max(), np.abs(self.reset).max()))
         for _ in range(steps):
+            before = lower, upper
             lower, upper = self._leaked(lower) + least, self._leaked(upper) + most
             largest = max(largest, int(-lower.min()), int(upper.max()))
             if self.soft:
@@ -141,6 +144,9 @@ class Dynamics:
             else:
                 lower = np.minimum(lower, self.reset)
                 upper = np.maximum(np.minimum(upper, self.threshold - 1), self.reset)
+            if largest >= LARGEST_POTENTIAL or (np.array_equal(before[0], lower) and np.array_equal(before[1], upper)):
+                # More time-steps change nothing, or the bound is too large already.
+                break
         return largest
 
     def charge(self, n: Integers, potential: Integers) -> Integers:
