@@ -62,7 +62,8 @@ def export_c(
 
     network = replace(build_integer_network(model, input_scaling(model), options.formats), hoist=options.hoist)
     batches = [] if samples is None else [(to_integers(x, network), x, y) for x, y in samples.batches]
-    first = batches[0][0][_first(network, count_vectors(model.network))] if batches else None
+    count = count_vectors(model.network)
+    first = (batches[0][0][:count] if network.static else batches[0][0][:, :count]) if batches else None
     vectors = None if first is None else _test_vectors(network, first)
     text = "" if samples is None else _accuracies(model, network, batches, labelled=labelled)
     file = write_c(network, _comment(model, network, text), vectors)
@@ -112,11 +113,6 @@ def random_samples(model: SpikingNetwork, seed: int) -> ProbeSamples:
 def rename(source: str, prefix: str) -> str:
     """Return a file with another prefix of its names."""
     return re.sub(r"\bnet(?=[_.])", prefix, re.sub(r"\bNET_", f"{prefix.upper()}_", source))
-
-
-def _first(network: IntegerNetwork, count: int) -> tuple[slice, ...]:
-    """Return the index of the first samples."""
-    return (slice(count),) if network.static else (slice(None), slice(count))
 
 
 def _test_vectors(network: IntegerNetwork, x: Integers) -> SampleVectors:
