@@ -201,7 +201,8 @@ class _File:
         kernel = self._kernels.use("conv_at", suffix, **macros)
         weights = self._table("weights", index, step.weights, "int8_t")
         window = self._window(index, value.shape, step.weights.shape[:2], step.window)
-        if not self._reads_events(step, value):
+        # Sums have at least 16 bits, also if their range needs fewer.
+        if read != "uint8_t" or not self._reads_events(step, value):
             return _Sums(f"{kernel}({target}, {self._array(source)}, {weights}, y, x, &{window});")
         copies = value.high if value.high <= MAX_COPIES else 1
         # Sums of 16 bits hold this many of the largest terms.
@@ -236,8 +237,7 @@ class _File:
         """Return whether a convolution can read lists of events, in C with vectors."""
         window, (_, width, channels) = step.window, value.shape
         return (
-            value.format == "uint8"
-            and window.groups == window.dilation[1] == 1
+            window.groups == window.dilation[1] == 1
             and window.padding[1] < step.weights.shape[1]
             and width * channels <= MAX_INDEX
             and step.value.shape[-1] >= MIN_OUTPUTS
