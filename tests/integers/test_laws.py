@@ -167,6 +167,16 @@ def test_odd_weights(scale: float) -> None:
     assert np.allclose(outputs * network.readouts[0].unit, expected, atol=0.02 * np.abs(expected).max() + 1e-6)
 
 
+def assert_near_floats(model: SpikingNetwork) -> None:
+    """Compare the outputs for random counts ``[2, 6, 6]`` of four time-steps."""
+    network = build_integer_network(model)
+    n = np.random.default_rng(0).poisson(0.4, (4, 6, 6, 6, 2))
+    (outputs,) = network.run(n).values()
+    with torch.no_grad():
+        expected = model(torch.from_numpy(np.moveaxis(n, -1, 2).astype(float).copy())).numpy() * 4
+    assert np.abs(outputs * network.readouts[0].unit - expected).mean() <= 0.1 * np.abs(expected).mean()
+
+
 def test_channels_without_weights() -> None:
     """A norm with weight 0 changes neither the units of other channels nor its own drift."""
     options: dict[str, Any] = {"input": "2x6x6", "steps": 4, "neuron": "IF"}
@@ -175,12 +185,7 @@ def test_channels_without_weights() -> None:
         for name in ("bn1", "bn2"):
             model.get_parameter(f"{name}.weight")[1] = 0
             model.get_parameter(f"{name}.bias")[1] = 0.3
-    network = build_integer_network(model)
-    n = np.random.default_rng(0).poisson(0.4, (4, 6, 6, 6, 2))
-    (outputs,) = network.run(n).values()
-    with torch.no_grad():
-        expected = model(torch.from_numpy(np.moveaxis(n, -1, 2).astype(float).copy())).numpy() * 4
-    assert np.abs(outputs * network.readouts[0].unit - expected).mean() <= 0.1 * np.abs(expected).mean()
+    assert_near_floats(model)
 
 
 def test_biases_without_weights() -> None:
@@ -222,12 +227,7 @@ def test_channels_with_small_weights(neuron: str, gamma: float) -> None:
     with torch.no_grad():
         model.get_parameter("bn1.weight")[1] = gamma
         model.get_parameter("bn1.bias").fill_(0.4)
-    network = build_integer_network(model)
-    n = np.random.default_rng(0).poisson(0.4, (4, 6, 6, 6, 2))
-    (outputs,) = network.run(n).values()
-    with torch.no_grad():
-        expected = model(torch.from_numpy(np.moveaxis(n, -1, 2).astype(float).copy())).numpy() * 4
-    assert np.abs(outputs * network.readouts[0].unit - expected).mean() <= 0.1 * np.abs(expected).mean()
+    assert_near_floats(model)
 
 
 def test_a_drift_that_cancels_its_input() -> None:

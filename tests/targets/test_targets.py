@@ -12,7 +12,7 @@ import pytest
 
 import sewdsl
 from sewdsl.exchange.write.c.write_file import write_c
-from sewdsl.integers import IntegerFormat, build_integer_network
+from sewdsl.integers import InputScaling, IntegerFormat, build_integer_network
 from sewdsl.ir.integer_law import Law
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.linear import Linear
@@ -289,3 +289,24 @@ def test_unknown_names(name: str) -> None:
 def test_shipped_networks_fit_their_targets() -> None:
     assert not fit("speck2f", "mnist5k-speck", {}).misfits
     assert not fit("mcu:32KB", "mnist5k-mcu", {}).misfits
+
+
+@pytest.mark.parametrize(
+    ("text", "estimated"),
+    [
+        ("c8k3-BN-SN-MPk2-FC5", False),
+        ("c8k3-BN-MPk3s2p1-SN-FC5", True),
+        ("c8k3-BN-SN-c4k3-c4k3-SN-FC5", True),
+        ("c8k3-BN-ADD[c8k3 | id]-SN-FC5", True),
+    ],
+)
+def test_memory_with_currents_is_an_estimate(text: str, estimated: object) -> None:
+    options: dict[str, Any] = {"input": "2x12x12", "steps": 4, "neuron": "LIF", "set": {"encode": "direct"}}
+    model = sewdsl.compile(text, seed=0, **options).eval()
+    target = find_target("mcu:64MB")
+    assert target is not None
+    result = target.check(model.network)
+    assert any("estimate" in line for line in result.unknown) == estimated
+    scaling = InputScaling.of_pixels((0.3, 0.4), (0.2, 0.2))
+    file = write_c(build_integer_network(model, scaling))
+    assert 0.85 * file.ram <= int(result.rows[-2]["RAM"]) <= 1.3 * file.ram
