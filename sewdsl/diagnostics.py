@@ -33,38 +33,32 @@ class Edit:
 
 @dataclass(frozen=True)
 class Fix:
-    """Edits that fix the problem of a diagnostic.
-
-    Attributes:
-        title: Description as an imperative, e.g. ``insert the missing '-'``.
-        edits: Replacements in one source that do not overlap.
-        safe: Whether ``check --fix`` applies the fix. Other fixes may change the meaning and need ``--unsafe-fixes``.
-    """
+    """Edits that fix the problem of a diagnostic."""
 
     title: str
+    """Description as an imperative, e.g. ``insert the missing '-'``."""
     edits: tuple[Edit, ...]
+    """Replacements in one source that do not overlap."""
     safe: bool = True
+    """Whether ``check --fix`` applies the fix. Other fixes may change the meaning and need ``--unsafe-fixes``."""
 
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """Error, warning or note about a source.
-
-    Attributes:
-        code: Stable name of the rule, e.g. ``unknown-name``. ``sewdsl explain CODE`` prints its page.
-        message: Sentence with the actual values, without a full stop.
-        span: Position in the text of the user.
-        label: Short text under the carets.
-        path: Repeats and blocks around the span, e.g. ``("body", "copy 6 of 7", "SEW Block", "c32k3s1")``.
-    """
+    """Error, warning or note about a source."""
 
     code: str
+    """Stable name of the rule, e.g. ``unknown-name``. ``sewdsl explain CODE`` prints its page."""
     severity: Severity
     message: str
+    """Sentence with the actual values, without a full stop."""
     span: Span
+    """Position in the text of the user."""
     label: str = ""
+    """Short text under the carets."""
     help: str = ""
     path: tuple[str, ...] = ()
+    """Repeats and blocks around the span, e.g. ``("body", "copy 6 of 7", "SEW Block", "c32k3s1")``."""
     fixes: tuple[Fix, ...] = ()
 
     def __str__(self) -> str:

@@ -88,17 +88,14 @@ class PluginError(UserError):
 
 
 class PluginFile(NamedTuple):
-    """Imported plugin file.
-
-    Attributes:
-        path: Absolute path.
-        sha256: SHA-256 of ``content`` in hexadecimal digits.
-        content: Contents of the file when it was imported.
-    """
+    """Imported plugin file."""
 
     path: Path
+    """Absolute path."""
     sha256: str
+    """SHA-256 of ``content`` in hexadecimal digits."""
     content: bytes
+    """Contents of the file when it was imported."""
     module: ModuleType
 
 

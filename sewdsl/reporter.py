@@ -18,15 +18,12 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Reported(Generic[Value_co]):
-    """Result of a function with its diagnostics.
-
-    Attributes:
-        value: Result. The function defines the result if there are errors.
-        diagnostics: Diagnostics in the order of their reports, without duplicates.
-    """
+    """Result of a function with its diagnostics."""
 
     value: Value_co
+    """Result. The function defines the result if there are errors."""
     diagnostics: tuple[Diagnostic, ...] = ()
+    """Diagnostics in the order of their reports, without duplicates."""
 
 
 class InvalidText(Exception):
@@ -43,18 +40,15 @@ class NestingError(RecursionError):
 
 @dataclass
 class Reporter:
-    """Collector of diagnostics without duplicates.
-
-    Attributes:
-        limits: Limits of the compilation.
-        diagnostics: Diagnostics in the order of their reports.
-        site: Call of a library block in the text of the user, during its expansion. Diagnostics of other sources are
-            reported at this span, because the user can only change the call.
-    """
+    """Collector of diagnostics without duplicates."""
 
     limits: Limits = DEFAULT_LIMITS
+    """Limits of the compilation."""
     diagnostics: list[Diagnostic] = field(default_factory=list)
+    """Diagnostics in the order of their reports."""
     site: Span | None = None
+    """Call of a library block in the text of the user, during its expansion. Diagnostics of other sources are reported
+    at this span, because the user can only change the call."""
     _seen: set[tuple[str, str, str, int, int]] = field(init=False)
 
     def __post_init__(self) -> None:

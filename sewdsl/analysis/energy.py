@@ -44,28 +44,25 @@ class EnergyCosts(NamedTuple):
 
 
 class LayerOperations(NamedTuple):
-    """Operations of a layer for one sample, over all time-steps.
-
-    Attributes:
-        real: Whether the input is not integer, so that the layer multiplies.
-        steps: Number of evaluations: T, or 1 for a static input.
-        dense: Multiply-accumulates at all kernel taps.
-        meetings: Multiplications by weights per time-step if every input is 1, with exact edges and strides.
-        upper: Largest input value, or 1 for real inputs.
-        first: Whether the input reaches the layer without passing a neuron.
-        membranes: 32-bit words of neuron state read and written over all time-steps, for the neurons after this layer
-            and before the next.
-    """
+    """Operations of a layer for one sample, over all time-steps."""
 
     node: Node
     real: bool
+    """Whether the input is not integer, so that the layer multiplies."""
     steps: int
+    """Number of evaluations: T, or 1 for a static input."""
     dense: int
+    """Multiply-accumulates at all kernel taps."""
     meetings: int
+    """Multiplications by weights per time-step if every input is 1, with exact edges and strides."""
     upper: int
+    """Largest input value, or 1 for real inputs."""
     T: int
     first: bool
+    """Whether the input reaches the layer without passing a neuron."""
     membranes: int
+    """32-bit words of neuron state read and written over all time-steps, for the neurons after this layer and before
+    the next."""
 
     @property
     def events(self) -> int:
@@ -173,50 +170,41 @@ GAPS = {
 
 
 class MemoryCosts(NamedTuple):
-    """Energy in pJ of reading or writing a 32-bit word: half of a 64-bit access to 8 KB (Horowitz 2014).
-
-    Attributes:
-        membrane: Membrane potential or another state of a neuron.
-    """
+    """Energy in pJ of reading or writing a 32-bit word: half of a 64-bit access to 8 KB (Horowitz 2014)."""
 
     weight: float = 5.0
     membrane: float = 5.0
+    """Membrane potential or another state of a neuron."""
 
 
 class SynapticOperations(NamedTuple):
-    """NeuroBench metrics of one sample, with its names.
-
-    Attributes:
-        Effective_MACs: Multiply-accumulates of layers with non-binary input.
-        Effective_ACs: Accumulates of layers with binary input.
-        Dense: All connections, including those of zeros.
-    """
+    """NeuroBench metrics of one sample, with its names."""
 
     Effective_MACs: float
+    """Multiply-accumulates of layers with non-binary input."""
     Effective_ACs: float
+    """Accumulates of layers with binary input."""
     Dense: float
+    """All connections, including those of zeros."""
 
 
 class LayerCounts(NamedTuple):
-    """Operations of a layer for one sample over all time-steps: means of counts, or upper bounds.
-
-    Attributes:
-        most: The layer and its upper bounds.
-        dense: Multiply-accumulates at all kernel taps.
-        events: Operations if a count is one event.
-        accumulations: Operations if a count k is k spikes.
-        rate: Fraction of non-zero input values, in [0, 1].
-        largest: Largest absolute input value.
-        activity: Fraction of non-zero input values weighted by fan-out, in [0, 1]. None: not counted.
-    """
+    """Operations of a layer for one sample over all time-steps: means of counts, or upper bounds."""
 
     most: LayerOperations
+    """The layer and its upper bounds."""
     dense: float
+    """Multiply-accumulates at all kernel taps."""
     events: float
+    """Operations if a count is one event."""
     accumulations: float
+    """Operations if a count k is k spikes."""
     rate: float = 1.0
+    """Fraction of non-zero input values, in [0, 1]."""
     largest: float = 1.0
+    """Largest absolute input value."""
     activity: float | None = None
+    """Fraction of non-zero input values weighted by fan-out, in [0, 1]. None: not counted."""
 
     @classmethod
     def at_most(cls, most: LayerOperations) -> LayerCounts:

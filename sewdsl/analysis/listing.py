@@ -13,21 +13,18 @@ from sewdsl.light_dataclass import dataclass
 
 @dataclass(frozen=True)
 class ListingRow:
-    """A row of the table: a layer, or a block call with its layers.
-
-    Attributes:
-        text: Canonical text with all arguments.
-        label: Text without named arguments, which are listed below the table.
-        macs: Multiply-accumulates per time-step and sample.
-    """
+    """A row of the table: a layer, or a block call with its layers."""
 
     path: str
     kind: str
     text: str
+    """Canonical text with all arguments."""
     label: str
+    """Text without named arguments, which are listed below the table."""
     signal: Signal
     parameters: int
     macs: int
+    """Multiply-accumulates per time-step and sample."""
 
 
 def layer_rows(network: Network) -> list[ListingRow]:

@@ -35,37 +35,31 @@ class MemoryStep(Protocol):
 
 
 class Lifetime(NamedTuple):
-    """Memory of a value.
-
-    Attributes:
-        first: Step that writes the value.
-        last: Last step that reads the value.
-        size: Number of elements.
-        offset: First element in the block.
-    """
+    """Memory of a value."""
 
     first: int
+    """Step that writes the value."""
     last: int
+    """Last step that reads the value."""
     size: int
+    """Number of elements."""
     offset: int = 0
+    """First element in the block."""
 
 
 class MemoryPlan(NamedTuple):
-    """Places of all values of a time-step.
-
-    Attributes:
-        inlined: Convolutions whose sums the next neuron reads position by position, so that they are not stored.
-        hoisted: Steps that are computed in the first time-step only.
-        owners: For each step, the step that stores its value: another one for views.
-        values: Lifetimes by step.
-        sizes: Number of elements of each block that is used.
-    """
+    """Places of all values of a time-step."""
 
     inlined: frozenset[int]
+    """Convolutions whose sums the next neuron reads position by position, so that they are not stored."""
     hoisted: frozenset[int]
+    """Steps that are computed in the first time-step only."""
     owners: Sequence[int]
+    """For each step, the step that stores its value: another one for views."""
     values: Mapping[int, Lifetime]
+    """Lifetimes by step."""
     sizes: Mapping[str, int]
+    """Number of elements of each block that is used."""
 
     @property
     def size(self) -> int:

@@ -34,45 +34,36 @@ OVERHEAD = 400
 
 
 class Bound(NamedTuple):
-    """Upper bound of the gradient of a chain.
-
-    Attributes:
-        factor: Bound of the factor on the Euclidean norm of a gradient over the time-steps.
-        silent: Whether the last neuron never fires.
-    """
+    """Upper bound of the gradient of a chain."""
 
     factor: float
+    """Bound of the factor on the Euclidean norm of a gradient over the time-steps."""
     silent: bool
+    """Whether the last neuron never fires."""
 
 
 class Responses(NamedTuple):
-    """Responses of a neuron to several spike sequences, as arrays ``[T, sequences]``.
-
-    Attributes:
-        spikes: Output spikes.
-        slopes: Derivative of a spike with respect to the charged potential, σ'(H[t] - v_threshold).
-        carries: Derivative of the potential after the reset with respect to the charged potential.
-        potentials: Potential after the reset.
-    """
+    """Responses of a neuron to several spike sequences, as arrays ``[T, sequences]``."""
 
     spikes: NDArray[np.bool_]
+    """Output spikes."""
     slopes: NDArray[np.float64]
+    """Derivative of a spike with respect to the charged potential, σ'(H[t] - v_threshold)."""
     carries: NDArray[np.float64]
+    """Derivative of the potential after the reset with respect to the charged potential."""
     potentials: NDArray[np.float64]
+    """Potential after the reset."""
 
 
 class Rest(NamedTuple):
-    """Response of a neuron at rest to a spike and to no spike.
-
-    Attributes:
-        passes: Whether the output equals the input, and the neuron is at rest afterwards in both cases.
-        forgets: Whether a spike blocks gradients to earlier time-steps, as a detached hard reset does.
-        positive: Whether no derivative is negative.
-    """
+    """Response of a neuron at rest to a spike and to no spike."""
 
     passes: bool
+    """Whether the output equals the input, and the neuron is at rest afterwards in both cases."""
     forgets: bool
+    """Whether a spike blocks gradients to earlier time-steps, as a detached hard reset does."""
     positive: bool
+    """Whether no derivative is negative."""
 
 
 @lru_cache(maxsize=256)

@@ -19,19 +19,16 @@ MAX_TRIED = 64
 
 @dataclass(frozen=True)
 class ResidualBlock:
-    """A join with its operands, and the activation after it if it belongs to the block.
-
-    Attributes:
-        source: Index of the node S at the start of branch and shortcut.
-        activation: Index of the block's activation after the join, as in a Spiking block. None: the block ends with its
-            join, as a SEW block does, even if another activation follows.
-        identity: Whether the shortcut is S itself. If not, it is a projection, and the block a downsample block.
-    """
+    """A join with its operands, and the activation after it if it belongs to the block."""
 
     source: int
+    """Index of the node S at the start of branch and shortcut."""
     join: int
     activation: int | None
+    """Index of the block's activation after the join, as in a Spiking block. None: the block ends with its join, as a
+    SEW block does, even if another activation follows."""
     identity: bool
+    """Whether the shortcut is S itself. If not, it is a projection, and the block a downsample block."""
 
     @property
     def end(self) -> int:
@@ -174,17 +171,14 @@ _RESIDUALS: dict[int, _Residuals] = {}
 
 @dataclass(frozen=True)
 class BranchEnd:
-    """Last ops of a branch.
-
-    Attributes:
-        activation: Activation at the end, if any.
-        norm: Batch norm before the activation or at the end, or None if another op is there.
-        why: Without a norm, the ops at the end, for messages.
-    """
+    """Last ops of a branch."""
 
     activation: Activation | None
+    """Activation at the end, if any."""
     norm: Node | None
+    """Batch norm before the activation or at the end, or None if another op is there."""
     why: str = ""
+    """Without a norm, the ops at the end, for messages."""
 
 
 def branch_end(network: Network, join: Node) -> BranchEnd:
@@ -216,25 +210,21 @@ def branch_end(network: Network, join: Node) -> BranchEnd:
 
 @dataclass(frozen=True)
 class NamedResidual:
-    """A residual block, with names of nodes.
-
-    Attributes:
-        index: Number of the block in topological order, from 1.
-        name: Path of the block, or name of the join if several joins share the path.
-        source: Name of the input node S, or None for the network's input.
-        branch: Name of the neuron at the end of the branch, whose spikes are A. None: there is none, as in a Spiking
-            block.
-        output: Name of the output node O.
-        downsample: Whether the shortcut is a projection. The blocks between two such blocks are an identity mapping
-            area of the paper.
-    """
+    """A residual block, with names of nodes."""
 
     index: int
+    """Number of the block in topological order, from 1."""
     name: str
+    """Path of the block, or name of the join if several joins share the path."""
     source: str | None
+    """Name of the input node S, or None for the network's input."""
     branch: str | None
+    """Name of the neuron at the end of the branch, whose spikes are A. None: there is none, as in a Spiking block."""
     output: str
+    """Name of the output node O."""
     downsample: bool
+    """Whether the shortcut is a projection. The blocks between two such blocks are an identity mapping area of the
+    paper."""
 
 
 def named_residuals(network: Network) -> tuple[NamedResidual, ...]:

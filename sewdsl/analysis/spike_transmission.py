@@ -18,15 +18,12 @@ MARGIN = 1e-6
 
 
 class SurrogateSlopes(NamedTuple):
-    """Gradient of a resting neuron's output with respect to its input.
-
-    Attributes:
-        silent: Gradient without a spike in the input, Θ'(H[0] - v_threshold). For IF, σ'(0 - v_threshold).
-        spike: Gradient with a spike in the input. For IF, σ'(1 - v_threshold).
-    """
+    """Gradient of a resting neuron's output with respect to its input."""
 
     silent: float
+    """Gradient without a spike in the input, Θ'(H[0] - v_threshold). For IF, σ'(0 - v_threshold)."""
     spike: float
+    """Gradient with a spike in the input. For IF, σ'(1 - v_threshold)."""
 
 
 @lru_cache(maxsize=256)

@@ -94,20 +94,17 @@ def command(
 
 @dataclass(frozen=True)
 class SpecReport:
-    """Result for a spec.
-
-    Attributes:
-        fixed: Fixed text of a spec that is not a file. None for files, and if nothing changed.
-        fit: Result for the target, or None without a target or a network.
-        misfits: Limits of the target that the network exceeds.
-    """
+    """Result for a spec."""
 
     spec: str
     compilation: Compilation
     fixed: str | None = None
+    """Fixed text of a spec that is not a file. None for files, and if nothing changed."""
     target: Target | None = None
     fit: Fit | None = None
+    """Result for the target, or None without a target or a network."""
     misfits: tuple[Diagnostic, ...] = ()
+    """Limits of the target that the network exceeds."""
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:

@@ -29,19 +29,16 @@ MAX_VECTORS, MAX_VECTOR_SIZE = 8, 1 << 18
 
 
 class CExport(NamedTuple):
-    """Options of an export to C.
-
-    Attributes:
-        formats: Bits of weights and potentials.
-        prefix: Prefix of the functions, types and macros instead of ``net``.
-        check: Whether to compile the file and compare it with the reference.
-        hoist: Whether to compute the layers before the first neurons once, if the input is static.
-    """
+    """Options of an export to C."""
 
     formats: IntegerFormat
+    """Bits of weights and potentials."""
     prefix: str = "net"
+    """Prefix of the functions, types and macros instead of ``net``."""
     check: bool = False
+    """Whether to compile the file and compare it with the reference."""
     hoist: bool = False
+    """Whether to compute the layers before the first neurons once, if the input is static."""
 
 
 def export_c(

@@ -27,17 +27,14 @@ SOURCE = "network.py"
 
 
 class WeightsSource(NamedTuple):
-    """Source of the weights of an exported network: a run, a file, or random initialisation.
-
-    Attributes:
-        best: Whether the weights are from the best epoch of the run instead of the last.
-        seed: Seed of the initial weights.
-    """
+    """Source of the weights of an exported network: a run, a file, or random initialisation."""
 
     run: Path | None
     file: Path | None
     best: bool
+    """Whether the weights are from the best epoch of the run instead of the last."""
     seed: int
+    """Seed of the initial weights."""
 
     def describe(self) -> str:
         """Describe the source in sentences for the model card, without local paths."""
@@ -55,19 +52,16 @@ class WeightsSource(NamedTuple):
 
 
 class ExportedNetwork(NamedTuple):
-    """Network to write to a folder.
-
-    Attributes:
-        text: Self-contained ``.net`` file of the network.
-        inputs: Scaling of the inputs, in words (may be empty).
-        license: Identifier of the licence, or empty for the licence of the run.
-    """
+    """Network to write to a folder."""
 
     model: SpikingNetwork
     text: str
+    """Self-contained ``.net`` file of the network."""
     origin: WeightsSource
     inputs: str
+    """Scaling of the inputs, in words (may be empty)."""
     license: str
+    """Identifier of the licence, or empty for the licence of the run."""
 
 
 def require_free_folder(out: Path) -> None:

@@ -446,15 +446,12 @@ class ListedVariant(TypedDict):
 
 
 class Output(NamedTuple):
-    """JSON output of a command.
-
-    Attributes:
-        command: Command with the argument or option that selects the output, e.g. ``show --memory``.
-        form: Type of the output, or ``MODULE:TYPE`` if the module is slow to import.
-    """
+    """JSON output of a command."""
 
     command: str
+    """Command with the argument or option that selects the output, e.g. ``show --memory``."""
     form: Any
+    """Type of the output, or ``MODULE:TYPE`` if the module is slow to import."""
 
     @property
     def name(self) -> str:

@@ -66,21 +66,18 @@ if TYPE_CHECKING:
 
 
 class _Training(NamedTuple):
-    """Options of the command that its modes share.
-
-    Attributes:
-        data: Dataset folder, or None for the default of the dataset.
-        weights: Path of the initial weights, or None for random weights.
-        weights_only: Patterns of the layers to initialise, or empty for all.
-        make_options: Returns new options for each run.
-    """
+    """Options of the command that its modes share."""
 
     options: Options
     data: Path | None
+    """Dataset folder, or None for the default of the dataset."""
     weights: Path | None
+    """Path of the initial weights, or None for random weights."""
     weights_only: Sequence[str]
+    """Patterns of the layers to initialise, or empty for all."""
     processes: Processes
     make_options: Callable[[], RunOptions]
+    """Returns new options for each run."""
     json_: bool
 
     def check_devices(self, recipe: Recipe) -> None:

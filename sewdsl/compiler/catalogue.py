@@ -38,20 +38,17 @@ RESERVED_NAMES = {
 
 @dataclass(frozen=True)
 class ListedNetwork:
-    """A shipped file.
-
-    Attributes:
-        network: Title, or None for a library of blocks or neurons.
-        data: Dataset of the recipe, or None without a recipe.
-        parameters: Number of parameters, or None for libraries and studies.
-        source: First sentence of the first comment.
-    """
+    """A shipped file."""
 
     name: str
     network: str | None
+    """Title, or None for a library of blocks or neurons."""
     data: str | None
+    """Dataset of the recipe, or None without a recipe."""
     parameters: int | None
+    """Number of parameters, or None for libraries and studies."""
     source: str
+    """First sentence of the first comment."""
 
     def contains(self, text: str) -> bool:
         """Return whether the name, title, dataset or source contains a text, ignoring case."""

@@ -52,16 +52,13 @@ class Parsed:
 
 @dataclass(frozen=True)
 class Assembled:
-    """Statements of a source and its used files.
-
-    Attributes:
-        assembly: All statements, without overrides.
-        diagnostics: Diagnostics of the sources, without those of the options. Another elaboration can start from here.
-    """
+    """Statements of a source and its used files."""
 
     parsed: Parsed
     assembly: Assembly
+    """All statements, without overrides."""
     diagnostics: tuple[Diagnostic, ...]
+    """Diagnostics of the sources, without those of the options. Another elaboration can start from here."""
 
 
 @dataclass(frozen=True)
@@ -75,38 +72,32 @@ class Elaborated:
 
 @dataclass(frozen=True)
 class Checked:
-    """Network with all diagnostics reported.
-
-    Attributes:
-        assembly: Statements, without figures invalidated by the overrides.
-        network: Network without these figures, or None.
-    """
+    """Network with all diagnostics reported."""
 
     elaborated: Elaborated
     assembly: Assembly
+    """Statements, without figures invalidated by the overrides."""
     network: Network | None
+    """Network without these figures, or None."""
     study: Study
 
 
 @dataclass(frozen=True)
 class Compilation:
-    """Result of compiling a spec up to its network.
-
-    Attributes:
-        spec_source: Source of the spec, if it exists.
-        assembly: Statements of the source and the used files, with overrides applied.
-        network: Network, or None. With errors, it ends before the first broken item.
-        diagnostics: All diagnostics, sorted.
-        visits: Expansions of the items in the source and the used files.
-    """
+    """Result of compiling a spec up to its network."""
 
     spec_source: SpecSource | None
+    """Source of the spec, if it exists."""
     document: Document | None
     assembly: Assembly | None
+    """Statements of the source and the used files, with overrides applied."""
     network: Network | None
+    """Network, or None. With errors, it ends before the first broken item."""
     diagnostics: tuple[Diagnostic, ...]
+    """All diagnostics, sorted."""
     study: Study = field(default_factory=Study)
     visits: tuple[Expansion, ...] = ()
+    """Expansions of the items in the source and the used files."""
 
     @property
     def valid(self) -> bool:

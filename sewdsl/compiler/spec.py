@@ -44,21 +44,18 @@ MAX_NAME_LENGTH = 200
 
 @dataclass(frozen=True)
 class SpecSource:
-    """Source text to compile.
-
-    Attributes:
-        source: Text, named as the user typed it.
-        file: Path of the file, or None for a string.
-        name: Default name of the network.
-        dialect: Dialect of a bare expression. None: the language of sewdsl.
-        reach: Access to used files.
-    """
+    """Source text to compile."""
 
     source: Source
+    """Text, named as the user typed it."""
     file: Path | None
+    """Path of the file, or None for a string."""
     name: str
+    """Default name of the network."""
     dialect: Conventions | None = None
+    """Dialect of a bare expression. None: the language of sewdsl."""
     reach: FileAccess = ON_DISK
+    """Access to used files."""
 
     @property
     def compact(self) -> bool:
@@ -213,25 +210,22 @@ def _nowhere(name: str) -> Span:
 
 
 class Options(TypedDict, total=False):
-    """Compiler options of a spec.
-
-    Attributes:
-        input: Shape of the input, ``"2x128x128"`` or ``(2, 128, 128)``.
-        steps: Number of time-steps.
-        neuron: Neuron that ``SN`` refers to, ``"PLIF(tau=2.0)"``.
-        classes: Number of classes: outputs of the last linear layer.
-        set: Overrides by key: ``{"join": "IAND", "train.optimizer.lr": 0.03}``.
-        limit: Limits by name: ``{"nodes": 1_000_000}``.
-        dialect: Dialect of a string, ``"he"`` or ``"he(norm=BN)"``. None: the language of sewdsl.
-    """
+    """Compiler options of a spec."""
 
     input: str | tuple[int, ...] | None
+    """Shape of the input, ``"2x128x128"`` or ``(2, 128, 128)``."""
     steps: int | str | None
+    """Number of time-steps."""
     neuron: str | None
+    """Neuron that ``SN`` refers to, ``"PLIF(tau=2.0)"``."""
     classes: int | None
+    """Number of classes: outputs of the last linear layer."""
     set: Mapping[str, object] | None
+    """Overrides by key: ``{"join": "IAND", "train.optimizer.lr": 0.03}``."""
     limit: Mapping[str, int] | None
+    """Limits by name: ``{"nodes": 1_000_000}``."""
     dialect: str | None
+    """Dialect of a string, ``"he"`` or ``"he(norm=BN)"``. None: the language of sewdsl."""
 
 
 LIMIT_CEILINGS = {

@@ -74,15 +74,12 @@ MAX_LABEL_LENGTH = 36
 
 @dataclass(frozen=True)
 class Label:
-    """Label of a layer.
-
-    Attributes:
-        title: Compact notation with spaces: ``c32 k3 s1``.
-        details: Further arguments with non-default values, one per line: ``tau = 1.5``.
-    """
+    """Label of a layer."""
 
     title: str
+    """Compact notation with spaces: ``c32 k3 s1``."""
     details: tuple[str, ...] = ()
+    """Further arguments with non-default values, one per line: ``tau = 1.5``."""
 
 
 class Labels:

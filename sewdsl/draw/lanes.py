@@ -36,19 +36,16 @@ Values = tuple[PictureLayer, ...]
 
 @dataclass(frozen=True)
 class RowLanes:
-    """Values of a row of items.
-
-    Attributes:
-        starts: Value that each item reads along the axis. None if it reads none.
-        straight: Whether this value comes from the previous item. Otherwise it comes from its lane.
-        exits: Values whose lanes start in the gap after an item, by its index. -1: before the row.
-        tracks: Lane number of each value, counted from the axis.
-    """
+    """Values of a row of items."""
 
     starts: tuple[PictureLayer | None, ...]
+    """Value that each item reads along the axis. None if it reads none."""
     straight: tuple[bool, ...]
+    """Whether this value comes from the previous item. Otherwise it comes from its lane."""
     exits: Mapping[int, PictureLayer] = field(default_factory=dict)
+    """Values whose lanes start in the gap after an item, by its index. -1: before the row."""
     tracks: Mapping[PictureLayer, int] = field(default_factory=dict)
+    """Lane number of each value, counted from the axis."""
 
     @property
     def lanes(self) -> int:
@@ -62,19 +59,16 @@ class RowLanes:
 
 @dataclass(frozen=True)
 class ZoneLanes:
-    """Values where the operands of a merge separate, or before a loop.
-
-    Attributes:
-        rows: Values that cross, each at its own height. The one on the axis comes first.
-        starts: Value that each operand reads first.
-        nearby: Values that enter lanes next to each operand.
-        through: Values that cross to readers in the last operand, or in the feedback of a loop.
-    """
+    """Values where the operands of a merge separate, or before a loop."""
 
     rows: Values
+    """Values that cross, each at its own height. The one on the axis comes first."""
     starts: tuple[PictureLayer | None, ...]
+    """Value that each operand reads first."""
     nearby: tuple[Values, ...]
+    """Values that enter lanes next to each operand."""
     through: Values
+    """Values that cross to readers in the last operand, or in the feedback of a loop."""
 
 
 class Lanes:

@@ -72,34 +72,30 @@ class Gap(NamedTuple):
     """Space between two items.
 
     All positions are measured from its start.
-
-    Attributes:
-        text_at: Position of the centre of the label.
-        exit: Position of the line from the axis to a lane.
-        enter: Position of the line from a lane to the axis.
     """
 
     length: float
     text: str
     text_at: float
+    """Position of the centre of the label."""
     exit: float = 0.0
+    """Position of the line from the axis to a lane."""
     enter: float = 0.0
+    """Position of the line from a lane to the axis."""
 
 
 class LoopExtent(NamedTuple):
     """Size of a loop.
 
     Positions along the flow are measured from its start.
-
-    Attributes:
-        begin: Position of the sum.
-        fork: Position where the feedback leaves the axis.
-        lane: Distance of the feedback from the axis.
     """
 
     begin: float
+    """Position of the sum."""
     fork: float
+    """Position where the feedback leaves the axis."""
     lane: float
+    """Distance of the feedback from the axis."""
 
 
 class Title(NamedTuple):

@@ -27,19 +27,17 @@ class PictureCall(PictureLayer):
     """Call of a block, drawn as one box because its content is drawn elsewhere.
 
     Its ``nodes`` have the outputs of the block.
-
-    Attributes:
-        arguments: Arguments of the call, ``c128s2``. May be empty.
-        inside: Nodes of each folded copy.
-        note: Number of copies, if there are several: ``×3``.
-        shared: Whether it is a further call of a part, which has a double border.
     """
 
     title: str = ""
     arguments: str = ""
+    """Arguments of the call, ``c128s2``. May be empty."""
     inside: tuple[tuple[int, ...], ...] = ()
+    """Nodes of each folded copy."""
     note: str = ""
+    """Number of copies, if there are several: ``×3``."""
     shared: bool = False
+    """Whether it is a further call of a part, which has a double border."""
 
 
 @dataclass(frozen=True)
@@ -51,42 +49,36 @@ class PictureReadout:
 
 @dataclass(frozen=True)
 class PictureBlock:
-    """Call of a block, or a named value.
-
-    Attributes:
-        value: Whether it is a named value, with readers other than the next item.
-        gives: Layer with its output, if that is not the last layer.
-        shared: Whether it is a further call of a part, whose first call is drawn in a frame.
-    """
+    """Call of a block, or a named value."""
 
     label: str
     items: PictureItems
     value: bool = False
+    """Whether it is a named value, with readers other than the next item."""
     gives: PictureLayer | None = None
+    """Layer with its output, if that is not the last layer."""
     arguments: str = ""
     note: str = ""
     shared: bool = False
+    """Whether it is a further call of a part, whose first call is drawn in a frame."""
 
 
 @dataclass(frozen=True)
 class PictureRepeat:
-    """Copies ``first`` to ``last`` of ``copies`` with equal structure, drawn once.
-
-    Attributes:
-        first: Number of the drawn copy, from 1.
-        last: Number of the last copy with the same structure.
-        outputs: Last node of each copy. Inside another fold, of the copies in the first copy of that fold.
-        key: Path of the repeat, ``repeat1``, for the option ``expand``. Inside another fold, in the first copy.
-        compared: The first copy, and the first of the following copies with another structure, if any.
-    """
+    """Copies ``first`` to ``last`` of ``copies`` with equal structure, drawn once."""
 
     first: int
+    """Number of the drawn copy, from 1."""
     last: int
+    """Number of the last copy with the same structure."""
     copies: int
     outputs: tuple[int, ...]
+    """Last node of each copy. Inside another fold, of the copies in the first copy of that fold."""
     items: PictureItems
     key: str = ""
+    """Path of the repeat, ``repeat1``, for the option ``expand``. Inside another fold, in the first copy."""
     compared: tuple[PictureItems, PictureItems] | None = None
+    """The first copy, and the first of the following copies with another structure, if any."""
 
 
 @dataclass(frozen=True)
@@ -99,16 +91,13 @@ class PictureMerge:
 
 @dataclass(frozen=True)
 class PictureLoop:
-    """Loop: the sum at its start, its body, and its feedback.
-
-    Attributes:
-        body: Items of the body. Empty if the output of the loop is the sum.
-        feedback: Items of the feedback, starting with the delay.
-    """
+    """Loop: the sum at its start, its body, and its feedback."""
 
     layer: PictureLayer
     body: PictureItems
+    """Items of the body. Empty if the output of the loop is the sum."""
     feedback: PictureItems
+    """Items of the feedback, starting with the delay."""
 
     @property
     def delay(self) -> PictureLayer:

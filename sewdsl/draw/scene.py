@@ -17,23 +17,20 @@ Direction = Literal["TB", "LR"]
 
 
 class PictureOptions(TypedDict, total=False):
-    """Options of a picture.
-
-    Attributes:
-        expand: Draw every copy of a repeat, or of the repeats with the given keys, instead of folding equal copies.
-        collapse: Draw the content of a block once, and later calls as boxes.
-        depth: Number of levels of blocks and repeats to draw in full. Deeper ones are boxes. Default: all.
-        direction: ``TB``: the signal flows down. ``LR``: to the right.
-        look: Colours, title, legend and width.
-        max_boxes: Maximum number of drawn layers. Ignored for Mermaid text, which is laid out by its reader.
-    """
+    """Options of a picture."""
 
     expand: Unfolded
+    """Draw every copy of a repeat, or of the repeats with the given keys, instead of folding equal copies."""
     collapse: bool
+    """Draw the content of a block once, and later calls as boxes."""
     depth: int | None
+    """Number of levels of blocks and repeats to draw in full. Deeper ones are boxes. Default: all."""
     direction: Direction
+    """``TB``: the signal flows down. ``LR``: to the right."""
     look: PictureLook
+    """Colours, title, legend and width."""
     max_boxes: int
+    """Maximum number of drawn layers. Ignored for Mermaid text, which is laid out by its reader."""
 
 
 def require_known(options: PictureOptions, function: str) -> None:
@@ -64,18 +61,15 @@ class Fork:
 
 @dataclass(frozen=True)
 class TitledFrame:
-    """Titled box around the layers of a block or repeat.
-
-    Attributes:
-        start: Corner at the start of the flow, on the near side.
-        end: Opposite corner.
-        text: Centre of title and note, next to the line into the frame.
-    """
+    """Titled box around the layers of a block or repeat."""
 
     title: Title
     start: Point
+    """Corner at the start of the flow, on the near side."""
     end: Point
+    """Opposite corner."""
     text: Point
+    """Centre of title and note, next to the line into the frame."""
     elements: list[Element] = field(default_factory=list)
 
 
@@ -92,21 +86,18 @@ def all_elements(inside: Iterable[Element]) -> Iterator[Element]:
 
 @dataclass(frozen=True)
 class EdgeLine:
-    """Line of an edge.
-
-    Attributes:
-        source: Name of the box or fork where it starts.
-        target: Name of the box or fork where it ends.
-        corners: Start, corners and end of the line.
-        signals: Signals that it carries, one per copy.
-        label: Shape or value range, where they change.
-    """
+    """Line of an edge."""
 
     source: str
+    """Name of the box or fork where it starts."""
     target: str
+    """Name of the box or fork where it ends."""
     corners: tuple[Point, ...]
+    """Start, corners and end of the line."""
     signals: tuple[Signal, ...]
+    """Signals that it carries, one per copy."""
     label: str = ""
+    """Shape or value range, where they change."""
     label_centre: Point = (0, 0)
     arrow: bool = True
 

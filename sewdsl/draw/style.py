@@ -24,20 +24,17 @@ INK, MUTED = "#1D2939", "#667085"
 
 @dataclass(frozen=True)
 class FamilyStyle:
-    """Style of a family of layers, or of frames.
-
-    Attributes:
-        name: Name of the family, also the class name in Mermaid: ``convolution``.
-        edge: Colour of the border.
-        border: Style of the border in Graphviz: ``solid``, ``dashed`` or ``dotted``.
-        width: Width of the border in points. Default: that of all other boxes.
-    """
+    """Style of a family of layers, or of frames."""
 
     name: str
+    """Name of the family, also the class name in Mermaid: ``convolution``."""
     fill: str
     edge: str
+    """Colour of the border."""
     border: str = "solid"
+    """Style of the border in Graphviz: ``solid``, ``dashed`` or ``dotted``."""
     width: float | None = None
+    """Width of the border in points. Default: that of all other boxes."""
 
 
 TERMINAL = FamilyStyle("terminal", "#FFFFFF", "#98A2B3")
@@ -72,18 +69,15 @@ VALUE = FamilyStyle("named_value", "#FFFCF0", "#D9BF62")
 
 @dataclass(frozen=True)
 class Stroke:
-    """Style of a line.
-
-    Attributes:
-        meaning: Text in the legend.
-        width: Width in points.
-        sample: Sample in the legend.
-    """
+    """Style of a line."""
 
     meaning: str
+    """Text in the legend."""
     color: str
     width: float
+    """Width in points."""
     sample: str = "——"
+    """Sample in the legend."""
 
 
 SPIKES = Stroke("spikes, 0 or 1", "#E8770C", 1.3)
@@ -106,20 +100,17 @@ THEMES: tuple[ThemeName, ...] = get_args(ThemeName)
 
 @dataclass(frozen=True)
 class ThemeColours:
-    """Colours of a theme.
-
-    Attributes:
-        ink: Colour of texts in boxes and frames.
-        muted: Colour of texts on lines, of notes and of the legend.
-        families: Styles of families and frames. Others, by name, are those of the light theme.
-        strokes: Styles of lines. Others, by meaning, are those of the light theme.
-    """
+    """Colours of a theme."""
 
     background: str = "white"
     ink: str = INK
+    """Colour of texts in boxes and frames."""
     muted: str = MUTED
+    """Colour of texts on lines, of notes and of the legend."""
     families: tuple[FamilyStyle, ...] = ()
+    """Styles of families and frames. Others, by name, are those of the light theme."""
     strokes: tuple[Stroke, ...] = ()
+    """Styles of lines. Others, by meaning, are those of the light theme."""
 
     def family(self, look: FamilyStyle) -> FamilyStyle:
         """Return the style of a family in this theme, given that in the light theme."""
@@ -185,19 +176,16 @@ _COLOURS: dict[ThemeName, ThemeColours] = {"light": ThemeColours(), "dark": _DAR
 
 @dataclass(frozen=True)
 class PictureLook:
-    """Appearance of a picture.
-
-    Attributes:
-        theme: ``light``, ``dark``, or ``print`` (greys).
-        title: Whether to show the network's name and facts.
-        legend: Whether to show a legend.
-        width: Width of the picture. The layout keeps the text legible at this width. Default: natural width.
-    """
+    """Appearance of a picture."""
 
     theme: ThemeName = "light"
+    """``light``, ``dark``, or ``print`` (greys)."""
     title: bool = True
+    """Whether to show the network's name and facts."""
     legend: bool = True
+    """Whether to show a legend."""
     width: Length | None = None
+    """Width of the picture. The layout keeps the text legible at this width. Default: natural width."""
 
     @property
     def colours(self) -> ThemeColours:

@@ -32,17 +32,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EditorView:
-    """One version of a source in an editor, with its compilation.
-
-    Attributes:
-        file: Path of the saved file. If None, the source cannot use other files.
-        reach: Access to files that the source may use.
-    """
+    """One version of a source in an editor, with its compilation."""
 
     source: Source
     file: Path | None
+    """Path of the saved file. If None, the source cannot use other files."""
     compilation: Compilation
     reach: FileAccess = ON_DISK
+    """Access to files that the source may use."""
 
     @property
     def document(self) -> Document:

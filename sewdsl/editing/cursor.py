@@ -35,23 +35,20 @@ _SIGNS = frozenset({*OPENERS, *CLOSERS, *CONTINUATION_TOKENS, "_COMMA", "_STAR",
 
 @dataclass(frozen=True)
 class CursorContext:
-    """Tokens before an offset.
-
-    Attributes:
-        written: Span of the partial name at the offset, up to the offset.
-        statement: Tokens of the statement before the partial name. Empty at the start of a statement.
-        section: Whether the offset is between the braces of a section. If so, ``statement`` has the tokens of an entry.
-        name: First word of that section.
-        opened: Open brackets, outermost first, each with its index in the statement.
-        text: Partial string before the offset, or None outside of double quotes.
-    """
+    """Tokens before an offset."""
 
     written: Span
+    """Span of the partial name at the offset, up to the offset."""
     statement: list[Token] = field(default_factory=list)
+    """Tokens of the statement before the partial name. Empty at the start of a statement."""
     section: bool = False
+    """Whether the offset is between the braces of a section. If so, ``statement`` has the tokens of an entry."""
     name: str = ""
+    """First word of that section."""
     opened: list[tuple[str, int]] = field(default_factory=list)
+    """Open brackets, outermost first, each with its index in the statement."""
     text: str | None = None
+    """Partial string before the offset, or None outside of double quotes."""
 
     @property
     def first(self) -> str:

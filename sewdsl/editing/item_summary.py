@@ -72,17 +72,14 @@ def _size(signal: Signal) -> str:
 
 
 class Hint(NamedTuple):
-    """Inlay hint with a shape.
-
-    Attributes:
-        offset: Offset after which the hint is shown.
-        label: ``32×64×64``, or the first and last shape of different copies: ``32×64×64 … 32×1×1``.
-        tooltip: Value range.
-    """
+    """Inlay hint with a shape."""
 
     offset: int
+    """Offset after which the hint is shown."""
     label: str
+    """``32×64×64``, or the first and last shape of different copies: ``32×64×64 … 32×1×1``."""
     tooltip: str
+    """Value range."""
 
 
 def shape_hints(view: EditorView) -> list[Hint]:

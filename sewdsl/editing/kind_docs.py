@@ -171,19 +171,16 @@ def code_pages() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class CodePage:
-    """Page of a diagnostic code.
-
-    Attributes:
-        group: Category: ``syntax``, ``shapes``, ``theory``.
-        description: First paragraph as one line of Markdown.
-        text: Full page in Markdown.
-    """
+    """Page of a diagnostic code."""
 
     code: str
     severity: Severity
     group: str
+    """Category: ``syntax``, ``shapes``, ``theory``."""
     description: str
+    """First paragraph as one line of Markdown."""
     text: str
+    """Full page in Markdown."""
 
     @property
     def summary(self) -> str:

@@ -88,17 +88,14 @@ def _short(text: str) -> str:
 
 
 class FoldingRange(NamedTuple):
-    """Lines that can be folded, counted from 1.
-
-    Attributes:
-        first: Line that stays visible.
-        last: Last hidden line.
-        comment: Whether the lines are a comment.
-    """
+    """Lines that can be folded, counted from 1."""
 
     first: int
+    """Line that stays visible."""
     last: int
+    """Last hidden line."""
     comment: bool
+    """Whether the lines are a comment."""
 
 
 def folding_ranges(view: EditorView) -> list[FoldingRange]:

@@ -43,34 +43,28 @@ PLACEHOLDER_VALUE = 16
 
 @dataclass(frozen=True)
 class Context:
-    """Surroundings of a source.
-
-    Attributes:
-        name: Default name of the network.
-        library: Shipped blocks by name.
-        siblings: Other files in the folder of the file. None for a layer string.
-    """
+    """Surroundings of a source."""
 
     name: str
+    """Default name of the network."""
     library: Mapping[str, BlockDefinition]
+    """Shipped blocks by name."""
     siblings: SiblingBlocks | None = None
+    """Other files in the folder of the file. None for a layer string."""
 
 
 @dataclass(frozen=True)
 class Elaboration:
-    """Result of an elaboration.
-
-    Attributes:
-        network: Network, or None without a body or an input shape.
-        whole: Whether the network has no errors. Otherwise it ends at the first error and only supports further checks.
-        visits: Expansions of the items of the source.
-        named: Indices of neurons that the source names explicitly instead of by ``SN``.
-    """
+    """Result of an elaboration."""
 
     network: Network | None
+    """Network, or None without a body or an input shape."""
     whole: bool
+    """Whether the network has no errors. Otherwise it ends at the first error and only supports further checks."""
     visits: tuple[Expansion, ...] = ()
+    """Expansions of the items of the source."""
     named: tuple[int, ...] = ()
+    """Indices of neurons that the source names explicitly instead of by ``SN``."""
 
 
 def elaborate(assembly: Assembly, document: Document, context: Context, reporter: Reporter) -> Elaboration:

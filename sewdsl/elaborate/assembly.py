@@ -41,32 +41,29 @@ STATEMENTS = ("let", "body", "block", "part", "neuron", "use", "expect", "claim"
 
 @dataclass(frozen=True)
 class Assembly:
-    """Statements of a file, merged with those of used files. Statements of the file take precedence.
-
-    Attributes:
-        settings: Header by key, or by key and name: ``input left``. Rules of initial weights of parts have keys such as
-            ``init res.*``.
-        blocks: Block definitions by name without white space.
-        allowed: ``allow`` lines of the file. After compilation, only those that suppressed something.
-        own: Names of the blocks of the file, without those of used files.
-        unread: Names of blocks and neurons, and keys of settings, whose statements have syntax errors.
-        networks: Paths, as written, of used files with a body, which is not inherited.
-        whole: Whether all used files could be read. Otherwise unknown names may be defined in one of them.
-    """
+    """Statements of a file, merged with those of used files. Statements of the file take precedence."""
 
     settings: Mapping[str, tree.Setting] = field(default_factory=dict)
+    """Header by key, or by key and name: ``input left``. Rules of initial weights of parts have keys such as ``init
+    res.*``."""
     blocks: Mapping[str, tree.BlockDefinition] = field(default_factory=dict)
+    """Block definitions by name without white space."""
     neurons: Mapping[str, tree.NeuronDefinition] = field(default_factory=dict)
     sections: Mapping[str, tree.Section] = field(default_factory=dict)
     body: tree.Body | None = None
     lets: tuple[tree.Let, ...] = ()
     figures: tuple[tree.Expect | tree.Claim, ...] = ()
     allowed: tuple[tree.Allow, ...] = ()
+    """``allow`` lines of the file. After compilation, only those that suppressed something."""
     own: tuple[str, ...] = ()
+    """Names of the blocks of the file, without those of used files."""
     unread: frozenset[str] = frozenset()
+    """Names of blocks and neurons, and keys of settings, whose statements have syntax errors."""
     study: tree.Section | None = None
     networks: tuple[str, ...] = ()
+    """Paths, as written, of used files with a body, which is not inherited."""
     whole: bool = True
+    """Whether all used files could be read. Otherwise unknown names may be defined in one of them."""
 
     @property
     def outputs(self) -> tuple[tree.Call, ...]:

@@ -47,24 +47,21 @@ def title_key(title: str) -> str:
 
 @dataclass(frozen=True)
 class Binding:
-    """Meaning of names inside a called block.
-
-    Attributes:
-        stated: Neuron set by ``SN=`` in this or an enclosing call.
-        join: Meaning of ``g``.
-        scope: Number shared by calls with equal parameter values.
-        title: Name of the block as defined.
-        arguments: Parameter values for paths in diagnostics: ``c128s2``.
-        shared: Whether the block is a part.
-    """
+    """Meaning of names inside a called block."""
 
     stated: Activation | None
+    """Neuron set by ``SN=`` in this or an enclosing call."""
     join: Join
+    """Meaning of ``g``."""
     parameters: Mapping[str, float]
     scope: int
+    """Number shared by calls with equal parameter values."""
     title: str
+    """Name of the block as defined."""
     arguments: str
+    """Parameter values for paths in diagnostics: ``c128s2``."""
     shared: bool = False
+    """Whether the block is a part."""
 
 
 class BlockCalls:

@@ -15,35 +15,32 @@ from sewdsl.source import Span
 
 @dataclass(frozen=True)
 class CallFrame:
-    """Scope of a sequence.
-
-    Attributes:
-        join: Meaning of ``g``.
-        neuron: Meaning of ``SN``. None means the nearest preceding activation.
-        stated: Neuron set by the header or by an enclosing call.
-        parameters: Parameter values of the enclosing block.
-        scope: Number shared by frames of one walk with equal parameters.
-        path: Steps from the body to the sequence.
-        prefix: Keys of the steps of the path, each followed by a dot.
-        calls: Names of the enclosing blocks, outermost first.
-        site: Call in the user's source, if the sequence is in a shipped block.
-        names: Named values that sequences can start with.
-        ordinals: Number of uses of each key in this sequence so far.
-        taken: Names of nodes and steps in this sequence.
-    """
+    """Scope of a sequence."""
 
     join: Join
+    """Meaning of ``g``."""
     neuron: Activation | None = None
+    """Meaning of ``SN``. None means the nearest preceding activation."""
     stated: Activation | None = None
+    """Neuron set by the header or by an enclosing call."""
     parameters: Mapping[str, float] = field(default_factory=dict)
+    """Parameter values of the enclosing block."""
     scope: int = 0
+    """Number shared by frames of one walk with equal parameters."""
     path: tuple[PathStep, ...] = ()
+    """Steps from the body to the sequence."""
     prefix: str = ""
+    """Keys of the steps of the path, each followed by a dot."""
     calls: tuple[str, ...] = ()
+    """Names of the enclosing blocks, outermost first."""
     site: Span | None = None
+    """Call in the user's source, if the sequence is in a shipped block."""
     names: Mapping[str, NamedValue] = field(default_factory=dict)
+    """Named values that sequences can start with."""
     ordinals: Counter[str] = field(default_factory=Counter)
+    """Number of uses of each key in this sequence so far."""
     taken: set[str] = field(default_factory=set)
+    """Names of nodes and steps in this sequence."""
 
     def inside(self, step: PathStep) -> CallFrame:
         """Return the frame of a nested sequence."""

@@ -84,17 +84,14 @@ def is_complete(text: str, kind: type[Kind]) -> bool:
 
 @dataclass(frozen=True)
 class FilledName:
-    """Name with the values of its interpolations, without white space.
-
-    Attributes:
-        text: Text of the name, e.g. ``SEWBlock`` or ``c32k3s1``.
-        pieces: For each part the offset in ``text``, the span, and whether the part is literal text.
-        gaps: Offsets in ``text`` of white space in the source.
-    """
+    """Name with the values of its interpolations, without white space."""
 
     text: str
+    """Text of the name, e.g. ``SEWBlock`` or ``c32k3s1``."""
     pieces: tuple[tuple[int, Span, bool], ...]
+    """For each part the offset in ``text``, the span, and whether the part is literal text."""
     gaps: tuple[int, ...]
+    """Offsets in ``text`` of white space in the source."""
     span: Span
 
     def at(self, start: int, end: int) -> Span:

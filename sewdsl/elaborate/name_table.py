@@ -52,17 +52,14 @@ from sewdsl.syntax.tree import (
 
 @dataclass(frozen=True)
 class Meaning:
-    """Definition that a name refers to.
-
-    Attributes:
-        family: Type of the definition. ``variable`` is a parameter of a neuron, or a name that its equations define.
-        definition: Syntax node of the definition. For an operand and a variable, the word.
-        scope: Block, neuron or file that contains the definition. For a block and a neuron, the definition itself.
-    """
+    """Definition that a name refers to."""
 
     family: Literal["block", "parameter", "value", "neuron", "variable"]
+    """Type of the definition. ``variable`` is a parameter of a neuron, or a name that its equations define."""
     definition: SyntaxNode
+    """Syntax node of the definition. For an operand and a variable, the word."""
     scope: SyntaxNode
+    """Block, neuron or file that contains the definition. For a block and a neuron, the definition itself."""
     name: str
     span: Span
 
@@ -91,18 +88,15 @@ class Meaning:
 
 
 class NameUse(NamedTuple):
-    """Occurrence of a name in a source.
-
-    Attributes:
-        defines: Whether the occurrence is the definition.
-        in_key: Whether the occurrence is in the key of a layer, where the name of a block has another spelling:
-            ``my_net`` in ``freeze my_net1``.
-    """
+    """Occurrence of a name in a source."""
 
     span: Span
     meaning: Meaning
     defines: bool = False
+    """Whether the occurrence is the definition."""
     in_key: bool = False
+    """Whether the occurrence is in the key of a layer, where the name of a block has another spelling: ``my_net`` in
+    ``freeze my_net1``."""
 
     @property
     def name(self) -> str:

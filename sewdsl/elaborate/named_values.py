@@ -47,21 +47,18 @@ def value_keys(names: Iterable[str]) -> dict[str, str]:
 
 @dataclass
 class NamedValue:
-    """Named value in one expansion of a scope.
-
-    Attributes:
-        defined: Span of the name in its definition.
-        index: Index of the node with the value. None before it is computed, and after an error.
-        computed: Whether the nodes of the value exist. Before that, only a delay can read it.
-        assumed: Signal that earlier delays assume, or None if it is not known yet.
-        delays: Indices of the earlier delays.
-    """
+    """Named value in one expansion of a scope."""
 
     defined: Span
+    """Span of the name in its definition."""
     index: int | None = None
+    """Index of the node with the value. None before it is computed, and after an error."""
     computed: bool = False
+    """Whether the nodes of the value exist. Before that, only a delay can read it."""
     assumed: Signal | None = None
+    """Signal that earlier delays assume, or None if it is not known yet."""
     delays: list[int] = field(default_factory=list)
+    """Indices of the earlier delays."""
 
 
 def value_name(item: Item) -> str | None:

@@ -38,15 +38,12 @@ def is_shipped(kind: type[Kind]) -> bool:
 
 @dataclass(frozen=True)
 class NeuronKinds:
-    """Kinds by name in a source.
-
-    Attributes:
-        own: Neurons defined by the source and its used files.
-        broken: Names of neurons whose definitions have errors. Their uses are not reported.
-    """
+    """Kinds by name in a source."""
 
     own: Mapping[str, type[EquationKind]] = field(default_factory=dict)
+    """Neurons defined by the source and its used files."""
     broken: frozenset[str] = frozenset()
+    """Names of neurons whose definitions have errors. Their uses are not reported."""
 
     def find(self, name: str) -> type[Kind] | None:
         """Return the kind of a name: of the source, of sewdsl and plugins, or of the library, in this order."""

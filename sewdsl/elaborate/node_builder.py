@@ -21,22 +21,19 @@ UNKNOWN = -1
 
 
 class Expansion(NamedTuple):
-    """Expansion of an item of the source: a layer, a repeat, a merge or a block call.
-
-    Attributes:
-        path: Steps through repeats, blocks and merges.
-        before: Index of the input node. None after an error.
-        begin: Index of the first node of the item.
-        end: Index after the last node of the item. Equal to ``begin`` without nodes.
-        after: Index of the output node. None after an error.
-    """
+    """Expansion of an item of the source: a layer, a repeat, a merge or a block call."""
 
     span: Span
     path: tuple[PathStep, ...]
+    """Steps through repeats, blocks and merges."""
     before: int | None
+    """Index of the input node. None after an error."""
     begin: int
+    """Index of the first node of the item."""
     end: int
+    """Index after the last node of the item. Equal to ``begin`` without nodes."""
     after: int | None
+    """Index of the output node. None after an error."""
 
 
 class BuilderMark(NamedTuple):

@@ -51,21 +51,18 @@ Called = TypeVar("Called", bound=Call | MergeOf)
 
 @dataclass(frozen=True)
 class Override:
-    """Override of a setting.
-
-    Attributes:
-        key: Dotted key, e.g. ``steps``, ``train.epochs``, ``train.optimizer.lr`` or ``neuron.tau``. ``body`` replaces
-            the expression, and ``body.n`` a parameter of the block that is the whole body. ``block`` replaces the only
-            called block, ``block.SEWBlock`` that block. ``classes`` replaces the width of the last linear layer.
-        text: Value in the syntax of files.
-        option: Command-line option, for messages.
-        within: Span of the text in a file. None for the command line.
-    """
+    """Override of a setting."""
 
     key: str
+    """Dotted key, e.g. ``steps``, ``train.epochs``, ``train.optimizer.lr`` or ``neuron.tau``. ``body`` replaces the
+    expression, and ``body.n`` a parameter of the block that is the whole body. ``block`` replaces the only called
+    block, ``block.SEWBlock`` that block. ``classes`` replaces the width of the last linear layer."""
     text: str
+    """Value in the syntax of files."""
     option: str = "--set"
+    """Command-line option, for messages."""
     within: Span | None = None
+    """Span of the text in a file. None for the command line."""
 
     @property
     def place(self) -> Span:

@@ -48,20 +48,17 @@ TRIAL = "trial"
 
 
 class Search(BaseModel):
-    """Search line ``search TPE(trials=20, prune=median)``.
-
-    Attributes:
-        method: ``TPE``, the tree-structured Parzen estimator (Bergstra et al. 2011), or ``Random``.
-        prune: ``median`` stops a trial whose best epoch so far is worse than the median of earlier trials at the same
-            epoch. None trains every trial to its end.
-    """
+    """Search line ``search TPE(trials=20, prune=median)``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     method: Literal["TPE", "Random"]
+    """``TPE``, the tree-structured Parzen estimator (Bergstra et al. 2011), or ``Random``."""
     trials: Annotated[int, Field(ge=1, le=10_000)]
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     prune: Literal["median"] | None = None
+    """``median`` stops a trial whose best epoch so far is worse than the median of earlier trials at the same epoch.
+    None trains every trial to its end."""
 
     def __str__(self) -> str:
         others = [f"seed={self.seed}"] if self.seed else []
@@ -71,21 +68,18 @@ class Search(BaseModel):
 
 @dataclass(frozen=True)
 class StudyRange:
-    """Range of numbers of a ``vary`` line.
-
-    Attributes:
-        name: Key of the setting.
-        scale: One of :data:`SCALES`.
-        low: Override with the smallest number.
-        high: Override with the largest number.
-        whole: Whether the values are integers.
-    """
+    """Range of numbers of a ``vary`` line."""
 
     name: str
+    """Key of the setting."""
     scale: str
+    """One of :data:`SCALES`."""
     low: Override
+    """Override with the smallest number."""
     high: Override
+    """Override with the largest number."""
     whole: bool
+    """Whether the values are integers."""
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -136,15 +130,12 @@ class StudyAxis:
 
 @dataclass(frozen=True)
 class StudyVariant:
-    """Network of a study.
-
-    Attributes:
-        labels: Label on each axis except the seeds: ``{"join": "AND", "train.T_train": "6"}``.
-        overrides: Overrides of all labels.
-    """
+    """Network of a study."""
 
     labels: dict[str, str]
+    """Label on each axis except the seeds: ``{"join": "AND", "train.T_train": "6"}``."""
     overrides: tuple[Override, ...]
+    """Overrides of all labels."""
 
     @property
     def title(self) -> str:
@@ -155,22 +146,19 @@ class StudyVariant:
 
 @dataclass(frozen=True)
 class Study:
-    """Study of all variants with all seeds, or a search among variants.
-
-    Attributes:
-        variants: Variants in the order of the file. The last axis changes fastest. For a search, variants that contain
-            each value and each bound once, which are compiled before the search.
-        seeds: Overrides of the seed. Empty means the seed of the recipe.
-        probe: Quantity to probe instead of training, one of :data:`PROBE_QUANTITIES`. Empty means training.
-        axes: Axes except the seeds.
-        search: Search line. None means that all variants are used.
-    """
+    """Study of all variants with all seeds, or a search among variants."""
 
     variants: tuple[StudyVariant, ...] = ()
+    """Variants in the order of the file. The last axis changes fastest. For a search, variants that contain each value
+    and each bound once, which are compiled before the search."""
     seeds: tuple[Override, ...] = ()
+    """Overrides of the seed. Empty means the seed of the recipe."""
     probe: str = ""
+    """Quantity to probe instead of training, one of :data:`PROBE_QUANTITIES`. Empty means training."""
     axes: tuple[StudyAxis | StudyRange, ...] = ()
+    """Axes except the seeds."""
     search: Search | None = None
+    """Search line. None means that all variants are used."""
 
     @property
     def numbers(self) -> tuple[int, ...]:

@@ -90,16 +90,13 @@ def similar_siblings(path: Path, fits: Callable[[Path], bool] = lambda _: True, 
 
 @dataclass(frozen=True)
 class FileAccess:
-    """Access to the files that a file can use.
-
-    Attributes:
-        project: Folder that must contain the files. None means the project folder of the compiled file.
-        opened: Function that returns the text of a file that is open in an editor, or None. It is called once per
-            file, with the resolved path, and takes precedence over the saved file.
-    """
+    """Access to the files that a file can use."""
 
     project: Path | None = None
+    """Folder that must contain the files. None means the project folder of the compiled file."""
     opened: Callable[[Path], str | None] = lambda _: None
+    """Function that returns the text of a file that is open in an editor, or None. It is called once per file, with the
+    resolved path, and takes precedence over the saved file."""
 
 
 ON_DISK = FileAccess()

@@ -46,18 +46,15 @@ _OPERATIONS = {"+": add, "-": sub, "*": mul, "/": floordiv}
 
 @dataclass(frozen=True)
 class ValueReader:
-    """Reader of values in one scope. Invalid values are reported, and raised as :class:`InvalidText`.
-
-    Attributes:
-        path: Path of the diagnostics.
-        parameters: Values of the enclosing block's parameters, for ``$(…)``.
-        neuron: Meaning of ``SN`` in values, e.g. in ``SN=SN(detach_reset=on)``, if any.
-    """
+    """Reader of values in one scope. Invalid values are reported, and raised as :class:`InvalidText`."""
 
     reporter: Reporter
     path: tuple[str, ...] = ()
+    """Path of the diagnostics."""
     parameters: Mapping[str, float] = field(default_factory=dict)
+    """Values of the enclosing block's parameters, for ``$(…)``."""
     neuron: Activation | None = None
+    """Meaning of ``SN`` in values, e.g. in ``SN=SN(detach_reset=on)``, if any."""
     kinds: NeuronKinds = _NO_NEURONS
 
     def read(self, value: Value) -> Any:

@@ -34,23 +34,20 @@ MAX_SPLIT = 100_000
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Names that a source can use.
-
-    Attributes:
-        own: Blocks of the source and its used files, by name without white space.
-        library: Shipped blocks.
-        unread: Names of blocks and settings whose statements have syntax errors. Their uses are not reported.
-        siblings: Other files in the folder of the source. None for a layer string.
-        whole: Whether all used files could be read. Otherwise one of them may define an unknown name.
-        neurons: Kinds by name, including neurons of the source.
-    """
+    """Names that a source can use."""
 
     own: Mapping[str, BlockDefinition] = field(default_factory=dict)
+    """Blocks of the source and its used files, by name without white space."""
     library: Mapping[str, BlockDefinition] = field(default_factory=dict)
+    """Shipped blocks."""
     unread: frozenset[str] = frozenset()
+    """Names of blocks and settings whose statements have syntax errors. Their uses are not reported."""
     siblings: SiblingBlocks | None = None
+    """Other files in the folder of the source. None for a layer string."""
     whole: bool = True
+    """Whether all used files could be read. Otherwise one of them may define an unknown name."""
     neurons: NeuronKinds = field(default_factory=NeuronKinds)
+    """Kinds by name, including neurons of the source."""
 
     @cached_property
     def blocks(self) -> Mapping[str, BlockDefinition]:

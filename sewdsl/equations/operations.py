@@ -8,60 +8,50 @@ from typing import Any, NamedTuple
 
 
 class EquationRange(NamedTuple):
-    """Range of values of a result.
-
-    Attributes:
-        low: Lower bound, or -inf.
-        high: Upper bound, or inf.
-        whole: Whether the result is always an integer.
-    """
+    """Range of values of a result."""
 
     low: float = -math.inf
+    """Lower bound, or -inf."""
     high: float = math.inf
+    """Upper bound, or inf."""
     whole: bool = False
+    """Whether the result is always an integer."""
 
 
 class Spelling(NamedTuple):
-    """Code of an operation for each backend, with ``{0}``, ``{1}``, … for its operands.
-
-    Attributes:
-        numba: Code for a CPU kernel, which defines ``zero``, ``one``, ``two``, ``exp`` and ``rint``, and imports
-            ``math``.
-        triton: Code for a CUDA kernel.
-        python: Code for plain numbers in a Python file.
-        onnx: Name of the ONNX operator, or empty if ONNX has no such operation.
-        torch: Name of the PyTorch function. Empty if :mod:`sewdsl.snn.kernels.neuron.reference` defines one that also
-            accepts numbers.
-    """
+    """Code of an operation for each backend, with ``{0}``, ``{1}``, … for its operands."""
 
     numba: str
+    """Code for a CPU kernel, which defines ``zero``, ``one``, ``two``, ``exp`` and ``rint``, and imports ``math``."""
     triton: str
+    """Code for a CUDA kernel."""
     python: str
+    """Code for plain numbers in a Python file."""
     onnx: str
+    """Name of the ONNX operator, or empty if ONNX has no such operation."""
     torch: str = ""
+    """Name of the PyTorch function. Empty if :mod:`sewdsl.snn.kernels.neuron.reference` defines one that also accepts
+    numbers."""
 
 
 class Operation(NamedTuple):
-    """Elementwise operation.
-
-    Attributes:
-        spelling: Code for each backend.
-        number: Function of numbers. For operators except comparisons, also of tensors.
-        pull: Function of the result, its gradient and the operands that returns the gradients of the operands, or None
-            for operands without a gradient. It only uses these operations.
-        values: Function from the ranges of the operands to the range of the result.
-        about: Call and description for editors. Empty for operators.
-        sign: Operator in the source, e.g. ``+``. Empty for functions.
-        smooth: Whether the operation is a tensor method that can compute the factors of linear neurons.
-    """
+    """Elementwise operation."""
 
     spelling: Spelling
+    """Code for each backend."""
     number: Callable[..., float]
+    """Function of numbers. For operators except comparisons, also of tensors."""
     pull: Callable[..., tuple[Any, ...]]
+    """Function of the result, its gradient and the operands that returns the gradients of the operands, or None for
+    operands without a gradient. It only uses these operations."""
     values: Callable[..., EquationRange]
+    """Function from the ranges of the operands to the range of the result."""
     about: str = ""
+    """Call and description for editors. Empty for operators."""
     sign: str = ""
+    """Operator in the source, e.g. ``+``. Empty for functions."""
     smooth: bool = False
+    """Whether the operation is a tensor method that can compute the factors of linear neurons."""
 
     @property
     def arity(self) -> int:

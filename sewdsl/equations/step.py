@@ -24,17 +24,14 @@ from sewdsl.light_dataclass import dataclass
 
 
 class Draw(NamedTuple):
-    """Random initial value of a learnable, drawn for each of its numbers.
-
-    Attributes:
-        distribution: ``uniform`` or ``normal``.
-        first: Lower bound, or mean.
-        second: Upper bound, or standard deviation.
-    """
+    """Random initial value of a learnable, drawn for each of its numbers."""
 
     distribution: str
+    """``uniform`` or ``normal``."""
     first: float
+    """Lower bound, or mean."""
     second: float
+    """Upper bound, or standard deviation."""
 
     @property
     def mean(self) -> float:
@@ -47,19 +44,16 @@ UNIFORM, NORMAL = "uniform", "normal"
 
 
 class Learned(NamedTuple):
-    """Learnable of a layer of neurons.
-
-    Attributes:
-        start: Initial value.
-        per_channel: Whether each channel has its own value.
-        per_step: Whether each time-step has its own value.
-        more: Initial values of the other numbers of a vector, or None for a single number.
-    """
+    """Learnable of a layer of neurons."""
 
     start: float | Draw
+    """Initial value."""
     per_channel: bool = False
+    """Whether each channel has its own value."""
     per_step: bool = False
+    """Whether each time-step has its own value."""
     more: tuple[float | Draw, ...] | None = None
+    """Initial values of the other numbers of a vector, or None for a single number."""
 
     @property
     def starts(self) -> tuple[float | Draw, ...]:
@@ -95,24 +89,21 @@ class Learned(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class NeuronStep:
-    """Time-step of a neuron.
-
-    Attributes:
-        given: Output.
-        after: States after the time-step.
-        start: Values of the states before the first time-step, by name. A vector has several numbers.
-        learned: Learnables by name.
-        signed: For each reset in source order, whether its spike can be negative.
-        inputs: Number of inputs.
-    """
+    """Time-step of a neuron."""
 
     tape: Tape
     given: TapeEntry
+    """Output."""
     after: tuple[TapeEntry, ...]
+    """States after the time-step."""
     start: Mapping[str, Value]
+    """Values of the states before the first time-step, by name. A vector has several numbers."""
     learned: Mapping[str, Learned]
+    """Learnables by name."""
     signed: tuple[bool, ...] = ()
+    """For each reset in source order, whether its spike can be negative."""
     inputs: int = 1
+    """Number of inputs."""
 
     @property
     def x(self) -> TapeEntry:
@@ -269,23 +260,20 @@ def input_count(text: str) -> int:
 
 
 class StepLaw(NamedTuple):
-    """Time-step in the form for kernels. It contains constants, and factors are arguments of each call.
-
-    Attributes:
-        given: Output.
-        after: States after the time-step.
-        start: Values of the states before the first time-step.
-        factors: Leaves of the factors, in the order of the arguments.
-        more_inputs: Leaves of the inputs after the first one.
-        states: Leaves of the states before the time-step.
-    """
+    """Time-step in the form for kernels. It contains constants, and factors are arguments of each call."""
 
     given: TapeEntry
+    """Output."""
     after: tuple[TapeEntry, ...]
+    """States after the time-step."""
     start: tuple[float, ...]
+    """Values of the states before the first time-step."""
     factors: tuple[TapeEntry, ...]
+    """Leaves of the factors, in the order of the arguments."""
     more_inputs: tuple[TapeEntry, ...] = ()
+    """Leaves of the inputs after the first one."""
     states: tuple[TapeEntry, ...] = ()
+    """Leaves of the states before the time-step."""
 
     @property
     def has_vectors(self) -> bool:
@@ -294,17 +282,14 @@ class StepLaw(NamedTuple):
 
 
 class ResetSettings(NamedTuple):
-    """Threshold and reset of a neuron.
-
-    Attributes:
-        v_threshold: Membrane potential at which the neuron fires.
-        v_reset: Membrane potential after a spike, or None for a soft reset.
-        detach_reset: Whether the reset has no gradient with respect to the spike.
-    """
+    """Threshold and reset of a neuron."""
 
     v_threshold: float = 1.0
+    """Membrane potential at which the neuron fires."""
     v_reset: float | None = 0.0
+    """Membrane potential after a spike, or None for a soft reset."""
     detach_reset: bool = True
+    """Whether the reset has no gradient with respect to the spike."""
 
     def threshold(self, tape: Tape) -> TapeEntry:
         """Return v_threshold on a tape."""
@@ -395,25 +380,22 @@ def parse_step(text: str, tape: Tape, x: TapeEntry | None = None) -> StepLaw:
 
 
 class LinearConstants(NamedTuple):
-    """Constants of linear neurons, H = decay · V + gain · X + drift.
-
-    Attributes:
-        decay: Factor of V. None if it is an argument of each call.
-        gain: Factor of X. None if it is an argument of each call.
-        drift: Constant term. None if it is an argument of each call.
-        rest: Membrane potential before the first time-step.
-        v_threshold: Membrane potential at which the neuron fires.
-        v_reset: Membrane potential after a spike, or None for a soft reset.
-        detach_reset: Whether the reset has no gradient with respect to the spike.
-    """
+    """Constants of linear neurons, H = decay · V + gain · X + drift."""
 
     decay: float | None
+    """Factor of V. None if it is an argument of each call."""
     gain: float | None
+    """Factor of X. None if it is an argument of each call."""
     drift: float | None
+    """Constant term. None if it is an argument of each call."""
     rest: float
+    """Membrane potential before the first time-step."""
     v_threshold: float
+    """Membrane potential at which the neuron fires."""
     v_reset: float | None
+    """Membrane potential after a spike, or None for a soft reset."""
     detach_reset: bool
+    """Whether the reset has no gradient with respect to the spike."""
 
     @property
     def order(self) -> tuple[int, ...]:

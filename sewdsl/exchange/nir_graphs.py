@@ -51,39 +51,33 @@ class _Entry:
 
 @dataclass(frozen=True)
 class GraphMetadata(_Entry):
-    """Metadata of a graph.
-
-    Attributes:
-        encode: ``direct``: a static input, repeated at every time-step. ``none``: the input is a sequence.
-        readout: Reduction of the outputs over time: ``mean``, ``sum`` or ``last``.
-        dt: Duration of a time-step in seconds. ``tau`` is divided by it, ``r`` multiplied.
-        fires: ``at``: a neuron fires when its membrane potential reaches the threshold. ``above``: the potential must
-            exceed it. For ``Threshold`` it is always ``above``.
-        spec: Source text of the network without overrides, for human readers only.
-        inputs: Description of the input scaling. Empty if unknown.
-    """
+    """Metadata of a graph."""
 
     name: str
     steps: int
     encode: Literal["none", "direct"]
+    """``direct``: a static input, repeated at every time-step. ``none``: the input is a sequence."""
     readout: Literal["mean", "sum", "last"]
+    """Reduction of the outputs over time: ``mean``, ``sum`` or ``last``."""
     dt: float = DEFAULT_DT
+    """Duration of a time-step in seconds. ``tau`` is divided by it, ``r`` multiplied."""
     fires: Literal["at", "above"] = "at"
+    """``at``: a neuron fires when its membrane potential reaches the threshold. ``above``: the potential must exceed
+    it. For ``Threshold`` it is always ``above``."""
     spec: str = ""
+    """Source text of the network without overrides, for human readers only."""
     inputs: str = ""
+    """Description of the input scaling. Empty if unknown."""
 
 
 @dataclass(frozen=True)
 class NodeMetadata(_Entry):
-    """Metadata of a node.
-
-    Attributes:
-        node: Name of the node in the sewdsl network. Several NIR nodes may represent one.
-        op: Operation of that node with all arguments: ``c32k3s1p1d1g1b0``, ``PLIF(tau=2.0, …)``.
-    """
+    """Metadata of a node."""
 
     node: str
+    """Name of the node in the sewdsl network. Several NIR nodes may represent one."""
     op: str
+    """Operation of that node with all arguments: ``c32k3s1p1d1g1b0``, ``PLIF(tau=2.0, …)``."""
 
 
 MAX_ROUNDS = 100

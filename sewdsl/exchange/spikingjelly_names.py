@@ -15,18 +15,15 @@ same, but X[t] is not divided by tau."""
 
 
 class NamedSurrogate(NamedTuple):
-    """SpikingJelly surrogate and the kind with the same derivative.
-
-    Attributes:
-        name: Class name in SpikingJelly.
-        arguments: Maps an instance to the arguments of the kind, or to None if no arguments give the same derivative.
-        call: Maps the kind to the constructor arguments of the class, as text. None if the class is only read.
-    """
+    """SpikingJelly surrogate and the kind with the same derivative."""
 
     name: str
+    """Class name in SpikingJelly."""
     kind: type[Surrogate]
     arguments: Callable[[Any], dict[str, float] | None]
+    """Maps an instance to the arguments of the kind, or to None if no arguments give the same derivative."""
     call: Callable[[Any], str] | None = None
+    """Maps the kind to the constructor arguments of the class, as text. None if the class is only read."""
 
 
 def _of_alpha(name: str, kind: type[Surrogate]) -> NamedSurrogate:

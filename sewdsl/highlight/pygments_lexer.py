@@ -14,15 +14,12 @@ from sewdsl.syntax.lexicon import VERSION
 
 
 class TokenStyle(NamedTuple):
-    """Names of a token type in highlighters.
-
-    Attributes:
-        pygments: Token type of Pygments, without the prefix ``Token.``.
-        scope: TextMate scope, without the language suffix.
-    """
+    """Names of a token type in highlighters."""
 
     pygments: str
+    """Token type of Pygments, without the prefix ``Token.``."""
     scope: str
+    """TextMate scope, without the language suffix."""
 
 
 LOOKS: dict[TokenType, TokenStyle] = {

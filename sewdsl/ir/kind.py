@@ -64,13 +64,6 @@ class Kind(BaseModel):
     """Base class of kinds, which have a name and arguments.
 
     Subclasses with ``kind="LIF"`` are registered under that name. Subclasses without it are families.
-
-    Attributes:
-        kind: Name in the language, case-sensitive.
-        key: Name in ``state_dict`` keys, lower case: ``conv``, ``bn``, ``plif``.
-        defined_by_text: Whether the kind is defined by source text of the language (:meth:`definition_text`) instead of
-            a Python class.
-        reserves_name: Whether blocks, neurons and values cannot have the name of the kind.
     """
 
     # frozen: kinds are shared between networks and are keys of caches. defer_build: a network uses few of the kinds,
@@ -78,9 +71,13 @@ class Kind(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True, defer_build=True)
 
     kind: ClassVar[str]
+    """Name in the language, case-sensitive."""
     key: ClassVar[str]
+    """Name in ``state_dict`` keys, lower case: ``conv``, ``bn``, ``plif``."""
     defined_by_text: ClassVar[bool] = False
+    """Whether the kind is defined by text of the language (:meth:`definition_text`) instead of a Python class."""
     reserves_name: ClassVar[bool] = True
+    """Whether blocks, neurons and values cannot have the name of the kind."""
 
     def __init_subclass__(cls, kind: str = "", key: str = "", **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

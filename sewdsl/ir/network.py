@@ -35,21 +35,19 @@ class Network:
 
     Node 0 is the input. If the inputs have names, node 0 has no elements, and the inputs are its readers, in order:
     every value then still depends on node 0.
-
-    Attributes:
-        name: Name in the file, or the name of the file or layer string.
-        output: Index of the output node, or of the last one in topological order.
-        settings: Other settings of the file, with defaults resolved.
-        outputs: Names and node indices of several outputs, in source order, or empty for a single output.
     """
 
     name: str
+    """Name in the file, or the name of the file or layer string."""
     nodes: tuple[Node, ...]
     output: int
+    """Index of the output node, or of the last one in topological order."""
     settings: Settings
+    """Other settings of the file, with defaults resolved."""
     recipe: Recipe | None = None
     expectations: tuple[Expectation, ...] = ()
     outputs: tuple[tuple[str, int], ...] = ()
+    """Names and node indices of several outputs, in source order, or empty for a single output."""
 
     @property
     def input_indices(self) -> tuple[int, ...]:

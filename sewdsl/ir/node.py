@@ -33,27 +33,24 @@ MODULE_ATTRIBUTES = frozenset({
 
 @dataclass(frozen=True, slots=True)
 class PathStep:
-    """One step of the path to a node.
-
-    Attributes:
-        kind: ``repeat`` (a copy of a repeated sequence), ``block`` or ``part`` (a call), ``branch`` or ``shortcut`` (of
-            a join of two operands), ``operand`` (of any other merge), ``loop`` (its body or its feedback), ``value`` (a
-            named value: of ``let``, or an operand of a call).
-        label: ``SEW Block`` for a block, the name of an operand or a value, otherwise the kind.
-        key: Part of the ``state_dict`` key: ``repeat1.3``, ``sew_block1``, ``branch``. Names of nodes in a part do
-            not contain the keys before it.
-        copy: Number of the copy of a repeat, or of the operand of a merge or loop, from 1.
-        arguments: Values of the parameters of a block, e.g. ``c128s2``.
-        line: Line of the call of a user-defined block, or 0 for other steps. Ignored in comparisons.
-    """
+    """One step of the path to a node."""
 
     kind: Literal["repeat", "block", "part", "branch", "shortcut", "operand", "loop", "value"]
+    """``repeat`` (a copy of a repeated sequence), ``block`` or ``part`` (a call), ``branch`` or ``shortcut`` (of a join
+    of two operands), ``operand`` (of any other merge), ``loop`` (its body or its feedback), ``value`` (a named value:
+    of ``let``, or an operand of a call)."""
     label: str
+    """``SEW Block`` for a block, the name of an operand or a value, otherwise the kind."""
     key: str
+    """Part of the ``state_dict`` key: ``repeat1.3``, ``sew_block1``, ``branch``. Names of nodes in a part do not
+    contain the keys before it."""
     copy: int = 0
+    """Number of the copy of a repeat, or of the operand of a merge or loop, from 1."""
     copies: int = 0
     arguments: str = ""
+    """Values of the parameters of a block, e.g. ``c128s2``."""
     line: int = field(default=0, compare=False)
+    """Line of the call of a user-defined block, or 0 for other steps. Ignored in comparisons."""
 
     def __str__(self) -> str:
         return f"copy {self.copy} of {self.copies}" if self.kind == "repeat" else self.label
@@ -118,27 +115,24 @@ def graph_of(nodes: Sequence[Wired]) -> Graph:
 
 @dataclass(frozen=True, slots=True)
 class Node(Wired):
-    """One operation of a network.
-
-    Attributes:
-        name: Unique and stable name, which is the prefix of its parameters in the ``state_dict``:
-            ``repeat1.3.sew_block1.branch.conv2``.
-        inputs: Indices of the input nodes, all smaller than the index of the node. For a join, (branch, identity).
-        path: Path through repeats, blocks and joins.
-        span: Span in the source. For a node inside a block of the shipped library, the span of the call.
-        delayed: Index of the delayed source, for a delay in a loop. Such a delay has no inputs, and its source is
-            usually a later node.
-        weights: Index of the node whose module this node uses, in the first call of a part. None: a module of its own.
-    """
+    """One operation of a network."""
 
     name: str
+    """Unique and stable name, which is the prefix of its parameters in the ``state_dict``:
+    ``repeat1.3.sew_block1.branch.conv2``."""
     op: Op
     inputs: tuple[int, ...]
+    """Indices of the input nodes, all smaller than the index of the node. For a join, (branch, identity)."""
     output: Signal
     path: tuple[PathStep, ...] = ()
+    """Path through repeats, blocks and joins."""
     span: Span = field(default=BUILTIN, compare=False, repr=False)
+    """Span in the source. For a node inside a block of the shipped library, the span of the call."""
     delayed: int | None = None
+    """Index of the delayed source, for a delay in a loop. Such a delay has no inputs, and its source is usually a later
+    node."""
     weights: int | None = None
+    """Index of the node whose module this node uses, in the first call of a part. None: a module of its own."""
 
     @property
     def stores_nothing(self) -> bool:

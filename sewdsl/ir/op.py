@@ -50,34 +50,28 @@ class Downstream(Protocol):
 
 
 class SavedForBackward(NamedTuple):
-    """Values that the module of an op saves for its gradient, in addition to its parameters.
-
-    Attributes:
-        inputs: Positions of the saved inputs.
-        bytes_per_step: Additional bytes per time-step and sample.
-        bytes_per_sample: Additional bytes per sample, independent of the number of time-steps.
-        bytes_per_call: Additional bytes independent of samples and time-steps, e.g. of a kernel computed from weights.
-    """
+    """Values that the module of an op saves for its gradient, in addition to its parameters."""
 
     inputs: tuple[int, ...] = ()
+    """Positions of the saved inputs."""
     output: bool = False
     bytes_per_step: int = 0
+    """Additional bytes per time-step and sample."""
     bytes_per_sample: int = 0
+    """Additional bytes per sample, independent of the number of time-steps."""
     bytes_per_call: int = 0
+    """Additional bytes independent of samples and time-steps, e.g. of a kernel computed from weights."""
 
 
 class FanOut(NamedTuple):
-    """Number of weights that each input value is multiplied by, which is the number of operations per spike.
-
-    Attributes:
-        rows: For each row of the input, the number of output rows that depend on it, or a single row for ``[C, L]`` and
-            vectors.
-        outputs: Output channels or features per input channel, or their mean for sparse weights.
-    """
+    """Number of weights that each input value is multiplied by, which is the number of operations per spike."""
 
     rows: tuple[int, ...]
+    """For each row of the input, the number of output rows that depend on it, or a single row for ``[C, L]`` and
+    vectors."""
     columns: tuple[int, ...]
     outputs: float
+    """Output channels or features per input channel, or their mean for sparse weights."""
 
     @classmethod
     def of_axes(cls, counts: Sequence[tuple[int, ...]], outputs: float) -> FanOut:
@@ -443,20 +437,18 @@ def default_surrogate() -> Any:
 class Neuron(Spiking):
     """A spiking neuron: charge (Eq. 1), fire (Eq. 2), reset (Eq. 3).
 
-    Attributes:
-        v_threshold: Membrane potential at which the neuron fires, > 0.
-        v_reset: Membrane potential after a spike (hard reset, Eq. 3). None: v_threshold is subtracted (soft reset).
-        detach_reset: Whether the gradient ignores the spike in the reset (appendix A.1).
-        surrogate: Derivative of the step function in the backward pass.
-
     Shape: ``[T, N, *]`` input current to ``[T, N, *]`` spikes, each 0 or 1.
     """
 
     reads = "past"
     v_threshold: float = Field(default=1.0, gt=0)
+    """Membrane potential at which the neuron fires, > 0."""
     v_reset: float | None = 0.0
+    """Membrane potential after a spike (hard reset, Eq. 3). None: v_threshold is subtracted (soft reset)."""
     detach_reset: bool = True
+    """Whether the gradient ignores the spike in the reset (appendix A.1)."""
     surrogate: SerializeAsAny[Surrogate] = Field(default_factory=default_surrogate)
+    """Derivative of the step function in the backward pass."""
 
     @property
     def rest(self) -> float:
@@ -527,17 +519,15 @@ class ParallelNeuron(Spiking):
     time-steps. There is no membrane potential that carries over to the next time-step (Fang et al., NeurIPS 2023). Its
     multiplications are not counted as MACs, as for other neurons.
 
-    Attributes:
-        v_threshold: Initial firing threshold, > 0. It is learned as the bias b = -v_threshold.
-        surrogate: Derivative of the step function in the backward pass.
-
     Shape: ``[T, N, *]`` input current to ``[T, N, *]`` spikes, each 0 or 1.
     """
 
     parameter_keys = ("weight", "bias")
 
     v_threshold: float = Field(default=1.0, gt=0)
+    """Initial firing threshold, > 0. It is learned as the bias b = -v_threshold."""
     surrogate: SerializeAsAny[Surrogate] = Field(default_factory=default_surrogate)
+    """Derivative of the step function in the backward pass."""
 
     @final
     def keeps(self, *inputs: Signal) -> SavedForBackward:

@@ -16,17 +16,14 @@ Slot = tuple[int, int]
 
 @dataclass(frozen=True)
 class SharedCall:
-    """Call of a part.
-
-    Attributes:
-        path: Path to the call, which ends with the step of the part.
-        nodes: Its nodes, in an order that is the same for all calls.
-        reads: Outside node that each slot reads.
-    """
+    """Call of a part."""
 
     path: Path
+    """Path to the call, which ends with the step of the part."""
     nodes: tuple[int, ...]
+    """Its nodes, in an order that is the same for all calls."""
     reads: Mapping[Slot, int]
+    """Outside node that each slot reads."""
 
     @cached_property
     def positions(self) -> dict[int, int]:

@@ -10,17 +10,14 @@ from sewdsl.light_dataclass import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ValueRange:
-    """Range of the values of a signal: integers from ``lower`` to ``upper``, times ``unit``.
-
-    Attributes:
-        upper: Largest integer. None: the values are real numbers.
-        unit: Common factor of all values, > 0, or 1 for spikes and counts.
-        lower: Smallest integer, at most 0, and negative for signed spikes.
-    """
+    """Range of the values of a signal: integers from ``lower`` to ``upper``, times ``unit``."""
 
     upper: int | None
+    """Largest integer. None: the values are real numbers."""
     unit: float = 1.0
+    """Common factor of all values, > 0, or 1 for spikes and counts."""
     lower: int = 0
+    """Smallest integer, at most 0, and negative for signed spikes."""
 
     @property
     def binary(self) -> bool:
@@ -92,16 +89,13 @@ def counts_up_to(upper: int, unit: float = 1.0, lower: int = 0) -> ValueRange:
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """Type of an edge.
-
-    Attributes:
-        shape: ``(C, H, W)``, ``(C, L)`` or ``(F,)``, per time-step and sample.
-        varies: Whether the signal depends on time. If False, all T slices are equal.
-    """
+    """Type of an edge."""
 
     shape: tuple[int, ...]
+    """``(C, H, W)``, ``(C, L)`` or ``(F,)``, per time-step and sample."""
     values: ValueRange = REAL
     varies: bool = True
+    """Whether the signal depends on time. If False, all T slices are equal."""
 
     @property
     def channels(self) -> int:

@@ -29,16 +29,13 @@ class LayerItem:
 
 @dataclass(frozen=True, slots=True)
 class MergeItem:
-    """A node with several operands, and the items of each operand.
-
-    Attributes:
-        operands: Items of each operand after the common input. Empty for an identity.
-        steps: Path step of each operand, if any. Empty in the wiring view.
-    """
+    """A node with several operands, and the items of each operand."""
 
     node: int
     operands: tuple[Items, ...]
+    """Items of each operand after the common input. Empty for an identity."""
     steps: tuple[PathStep | None, ...] = field(default=(), compare=False)
+    """Path step of each operand, if any. Empty in the wiring view."""
 
     @property
     def branch(self) -> Items:
@@ -53,20 +50,17 @@ class MergeItem:
 
 @dataclass(frozen=True, slots=True)
 class LoopItem:
-    """A loop: a sum, its body, and the feedback that is added one time-step later.
-
-    Attributes:
-        delay: Index of the delay at the start of the feedback.
-        body: Items after the sum, or empty if the output of the loop is the sum.
-        feedback: Items after the delay, or empty if the delayed value is added unchanged.
-        steps: Path steps of body and feedback, or empty in the wiring view.
-    """
+    """A loop: a sum, its body, and the feedback that is added one time-step later."""
 
     node: int
     delay: int
+    """Index of the delay at the start of the feedback."""
     body: Items
+    """Items after the sum, or empty if the output of the loop is the sum."""
     feedback: Items
+    """Items after the delay, or empty if the delayed value is added unchanged."""
     steps: tuple[PathStep | None, ...] = field(default=(), compare=False)
+    """Path steps of body and feedback, or empty in the wiring view."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +85,10 @@ class ValueItem:
 
     Items on the path of an operand without a merge after them are a value item too. Only networks that were edited by
     hand have such items.
-
-    Attributes:
-        step: Path step with the name, or ``branch``, ``shortcut`` or ``operand`` if no merge follows.
     """
 
     step: PathStep
+    """Path step with the name, or ``branch``, ``shortcut`` or ``operand`` if no merge follows."""
     items: Items
 
 

@@ -24,14 +24,12 @@ class Sequences:
     """The sequences of a network: one for each named value, and one for the output.
 
     A sequence starts at the input, unless its first item is a named value or a merge of named values.
-
-    Attributes:
-        values: Node and sequence of each named value, in topological order.
-        body: Output sequence, or empty if the outputs are named values.
     """
 
     values: tuple[tuple[int, Items], ...]
+    """Node and sequence of each named value, in topological order."""
     body: Items
+    """Output sequence, or empty if the outputs are named values."""
 
 
 class UnstructuredError(ValueError):
@@ -228,17 +226,14 @@ def _is_closed(graph: Graph, outputs: Sequence[int], dominance: _Dominance, loop
 
 
 class _End(NamedTuple):
-    """The item that ends with a node.
-
-    Attributes:
-        item: None for the input, and for the sum and the delay of a loop.
-        depth: Nesting depth of merges in the item.
-        alone: Whether the item starts with named values and needs no input.
-    """
+    """The item that ends with a node."""
 
     item: Item | None
+    """None for the input, and for the sum and the delay of a loop."""
     depth: int = 0
+    """Nesting depth of merges in the item."""
     alone: bool = False
+    """Whether the item starts with named values and needs no input."""
 
 
 class _Sequencer:

@@ -23,22 +23,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EvaluatedLayer:
-    """Node to export.
-
-    Attributes:
-        inputs: Input signals in evaluation mode, where dropout preserves spikes.
-        learned: Parameters and buffers by their names in the module, in float64.
-        norms: Consecutive batch norms that are its only readers, with their parameters.
-        dtype: Dtype of the weights in the file.
-        dt: Duration of a time-step in seconds, for formats that use seconds.
-    """
+    """Node to export."""
 
     node: Node
     inputs: tuple[Signal, ...]
+    """Input signals in evaluation mode, where dropout preserves spikes."""
     learned: Mapping[str, Tensor]
+    """Parameters and buffers by their names in the module, in float64."""
     norms: tuple[tuple[BatchNorm, Mapping[str, Tensor]], ...]
+    """Consecutive batch norms that are its only readers, with their parameters."""
     dtype: np.dtype[np.float64]
+    """Dtype of the weights in the file."""
     dt: float
+    """Duration of a time-step in seconds, for formats that use seconds."""
 
     @property
     def text(self) -> str:

@@ -50,13 +50,11 @@ class Positions:
     """Conversion between offsets of a source and positions of the protocol.
 
     A column after the end of a line is clipped to its end, a line after the last one to the end of the source.
-
-    Attributes:
-        units: Code units in which columns are counted.
     """
 
     source: Source
     units: Units = "utf-16"
+    """Code units in which columns are counted."""
     _lines: dict[int, Sequence[int]] = field(default_factory=dict, repr=False, compare=False)
 
     def offset(self, position: types.Position) -> int:

@@ -22,15 +22,12 @@ from sewdsl.notation.item_text import (
 
 @dataclass(frozen=True)
 class ItemPosition:
-    """Position of an item in a folded text.
-
-    Attributes:
-        path: Indices in sequences and names of operands, outermost first. Equal for all copies of a repeat.
-        copies: Copy of each enclosing repeat, counted from 1.
-    """
+    """Position of an item in a folded text."""
 
     path: tuple[str | int, ...] = ()
+    """Indices in sequences and names of operands, outermost first. Equal for all copies of a repeat."""
     copies: tuple[int, ...] = ()
+    """Copy of each enclosing repeat, counted from 1."""
 
     def inside(self, *steps: str | int) -> ItemPosition:
         """Return a position inside this one."""

@@ -80,20 +80,17 @@ def energy_to_json(network: Network, lines: Sequence[LayerCounts], costs: Energy
 
 
 class EnergyTable(NamedTuple):
-    """Energy of one sample, by layer.
-
-    Attributes:
-        sparsity: Fraction of zeros among the outputs of neurons and other activations, in [0, 1].
-        trained: Whether the weights are trained.
-    """
+    """Energy of one sample, by layer."""
 
     network: Network
     title: str
     lines: Sequence[LayerCounts]
     sparsity: float
+    """Fraction of zeros among the outputs of neurons and other activations, in [0, 1]."""
     costs: EnergyCosts
     memory: MemoryCosts
     trained: bool
+    """Whether the weights are trained."""
 
     @property
     def counted(self) -> float:

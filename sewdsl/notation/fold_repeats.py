@@ -41,20 +41,17 @@ def fold_repeats(items: TextItems, calls: Calls = lambda _: iter(())) -> TextIte
 
 @dataclass(frozen=True, order=True)
 class _Saving:
-    """Possible repeat or call, ordered by benefit: the smallest is the best.
-
-    Attributes:
-        cost: Number of saved characters, negative.
-        repeat: Whether this is a repeat. A call with the same cost takes precedence.
-        period: Number of items of one copy, or of a call.
-        stop: End of the stretch, including an incomplete last copy.
-    """
+    """Possible repeat or call, ordered by benefit: the smallest is the best."""
 
     cost: int
+    """Number of saved characters, negative."""
     repeat: bool
+    """Whether this is a repeat. A call with the same cost takes precedence."""
     period: int
+    """Number of items of one copy, or of a call."""
     start: int
     stop: int
+    """End of the stretch, including an incomplete last copy."""
     block: BlockText | None = field(default=None, compare=False)
 
 

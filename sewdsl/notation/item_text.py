@@ -35,39 +35,33 @@ IDENTITY = "id"
 
 @dataclass(frozen=True)
 class LayerText:
-    """Layer or activation.
-
-    Attributes:
-        text: Text in the language, e.g. ``c32k3s1`` or ``LIF(tau=3.0)``.
-        op: Operation, of the first copy inside a repeat.
-        node: Index of the node, or of its first copy inside a repeat.
-        closing: Op that ends ``KIND[ body ]``, for a kind with a body.
-    """
+    """Layer or activation."""
 
     text: str
+    """Text in the language, e.g. ``c32k3s1`` or ``LIF(tau=3.0)``."""
     op: Op = field(compare=False, repr=False)
+    """Operation, of the first copy inside a repeat."""
     node: int = field(compare=False, repr=False)
+    """Index of the node, or of its first copy inside a repeat."""
     closing: Op | None = field(default=None, repr=False)
+    """Op that ends ``KIND[ body ]``, for a kind with a body."""
 
 
 @dataclass(frozen=True)
 class MergeText:
-    """Merge: ``ADD[ branch | shortcut ]``, ``ATTN(heads=8)[ q | k | v ]``, ``LOOP[ body | feedback ]``.
-
-    Attributes:
-        name: Text before the operands: ``ADD``, ``ATTN(heads=8)``, or ``g`` for the join of the header.
-        operands: Sequences. An empty sequence is the identity.
-        node: Index of the node, or of its first copy inside a repeat. The node of a loop is its sum.
-        fitting: Whether the last operand is ``id or …``, i.e. the identity if the shapes match. In definitions only.
-        delay: Index of the first delay in the feedback of a loop, None for other merges.
-    """
+    """Merge: ``ADD[ branch | shortcut ]``, ``ATTN(heads=8)[ q | k | v ]``, ``LOOP[ body | feedback ]``."""
 
     name: str
+    """Text before the operands: ``ADD``, ``ATTN(heads=8)``, or ``g`` for the join of the header."""
     operands: tuple[TextItems, ...]
+    """Sequences. An empty sequence is the identity."""
     op: MergeOp = field(compare=False, repr=False)
     node: int = field(compare=False, repr=False)
+    """Index of the node, or of its first copy inside a repeat. The node of a loop is its sum."""
     fitting: bool = False
+    """Whether the last operand is ``id or …``, i.e. the identity if the shapes match. In definitions only."""
     delay: int | None = field(default=None, compare=False, repr=False)
+    """Index of the first delay in the feedback of a loop, None for other merges."""
 
     @property
     def is_join(self) -> bool:
@@ -82,32 +76,26 @@ class MergeText:
 
 @dataclass(frozen=True)
 class BlockText:
-    """Call of a named block: ``SEW Block (c32)``.
-
-    Attributes:
-        arguments: Text of the arguments, e.g. ``c128s2, g=IAND`` (may be empty).
-        items: Expanded call, or its first copy inside a repeat.
-    """
+    """Call of a named block: ``SEW Block (c32)``."""
 
     title: str
     arguments: str
+    """Text of the arguments, e.g. ``c128s2, g=IAND`` (may be empty)."""
     items: TextItems = field(compare=False, repr=False)
+    """Expanded call, or its first copy inside a repeat."""
 
 
 @dataclass(frozen=True)
 class RepeatText:
-    """Repeat: ``{ … }*n``.
-
-    Attributes:
-        items: Repeated sequence, with the nodes of the first copy.
-        count: Number of copies, at least 2.
-        copies: All copies with their own nodes. A block call can expand differently in each copy, e.g. with a
-            projection in the first one only.
-    """
+    """Repeat: ``{ … }*n``."""
 
     items: TextItems
+    """Repeated sequence, with the nodes of the first copy."""
     count: int
+    """Number of copies, at least 2."""
     copies: tuple[TextItems, ...] = field(compare=False, repr=False)
+    """All copies with their own nodes. A block call can expand differently in each copy, e.g. with a projection in the
+    first one only."""
 
 
 @dataclass(frozen=True)
@@ -128,27 +116,21 @@ class LetText:
 
 @dataclass(frozen=True)
 class PartText(LetText):
-    """Definition of a part: ``part Up[low | high] = …``. Precedes the named values of a network.
-
-    Attributes:
-        operands: Names of several operands, or empty.
-    """
+    """Definition of a part: ``part Up[low | high] = …``. Precedes the named values of a network."""
 
     operands: tuple[str, ...] = ()
+    """Names of several operands, or empty."""
 
 
 @dataclass(frozen=True)
 class Definition:
-    """Definition of a block: ``block NAME(c, s=1) = …``.
-
-    Attributes:
-        parameters: Text of the parameters, e.g. ``c, s=1`` (may be empty).
-        items: Body, with interpolations such as ``$(c)`` in the texts of layers.
-    """
+    """Definition of a block: ``block NAME(c, s=1) = …``."""
 
     title: str
     parameters: str
+    """Text of the parameters, e.g. ``c, s=1`` (may be empty)."""
     items: TextItems
+    """Body, with interpolations such as ``$(c)`` in the texts of layers."""
 
 
 TextItem = LayerText | MergeText | BlockText | RepeatText | ReadText | LetText

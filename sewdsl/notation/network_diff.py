@@ -36,22 +36,18 @@ from sewdsl.syntax.lexicon import OWN_JOIN, OWN_NEURON
 
 @dataclass(frozen=True)
 class Change:
-    """Change of the body.
-
-    Attributes:
-        before: Previous text, empty for added items.
-        after: New text, empty for removed items.
-        where: ``at``, ``after``, ``before``, or ``in the branch of`` and ``in the shortcut of`` an operand that was
-            ``id``.
-        node: Name of a node or block of the first network, in the first of several copies.
-        copies: Copies of each enclosing repeat with this change, counted from 1. Empty for a single position.
-    """
+    """Change of the body."""
 
     before: str
+    """Previous text, empty for added items."""
     after: str
+    """New text, empty for removed items."""
     where: str
+    """``at``, ``after``, ``before``, or ``in the branch of`` and ``in the shortcut of`` an operand that was ``id``."""
     node: str
+    """Name of a node or block of the first network, in the first of several copies."""
     copies: tuple[tuple[int, ...], ...] = ()
+    """Copies of each enclosing repeat with this change, counted from 1. Empty for a single position."""
 
 
 @dataclass(frozen=True)
@@ -175,17 +171,14 @@ def _products(copies: Sequence[tuple[int, ...]]) -> Iterator[tuple[tuple[int, ..
 
 @dataclass(frozen=True)
 class ValueChange:
-    """Changed setting, entry of the recipe, or figure.
-
-    Attributes:
-        key: Name in a ``.net`` file, or ``data`` for the dataset.
-        before: Text of the value in the first network.
-        after: Text of the value in the second network.
-    """
+    """Changed setting, entry of the recipe, or figure."""
 
     key: str
+    """Name in a ``.net`` file, or ``data`` for the dataset."""
     before: str
+    """Text of the value in the first network."""
     after: str
+    """Text of the value in the second network."""
 
 
 @dataclass(frozen=True)

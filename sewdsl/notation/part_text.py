@@ -30,18 +30,15 @@ from sewdsl.ops.input import Input
 
 @dataclass(frozen=True)
 class TextScope:
-    """Network in which each call of a part is one node.
-
-    Attributes:
-        title: Name of the part, or empty for the body.
-        operands: Names of the operands, or empty for a single one.
-        nodes: Index in the complete network of each node, or of the output of the call that it represents.
-    """
+    """Network in which each call of a part is one node."""
 
     title: str
+    """Name of the part, or empty for the body."""
     operands: tuple[str, ...]
+    """Names of the operands, or empty for a single one."""
     network: Network
     nodes: tuple[int, ...]
+    """Index in the complete network of each node, or of the output of the call that it represents."""
 
     def located(self, items: TextItems) -> TextItems:
         """Return items with the indices of the nodes in the complete network."""

@@ -35,18 +35,15 @@ PartKind = Literal["convolution", "max pooling", "batch norm", "neuron", "join",
 
 
 class ModuleState(NamedTuple):
-    """Changes to the module of a node since it was built.
-
-    Attributes:
-        is_original: Whether its ``forward`` is unchanged.
-        alone: Whether the module must be called separately: it has hooks or another ``forward``, or several processes
-            share its statistics.
-        as_built: Whether the module is neither replaced, hooked nor parametrized, so that its output is reproducible.
-    """
+    """Changes to the module of a node since it was built."""
 
     is_original: bool = True
+    """Whether its ``forward`` is unchanged."""
     alone: bool = False
+    """Whether the module must be called separately: it has hooks or another ``forward``, or several processes share its
+    statistics."""
     as_built: bool = True
+    """Whether the module is neither replaced, hooked nor parametrized, so that its output is reproducible."""
     training: bool = True
 
 
@@ -54,25 +51,22 @@ AS_BUILT = ModuleState()
 
 
 class ExecutionContext(NamedTuple):
-    """Conditions under which a program runs.
-
-    Attributes:
-        static: Whether all time-steps of the input are equal. Time-independent steps then run once.
-        device: Device type of PyTorch: ``cpu``, ``cuda``.
-        kernels: Whether the generated kernels of the device are enabled and available.
-        gradients: Whether a backward pass follows.
-        compiling: Whether PyTorch's compiler traces the program. It plans memory itself.
-        modules: State of the module of each node. Empty: all modules are as built, in training mode.
-    """
+    """Conditions under which a program runs."""
 
     T: int
     N: int
     static: bool = False
+    """Whether all time-steps of the input are equal. Time-independent steps then run once."""
     device: str = "cpu"
+    """Device type of PyTorch: ``cpu``, ``cuda``."""
     kernels: bool = True
+    """Whether the generated kernels of the device are enabled and available."""
     gradients: bool = True
+    """Whether a backward pass follows."""
     compiling: bool = False
+    """Whether PyTorch's compiler traces the program. It plans memory itself."""
     modules: tuple[ModuleState, ...] = ()
+    """State of the module of each node. Empty: all modules are as built, in training mode."""
 
     def module(self, node: int) -> ModuleState:
         """Return the state of the module of a node."""
@@ -80,36 +74,33 @@ class ExecutionContext(NamedTuple):
 
 
 class PlannedStep(NamedTuple):
-    """One step of an execution plan.
-
-    Attributes:
-        nodes: Nodes in order. The output of the step is the last node, unless the step is a loop.
-        operands: Nodes read by the step.
-        keeps: Operands saved for the gradient, by a loop unchanged.
-        spent: Nodes without readers after this step.
-        once: Whether the step is computed for one time-step instead of all.
-        recomputed: Whether its output is recomputed in the backward pass instead of saved.
-        frees_input: Whether a convolution frees its input before the input gradient is allocated.
-        byte_places: Whether max pooling saves one byte per maximum.
-        events: Input of an event-driven convolution. None: the convolution is dense.
-        exact: Whether the output must be bit-identical to a dense convolution.
-        winograd: Whether a convolution may use Winograd's algorithm.
-        loop: Output nodes of a loop.
-    """
+    """One step of an execution plan."""
 
     nodes: tuple[int, ...]
+    """Nodes in order. The output of the step is the last node, unless the step is a loop."""
     operands: tuple[int, ...]
+    """Nodes read by the step."""
     keeps: frozenset[int]
+    """Operands saved for the gradient, by a loop unchanged."""
     spent: tuple[int, ...]
+    """Nodes without readers after this step."""
     once: bool
+    """Whether the step is computed for one time-step instead of all."""
     kernel: Kernel = "module"
     recomputed: bool = False
+    """Whether its output is recomputed in the backward pass instead of saved."""
     frees_input: bool = False
+    """Whether a convolution frees its input before the input gradient is allocated."""
     byte_places: bool = False
+    """Whether max pooling saves one byte per maximum."""
     events: EventInput | None = None
+    """Input of an event-driven convolution. None: the convolution is dense."""
     exact: bool = True
+    """Whether the output must be bit-identical to a dense convolution."""
     winograd: bool = False
+    """Whether a convolution may use Winograd's algorithm."""
     loop: tuple[int, ...] = ()
+    """Output nodes of a loop."""
 
     @property
     def outputs(self) -> tuple[int, ...]:
@@ -123,45 +114,36 @@ class PlannedStep(NamedTuple):
 
 
 class ExecutionPlan(NamedTuple):
-    """Execution plan of a program.
-
-    Attributes:
-        bits: Bits per saved value, by node. Other values are saved unchanged.
-        doubtful: Nodes of spikes or counts whose values may be out of range, because the module is hooked or replaced.
-            The plan relies on their range.
-    """
+    """Execution plan of a program."""
 
     steps: tuple[PlannedStep, ...]
     bits: Mapping[int, int]
+    """Bits per saved value, by node. Other values are saved unchanged."""
     doubtful: frozenset[int] = frozenset()
+    """Nodes of spikes or counts whose values may be out of range, because the module is hooked or replaced. The plan
+    relies on their range."""
 
 
 class _Part(NamedTuple):
-    """One node of a program step.
-
-    Attributes:
-        step: Planned step of this node alone.
-        elements: Elements of its first operand, per sample and time-step.
-    """
+    """One node of a program step."""
 
     step: PlannedStep
+    """Planned step of this node alone."""
     kind: PartKind
     elements: int
+    """Elements of its first operand, per sample and time-step."""
 
 
 class _Step(NamedTuple):
-    """Context-independent part of a planned step.
-
-    Attributes:
-        all_parts: Planned step of all parts in one kernel.
-        first_two: Planned step of the first two parts in one kernel, if there are more.
-        recomputed: Whether the output is to be recomputed.
-    """
+    """Context-independent part of a planned step."""
 
     parts: tuple[_Part, ...]
     all_parts: PlannedStep
+    """Planned step of all parts in one kernel."""
     first_two: PlannedStep
+    """Planned step of the first two parts in one kernel, if there are more."""
     recomputed: bool
+    """Whether the output is to be recomputed."""
 
 
 class PlanOutline:

@@ -20,20 +20,17 @@ EventInput = Literal["spikes", "counts"]
 
 @dataclass(frozen=True, slots=True)
 class ExecutionStep:
-    """One or more nodes computed together, or a loop.
-
-    Attributes:
-        nodes: Node indices in order. The output of the step is the last node, unless the step is a loop.
-        operands: Indices of the nodes read by the step.
-        once: Whether the output is constant over time for a static input, and computed for a single time-step.
-        loop: For a loop, which is computed time-step by time-step, the nodes that are read outside it. Passes do not
-            change loops.
-    """
+    """One or more nodes computed together, or a loop."""
 
     nodes: tuple[int, ...]
+    """Node indices in order. The output of the step is the last node, unless the step is a loop."""
     operands: tuple[int, ...]
+    """Indices of the nodes read by the step."""
     once: bool = False
+    """Whether the output is constant over time for a static input, and computed for a single time-step."""
     loop: tuple[int, ...] = ()
+    """For a loop, which is computed time-step by time-step, the nodes that are read outside it. Passes do not change
+    loops."""
 
     @property
     def outputs(self) -> tuple[int, ...]:
@@ -57,27 +54,24 @@ class ExecutionStep:
 
 @dataclass(frozen=True)
 class Program:
-    """Execution steps of a network.
-
-    Attributes:
-        channels_last: Whether feature maps are stored in channels-last memory format.
-        bits: Bits per saved value, by node. Other values are saved unchanged.
-        lean: Whether small tensors are fused and packed too, although storing them is faster.
-        recomputed: Nodes whose values are recomputed in the backward pass instead of saved.
-        events: Convolutions that may skip inactive inputs, with the kind of their input.
-        exact: Whether their outputs must be bit-identical to dense convolutions.
-        winograd: Convolutions that may be computed with Winograd's algorithm.
-    """
+    """Execution steps of a network."""
 
     network: Network
     steps: tuple[ExecutionStep, ...]
     channels_last: bool = False
+    """Whether feature maps are stored in channels-last memory format."""
     bits: Mapping[int, int] = field(default_factory=dict)
+    """Bits per saved value, by node. Other values are saved unchanged."""
     lean: bool = False
+    """Whether small tensors are fused and packed too, although storing them is faster."""
     recomputed: frozenset[int] = frozenset()
+    """Nodes whose values are recomputed in the backward pass instead of saved."""
     events: Mapping[int, EventInput] = field(default_factory=dict)
+    """Convolutions that may skip inactive inputs, with the kind of their input."""
     exact: bool = True
+    """Whether their outputs must be bit-identical to dense convolutions."""
     winograd: frozenset[int] = frozenset()
+    """Convolutions that may be computed with Winograd's algorithm."""
 
     @classmethod
     def of(cls, network: Network) -> Program:

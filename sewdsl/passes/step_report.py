@@ -15,19 +15,16 @@ from sewdsl.passes.plan import Kernel
 
 
 class MemoryRow(NamedTuple):
-    """Memory saved for the backward pass, for a node or a block.
-
-    Attributes:
-        layer: Layer in compact notation, or the call of the block.
-        path: Name of the node or block.
-        how: Format of the saved value.
-        bytes: Saved memory in bytes.
-    """
+    """Memory saved for the backward pass, for a node or a block."""
 
     layer: str
+    """Layer in compact notation, or the call of the block."""
     path: str
+    """Name of the node or block."""
     how: str
+    """Format of the saved value."""
     bytes: int
+    """Saved memory in bytes."""
 
 
 def predict_memory(network: Network, batch: int | None, device: Literal["cpu", "cuda"]) -> PeakMemory:
@@ -92,18 +89,15 @@ def _bits_text(bits: int) -> str:
 
 
 class StepRow(NamedTuple):
-    """Description of a planned step.
-
-    Attributes:
-        runs: Kernels and options. Empty for a single node without options.
-        stored: Memory format of feature maps.
-        kept: Format of the value saved for the backward pass.
-    """
+    """Description of a planned step."""
 
     nodes: list[str]
     runs: list[str]
+    """Kernels and options. Empty for a single node without options."""
     stored: str
+    """Memory format of feature maps."""
     kept: str
+    """Format of the value saved for the backward pass."""
 
 
 _KERNELS: dict[Kernel, str] = {

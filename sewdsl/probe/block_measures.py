@@ -16,16 +16,13 @@ from sewdsl.probe.capture_outputs import capture_outputs
 
 
 class BlockRate(NamedTuple):
-    """Mean output of a block per neuron, sample and time-step.
-
-    Attributes:
-        branch: Firing rate of A, the last neuron of the branch, in [0, 1], or None if the branch ends in another layer.
-        output: Mean of O. With ADD, this is a mean count, which may exceed 1.
-    """
+    """Mean output of a block per neuron, sample and time-step."""
 
     block: NamedResidual
     branch: float | None
+    """Firing rate of A, the last neuron of the branch, in [0, 1], or None if the branch ends in another layer."""
     output: float
+    """Mean of O. With ADD, this is a mean count, which may exceed 1."""
 
 
 def block_rates(model: SpikingNetwork, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[BlockRate, ...]:
@@ -62,15 +59,12 @@ def block_rates(model: SpikingNetwork, batches: Iterable[tuple[Tensor, Tensor]])
 
 
 class GradientAmplitude(NamedTuple):
-    """Amplitude of the gradient at the input of a block.
-
-    Attributes:
-        amplitude: Euclidean norm of the gradient of the loss with respect to S, over all neurons, samples and
-            time-steps of a batch, averaged over batches.
-    """
+    """Amplitude of the gradient at the input of a block."""
 
     block: NamedResidual
     amplitude: float
+    """Euclidean norm of the gradient of the loss with respect to S, over all neurons, samples and time-steps of a
+    batch, averaged over batches."""
 
 
 def block_gradients(model: SpikingNetwork, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[GradientAmplitude, ...]:

@@ -25,19 +25,16 @@ QUANTITIES = {
 
 @dataclass(frozen=True)
 class BlockCurve:
-    """Quantity of each block of a network.
-
-    Attributes:
-        labels: Label of the variant on each axis.
-        quantity: One of :data:`QUANTITIES`.
-        runs: Values of all blocks, for each seed.
-    """
+    """Quantity of each block of a network."""
 
     network: Network
     labels: Mapping[str, str]
+    """Label of the variant on each axis."""
     quantity: str
+    """One of :data:`QUANTITIES`."""
     blocks: tuple[NamedResidual, ...]
     runs: tuple[tuple[float, ...], ...]
+    """Values of all blocks, for each seed."""
 
     @property
     def values(self) -> tuple[float, ...]:

@@ -48,25 +48,22 @@ ROUNDS = 3
 
 
 class KernelCheck(NamedTuple):
-    """Comparison of a network with kernels to the same network in plain PyTorch in float64.
-
-    Attributes:
-        ok: Whether both differences are within their tolerances.
-        error: Reason why the kernels fail or return non-finite values (empty if they work).
-        spikes: Fraction of spikes that differ, or None after an error.
-        gradient: Mean difference of the input gradient, relative to its mean, or None after an error.
-        seconds: Duration, including compilation.
-    """
+    """Comparison of a network with kernels to the same network in plain PyTorch in float64."""
 
     name: str
     dtype: str
     ok: bool
+    """Whether both differences are within their tolerances."""
     error: str
+    """Reason why the kernels fail or return non-finite values (empty if they work)."""
     spikes: float | None
+    """Fraction of spikes that differ, or None after an error."""
     spike_tolerance: float
     gradient: float | None
+    """Mean difference of the input gradient, relative to its mean, or None after an error."""
     gradient_tolerance: float
     seconds: float
+    """Duration, including compilation."""
 
 
 class Speed(NamedTuple):

@@ -18,26 +18,23 @@ from sewdsl.probe.untrained import active_dropouts
 
 @dataclass
 class MeasuredOperations:
-    """Operations of a layer with weights, as integers summed over samples.
-
-    Attributes:
-        most: The layer, with the upper bound of its operations per sample.
-        steps: Number of computed time-steps: T per sample, or one for a static input.
-        events: Operations if each non-zero value is one event: the number of weights that non-zero values meet.
-        accumulations: Operations if a count k is k spikes.
-        values: Number of input values at all time-steps.
-        nonzero: Number of non-zero input values.
-        largest: Largest absolute input value.
-    """
+    """Operations of a layer with weights, as integers summed over samples."""
 
     most: LayerOperations
+    """The layer, with the upper bound of its operations per sample."""
     samples: int = 0
     steps: int = 0
+    """Number of computed time-steps: T per sample, or one for a static input."""
     events: int = 0
+    """Operations if each non-zero value is one event: the number of weights that non-zero values meet."""
     accumulations: int = 0
+    """Operations if a count k is k spikes."""
     values: int = 0
+    """Number of input values at all time-steps."""
     nonzero: int = 0
+    """Number of non-zero input values."""
     largest: float = 0.0
+    """Largest absolute input value."""
 
     @property
     def rate(self) -> float:

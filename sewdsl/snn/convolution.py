@@ -32,23 +32,19 @@ BYTES_16_BIT = 2
 
 
 class ConvRun(NamedTuple):
-    """Options for the computation of a convolution.
-
-    Attributes:
-        frees_input: Whether the backward pass releases the input before it allocates the input gradient.
-        events: Values of the input, if the event-driven kernels may be used. None: dense convolutions only.
-        exact: Whether to use the event-driven forward pass only if its output is bit-identical to the dense one. The
-            weight gradient is never bit-identical: its sums are closer to the exact ones than those of a dense
-            convolution.
-        winograd: Whether Winograd's algorithm may be used if the event-driven kernels are not.
-        tell: Callback for each output with ``events``: whether the event-driven kernel computed it.
-    """
+    """Options for the computation of a convolution."""
 
     frees_input: bool = False
+    """Whether the backward pass releases the input before it allocates the input gradient."""
     events: Literal["spikes", "counts"] | None = None
+    """Values of the input, if the event-driven kernels may be used. None: dense convolutions only."""
     exact: bool = True
+    """Whether to use the event-driven forward pass only if its output is bit-identical to the dense one. The weight
+    gradient is never bit-identical: its sums are closer to the exact ones than those of a dense convolution."""
     winograd: bool = False
+    """Whether Winograd's algorithm may be used if the event-driven kernels are not."""
     tell: Callable[[bool], object] | None = None
+    """Callback for each output with ``events``: whether the event-driven kernel computed it."""
 
 
 DENSE = ConvRun()

@@ -28,16 +28,13 @@ class Join(nn.Module):
 
 
 class PendingJoin(NamedTuple):
-    """Join whose other operand is available before the spikes that it combines.
-
-    Attributes:
-        other: Other operand, ``[T, N, *]``.
-        branch: Whether the spikes are the branch. Otherwise, they are the identity.
-    """
+    """Join whose other operand is available before the spikes that it combines."""
 
     join: Join
     other: Tensor
+    """Other operand, ``[T, N, *]``."""
     branch: bool
+    """Whether the spikes are the branch. Otherwise, they are the identity."""
 
     def of(self, spikes_TN: Tensor) -> Tensor:
         """Return the join of the spikes and the other operand."""

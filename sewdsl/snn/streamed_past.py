@@ -11,17 +11,14 @@ from torch import Tensor, nn
 
 @dataclass
 class StreamedPast:
-    """Earlier time-steps of a stream, as seen by one layer.
-
-    Attributes:
-        t: Number of earlier time-steps.
-        before: Inputs or states kept from earlier time-steps, ``[…, N, *]``, or None.
-        after: Inputs or states to keep for the next time-step, set by the layer.
-    """
+    """Earlier time-steps of a stream, as seen by one layer."""
 
     t: int
+    """Number of earlier time-steps."""
     before: Tensor | None = None
+    """Inputs or states kept from earlier time-steps, ``[…, N, *]``, or None."""
     after: Tensor | None = None
+    """Inputs or states to keep for the next time-step, set by the layer."""
 
 
 class ReadsPast(nn.Module):

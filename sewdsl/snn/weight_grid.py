@@ -14,20 +14,18 @@ class WeightGrid:
 
     The unit is the largest weight of the output divided by the largest integer, in bfloat16. Its products with integers
     of 8 bits are exact in float32. Rounded weights are therefore on their own grid.
-
-    Attributes:
-        bits: Bits of an integer, from 2 to 8. The integers are symmetric: -127..127 with 8 bits.
-        common: Whether all outputs have one unit.
-        groups: Groups of a transposed convolution, whose weight is ``[inputs, outputs of a group, *]``. 0: a weight
-            with the outputs as first axis.
-        factors: Factors of the inputs, which can be broadcast to the weight, or None if all are equal. Their products
-            with the weights are rounded.
     """
 
     bits: int
+    """Bits of an integer, from 2 to 8. The integers are symmetric: -127..127 with 8 bits."""
     common: bool = False
+    """Whether all outputs have one unit."""
     groups: int = 0
+    """Groups of a transposed convolution, whose weight is ``[inputs, outputs of a group, *]``. 0: a weight with the
+    outputs as first axis."""
     factors: Tensor | None = None
+    """Factors of the inputs, which can be broadcast to the weight, or None if all are equal. Their products with the
+    weights are rounded."""
 
     @property
     def largest(self) -> int:

@@ -23,17 +23,14 @@ _OPENED_BY = {"RBRACE": "{", "MORE": "<", "_RSQB": "[", "_RPAR": "("}
 
 @dataclass
 class BracketPairs:
-    """Result of bracket matching.
-
-    Attributes:
-        depth: Change of the nesting depth, 1 or -1, by the offset of the bracket. Unmatched closing ones are missing.
-        unclosed: Offsets of opening brackets that are not closed.
-        broken: Offsets of tokens that prevent parsing of their statement.
-    """
+    """Result of bracket matching."""
 
     depth: dict[int, int] = field(default_factory=dict)
+    """Change of the nesting depth, 1 or -1, by the offset of the bracket. Unmatched closing ones are missing."""
     unclosed: set[int] = field(default_factory=set)
+    """Offsets of opening brackets that are not closed."""
     broken: set[int] = field(default_factory=set)
+    """Offsets of tokens that prevent parsing of their statement."""
     diagnostics: tuple[Diagnostic, ...] = ()
 
 

@@ -151,21 +151,18 @@ _STEP = 4
 
 @dataclass
 class FormattedLine:
-    """Line of the formatted source.
-
-    Attributes:
-        code: Indented text without the comment.
-        comment: Unchanged comment, or an empty string.
-        column: Column of the comment in the source, from 1. 0 without a comment.
-        indent: Indent of a comment on a line of its own.
-        width: Column of the comment in the result, from 0. Set by :func:`align_comments`.
-    """
+    """Line of the formatted source."""
 
     code: str = ""
+    """Indented text without the comment."""
     comment: str = ""
+    """Unchanged comment, or an empty string."""
     column: int = 0
+    """Column of the comment in the source, from 1. 0 without a comment."""
     indent: int = 0
+    """Indent of a comment on a line of its own."""
     width: int = 0
+    """Column of the comment in the result, from 0. Set by :func:`align_comments`."""
 
     @property
     def blank(self) -> bool:
@@ -180,21 +177,18 @@ class FormattedLine:
 
 @dataclass(frozen=True)
 class _Head:
-    """Indents for a token that starts a statement or an entry, or ends a section.
-
-    Attributes:
-        indent: Indent of the line of the token.
-        onward: Indent of continuation lines. Each open bracket adds a step.
-        hanging: Indent of continuation lines outside of brackets.
-        comments: Indent of comments on lines of their own before the token.
-        equation: Whether the token starts an equation.
-    """
+    """Indents for a token that starts a statement or an entry, or ends a section."""
 
     indent: int
+    """Indent of the line of the token."""
     onward: int
+    """Indent of continuation lines. Each open bracket adds a step."""
     hanging: int
+    """Indent of continuation lines outside of brackets."""
     comments: int
+    """Indent of comments on lines of their own before the token."""
     equation: bool = False
+    """Whether the token starts an equation."""
 
 
 class LineLayout:

@@ -29,18 +29,15 @@ _SEQUENCE_STARTS = {
 
 @dataclass(frozen=True)
 class TokenRepair:
-    """Repair of a syntax error at an unexpected token.
-
-    Attributes:
-        tokens: Tokens to insert before the unexpected token.
-        faithful: Whether the resulting tree has the intended meaning.
-        skip: Number of tokens to skip, including the unexpected one.
-    """
+    """Repair of a syntax error at an unexpected token."""
 
     diagnostic: Diagnostic
     tokens: tuple[Token, ...] = ()
+    """Tokens to insert before the unexpected token."""
     faithful: bool = True
+    """Whether the resulting tree has the intended meaning."""
     skip: int = 0
+    """Number of tokens to skip, including the unexpected one."""
 
 
 def repair_token(

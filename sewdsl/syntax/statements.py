@@ -35,17 +35,14 @@ _AFTER_KEYWORD = frozenset({"WORD", "STRING", "INTEGER", "SIZE", "LBRACE", "LESS
 
 @dataclass
 class Lines:
-    """Tokens of one statement, without newlines and comments. The first token has the type of its keyword.
-
-    Attributes:
-        tokens: All tokens, except those between the braces of a section, a neuron or a block.
-        entries: Lines between the braces, or statements of a neuron. The first tokens have the types of their keywords.
-        long_block: Whether the statement is a block or a part with braces.
-    """
+    """Tokens of one statement, without newlines and comments. The first token has the type of its keyword."""
 
     tokens: list[Token] = field(default_factory=list)
+    """All tokens, except those between the braces of a section, a neuron or a block."""
     entries: list[list[Token]] = field(default_factory=list)
+    """Lines between the braces, or statements of a neuron. The first tokens have the types of their keywords."""
     long_block: bool = False
+    """Whether the statement is a block or a part with braces."""
 
     @property
     def braced(self) -> bool:

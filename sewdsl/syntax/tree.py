@@ -91,14 +91,11 @@ class Word(SyntaxNode):
 
 
 class Name(SyntaxNode):
-    """Name of words and interpolations: ``SEW Block``, ``c$(c)k3``.
-
-    Attributes:
-        spaced: Whether white space precedes each part. Parts without white space between them form one word.
-    """
+    """Name of words and interpolations: ``SEW Block``, ``c$(c)k3``."""
 
     parts: tuple[Word | Interpolation, ...]
     spaced: tuple[bool, ...]
+    """Whether white space precedes each part. Parts without white space between them form one word."""
 
     @cached_property
     def plain(self) -> str | None:
@@ -120,15 +117,12 @@ class Argument(SyntaxNode):
 
 
 class Call(SyntaxNode):
-    """Name with or without arguments: ``c32k3s1``, ``SEW Block (c32)``, ``LIF(tau=2.0)``.
-
-    Attributes:
-        called: Whether there are parentheses, as in ``BN()``. Not compared.
-    """
+    """Name with or without arguments: ``c32k3s1``, ``SEW Block (c32)``, ``LIF(tau=2.0)``."""
 
     name: Name
     arguments: tuple[Argument, ...] = ()
     called: bool = field(default=False, compare=False)
+    """Whether there are parentheses, as in ``BN()``. Not compared."""
 
 
 class Repeat(SyntaxNode):
@@ -147,28 +141,22 @@ class Alternative(SyntaxNode):
 
 
 class MergeOf(SyntaxNode):
-    """Item with operands: ``ADD[ branch | shortcut ]``, ``ATTN(heads=8)[ q | k | v ]``, ``Narrow[ x ]``.
-
-    Attributes:
-        called: Whether there are parentheses, as in ``CAT()[ a | b ]``. Not compared.
-    """
+    """Item with operands: ``ADD[ branch | shortcut ]``, ``ATTN(heads=8)[ q | k | v ]``, ``Narrow[ x ]``."""
 
     name: Name
     operands: tuple[Sequence | Alternative, ...]
     arguments: tuple[Argument, ...] = ()
     called: bool = field(default=False, compare=False)
+    """Whether there are parentheses, as in ``CAT()[ a | b ]``. Not compared."""
 
 
 class Pointwise(SyntaxNode):
-    """Function of each value: ``MAP{ 1 - x }``.
-
-    Attributes:
-        called: Whether there are parentheses, as in ``MAP(){ … }``. Not compared.
-    """
+    """Function of each value: ``MAP{ 1 - x }``."""
 
     expression: RealExpression
     arguments: tuple[Argument, ...] = ()
     called: bool = field(default=False, compare=False)
+    """Whether there are parentheses, as in ``MAP(){ … }``. Not compared."""
 
 
 Item = Call | Repeat | MergeOf | Pointwise
@@ -220,34 +208,29 @@ class Body(SyntaxNode):
 
 
 class BlockParameter(SyntaxNode):
-    """Parameter of a block.
-
-    Attributes:
-        default: Default value. ``Parameter("in")`` is the number of input channels. None makes the parameter required.
-    """
+    """Parameter of a block."""
 
     name: str
     default: Number | Parameter | None = None
+    """Default value. ``Parameter("in")`` is the number of input channels. None makes the parameter required."""
 
 
 class BlockDefinition(SyntaxNode):
     """Block definition ``block SEW Block(c=in, s=1) = expression`` or ``block NAME { let … give expression }``.
 
     A part, ``part Eye = expression``, is a block without parameters whose calls share their weights.
-
-    Attributes:
-        operands: Names in brackets, as in ``block Up(c)[low | high]``. Empty for a block with one input.
-        long: Whether the definition has braces. Not compared.
-        shared: Whether the definition is a part.
     """
 
     name: Name
     parameters: tuple[BlockParameter, ...]
     expression: Sequence
     operands: tuple[Word, ...] = ()
+    """Names in brackets, as in ``block Up(c)[low | high]``. Empty for a block with one input."""
     lets: tuple[Let, ...] = ()
     long: bool = field(default=False, compare=False)
+    """Whether the definition has braces. Not compared."""
     shared: bool = False
+    """Whether the definition is a part."""
 
     @property
     def keyword(self) -> str:
@@ -287,28 +270,22 @@ RealExpression = Number | Variable | Negation | Infix | FunctionCall | Interpola
 
 
 class Learn(SyntaxNode):
-    """Learnable with its initial value: ``learn w per channel = -log(tau - 1)``, ``learn a[N] = index(N)``.
-
-    Attributes:
-        length: Number or parameter in brackets. None for a single number.
-    """
+    """Learnable with its initial value: ``learn w per channel = -log(tau - 1)``, ``learn a[N] = index(N)``."""
 
     name: Word
     axes: tuple[Word, ...]
     initial: RealExpression
     length: Word | None = None
+    """Number or parameter in brackets. None for a single number."""
 
 
 class StateDeclaration(SyntaxNode):
-    """State with its value before the first time-step: ``state i = 0``, ``state h[N] = 0``.
-
-    Attributes:
-        length: Number or parameter in brackets. None for a single number.
-    """
+    """State with its value before the first time-step: ``state i = 0``, ``state h[N] = 0``."""
 
     name: Word
     initial: RealExpression
     length: Word | None = None
+    """Number or parameter in brackets. None for a single number."""
 
 
 class Assignment(SyntaxNode):
@@ -335,16 +312,13 @@ class NeuronParameter(SyntaxNode):
 
 
 class NeuronDefinition(SyntaxNode):
-    """Neuron definition ``neuron LIF(tau=2.0) { … }`` with the equations of a time-step, in order.
-
-    Attributes:
-        inputs: Names in brackets, as in ``neuron Two[basal | apical] { … }``. Empty for a neuron that reads ``x``.
-    """
+    """Neuron definition ``neuron LIF(tau=2.0) { … }`` with the equations of a time-step, in order."""
 
     name: Word
     parameters: tuple[NeuronParameter, ...]
     equations: tuple[Equation, ...]
     inputs: tuple[Word, ...] = ()
+    """Names in brackets, as in ``neuron Two[basal | apical] { … }``. Empty for a neuron that reads ``x``."""
 
 
 class Use(SyntaxNode):
@@ -389,15 +363,12 @@ Statement = (
 
 
 class Document(SyntaxNode):
-    """File, or layer string as a document with a Body.
-
-    Attributes:
-        statements: Statements without syntax errors.
-        unread: Keys of settings, and names without white space of blocks, neurons and values, that have syntax errors.
-    """
+    """File, or layer string as a document with a Body."""
 
     statements: tuple[Statement, ...]
+    """Statements without syntax errors."""
     unread: frozenset[str] = frozenset()
+    """Keys of settings, and names without white space of blocks, neurons and values, that have syntax errors."""
 
 
 # --- walks -------------------------------------------------------------------------------------------------

@@ -25,22 +25,19 @@ _SHAPE = frozenset({"INTEGER", "_COMMA", "_LPAR", "_RPAR", "_LSQB", "_RSQB"})
 
 @dataclass(frozen=True)
 class ParseFailure:
-    """State of a parser at an unexpected token.
-
-    Attributes:
-        tokens: All tokens of the statement.
-        rule: Grammar rule of the statement.
-        before: Last accepted token.
-        token: Unexpected token.
-        accepted: Types of tokens that the parser accepts instead.
-    """
+    """State of a parser at an unexpected token."""
 
     source: Source
     tokens: list[Token]
+    """All tokens of the statement."""
     rule: str
+    """Grammar rule of the statement."""
     before: Token | None
+    """Last accepted token."""
     token: Token
+    """Unexpected token."""
     accepted: AbstractSet[str]
+    """Types of tokens that the parser accepts instead."""
 
     @property
     def expression(self) -> bool:

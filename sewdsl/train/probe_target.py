@@ -30,18 +30,15 @@ if TYPE_CHECKING:
 
 
 class ProbeSamples(NamedTuple):
-    """Input of a probed network.
-
-    Attributes:
-        data: Name of the dataset, or None for random input.
-        samples: Number of samples used.
-        of: Number of test samples of the dataset, or 0 for random input.
-    """
+    """Input of a probed network."""
 
     batches: Iterable[tuple[Tensor, Tensor]]
     data: str | None
+    """Name of the dataset, or None for random input."""
     samples: int
+    """Number of samples used."""
     of: int
+    """Number of test samples of the dataset, or 0 for random input."""
 
     def __str__(self) -> str:
         if self.data is None:
@@ -51,42 +48,36 @@ class ProbeSamples(NamedTuple):
 
 
 class SampleCount(NamedTuple):
-    """Requested amount of input, and how to read it.
-
-    Attributes:
-        batch: Batch size. The default is 4 for random input, and that of the recipe for a dataset.
-        batches: Number of batches. The default is 1 for random input, and all samples for a dataset.
-        seed: Seed of random input, of the order of samples, and of random weights.
-        readers: Number of prefetching threads. None takes the number of the dataset.
-    """
+    """Requested amount of input, and how to read it."""
 
     batch: int | None
+    """Batch size. The default is 4 for random input, and that of the recipe for a dataset."""
     batches: int | None
+    """Number of batches. The default is 1 for random input, and all samples for a dataset."""
     seed: int
+    """Seed of random input, of the order of samples, and of random weights."""
     readers: int | None = None
+    """Number of prefetching threads. None takes the number of the dataset."""
 
 
 @dataclass(frozen=True)
 class ProbeTarget:
-    """Network to probe, and its input.
-
-    Attributes:
-        model: Network in the mode to probe it in.
-        shown: Input of the network.
-        run: Run folder of a trained network, or None for an untrained one.
-        best: Whether the weights are those of the best epoch instead of the last.
-        noted: Recorded precision of the training, if any.
-        device: Device to probe on.
-        precision: Precision to probe in.
-    """
+    """Network to probe, and its input."""
 
     model: SpikingNetwork
+    """Network in the mode to probe it in."""
     shown: ProbeSamples
+    """Input of the network."""
     run: Path | None = None
+    """Run folder of a trained network, or None for an untrained one."""
     best: bool = False
+    """Whether the weights are those of the best epoch instead of the last."""
     noted: Precision | None = None
+    """Recorded precision of the training, if any."""
     device: DeviceType = "cpu"
+    """Device to probe on."""
     precision: Precision = "32-true"
+    """Precision to probe in."""
 
     @property
     def network(self) -> Network:

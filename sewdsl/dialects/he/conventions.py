@@ -24,26 +24,24 @@ class Conventions(BaseModel):
     """Conventions of a whole string.
 
     Fields with None are not set: the assumption is reported.
-
-    Attributes:
-        norm: Norm after each convolution without an explicit norm.
-        padding: ``same``: convolutions preserve the size. ``none``: no padding.
-        pool: Meaning of ``P2``: average or max pooling.
-        neurons: Position of the neurons of convolutions: after the convolution (``conv``), after a pool that follows it
-            (``pool``), or both.
-        output: Output of the last layer: ``current`` (no neurons) or ``spikes``.
-        classes: Number of network outputs, at least 1. It is the width of a bare ``FC`` and the number of classes for
-            ``Voting``. If the last layer has another width, a layer of this width is added.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
     norm: Literal["BN", "tdBN", "none"] | None = None
+    """Norm after each convolution without an explicit norm."""
     padding: Literal["same", "none"] | None = None
+    """``same``: convolutions preserve the size. ``none``: no padding."""
     pool: Literal["AP", "MP"] | None = None
+    """Meaning of ``P2``: average or max pooling."""
     neurons: Literal["conv", "pool", "both"] | None = None
+    """Position of the neurons of convolutions: after the convolution (``conv``), after a pool that follows it
+    (``pool``), or both."""
     output: Literal["current", "spikes"] | None = None
+    """Output of the last layer: ``current`` (no neurons) or ``spikes``."""
     classes: int | None = Field(default=None, ge=1)
+    """Number of network outputs, at least 1. It is the width of a bare ``FC`` and the number of classes for ``Voting``.
+    If the last layer has another width, a layer of this width is added."""
 
 
 def parse_conventions(text: str, limits: Limits) -> Reported[Conventions | None]:

@@ -171,15 +171,12 @@ def check_inputs(network: Network, expected: Inputs) -> Iterator[Diagnostic]:
 
 @dataclass(frozen=True)
 class Translation:
-    """Result of a translation.
-
-    Attributes:
-        document: Header and body in sewdsl. No body if there are errors.
-        inputs: Stated numbers of inputs.
-    """
+    """Result of a translation."""
 
     document: Document
+    """Header and body in sewdsl. No body if there are errors."""
     inputs: Inputs = ()
+    """Stated numbers of inputs."""
 
 
 def translate(

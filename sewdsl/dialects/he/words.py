@@ -27,19 +27,16 @@ MAX_WORD_LENGTH = 100
 
 @dataclass(frozen=True)
 class WordForm:
-    """Spelling of a layer.
-
-    Attributes:
-        symbol: Symbol of the sewdsl layer. Empty if it depends on the conventions.
-        pattern: Case-insensitive pattern of the word. Its groups have the letters of compact notation, ``n`` for the
-            number after the symbol, and ``inputs`` for a stated number of inputs.
-        remark: Difference from the sewdsl layer, for a note.
-    """
+    """Spelling of a layer."""
 
     role: Role
     symbol: str
+    """Symbol of the sewdsl layer. Empty if it depends on the conventions."""
     pattern: re.Pattern[str]
+    """Case-insensitive pattern of the word. Its groups have the letters of compact notation, ``n`` for the number after
+    the symbol, and ``inputs`` for a stated number of inputs."""
     remark: str = ""
+    """Difference from the sewdsl layer, for a note."""
 
 
 def _form(role: Role, symbol: str, pattern: str, remark: str = "") -> WordForm:
@@ -84,35 +81,29 @@ WORD_SPELLINGS = (
 
 @dataclass(frozen=True)
 class NumberSlot:
-    """Number in a word.
-
-    Attributes:
-        letter: Letter in compact notation.
-        span: Span of the digits.
-        token: Span of the digits with the letters before them.
-    """
+    """Number in a word."""
 
     letter: str
+    """Letter in compact notation."""
     text: str
     span: Span
+    """Span of the digits."""
     token: Span
+    """Span of the digits with the letters before them."""
 
 
 @dataclass(frozen=True)
 class HeLayer:
-    """Layer of the dialect.
-
-    Attributes:
-        numbers: Numbers of the word by letter.
-        encodes: Whether it is marked as the layer that converts an image to spikes.
-    """
+    """Layer of the dialect."""
 
     role: Role
     symbol: str
     numbers: dict[str, NumberSlot]
+    """Numbers of the word by letter."""
     span: Span
     remark: str = ""
     encodes: bool = False
+    """Whether it is marked as the layer that converts an image to spikes."""
 
 
 @cache

@@ -38,19 +38,16 @@ MAX_SCALE_FEATURES = 4096
 
 @dataclass(frozen=True)
 class ImportedNetwork:
-    """Network imported from another library.
-
-    Attributes:
-        tensors: Weights with the keys of the ``state_dict`` of the compiled network.
-        text: The network as a ``.net`` file.
-        assumed: One sentence for each header setting that the model does not specify.
-    """
+    """Network imported from another library."""
 
     network: Network
     tensors: dict[str, Tensor]
+    """Weights with the keys of the ``state_dict`` of the compiled network."""
     text: str
+    """The network as a ``.net`` file."""
     notes: tuple[str, ...] = ()
     assumed: tuple[str, ...] = ()
+    """One sentence for each header setting that the model does not specify."""
 
 
 def build_network(draft: Draft, name: str, settings: Settings, notes: tuple[str, ...] = ()) -> ImportedNetwork:

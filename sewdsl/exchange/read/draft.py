@@ -59,24 +59,21 @@ class SourcePart:
 
 @dataclass(frozen=True)
 class DraftLayer(Wired):
-    """Operation of a draft.
-
-    Attributes:
-        inputs: Indices of the items it reads, all smaller than its own. A join reads (branch, identity).
-        tensors: Parameters and buffers, by their names in its module.
-        delayed: For a delay in a loop, which has no inputs: index of the item whose previous value it outputs.
-        weights: Index of the item in the first call of a part, whose weights the item uses.
-        path: Calls of parts around it.
-    """
+    """Operation of a draft."""
 
     op: Op
     inputs: tuple[int, ...]
+    """Indices of the items it reads, all smaller than its own. A join reads (branch, identity)."""
     origin: SourcePart
     output: Signal
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
+    """Parameters and buffers, by their names in its module."""
     delayed: int | None = None
+    """For a delay in a loop, which has no inputs: index of the item whose previous value it outputs."""
     weights: int | None = None
+    """Index of the item in the first call of a part, whose weights the item uses."""
     path: tuple[PathStep, ...] = ()
+    """Calls of parts around it."""
 
     def to_node(self, name: str, nodes: Sequence[Node]) -> Node:
         """Return the node that follows ``nodes``. Its signal is inferred again, unless it is fed back."""

@@ -28,24 +28,21 @@ SHOWN_KEYS = 8
 
 @dataclass(frozen=True)
 class TensorKey:
-    """Key of a tensor in a scheme.
-
-    Attributes:
-        node_key: Key in sewdsl's own scheme.
-        scheme_key: Key in the other scheme.
-        like: Tensor of the same shape and dtype in sewdsl, without data.
-        shape: Shape in the other scheme, which may have more or fewer axes of length 1.
-        part: Index of the part in the other tensor, along the first axis.
-        parts: Number of parts of the other tensor. Parts without axes share one value.
-    """
+    """Key of a tensor in a scheme."""
 
     node: Node
     node_key: str
+    """Key in sewdsl's own scheme."""
     scheme_key: str
+    """Key in the other scheme."""
     like: Tensor
+    """Tensor of the same shape and dtype in sewdsl, without data."""
     shape: tuple[int, ...]
+    """Shape in the other scheme, which may have more or fewer axes of length 1."""
     part: int = 0
+    """Index of the part in the other tensor, along the first axis."""
     parts: int = 1
+    """Number of parts of the other tensor. Parts without axes share one value."""
 
     @property
     def full_shape(self) -> tuple[int, ...]:

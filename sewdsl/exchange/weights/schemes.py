@@ -38,17 +38,14 @@ class ConvUnit:
 
 @dataclass(frozen=True)
 class ConvBlock:
-    """Residual block of convolutions.
-
-    Attributes:
-        branch: Units of the branch, at least one.
-        shortcut: Units of the projection. Empty for an identity shortcut.
-        activation: Activation of the join's output, if the join has no other readers.
-    """
+    """Residual block of convolutions."""
 
     branch: tuple[ConvUnit, ...]
+    """Units of the branch, at least one."""
     shortcut: tuple[ConvUnit, ...]
+    """Units of the projection. Empty for an identity shortcut."""
     activation: Node | None
+    """Activation of the join's output, if the join has no other readers."""
 
 
 def network_parts(network: Network) -> tuple[Node | ConvBlock, ...]:
@@ -125,17 +122,14 @@ class UnitKeys(NamedTuple):
 
 
 class Scheme(ABC):
-    """Naming of weights in a library.
-
-    Attributes:
-        name: Name on the command line.
-        scalar: Shape of the learnable scalar of a neuron.
-        omitted: Part of the keys that other versions of the library omit. Both spellings are read.
-    """
+    """Naming of weights in a library."""
 
     name: ClassVar[str]
+    """Name on the command line."""
     scalar: ClassVar[tuple[int, ...]] = ()
+    """Shape of the learnable scalar of a neuron."""
     omitted: ClassVar[str] = ""
+    """Part of the keys that other versions of the library omit. Both spellings are read."""
 
     @abstractmethod
     def layer_keys(self, network: Network) -> Iterator[LayerKeys]:
@@ -191,16 +185,14 @@ class ResNetScheme(Scheme):
     """Stem (convolution, batch norm, activation, optional pooling), residual blocks, and one linear layer.
 
     A stage starts with the first block, and with every later block that has a projection.
-
-    Attributes:
-        branch: Names of a unit in the branch. ``{}`` is the index of the unit, from 1.
-        projection: Names of a projection.
-        bare_projection: Names of a projection without activation, if they differ.
     """
 
     branch: ClassVar[UnitKeys]
+    """Names of a unit in the branch. ``{}`` is the index of the unit, from 1."""
     projection: ClassVar[UnitKeys]
+    """Names of a projection."""
     bare_projection: ClassVar[UnitKeys | None] = None
+    """Names of a projection without activation, if they differ."""
 
     def unit_keys(self, index: int) -> UnitKeys:
         """Return the names of a unit in the branch, by its index from 1."""

@@ -23,22 +23,19 @@ from sewdsl.ops.layers.shapes import Flatten
 
 @dataclass(frozen=True)
 class LayerKeys:
-    """Keys of a layer in a scheme.
-
-    Attributes:
-        prefix: Prefix of the keys.
-        names: Suffixes in the scheme by suffixes in sewdsl, where they differ.
-        part: Index of the layer in a fused tensor, along the first axis.
-        parts: Number of layers in a fused tensor.
-        ones: Number of additional trailing axes of length 1 of the weights in the scheme. Negative: fewer.
-    """
+    """Keys of a layer in a scheme."""
 
     node: Node
     prefix: str
+    """Prefix of the keys."""
     names: Mapping[str, str] = field(default_factory=dict)
+    """Suffixes in the scheme by suffixes in sewdsl, where they differ."""
     part: int = 0
+    """Index of the layer in a fused tensor, along the first axis."""
     parts: int = 1
+    """Number of layers in a fused tensor."""
     ones: int = 0
+    """Number of additional trailing axes of length 1 of the weights in the scheme. Negative: fewer."""
 
 
 SHARED_LAYERS = {"reduce.weight": "sharedMLP.0.weight", "expand.weight": "sharedMLP.2.weight"}

@@ -329,18 +329,15 @@ def _maxformer_block(reader: SequenceReader, within: str, *, attends: bool, cifa
 
 @dataclass(frozen=True)
 class SpikingJellyClass:
-    """Class of SpikingJelly.
-
-    Attributes:
-        networks: Shipped networks of this class.
-        marks: Keys that only this class and its subclasses have.
-        read: Reads all layers of a network. Raises WeightsError if the network is not of this class.
-    """
+    """Class of SpikingJelly."""
 
     name: str
     networks: tuple[str, ...]
+    """Shipped networks of this class."""
     marks: tuple[str, ...]
+    """Keys that only this class and its subclasses have."""
     read: Callable[[SequenceReader], None]
+    """Reads all layers of a network. Raises WeightsError if the network is not of this class."""
 
     def layer_keys(
         self, network: Network, activation: Callable[[Node, str | None], list[LayerKeys]]

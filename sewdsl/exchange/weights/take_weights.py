@@ -22,21 +22,18 @@ MAX_LEFT = 20
 
 @dataclass(frozen=True)
 class TakenWeights:
-    """Weights of a file that fit a network.
-
-    Attributes:
-        tensors: Tensors to load by node path. A layer has all of its tensors or none.
-        total: Number of tensors of the network.
-        taken: Layers and groups to load.
-        new: Layers and groups with weights that keep their initial values.
-        left: Weights of the file that are not used, with the reason.
-    """
+    """Weights of a file that fit a network."""
 
     tensors: dict[str, Tensor]
+    """Tensors to load by node path. A layer has all of its tensors or none."""
     total: int
+    """Number of tensors of the network."""
     taken: tuple[str, ...]
+    """Layers and groups to load."""
     new: tuple[str, ...]
+    """Layers and groups with weights that keep their initial values."""
     left: tuple[str, ...]
+    """Weights of the file that are not used, with the reason."""
     notes: tuple[str, ...] = ()
 
     @property

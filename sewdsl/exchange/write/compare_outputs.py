@@ -22,19 +22,16 @@ ROUNDING_FACTOR = 2
 
 
 class OutputDifference(NamedTuple):
-    """Difference between an output of the module and of the file.
-
-    Attributes:
-        name: Name of the output. Empty for a single output.
-        difference: Largest absolute difference. NaN if an element is NaN in one output only.
-        largest: Largest absolute element of the module's output.
-        tolerance: Maximum accepted difference.
-    """
+    """Difference between an output of the module and of the file."""
 
     name: str
+    """Name of the output. Empty for a single output."""
     difference: float
+    """Largest absolute difference. NaN if an element is NaN in one output only."""
     largest: float
+    """Largest absolute element of the module's output."""
     tolerance: float
+    """Maximum accepted difference."""
 
     @property
     def accepted(self) -> bool:
@@ -43,15 +40,11 @@ class OutputDifference(NamedTuple):
 
 
 class OutputComparison(NamedTuple):
-    """Comparison of all outputs.
-
-    Attributes:
-        depends_on_input: Whether an output differs from the output for zero input. If not, the comparison is
-            meaningless.
-    """
+    """Comparison of all outputs."""
 
     outputs: tuple[OutputDifference, ...]
     depends_on_input: bool
+    """Whether an output differs from the output for zero input. If not, the comparison is meaningless."""
 
 
 def compare_outputs(model: SpikingNetwork, format_: ExportFormat, written: bytes, x: Inputs) -> OutputComparison:

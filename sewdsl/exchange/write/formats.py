@@ -18,32 +18,29 @@ Outputs: TypeAlias = Any
 
 @dataclass(frozen=True)
 class ExportFormat:
-    """Export format.
-
-    Attributes:
-        endings: File suffixes.
-        write: Returns the file of a module in evaluation mode, in the dtype of its parameters. Its second argument
-            describes the input scaling and is empty if unknown. For NIR, the third is ``dt``, a time-step in seconds.
-            Raises :class:`~sewdsl.exchange.errors.ExportError` if the network cannot be expressed.
-        run: Returns the outputs of a file for an input, ``[T, N, *]`` or static, computed by the library of the
-            format. If the file does not contain the weights, they are the last argument.
-        tolerance: Maximum difference that ``--check`` accepts, as a fraction of the largest output.
-        double: Whether ``run`` computes in float64 for a float64 input, whatever the dtype of the weights.
-        sequence: Whether ``run`` returns the output of every time-step, ``[T, N, *]``, instead of the readout.
-        holds_weights: Whether the file contains the weights. If not, they are written to a separate file.
-        ties_weights: Whether the file contains the weights of a part once for all its calls.
-        weights: Returns the weights of the separate file.
-    """
+    """Export format."""
 
     endings: tuple[str, ...]
+    """File suffixes."""
     write: Callable[..., bytes]
+    """Returns the file of a module in evaluation mode, in the dtype of its parameters. Its second argument describes
+    the input scaling and is empty if unknown. For NIR, the third is ``dt``, a time-step in seconds. Raises
+    :class:`~sewdsl.exchange.errors.ExportError` if the network cannot be expressed."""
     run: Callable[..., Outputs]
+    """Returns the outputs of a file for an input, ``[T, N, *]`` or static, computed by the library of the format. If
+    the file does not contain the weights, they are the last argument."""
     tolerance: float
+    """Maximum difference that ``--check`` accepts, as a fraction of the largest output."""
     double: bool = False
+    """Whether ``run`` computes in float64 for a float64 input, whatever the dtype of the weights."""
     sequence: bool = False
+    """Whether ``run`` returns the output of every time-step, ``[T, N, *]``, instead of the readout."""
     holds_weights: bool = True
+    """Whether the file contains the weights. If not, they are written to a separate file."""
     ties_weights: bool = True
+    """Whether the file contains the weights of a part once for all its calls."""
     weights: Callable[[Any], dict[str, Any]] = lambda model: model.state_dict()
+    """Returns the weights of the separate file."""
 
 
 def _lazy(module: str, name: str) -> Callable[..., Any]:

@@ -85,17 +85,14 @@ NEGATED_JOINS = frozenset({"IAND"})
 
 
 class Signals(NamedTuple):
-    """Names of the signals of a block.
-
-    Attributes:
-        read: Input.
-        branch: Output of the branch, empty unless it has spikes.
-        given: Output.
-    """
+    """Names of the signals of a block."""
 
     read: str
+    """Input."""
     branch: str
+    """Output of the branch, empty unless it has spikes."""
     given: str
+    """Output."""
 
 
 SPIKES = Signals("S^l[t]", "A^l[t]", "O^l[t]")
@@ -105,17 +102,14 @@ REALS = Signals("X^l", "", "Y^l")
 
 
 class _Start(NamedTuple):
-    """Position and incoming edge of the next node.
-
-    Attributes:
-        node: Name of the previous node.
-        position: Option of the next node, e.g. ``below=of bn1``.
-        edge: First part of the edge, e.g. ``(bn1) --``.
-    """
+    """Position and incoming edge of the next node."""
 
     node: str
+    """Name of the previous node."""
     position: str
+    """Option of the next node, e.g. ``below=of bn1``."""
     edge: str
+    """First part of the edge, e.g. ``(bn1) --``."""
 
     @classmethod
     def below(cls, node: str, note: str = "") -> _Start:

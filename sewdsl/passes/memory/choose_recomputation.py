@@ -67,21 +67,18 @@ MAX_RECOMPUTE_DEPTH = 64
 
 
 class RecomputableValues(NamedTuple):
-    """All recomputable values, by node.
-
-    Attributes:
-        sizes: Bytes.
-        costs: Cost of recomputation including intermediate values, in multiply-accumulates.
-        paths: Unsaved intermediate values.
-        read: Index of the last step that reads the value in the forward pass.
-        needed: Index of the first step that needs the value in the backward pass.
-    """
+    """All recomputable values, by node."""
 
     sizes: dict[int, int]
+    """Bytes."""
     costs: dict[int, int]
+    """Cost of recomputation including intermediate values, in multiply-accumulates."""
     paths: dict[int, frozenset[int]]
+    """Unsaved intermediate values."""
     read: dict[int, int]
+    """Index of the last step that reads the value in the forward pass."""
     needed: dict[int, int]
+    """Index of the first step that needs the value in the backward pass."""
 
     @classmethod
     def of(cls, sizes: ValueSizes) -> RecomputableValues:

@@ -23,22 +23,19 @@ class Allocation:
 
 @dataclass(slots=True)
 class SavedRecord:
-    """Saved tensor of a value.
-
-    Attributes:
-        store: Memory of the packed or unchanged value, or None if the value is recomputed.
-        step: Step for recomputing the value, if any.
-        cached: Memory of the recomputed value, after its first use.
-        references: Number of steps and records with a reference to the value.
-    """
+    """Saved tensor of a value."""
 
     index: int
     store: Allocation | None
+    """Memory of the packed or unchanged value, or None if the value is recomputed."""
     raw: bool = False
     operands: tuple[SavedRecord, ...] = ()
     step: PlannedStep | None = None
+    """Step for recomputing the value, if any."""
     cached: Allocation | None = None
+    """Memory of the recomputed value, after its first use."""
     references: int = 0
+    """Number of steps and records with a reference to the value."""
 
 
 class SimulatedHeap:
@@ -97,17 +94,14 @@ class Moment(NamedTuple):
 
 @dataclass(frozen=True)
 class PeakMemory:
-    """Memory of a training step.
-
-    Attributes:
-        kept: Saved bytes at the start of the backward pass, by node of the value or step.
-        recompute_macs: Cost of recomputation, in multiply-accumulates.
-    """
+    """Memory of a training step."""
 
     sizes: ValueSizes
     moments: tuple[Moment, ...]
     kept: dict[int, int]
+    """Saved bytes at the start of the backward pass, by node of the value or step."""
     recompute_macs: int
+    """Cost of recomputation, in multiply-accumulates."""
 
     @property
     def bytes(self) -> int:
@@ -127,23 +121,20 @@ def peak_memory(program: Program, load: TrainingLoad) -> PeakMemory:
 
 @dataclass
 class _Run:
-    """Simulation of a training step.
-
-    Attributes:
-        values: Allocated values of the forward pass, by node.
-        records: Saved values by node, until their last reader.
-        held: Saved values of each step, by step index.
-        extra: Additional memory saved by each step, by step index.
-        gradients: Gradients in the backward pass, by node.
-    """
+    """Simulation of a training step."""
 
     sizes: ValueSizes
     moments: list[Moment] = field(default_factory=list)
     values: dict[int, Allocation] = field(default_factory=dict)
+    """Allocated values of the forward pass, by node."""
     records: dict[int, SavedRecord] = field(default_factory=dict)
+    """Saved values by node, until their last reader."""
     held: dict[int, list[SavedRecord]] = field(default_factory=dict)
+    """Saved values of each step, by step index."""
     extra: dict[int, list[Allocation]] = field(default_factory=dict)
+    """Additional memory saved by each step, by step index."""
     gradients: dict[int, Allocation] = field(default_factory=dict)
+    """Gradients in the backward pass, by node."""
     recompute_macs: int = 0
 
     def peak(self) -> PeakMemory:

@@ -22,19 +22,16 @@ MACS_PER_ELEMENT = 40
 
 
 class TrainingLoad(NamedTuple):
-    """Load of a training step.
-
-    Attributes:
-        samples: Batch size N.
-        mixed: Whether layers compute in 16 bits.
-        states: State tensors of the optimizer per weight tensor, including averaged and rounded weights.
-        steps: Number of time-steps. None: that of the network.
-    """
+    """Load of a training step."""
 
     samples: int
+    """Batch size N."""
     mixed: bool = False
+    """Whether layers compute in 16 bits."""
     states: int = 0
+    """State tensors of the optimizer per weight tensor, including averaged and rounded weights."""
     steps: int | None = None
+    """Number of time-steps. None: that of the network."""
     device: Literal["cpu", "cuda"] = "cpu"
 
 
@@ -55,19 +52,16 @@ def training_load(
 
 
 class LoopBytes(NamedTuple):
-    """Memory of a loop in bytes, in addition to its operands and outputs.
-
-    Attributes:
-        kept: Saved values of all time-steps.
-        stacked: Outputs of all time-steps before they are concatenated, if not saved.
-        widest: Largest value of one time-step in the loop.
-        weights: Largest weight gradient of a layer, which is computed for each time-step and added to the sum.
-    """
+    """Memory of a loop in bytes, in addition to its operands and outputs."""
 
     kept: int
+    """Saved values of all time-steps."""
     stacked: int
+    """Outputs of all time-steps before they are concatenated, if not saved."""
     widest: int
+    """Largest value of one time-step in the loop."""
     weights: int
+    """Largest weight gradient of a layer, which is computed for each time-step and added to the sum."""
 
 
 @dataclass(frozen=True)

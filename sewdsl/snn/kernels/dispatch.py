@@ -89,42 +89,33 @@ def run_neurons(spec: NeuronSpec, x_TN: Tensor, learned: Mapping[str, Tensor]) -
 
 
 class ChannelAffine(NamedTuple):
-    """Normalisation of each channel: ``weight · (x - mean) · rstd + bias``, all ``[C]``.
-
-    Attributes:
-        rstd: 1 / sqrt(variance + eps).
-        batch: Whether mean and rstd are computed from the input itself.
-    """
+    """Normalisation of each channel: ``weight · (x - mean) · rstd + bias``, all ``[C]``."""
 
     weight: Tensor
     bias: Tensor
     mean: Tensor
     rstd: Tensor
+    """1 / sqrt(variance + eps)."""
     batch: bool
+    """Whether mean and rstd are computed from the input itself."""
 
 
 class Joint(NamedTuple):
-    """Join that can be fused with neurons.
-
-    Attributes:
-        tape: Text of the join.
-        other: Other operand, ``[T, N, C, *]``.
-    """
+    """Join that can be fused with neurons."""
 
     tape: str
+    """Text of the join."""
     other: Tensor
+    """Other operand, ``[T, N, C, *]``."""
 
 
 class StepKernel(NamedTuple):
-    """Kernel of neurons for inputs of one dtype, shape and device.
-
-    Attributes:
-        factors: Learnable values of the time-step, concatenated, or None for fixed values only.
-        program: Program of the neurons.
-    """
+    """Kernel of neurons for inputs of one dtype, shape and device."""
 
     factors: Tensor | None
+    """Learnable values of the time-step, concatenated, or None for fixed values only."""
     program: LayerProgram
+    """Program of the neurons."""
 
 
 def find_norm_kernel(spec: NeuronSpec, x_TN: Tensor, learned: Mapping[str, Tensor]) -> StepKernel | None:

@@ -53,25 +53,22 @@ MAX_WHOLE_PERIOD = 4096
 
 
 class EventConvolutionVariant(NamedTuple):
-    """Parameters of a kernel of event-driven convolutions.
-
-    Attributes:
-        stored: Dtype of input and output.
-        counts: Whether inputs may have values other than 0 and 1.
-        rows: Height of the convolution kernel.
-        columns: Width of the convolution kernel.
-        mask_lanes: Number of inputs that are compared together, one bit each.
-        vector: Elements per vector.
-        vectors: Vectors of output channels that are accumulated together.
-    """
+    """Parameters of a kernel of event-driven convolutions."""
 
     stored: str
+    """Dtype of input and output."""
     counts: bool
+    """Whether inputs may have values other than 0 and 1."""
     rows: int
+    """Height of the convolution kernel."""
     columns: int
+    """Width of the convolution kernel."""
     mask_lanes: int
+    """Number of inputs that are compared together, one bit each."""
     vector: int
+    """Elements per vector."""
     vectors: int
+    """Vectors of output channels that are accumulated together."""
 
 
 def render_event_convolution(variant: EventConvolutionVariant, function: str) -> str:

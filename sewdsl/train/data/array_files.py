@@ -25,19 +25,16 @@ PARTS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Arrays:
-    """Samples in memory, with one array per input.
-
-    Attributes:
-        arrays: ``[N, *]``, or ``[N, T, *]`` for a sequence, by name.
-        y: Classes ``[N]``.
-        sequences: Names of the sequences.
-        named: Whether a batch is a dictionary of the inputs.
-    """
+    """Samples in memory, with one array per input."""
 
     arrays: Mapping[str, Tensor]
+    """``[N, *]``, or ``[N, T, *]`` for a sequence, by name."""
     y: Tensor
+    """Classes ``[N]``."""
     sequences: frozenset[str] = frozenset()
+    """Names of the sequences."""
     named: bool = False
+    """Whether a batch is a dictionary of the inputs."""
     readers: int = 0
 
     def batch(self, indices: Tensor, draw: RandomSource | None = None) -> Samples:

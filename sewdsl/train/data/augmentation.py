@@ -43,19 +43,16 @@ class RandomSource(NamedTuple):
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random changes of training samples, the same at all time-steps of a sequence.
-
-    Attributes:
-        shift: Maximum shift of an image in pixels, vertically and horizontally. Pixels that move in are 0. This equals
-            the random crop of a padded image, the common augmentation for CIFAR.
-        flip: Whether to mirror a sample horizontally with probability 1/2.
-        transforms: Further transforms, applied in order within a family. Transforms of pixels and of events run before
-            scaling and counting, transforms of samples run after it, and transforms of batches run last.
-    """
+    """Random changes of training samples, the same at all time-steps of a sequence."""
 
     shift: int = 0
+    """Maximum shift of an image in pixels, vertically and horizontally. Pixels that move in are 0. This equals the
+    random crop of a padded image, the common augmentation for CIFAR."""
     flip: bool = False
+    """Whether to mirror a sample horizontally with probability 1/2."""
     transforms: tuple[Transform, ...] = ()
+    """Further transforms, applied in order within a family. Transforms of pixels and of events run before scaling and
+    counting, transforms of samples run after it, and transforms of batches run last."""
 
     def __call__(self, x: Tensor, indices: Tensor, draw: RandomSource | None) -> Tensor:
         """Return shifted and mirrored samples.

@@ -23,33 +23,31 @@ class Batches:
     """Iterable over batches ``(x, y)``, where each iteration is the next epoch.
 
     The order of the samples and the augmentation depend only on the seed and the epoch.
-
-    Attributes:
-        size: Batch size. The last batch of an epoch may be smaller.
-        seed: Seed of the shuffling and of the augmentation. None keeps the order and disables the augmentation.
-        epoch: Current epoch, or the next one between epochs, from 0.
-        first: Batch to start the next iteration with, from 0.
-        process: Index of this process among the processes of the run, from 0.
-        readers: Number of threads that prefetch batches, or 0 for none. None takes the number of the dataset. The
-            batches are bit-identical for every number.
-        device: Device of the model. Batches are moved to a CUDA device in advance, and to no other device.
-        yielded: Number of batches of the current epoch that were yielded.
-        augmentation: Transforms of samples and of batches, for any dataset.
-        classes: Number of classes (required to mix batches).
     """
 
     samples: SampleSet
     size: int
+    """Batch size. The last batch of an epoch may be smaller."""
     seed: int | None = None
+    """Seed of the shuffling and of the augmentation. None keeps the order and disables the augmentation."""
     epoch: int = 0
+    """Current epoch, or the next one between epochs, from 0."""
     first: int = 0
+    """Batch to start the next iteration with, from 0."""
     process: int = 0
+    """Index of this process among the processes of the run, from 0."""
     processes: int = 1
     readers: int | None = None
+    """Number of threads that prefetch batches, or 0 for none. None takes the number of the dataset. The batches are
+    bit-identical for every number."""
     device: torch.device | None = None
+    """Device of the model. Batches are moved to a CUDA device in advance, and to no other device."""
     yielded: int = 0
+    """Number of batches of the current epoch that were yielded."""
     augmentation: Augmentation = field(default_factory=Augmentation)
+    """Transforms of samples and of batches, for any dataset."""
     classes: int = 0
+    """Number of classes (required to mix batches)."""
 
     def __len__(self) -> int:
         return ceil(self._shared / self.size)

@@ -50,16 +50,13 @@ class SampleSet(Protocol):
 
 
 class Samples(NamedTuple):
-    """Network inputs and their classes in memory: a batch, or a small dataset.
-
-    Attributes:
-        x: Static inputs ``[N, C, H, W]``, or sequences ``[T, N, C, H, W]`` (batches only). Batches of named inputs
-            are dictionaries of these.
-        y: Classes ``[N]``, integers from 0.
-    """
+    """Network inputs and their classes in memory: a batch, or a small dataset."""
 
     x: Any
+    """Static inputs ``[N, C, H, W]``, or sequences ``[T, N, C, H, W]`` (batches only). Batches of named inputs are
+    dictionaries of these."""
     y: Tensor
+    """Classes ``[N]``, integers from 0."""
 
     @property
     def readers(self) -> int:
@@ -78,23 +75,20 @@ class Samples(NamedTuple):
 
 @dataclass(frozen=True)
 class Images:
-    """Images of equal size, kept as pixels and scaled per batch.
-
-    Attributes:
-        pixels: ``[N, C, H, W]`` of any dtype.
-        y: Classes ``[N]``.
-        mean: Value subtracted from each channel, after scaling to [0, 1].
-        deviation: Divisor of each channel, applied after the mean.
-        white: Pixel value that is scaled to 1.
-        augmentation: Augmentation of training samples, applied before the scaling.
-    """
+    """Images of equal size, kept as pixels and scaled per batch."""
 
     pixels: Tensor
+    """``[N, C, H, W]`` of any dtype."""
     y: Tensor
+    """Classes ``[N]``."""
     mean: Sequence[float] = (0.0,)
+    """Value subtracted from each channel, after scaling to [0, 1]."""
     deviation: Sequence[float] = (1.0,)
+    """Divisor of each channel, applied after the mean."""
     white: float = 255.0
+    """Pixel value that is scaled to 1."""
     augmentation: Augmentation = field(default_factory=Augmentation)
+    """Augmentation of training samples, applied before the scaling."""
     readers: int = 0
 
     def batch(self, indices: Tensor, draw: RandomSource | None = None) -> Samples:
@@ -114,17 +108,14 @@ class Images:
 
 
 class Normalisation(NamedTuple):
-    """Scaling of pixels: (pixel / white - mean) / deviation.
-
-    Attributes:
-        mean: Value of each channel, or of all channels.
-        deviation: Divisor of each channel, or of all channels.
-        white: Pixel value that is scaled to 1.
-    """
+    """Scaling of pixels: (pixel / white - mean) / deviation."""
 
     mean: Sequence[float]
+    """Value of each channel, or of all channels."""
     deviation: Sequence[float]
+    """Divisor of each channel, or of all channels."""
     white: int = 255
+    """Pixel value that is scaled to 1."""
 
     def __str__(self) -> str:
         subtracted, divisors = (", ".join(f"{value:g}" for value in values) for values in (self.mean, self.deviation))
@@ -149,49 +140,43 @@ HELD_OUT = 0.2
 
 @dataclass(frozen=True)
 class Reading:
-    """Options of reading that do not change the samples.
-
-    Attributes:
-        readers: Number of threads that prefetch batches, or 0 for none. None takes the number of the dataset.
-        in_memory: Largest split to cache in memory, in bytes. Larger splits are read from files in every epoch.
-    """
+    """Options of reading that do not change the samples."""
 
     readers: int | None = None
+    """Number of threads that prefetch batches, or 0 for none. None takes the number of the dataset."""
     in_memory: int = IN_MEMORY_BYTES
+    """Largest split to cache in memory, in bytes. Larger splits are read from files in every epoch."""
 
 
 @dataclass(frozen=True)
 class DataOptions:
-    """Options of a run for its dataset.
-
-    Attributes:
-        folder: Dataset folder, or folder of several datasets, or None if not set.
-        steps: Number of time-steps T of a sequence.
-        shape: ``(C, H, W)`` of the network's input, or None for the shape of the dataset.
-        inputs: Inputs of the network. Empty for a single input that is described by ``shape`` only. A single input may
-            have an empty name.
-        classes: Number of classes of the network, or None for the number of the dataset.
-        labelled: Whether samples require classes. A network can be trained on its input only.
-        subset: Whether to accept an incomplete dataset.
-        resize: Method to resize frames of events (see :class:`sewdsl.ir.recipe.Recipe`).
-        holdout: Fraction of each class in the test set, for folders without a split.
-        crop: Crop of image files: ``random``, ``middle`` or ``whole``.
-        statistics: Mean and standard deviation per channel of image files, or None for those of ImageNet.
-    """
+    """Options of a run for its dataset."""
 
     folder: Path | None = None
+    """Dataset folder, or folder of several datasets, or None if not set."""
     steps: int = 1
+    """Number of time-steps T of a sequence."""
     shape: tuple[int, ...] | None = None
+    """``(C, H, W)`` of the network's input, or None for the shape of the dataset."""
     inputs: tuple[InputSetting, ...] = ()
+    """Inputs of the network. Empty for a single input that is described by ``shape`` only. A single input may have an
+    empty name."""
     classes: int | None = None
+    """Number of classes of the network, or None for the number of the dataset."""
     labelled: bool = True
+    """Whether samples require classes. A network can be trained on its input only."""
     subset: bool = False
+    """Whether to accept an incomplete dataset."""
     augmentation: Augmentation = field(default_factory=Augmentation)
     reading: Reading = field(default_factory=Reading)
     resize: str = "bilinear"
+    """Method to resize frames of events (see :class:`sewdsl.ir.recipe.Recipe`)."""
     holdout: float = HELD_OUT
+    """Fraction of each class in the test set, for folders without a split."""
     crop: str = "random"
+    """Crop of image files: ``random``, ``middle`` or ``whole``."""
     statistics: tuple[Sequence[float] | None, Sequence[float] | None] = (None, None)
+    """Mean and standard deviation per channel of image files, or None for those of ImageNet."""
 
 
 class DataSet(ABC):

@@ -37,23 +37,20 @@ AREA, ASPECT, TRIES = (0.08, 1.0), (3 / 4, 4 / 3), 10
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """Image files and their classes.
-
-    Attributes:
-        shape: ``(C, H, W)``, where C is 3, or 1 for grey.
-        augmentation: Augmentation of training images, after cropping. A shift requires another crop than ``random``.
-        crop: Crop of training images: a ``random`` part, the ``middle``, or the ``whole`` image, which is resized to
-            the shape (test images as well).
-        mean: Value subtracted from each channel, after scaling to [0, 1], or None for that of ImageNet.
-        deviation: Divisor of each channel, applied after the mean, or None for that of ImageNet.
-    """
+    """Image files and their classes."""
 
     files: Sequence[tuple[int, Path]]
     shape: tuple[int, ...]
+    """``(C, H, W)``, where C is 3, or 1 for grey."""
     augmentation: Augmentation = field(default_factory=Augmentation)
+    """Augmentation of training images, after cropping. A shift requires another crop than ``random``."""
     crop: str = "random"
+    """Crop of training images: a ``random`` part, the ``middle``, or the ``whole`` image, which is resized to the shape
+    (test images as well)."""
     mean: Sequence[float] | None = None
+    """Value subtracted from each channel, after scaling to [0, 1], or None for that of ImageNet."""
     deviation: Sequence[float] | None = None
+    """Divisor of each channel, applied after the mean, or None for that of ImageNet."""
 
     @cached_property
     def y(self) -> Tensor:
@@ -164,18 +161,15 @@ SPLITS = (("train",), ("val", "test"))
 
 
 class _Images(NamedTuple):
-    """Images of a folder.
-
-    Attributes:
-        parts: Names of the training and the test folder.
-        label: Class of each folder name.
-        files: Class and path of each image, for training and test.
-    """
+    """Images of a folder."""
 
     folder: Path
     parts: Sequence[str]
+    """Names of the training and the test folder."""
     label: Mapping[str, int]
+    """Class of each folder name."""
     files: Sequence[Sequence[tuple[int, Path]]]
+    """Class and path of each image, for training and test."""
 
 
 class ImageFolder(DataSet, name="image-folder"):

@@ -32,25 +32,22 @@ READERS = 2
 
 @dataclass(frozen=True)
 class Recordings:
-    """Samples in files, one recording each.
-
-    Attributes:
-        steps: Frames per sample, T.
-        shape: ``(C, H, W)`` of a frame.
-        augmentation: Augmentation of training samples, the same for all frames of a sample.
-        in_memory: Largest total size of all recordings to cache in memory, in bytes. Larger sets are not cached.
-        sensor: ``(C, H, W)`` of a frame before it is resized, or None for ``shape``.
-        resize: Resize method: ``bilinear``, ``area`` or ``sum``, see :class:`sewdsl.ir.recipe.Recipe`.
-    """
+    """Samples in files, one recording each."""
 
     recordings: Sequence[Recording]
     steps: int
+    """Frames per sample, T."""
     shape: tuple[int, ...]
+    """``(C, H, W)`` of a frame."""
     augmentation: Augmentation = field(default_factory=Augmentation)
+    """Augmentation of training samples, the same for all frames of a sample."""
     readers: int = READERS
     in_memory: int = IN_MEMORY_BYTES
+    """Largest total size of all recordings to cache in memory, in bytes. Larger sets are not cached."""
     sensor: tuple[int, ...] | None = None
+    """``(C, H, W)`` of a frame before it is resized, or None for ``shape``."""
     resize: str = "bilinear"
+    """Resize method: ``bilinear``, ``area`` or ``sum``, see :class:`sewdsl.ir.recipe.Recipe`."""
     _cache: dict[Recording, NDArray[Any]] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property

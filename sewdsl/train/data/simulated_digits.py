@@ -35,21 +35,19 @@ class Sensor:
 
     Ideal pixels of Lichtsteiner et al. 2008, without noise and dead time, but with slightly different thresholds. At
     the start, the brightness of each pixel differs from its reference by up to half a threshold.
-
-    Attributes:
-        threshold: Change of the natural logarithm of the brightness.
-        mismatch: Standard deviation of the pixels' thresholds, as a fraction of the threshold.
-        dark: Brightness of a black pixel, where a white pixel has 1.
-        saccade: Duration of each of the three movements, in µs.
-        steps: Brightness samples per movement. The logarithm is interpolated linearly between them.
     """
 
     size: tuple[int, int] = (34, 34)
     threshold: float = 0.4
+    """Change of the natural logarithm of the brightness."""
     mismatch: float = 0.03
+    """Standard deviation of the pixels' thresholds, as a fraction of the threshold."""
     dark: float = 0.1
+    """Brightness of a black pixel, where a white pixel has 1."""
     saccade: int = 100_000
+    """Duration of each of the three movements, in µs."""
     steps: int = 16
+    """Brightness samples per movement. The logarithm is interpolated linearly between them."""
 
     def record(self, image: Floats, generator: np.random.Generator) -> Events:
         """Record the events of an image that moves once around the triangle.

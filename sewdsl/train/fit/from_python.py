@@ -29,14 +29,11 @@ if TYPE_CHECKING:
 
 
 class TrainedRun(NamedTuple):
-    """Finished run.
-
-    Attributes:
-        result: Results, e.g. ``.accuracy`` and ``.best_accuracy`` in [0, 1], and ``.firing_rates``.
-    """
+    """Finished run."""
 
     folder: Path
     result: Result
+    """Results, e.g. ``.accuracy`` and ``.best_accuracy`` in [0, 1], and ``.firing_rates``."""
 
 
 def train_network(
@@ -114,23 +111,20 @@ def _run_options(
 
 
 class Evaluation(NamedTuple):
-    """Results on all test samples.
-
-    Attributes:
-        data: Name of the dataset.
-        samples: Number of its test samples.
-        accuracy: Fraction of correct samples.
-        top5_accuracy: Fraction of samples whose class is among the five largest logits, or None below 20 classes.
-        firing_rates: Spikes per neuron, sample and time-step, by layer.
-        confusion: Row i, column j: samples of class i that are classified as j.
-    """
+    """Results on all test samples."""
 
     data: str
+    """Name of the dataset."""
     samples: int
+    """Number of its test samples."""
     accuracy: float
+    """Fraction of correct samples."""
     top5_accuracy: float | None
+    """Fraction of samples whose class is among the five largest logits, or None below 20 classes."""
     firing_rates: dict[str, float]
+    """Spikes per neuron, sample and time-step, by layer."""
     confusion: list[list[int]]
+    """Row i, column j: samples of class i that are classified as j."""
 
 
 def evaluate(

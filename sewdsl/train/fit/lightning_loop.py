@@ -66,23 +66,20 @@ def quiet_lightning() -> Iterator[None]:
 
 
 class RunOptions(NamedTuple):
-    """Options of a run that do not change its results.
-
-    Attributes:
-        shown: Callbacks that show the progress.
-        save_every: Minutes between checkpoints within an epoch (0 saves after every step).
-        before: Precision of a resumed run, or None for a new run, or if it was not recorded.
-        callbacks: Function that creates the user's callbacks, called once per run.
-        loggers: Loggers of the metrics, or None for those of the run so far, or the default.
-    """
+    """Options of a run that do not change its results."""
 
     shown: Sequence[Callback] = ()
+    """Callbacks that show the progress."""
     processes: Processes = Processes()
     save_every: float = SAVE_INTERVAL_MINUTES
+    """Minutes between checkpoints within an epoch (0 saves after every step)."""
     before: Precision | None = None
+    """Precision of a resumed run, or None for a new run, or if it was not recorded."""
     reading: Reading = Reading()
     callbacks: Callable[[], Sequence[Callback]] = tuple
+    """Function that creates the user's callbacks, called once per run."""
     loggers: Sequence[LoggerName] | None = None
+    """Loggers of the metrics, or None for those of the run so far, or the default."""
 
 
 class FitResult(NamedTuple):
@@ -114,36 +111,29 @@ class WeightAverage(WeightAveraging):
 
 
 class EvaluationOptions(NamedTuple):
-    """Options of an evaluation.
-
-    Attributes:
-        trained_in: Precision of the training, also used for the evaluation. None takes that of the recipe on this
-            device.
-        readers: Number of prefetching threads. None takes the number of the dataset.
-    """
+    """Options of an evaluation."""
 
     accelerator: Accelerator = "auto"
     trained_in: Precision | None = None
+    """Precision of the training, also used for the evaluation. None takes that of the recipe on this device."""
     readers: int | None = None
+    """Number of prefetching threads. None takes the number of the dataset."""
 
 
 class Score(NamedTuple):
-    """Results of an evaluation.
-
-    Attributes:
-        top5_accuracy: Fraction of samples with their class among the five largest logits, or None below 20 classes.
-        firing_rates: Firing rate of each layer, by node name.
-        neurons: Neurons of each layer by firing rate, by node name.
-        confusion: Row i, column j: number of samples of class i that are classified as j.
-        accuracies: Fraction of correct samples for each further output that is trained to output the class.
-    """
+    """Results of an evaluation."""
 
     accuracy: float
     top5_accuracy: float | None
+    """Fraction of samples with their class among the five largest logits, or None below 20 classes."""
     firing_rates: dict[str, float]
+    """Firing rate of each layer, by node name."""
     neurons: dict[str, Population]
+    """Neurons of each layer by firing rate, by node name."""
     confusion: list[list[int]]
+    """Row i, column j: number of samples of class i that are classified as j."""
     accuracies: dict[str, float]
+    """Fraction of correct samples for each further output that is trained to output the class."""
 
 
 def fit_epochs(module: Classifier, parts: Parts, folder: RunFolder, options: RunOptions) -> FitResult:

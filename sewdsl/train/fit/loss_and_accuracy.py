@@ -183,17 +183,13 @@ def temporal_delete(x_TN: Tensor, keep: int, generator: torch.Generator | None =
 
 @dataclass
 class AccuracyTally:
-    """Counts of correct samples, and the sum of the loss.
-
-    Attributes:
-        among_five: Samples with their class among the five largest logits. Of equal logits, the smaller class counts
-            as larger.
-    """
+    """Counts of correct samples, and the sum of the loss."""
 
     right: int = 0
     seen: int = 0
     total_loss: float = 0.0
     among_five: int = 0
+    """Samples with their class among the five largest logits. Of equal logits, the smaller class counts as larger."""
 
     def add(self, logits: Tensor, y: Tensor, loss: float) -> float:
         """Count a batch with its mean loss, and return the accuracy of the batch."""

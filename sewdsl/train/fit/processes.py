@@ -44,19 +44,16 @@ def _first_number(*variables: str) -> int:
 
 @dataclass(frozen=True)
 class Processes:
-    """Devices, nodes and strategy of a run, in Lightning's terms.
-
-    Attributes:
-        devices: Devices per node, one process each, or None for the processes that torchrun started, or 1.
-        nodes: Number of machines, or None for those of torchrun, or 1.
-        strategy: Distributed strategy, or None for that of the resumed run, or ``auto``.
-        accelerator: Device type (``auto`` selects a GPU if available).
-    """
+    """Devices, nodes and strategy of a run, in Lightning's terms."""
 
     devices: int | None = None
+    """Devices per node, one process each, or None for the processes that torchrun started, or 1."""
     nodes: int | None = None
+    """Number of machines, or None for those of torchrun, or 1."""
     strategy: Strategy | None = None
+    """Distributed strategy, or None for that of the resumed run, or ``auto``."""
     accelerator: Accelerator = "auto"
+    """Device type (``auto`` selects a GPU if available)."""
 
     @property
     def total(self) -> int:

@@ -20,13 +20,11 @@ class Teacher:
     """Trained network in evaluation mode, without gradients.
 
     Its weights are no part of the run that it teaches. Modules inside of it are therefore hidden from Lightning.
-
-    Attributes:
-        sha256: Digest of its weights, which a resumed run compares.
     """
 
     model: SpikingNetwork
     sha256: str
+    """Digest of its weights, which a resumed run compares."""
 
     @classmethod
     def of(cls, folder: str) -> Teacher:

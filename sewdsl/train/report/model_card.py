@@ -35,17 +35,14 @@ OWN_PART = "<!-- What you write below this line stays when the card is made agai
 
 
 class ExportedFiles(NamedTuple):
-    """Files next to the card of an exported network, if the folder is not a run folder.
-
-    Attributes:
-        origin: Sentence about the origin of the weights.
-        python: Name of the class in ``network.py`` (empty without this file).
-        epoch: Epoch of the weights of a run: ``last`` or ``best``.
-    """
+    """Files next to the card of an exported network, if the folder is not a run folder."""
 
     origin: str
+    """Sentence about the origin of the weights."""
     python: str
+    """Name of the class in ``network.py`` (empty without this file)."""
     epoch: str
+    """Epoch of the weights of a run: ``last`` or ``best``."""
     picture: bool
 
 

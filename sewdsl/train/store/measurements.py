@@ -124,15 +124,12 @@ def write_metrics(epochs: Epochs, path: Path) -> None:
 
 
 class ConfusionFile(NamedTuple):
-    """Contents of ``confusion.json``.
-
-    Attributes:
-        classes: Names of the classes in order, or the number of a class without a name.
-        counts: Row i, column j: number of test samples of class i that are classified as j.
-    """
+    """Contents of ``confusion.json``."""
 
     classes: list[str]
+    """Names of the classes in order, or the number of a class without a name."""
     counts: list[list[int]]
+    """Row i, column j: number of test samples of class i that are classified as j."""
 
 
 NONE = ConfusionFile([], [])
@@ -193,22 +190,19 @@ class LayerRecord(BaseModel):
 
 
 class EnergyRecord(BaseModel):
-    """Contents of ``energy.json``.
-
-    Attributes:
-        samples: Number of test samples used, with the weights of the last epoch.
-        of: Total number of test samples.
-        sparsity: Fraction of zeros in the outputs of neurons.
-        layers: Counts of each layer with weights by node name, averaged over samples.
-    """
+    """Contents of ``energy.json``."""
 
     model_config = STRICT
 
     data: Word
     samples: Positive
+    """Number of test samples used, with the weights of the last epoch."""
     of: Count
+    """Total number of test samples."""
     sparsity: Share
+    """Fraction of zeros in the outputs of neurons."""
     layers: dict[Text, LayerRecord]
+    """Counts of each layer with weights by node name, averaged over samples."""
 
     def table(self, network: Network) -> EnergyTable | None:
         """Return the energy table with default costs, or None if the counts do not fit the network."""

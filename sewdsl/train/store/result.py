@@ -47,29 +47,27 @@ class Population(BaseModel):
 
     The rate is the number of spikes per sample and time-step. A channel or position counts as dead or saturated if all
     of its neurons are. In a layer without positions, each neuron is a channel.
-
-    Attributes:
-        shape: ``[C, H, W]`` or ``[F]``, one neuron per element.
-        dead: Neurons that never fire.
-        saturated: Neurons with a rate above 0.9.
-        always: Saturated neurons that fire at every time-step of every sample.
-        dead_channels: Dead channels, out of C.
-        dead_places: Dead positions, out of H · W.
-        saturated_channels: Saturated channels, out of C.
-        histogram: Other neurons, in 13 bins with the upper edges 0.001, 0.003, 0.01, 0.03, 0.1, 0.2, … 0.9. An edge
-            belongs to the lower bin.
     """
 
     model_config = STRICT
 
     shape: tuple[Positive, ...] = Field(min_length=1, max_length=MAX_AXES)
+    """``[C, H, W]`` or ``[F]``, one neuron per element."""
     dead: Count
+    """Neurons that never fire."""
     saturated: Count
+    """Neurons with a rate above 0.9."""
     always: Count
+    """Saturated neurons that fire at every time-step of every sample."""
     dead_channels: Count
+    """Dead channels, out of C."""
     dead_places: Count
+    """Dead positions, out of H · W."""
     saturated_channels: Count
+    """Saturated channels, out of C."""
     histogram: tuple[Count, ...] = Field(min_length=len(EDGES), max_length=len(EDGES))
+    """Other neurons, in 13 bins with the upper edges 0.001, 0.003, 0.01, 0.03, 0.1, 0.2, … 0.9. An edge belongs to the
+    lower bin."""
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -119,41 +117,35 @@ class Population(BaseModel):
 
 
 class WeightsOrigin(BaseModel):
-    """Origin of initial weights.
-
-    Attributes:
-        file: File name without the folder, because runs may be published.
-        sha256: SHA-256 of the file.
-        only: Patterns of the requested layers and groups (empty for all).
-        taken: Layers and groups initialised from the file, unless they are the whole network.
-        new: Layers and groups with random initial weights.
-        left: Unused tensors of the file, with the reasons.
-    """
+    """Origin of initial weights."""
 
     model_config = STRICT
 
     file: Annotated[Text, AfterValidator(lambda path: re.split(r"[/\\]", path)[-1])]
+    """File name without the folder, because runs may be published."""
     sha256: Digest
+    """SHA-256 of the file."""
     only: tuple[Text, ...] = ()
+    """Patterns of the requested layers and groups (empty for all)."""
     taken: tuple[Text, ...] = ()
+    """Layers and groups initialised from the file, unless they are the whole network."""
     new: tuple[Text, ...] = ()
+    """Layers and groups with random initial weights."""
     left: tuple[Text, ...] = ()
+    """Unused tensors of the file, with the reasons."""
 
 
 class IntegerScore(BaseModel):
-    """Accuracy of the network in integers, as a C export computes it.
-
-    Attributes:
-        bits: Bits of the weights.
-        accuracy: Fraction of correct test samples with the last weights.
-        samples: Number of these samples, at most 1,000.
-    """
+    """Accuracy of the network in integers, as a C export computes it."""
 
     model_config = STRICT
 
     bits: Positive
+    """Bits of the weights."""
     accuracy: Share
+    """Fraction of correct test samples with the last weights."""
     samples: Positive
+    """Number of these samples, at most 1,000."""
 
     def __str__(self) -> str:
         return f"in integers with weights of {self.bits} bits, on {self.samples:,} test samples"
@@ -169,58 +161,55 @@ UNKNOWN_VERSION = "unknown"
 
 
 class Result(BaseModel):
-    """Contents of ``result.json``. Every field has bounds, because the file may come from another program.
-
-    Attributes:
-        network: Name of the network.
-        data: Name of the dataset.
-        accuracy: Fraction of correct test samples with the last weights.
-        best_accuracy: The same with the weights of the best epoch. Without a validation set, the epoch was selected on
-            the test samples, as in the paper, which biases the accuracy upwards.
-        top5_accuracy: Fraction of test samples with their class among the five largest logits, with the last weights,
-            or None below 20 classes.
-        best_top5_accuracy: The same with the weights of the best epoch.
-        accuracies: Fraction of correct test samples with the last weights, for each further output that is trained to
-            output the class. Without a class as target of the main output, ``accuracy`` and ``best_accuracy`` are 0.
-        integers: Accuracy in integers, if the recipe has ``quantize`` and the network can be computed in integers.
-        epochs: Number of completed epochs.
-        parameters: Number of learnable parameters.
-        seconds: Wall-clock time of all parts of the training, including the evaluation after each epoch.
-        seed: Seed of the recipe.
-        start: Origin of the initial weights, or None for random weights.
-        device: ``cpu``, ``cuda``, or ``mps`` (Apple GPU).
-        machine: Description of the machine.
-        processes: Number of processes, which determines the composition of batches.
-        precision: Precision of the last part of the run, or None if not recorded (older runs).
-        threads: Number of threads of PyTorch, which determines the rounding of sums.
-        versions: Versions of the packages that affect the results, by name.
-        firing_rates: Spikes per neuron, sample and time-step over the test samples, by node name.
-        neurons: Neurons of each such layer by firing rate (empty if not counted).
-    """
+    """Contents of ``result.json``. Every field has bounds, because the file may come from another program."""
 
     model_config = STRICT
 
     network: Text
+    """Name of the network."""
     data: Word
+    """Name of the dataset."""
     accuracy: Share
+    """Fraction of correct test samples with the last weights."""
     best_accuracy: Share
+    """The same with the weights of the best epoch. Without a validation set, the epoch was selected on the test
+    samples, as in the paper, which biases the accuracy upwards."""
     top5_accuracy: Share | None = None
+    """Fraction of test samples with their class among the five largest logits, with the last weights, or None below 20
+    classes."""
     best_top5_accuracy: Share | None = None
+    """The same with the weights of the best epoch."""
     accuracies: dict[Text, Share] = {}
+    """Fraction of correct test samples with the last weights, for each further output that is trained to output the
+    class. Without a class as target of the main output, ``accuracy`` and ``best_accuracy`` are 0."""
     integers: IntegerScore | None = None
+    """Accuracy in integers, if the recipe has ``quantize`` and the network can be computed in integers."""
     epochs: Count
+    """Number of completed epochs."""
     parameters: Count
+    """Number of learnable parameters."""
     seconds: Seconds
+    """Wall-clock time of all parts of the training, including the evaluation after each epoch."""
     seed: Seed
+    """Seed of the recipe."""
     start: WeightsOrigin | None = None
+    """Origin of the initial weights, or None for random weights."""
     device: Literal["cpu", "cuda", "mps"]
+    """``cpu``, ``cuda``, or ``mps`` (Apple GPU)."""
     machine: Word = "unknown"
+    """Description of the machine."""
     processes: Positive = 1
+    """Number of processes, which determines the composition of batches."""
     precision: Precision | None = None
+    """Precision of the last part of the run, or None if not recorded (older runs)."""
     threads: Threads
+    """Number of threads of PyTorch, which determines the rounding of sums."""
     versions: dict[Word, Word]
+    """Versions of the packages that affect the results, by name."""
     firing_rates: dict[Text, Share]
+    """Spikes per neuron, sample and time-step over the test samples, by node name."""
     neurons: dict[Text, Population] = {}
+    """Neurons of each such layer by firing rate (empty if not counted)."""
 
 
 def parse_result(data: bytes) -> Result:

@@ -32,15 +32,12 @@ NOT_PUBLISHED = """\
 
 
 class DataLocation(BaseModel):
-    """Contents of ``local.json``, which is specific to one machine and not for publication.
-
-    Attributes:
-        folder: Dataset folder at the start of the run.
-    """
+    """Contents of ``local.json``, which is specific to one machine and not for publication."""
 
     model_config = STRICT
 
     folder: Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00]*$")]
+    """Dataset folder at the start of the run."""
 
 
 def write_data_path(folder: RunFolder, planned: TrainingPlan) -> None:
@@ -115,16 +112,13 @@ _Id = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_-
 
 
 class LoggerRecord(BaseModel):
-    """Contents of ``loggers.json``.
-
-    Attributes:
-        ids: IDs of the run at services that assign their own.
-    """
+    """Contents of ``loggers.json``."""
 
     model_config = STRICT
 
     loggers: Annotated[list[LoggerName], Field(max_length=len(LOGGERS))] = list(USUAL)
     ids: dict[LoggerName, _Id] = {}
+    """IDs of the run at services that assign their own."""
 
 
 def record_loggers(folder: RunFolder, loggers: Sequence[LoggerName], ids: dict[LoggerName, str]) -> None:
@@ -142,17 +136,14 @@ def read_loggers(folder: RunFolder) -> LoggerRecord:
 
 
 class PluginNote(BaseModel):
-    """Imported plugin file.
-
-    Attributes:
-        sha256: SHA-256 of the file as it was imported.
-        copy_name: Name of the copy in the folder ``plugins`` of the run.
-    """
+    """Imported plugin file."""
 
     model_config = STRICT
 
     sha256: Digest
+    """SHA-256 of the file as it was imported."""
     copy_name: Annotated[str, Field(max_length=255, pattern=r"^[^\x00-\x1f\x7f-\x9f/\\]+\.py$")]
+    """Name of the copy in the folder ``plugins`` of the run."""
 
 
 class PluginRecord(BaseModel):

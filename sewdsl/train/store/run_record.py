@@ -51,31 +51,28 @@ class _Recipe(BaseModel):
 
 @dataclass(frozen=True)
 class RunRecord:
-    """Facts of a run for its report. Missing or unreadable facts are empty or None.
-
-    Attributes:
-        spec: Source of the network.
-        recipe: Every setting in force, by name.
-        command: Command that repeats the run, executed in the run folder.
-        energy: Counted operations of the last weights, or None if they were not counted.
-        license: Licence identifier of the Hugging Face hub (empty without a licence).
-        plugins: Paths of the copies of plugin files, relative to the run folder.
-        wrong: Problems of damaged files, by file name. Their contents are missing above.
-        refused: Errors of ``sewdsl eval`` about files, by file name (empty if not checked).
-    """
+    """Facts of a run for its report. Missing or unreadable facts are empty or None."""
 
     name: str
     spec: str
+    """Source of the network."""
     recipe: dict[str, Any]
+    """Every setting in force, by name."""
     result: dict[str, Any]
     epochs: measurements.Epochs
     confusion: measurements.ConfusionFile
     command: str
+    """Command that repeats the run, executed in the run folder."""
     energy: EnergyRecord | None = None
+    """Counted operations of the last weights, or None if they were not counted."""
     license: str = ""
+    """Licence identifier of the Hugging Face hub (empty without a licence)."""
     plugins: tuple[str, ...] = ()
+    """Paths of the copies of plugin files, relative to the run folder."""
     wrong: Mapping[str, str] = field(default_factory=dict)
+    """Problems of damaged files, by file name. Their contents are missing above."""
     refused: Mapping[str, str] = field(default_factory=dict)
+    """Errors of ``sewdsl eval`` about files, by file name (empty if not checked)."""
 
     @cached_property
     def network(self) -> Network | None:
@@ -190,31 +187,28 @@ MARKER_FILES = 2
 
 @dataclass(frozen=True)
 class RunSummary:
-    """Summary of a run. Unknown values are None.
-
-    Attributes:
-        epochs: Number of completed epochs.
-        planned: Number of epochs in the recipe.
-        accuracy: Fraction of correct test samples after the last epoch.
-        best_accuracy: The same after the best epoch.
-        seconds: Wall-clock time of the training, or None for an unfinished run.
-        state: ``finished``, ``running`` (a process on this machine holds the lock), ``interrupted`` (unfinished, and
-            no process holds the lock), or ``broken`` (a required file is missing or damaged).
-        problem: Message about a damaged or missing file.
-    """
+    """Summary of a run. Unknown values are None."""
 
     path: Path
     network: str | None = None
     data: str | None = None
     epochs: int = 0
+    """Number of completed epochs."""
     planned: int | None = None
+    """Number of epochs in the recipe."""
     accuracy: float | None = None
+    """Fraction of correct test samples after the last epoch."""
     best_accuracy: float | None = None
+    """The same after the best epoch."""
     parameters: int | None = None
     seconds: float | None = None
+    """Wall-clock time of the training, or None for an unfinished run."""
     seed: int | None = None
     state: State = "broken"
+    """``finished``, ``running`` (a process on this machine holds the lock), ``interrupted`` (unfinished, and no process
+    holds the lock), or ``broken`` (a required file is missing or damaged)."""
     problem: str | None = None
+    """Message about a damaged or missing file."""
 
 
 def list_runs(parent: Path) -> Iterator[RunSummary]:

@@ -20,101 +20,89 @@ from sewdsl.train.study.repeats import Spread
 
 
 class VariantResult(BaseModel):
-    """Results of one variant.
-
-    Attributes:
-        labels: Label of the variant on each axis.
-        folder: Folder of its runs, relative to the study folder.
-        parameters: Number of learnable parameters.
-        seeds: Seeds of the finished runs.
-        diverged: Messages of diverged runs, by seed.
-        accuracy: Fraction of correct test samples after the last epoch, or None before the first run is finished.
-        best_accuracy: The same after the best epoch.
-        train_accuracy: Fraction of correct training samples in the last epoch, with dropout and augmentation.
-        seconds: Wall-clock time of the training, summed over seeds.
-    """
+    """Results of one variant."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     labels: dict[str, str]
+    """Label of the variant on each axis."""
     folder: str
+    """Folder of its runs, relative to the study folder."""
     parameters: int
+    """Number of learnable parameters."""
     seeds: list[int] = []
+    """Seeds of the finished runs."""
     diverged: dict[int, str] = {}
+    """Messages of diverged runs, by seed."""
     accuracy: Spread | None = None
+    """Fraction of correct test samples after the last epoch, or None before the first run is finished."""
     best_accuracy: Spread | None = None
+    """The same after the best epoch."""
     train_accuracy: Spread | None = None
+    """Fraction of correct training samples in the last epoch, with dropout and augmentation."""
     seconds: float = 0.0
+    """Wall-clock time of the training, summed over seeds."""
 
 
 class Trial(BaseModel):
-    """Trial of a search.
-
-    Attributes:
-        number: Number of the trial, from 0.
-        values: Values by axis, as in a .net file.
-        state: ``running``, ``ended`` (all seeds finished), ``pruned`` (stopped early, as other trials were better),
-            ``diverged``, or ``invalid`` (the values do not make a valid network).
-        epochs: Accuracy of the search metric of the first seed, by epoch from 1.
-        accuracy: Accuracy after the last epoch, averaged over seeds, or None for other states than ``ended``.
-    """
+    """Trial of a search."""
 
     model_config = STRICT
 
     number: int
+    """Number of the trial, from 0."""
     values: dict[str, Text]
+    """Values by axis, as in a .net file."""
     state: Literal["running", "ended", "pruned", "diverged", "invalid"] = "running"
+    """``running``, ``ended`` (all seeds finished), ``pruned`` (stopped early, as other trials were better),
+    ``diverged``, or ``invalid`` (the values do not make a valid network)."""
     epochs: dict[Positive, Share] = {}
+    """Accuracy of the search metric of the first seed, by epoch from 1."""
     accuracy: Share | None = None
+    """Accuracy after the last epoch, averaged over seeds, or None for other states than ``ended``."""
 
 
 class SearchOutcome(BaseModel):
-    """Outcome of a search.
-
-    Attributes:
-        method: ``TPE`` or ``Random``.
-        trials: Number of trials in the study section.
-        seed: Seed of the search.
-        prune: Criterion to stop trials early. None never does.
-        metric: Samples of the accuracy to maximise: ``validation``, or ``test`` without a validation set. The latter
-            biases the result upwards.
-        space: Searched values by axis, e.g. ``log 0.0001 0.1`` or ``ADD AND IAND``.
-        best: Number of the best trial, or None before a trial has ended.
-        history: All trials so far.
-    """
+    """Outcome of a search."""
 
     model_config = STRICT
 
     method: Text
+    """``TPE`` or ``Random``."""
     trials: Positive
+    """Number of trials in the study section."""
     seed: int
+    """Seed of the search."""
     prune: Text | None = None
+    """Criterion to stop trials early. None never does."""
     metric: Literal["validation", "test"]
+    """Samples of the accuracy to maximise: ``validation``, or ``test`` without a validation set. The latter biases the
+    result upwards."""
     space: dict[str, Text]
+    """Searched values by axis, e.g. ``log 0.0001 0.1`` or ``ADD AND IAND``."""
     best: int | None = None
+    """Number of the best trial, or None before a trial has ended."""
     history: list[Trial] = []
+    """All trials so far."""
 
 
 class Outcome(BaseModel):
-    """Contents of ``study.json``.
-
-    Attributes:
-        network: Name of the network.
-        data: Name of the dataset.
-        runs: Number of runs in the study.
-        machine: Description of the machine of the last run.
-        rows: Variants in the order of the file, or the valid trials of a search in order.
-        search: Outcome of a search, or None for a study of all variants.
-    """
+    """Contents of ``study.json``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     network: str
+    """Name of the network."""
     data: str
+    """Name of the dataset."""
     runs: int
+    """Number of runs in the study."""
     machine: str
+    """Description of the machine of the last run."""
     rows: list[VariantResult]
+    """Variants in the order of the file, or the valid trials of a search in order."""
     search: SearchOutcome | None = None
+    """Outcome of a search, or None for a study of all variants."""
 
     @property
     def title(self) -> str:

@@ -26,19 +26,16 @@ Watch = Callable[[Mapping[int, float]], bool]
 
 @dataclass(frozen=True, eq=False)
 class StudyRun:
-    """Run of a study.
-
-    Attributes:
-        title: Title for messages: ``join AND, seed 1``.
-        folder: Run folder.
-        watch: Called after each epoch, or None if the run is never stopped early.
-    """
+    """Run of a study."""
 
     title: str
+    """Title for messages: ``join AND, seed 1``."""
     compilation: Compilation
     planned: TrainingPlan
     folder: RunFolder
+    """Run folder."""
     watch: Watch | None = None
+    """Called after each epoch, or None if the run is never stopped early."""
 
     def may_continue(self, epochs: Mapping[int, float]) -> bool:
         """Return whether the run may continue, given its accuracies by epoch from 1."""

@@ -19,18 +19,15 @@ ResumeRun = Callable[[RunFolder], Result]
 
 
 class Spread(BaseModel):
-    """Mean and standard deviation of a fraction over several runs. The text form is ``96.30% ± 0.42%``.
-
-    Attributes:
-        deviation: Sample standard deviation (n - 1), or None for a single value.
-        values: Values in the order of the seeds.
-    """
+    """Mean and standard deviation of a fraction over several runs. The text form is ``96.30% ± 0.42%``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     mean: float
     deviation: float | None
+    """Sample standard deviation (n - 1), or None for a single value."""
     values: list[float]
+    """Values in the order of the seeds."""
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
@@ -42,27 +39,24 @@ class Spread(BaseModel):
 
 
 class Summary(BaseModel):
-    """Contents of ``summary.json``: results of the finished repeats.
-
-    Attributes:
-        network: Name of the network.
-        data: Name of the dataset.
-        repeats: Requested number of repeats.
-        seeds: Seeds of the finished repeats.
-        accuracy: Accuracy after the last epoch.
-        best_accuracy: Accuracy after the best epoch.
-        seconds: Wall-clock time of the training, summed over repeats.
-    """
+    """Contents of ``summary.json``: results of the finished repeats."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     network: str
+    """Name of the network."""
     data: str
+    """Name of the dataset."""
     repeats: int
+    """Requested number of repeats."""
     seeds: list[int]
+    """Seeds of the finished repeats."""
     accuracy: Spread
+    """Accuracy after the last epoch."""
     best_accuracy: Spread
+    """Accuracy after the best epoch."""
     seconds: float
+    """Wall-clock time of the training, summed over repeats."""
 
 
 def summary_file(folder: Path) -> Path:

@@ -27,19 +27,16 @@ Announce = Callable[[int, int, CompiledVariant, TrainingPlan], None]
 
 @dataclass
 class VariantRuns:
-    """Runs of one variant.
-
-    Attributes:
-        plans: Compilation and plan of each run, by seed.
-        results: Results of the finished runs.
-        diverged: Messages of diverged runs, by seed.
-    """
+    """Runs of one variant."""
 
     varied: CompiledVariant
     folder: Path
     plans: list[tuple[Compilation, TrainingPlan]]
+    """Compilation and plan of each run, by seed."""
     results: list[Result] = field(default_factory=list)
+    """Results of the finished runs."""
     diverged: dict[int, str] = field(default_factory=dict)
+    """Messages of diverged runs, by seed."""
 
     @property
     def seeds(self) -> list[int]:

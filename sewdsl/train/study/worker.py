@@ -31,49 +31,43 @@ LINE_WIDTH = "200"
 
 
 class Job(BaseModel):
-    """Run to train, and its options.
-
-    Attributes:
-        text: Spec without references to other files.
-        data: Dataset folder, or None for the environment variable ``SEWDSL_DATA``.
-        save_every: Minutes between checkpoints within an epoch.
-        readers: Number of prefetching threads. None takes the number of the dataset.
-        in_memory: Largest split to cache in memory, in bytes.
-        threads: Number of threads of PyTorch.
-        loggers: Loggers of the metrics, or None for the default.
-        plugins: Plugin files to import first.
-    """
+    """Run to train, and its options."""
 
     model_config = STRICT
 
     text: Text
+    """Spec without references to other files."""
     folder: Text
     data: Text | None
+    """Dataset folder, or None for the environment variable ``SEWDSL_DATA``."""
     device: Accelerator
     save_every: Seconds
+    """Minutes between checkpoints within an epoch."""
     readers: int | None
+    """Number of prefetching threads. None takes the number of the dataset."""
     in_memory: int
+    """Largest split to cache in memory, in bytes."""
     threads: Threads
+    """Number of threads of PyTorch."""
     loggers: tuple[LoggerName, ...] | None = None
+    """Loggers of the metrics, or None for the default."""
     plugins: tuple[Text, ...] = ()
+    """Plugin files to import first."""
 
 
 class RunMessage(BaseModel):
-    """Progress or end of a run.
-
-    Attributes:
-        kind: ``epochs`` for progress, or how the run ended.
-        text: Reason of the end.
-        epochs: Accuracies so far, by epoch from 1.
-        code: Exit code of an interrupted run.
-    """
+    """Progress or end of a run."""
 
     model_config = STRICT
 
     kind: Literal["epochs", "ended", "diverged", "pruned", "interrupted", "failed"]
+    """``epochs`` for progress, or how the run ended."""
     text: Text = ""
+    """Reason of the end."""
     epochs: dict[Positive, Share] = {}
+    """Accuracies so far, by epoch from 1."""
     code: int = 0
+    """Exit code of an interrupted run."""
 
 
 def train(job: Job, watch: Callable[[Mapping[int, float]], bool]) -> RunMessage:

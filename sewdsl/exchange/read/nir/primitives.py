@@ -24,21 +24,18 @@ MAX_NAMES_LISTED = 4
 
 @dataclass(frozen=True)
 class Primitive:
-    """Node of a NIR graph.
-
-    Attributes:
-        name: Key in the graph, prefixed by the keys of enclosing graphs: ``block.conv``.
-        kind: Name of the primitive: ``Conv2d``.
-        fields: Arguments of the primitive, unread.
-        reads: Names of the nodes whose sum it reads.
-        delayed: For a delay in a cycle, which reads nothing: names of the nodes whose sum it outputs later.
-    """
+    """Node of a NIR graph."""
 
     name: str
+    """Key in the graph, prefixed by the keys of enclosing graphs: ``block.conv``."""
     kind: str
+    """Name of the primitive: ``Conv2d``."""
     fields: Mapping[str, Any]
+    """Arguments of the primitive, unread."""
     reads: tuple[str, ...]
+    """Names of the nodes whose sum it reads."""
     delayed: tuple[str, ...] = ()
+    """For a delay in a cycle, which reads nothing: names of the nodes whose sum it outputs later."""
 
     @property
     def origin(self) -> SourcePart:

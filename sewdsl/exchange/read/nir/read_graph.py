@@ -34,21 +34,18 @@ ON_DEMAND = ("Scale", "SumPool2d", "Threshold")
 
 @dataclass(frozen=True)
 class NirReadOptions:
-    """Values for what a graph does not specify.
-
-    Attributes:
-        dt: Duration of a time-step in seconds. Default: from the metadata, else inferred from the neurons.
-        input: Shape of one time-step of one sample. Default: the shape of the Input.
-        steps: Number of time-steps. Default: from the metadata, else 1.
-        readout: Reduction of the outputs over time. Default: from the metadata, else ``mean``.
-        name: Name of the network. Default: from the metadata, else the file name.
-    """
+    """Values for what a graph does not specify."""
 
     dt: float | None = None
+    """Duration of a time-step in seconds. Default: from the metadata, else inferred from the neurons."""
     input: tuple[int, ...] | None = None
+    """Shape of one time-step of one sample. Default: the shape of the Input."""
     steps: int | None = None
+    """Number of time-steps. Default: from the metadata, else 1."""
     readout: Literal["mean", "sum", "last"] | None = None
+    """Reduction of the outputs over time. Default: from the metadata, else ``mean``."""
     name: str | None = None
+    """Name of the network. Default: from the metadata, else the file name."""
 
 
 def read_graph(source: str | Path | nir.NIRGraph, options: NirReadOptions | None = None) -> ImportedNetwork:

@@ -25,19 +25,16 @@ DIFFERS = "is called several times, and computes something else in one of the ca
 
 
 class ModuleCall(NamedTuple):
-    """Call of a module.
-
-    Attributes:
-        name: Name of the module.
-        number: Number of the call in the run.
-        outer: Call that contains it, None for that of the model.
-        has_weights: Whether the module has parameters or buffers.
-    """
+    """Call of a module."""
 
     name: str
+    """Name of the module."""
     number: int
+    """Number of the call in the run."""
     outer: ModuleCall | None
+    """Call that contains it, None for that of the model."""
     has_weights: bool
+    """Whether the module has parameters or buffers."""
 
 
 def assign_parts(draft: Draft, calls: Mapping[int, ModuleCall]) -> None:

@@ -40,19 +40,16 @@ class MemoryVersion:
 
 
 class TracedTensor(Tensor):
-    """Tensor without data that refers to an item of the draft.
-
-    Attributes:
-        draft_index: Index of the item in the draft.
-        complement: Whether the tensor is 1 minus the item.
-        is_read_out: Whether the tensor is reduced over time.
-    """
+    """Tensor without data that refers to an item of the draft."""
 
     run: Trace
     draft_index: int
+    """Index of the item in the draft."""
     form: LeadingAxes
     complement: bool
+    """Whether the tensor is 1 minus the item."""
     is_read_out: bool
+    """Whether the tensor is reduced over time."""
     _shared: MemoryVersion
     _seen: int
 
@@ -75,15 +72,12 @@ class TracedTensor(Tensor):
 
 
 class TorchVocabulary(NamedTuple):
-    """Functions that a ``forward`` may call.
-
-    Attributes:
-        harmless: Names of functions that query shapes and properties only.
-        functions: Translations by function name. Each takes the trace and the arguments of the function.
-    """
+    """Functions that a ``forward`` may call."""
 
     harmless: frozenset[str]
+    """Names of functions that query shapes and properties only."""
     functions: Mapping[str, Callable[..., Any]]
+    """Translations by function name. Each takes the trace and the arguments of the function."""
 
 
 class Trace:

@@ -120,17 +120,14 @@ def _full(shape: Shape, value: float, dtype: np.dtype[np.float64] = np.dtype(np.
 
 
 class NirNode(NamedTuple):
-    """NIR node of a layer or of a part of it.
-
-    Attributes:
-        part: Suffix of its name. Empty for the node with the layer's output.
-        node: The node. None for the sum of its inputs.
-        reads: Operands of the layer by index, and other parts by name. The node reads their sum.
-    """
+    """NIR node of a layer or of a part of it."""
 
     part: str
+    """Suffix of its name. Empty for the node with the layer's output."""
     node: nir.NIRNode | None
+    """The node. None for the sum of its inputs."""
     reads: tuple[int | str, ...] = (0,)
+    """Operands of the layer by index, and other parts by name. The node reads their sum."""
 
 
 def layer_nodes(op: Op, site: EvaluatedLayer) -> list[NirNode]:

@@ -203,19 +203,16 @@ class _Graph:
 
 
 class _Synapse(NamedTuple):
-    """Decaying synaptic current with a neuron as its only reader: ``LOOP[ id | SCALE(value=0.9) ]-LIF``.
-
-    Attributes:
-        decay: Factor per time-step.
-        delay: Index of the delay.
-        scale: Index of the factor.
-        total: Index of the sum.
-    """
+    """Decaying synaptic current with a neuron as its only reader: ``LOOP[ id | SCALE(value=0.9) ]-LIF``."""
 
     decay: float
+    """Factor per time-step."""
     delay: int
+    """Index of the delay."""
     scale: int
+    """Index of the factor."""
     total: int
+    """Index of the sum."""
 
 
 def _synapses(network: Network) -> Iterator[tuple[int, _Synapse]]:

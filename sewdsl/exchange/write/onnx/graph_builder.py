@@ -92,24 +92,21 @@ class OnnxGraph:
 
 @dataclass(frozen=True)
 class NodeScope:
-    """Target of the operations of one node.
-
-    Attributes:
-        node: The node, or the layer that a batch norm is folded into.
-        name: Prefix of the operations' names.
-        output: Name of the node's value.
-        shapes: Shapes of its inputs, ``(C, H, W)`` or ``(F,)``.
-        sizes: Returns the name of the sizes ``[T, …]``, given the sizes after T.
-        weights: Name of the node whose module several nodes use, or empty.
-    """
+    """Target of the operations of one node."""
 
     graph: OnnxGraph
     node: Node
+    """The node, or the layer that a batch norm is folded into."""
     name: str
+    """Prefix of the operations' names."""
     output: str
+    """Name of the node's value."""
     shapes: Sequence[tuple[int, ...]]
+    """Shapes of its inputs, ``(C, H, W)`` or ``(F,)``."""
     sizes: Callable[..., str]
+    """Returns the name of the sizes ``[T, …]``, given the sizes after T."""
     weights: str = ""
+    """Name of the node whose module several nodes use, or empty."""
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -100,17 +100,14 @@ class LinearSteps(NamedTuple):
 
 
 class EquationSteps(NamedTuple):
-    """Time-step of a neuron with equations, with its learned parameters.
-
-    Attributes:
-        step: Equations of the time-step.
-        factors: Factors that are equal at all time-steps, by index, broadcastable to ``[N, *]``.
-        over_steps: Factors that differ between time-steps, with a leading time axis.
-    """
+    """Time-step of a neuron with equations, with its learned parameters."""
 
     step: NeuronStep
+    """Equations of the time-step."""
     factors: Mapping[int, Numbers]
+    """Factors that are equal at all time-steps, by index, broadcastable to ``[N, *]``."""
     over_steps: Mapping[int, Numbers]
+    """Factors that differ between time-steps, with a leading time axis."""
 
     @classmethod
     def of(cls, module: Equations, shape: tuple[int, ...]) -> EquationSteps:

@@ -26,16 +26,13 @@ if TYPE_CHECKING:
 
 
 class LoopState(NamedTuple):
-    """State of a node in a loop.
-
-    Attributes:
-        name: Name in the equations of a neuron. Empty for the only state of another node.
-        start: Value before the first time-step.
-    """
+    """State of a node in a loop."""
 
     node: int
     name: str
+    """Name in the equations of a neuron. Empty for the only state of another node."""
     start: float
+    """Value before the first time-step."""
 
     @property
     def key(self) -> str:
@@ -44,17 +41,14 @@ class LoopState(NamedTuple):
 
 
 class LoopValues(NamedTuple):
-    """Names of the values that a time-step of a loop reads.
-
-    Attributes:
-        sequences: Values from outside of the loop, by node.
-        states: States before the time-step, by :attr:`LoopState.key`.
-        factors: Factors of this time-step in neurons with equations, by node and index.
-    """
+    """Names of the values that a time-step of a loop reads."""
 
     sequences: Mapping[int, str]
+    """Values from outside of the loop, by node."""
     states: Mapping[str, str]
+    """States before the time-step, by :attr:`LoopState.key`."""
     factors: Mapping[int, Mapping[int, str]]
+    """Factors of this time-step in neurons with equations, by node and index."""
 
 
 class LoopWriter(ABC):

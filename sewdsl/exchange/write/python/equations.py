@@ -78,16 +78,13 @@ def python_names(words: Iterable[str]) -> dict[str, str]:
 
 
 class _Text(NamedTuple):
-    """Part of an equation as Python code.
-
-    Attributes:
-        level: Dependency: 0 for constants only, 1 for learned parameters, 2 for the input or a state.
-        binding: Precedence of the outermost operator.
-    """
+    """Part of an equation as Python code."""
 
     text: str
     level: int
+    """Dependency: 0 for constants only, 1 for learned parameters, 2 for the input or a state."""
     binding: int = _ATOM
+    """Precedence of the outermost operator."""
 
     @property
     def tensor(self) -> bool:

@@ -112,25 +112,22 @@ if __name__ == "__main__":
 
 @dataclass(frozen=True)
 class Dialect:
-    """Library that exported files are written for.
-
-    Attributes:
-        title: Name of the library: ``plain PyTorch``.
-        layers: Returns the layers of a network, given the names in use in the file. Adds the names of classes to them.
-        imports: Modules to import besides PyTorch, with the imported names.
-        reserved: Names that blocks must not have.
-        ready: Statements at the end of the constructor.
-        begin: Statements at the beginning of ``forward``.
-        reset: Statement that resets the state of the module ``{}``, for libraries that keep states between calls.
-    """
+    """Library that exported files are written for."""
 
     title: str
+    """Name of the library: ``plain PyTorch``."""
     layers: Callable[[Network, set[str]], Layers]
+    """Returns the layers of a network, given the names in use in the file. Adds the names of classes to them."""
     imports: Mapping[str, tuple[str, ...]]
+    """Modules to import besides PyTorch, with the imported names."""
     reserved: frozenset[str]
+    """Names that blocks must not have."""
     ready: Sequence[str] = ()
+    """Statements at the end of the constructor."""
     begin: Sequence[str] = ()
+    """Statements at the beginning of ``forward``."""
     reset: str = ""
+    """Statement that resets the state of the module ``{}``, for libraries that keep states between calls."""
 
     def source(self, network: Network, inputs: str = "") -> str:
         """Return a Python file that defines a network.

@@ -47,21 +47,18 @@ class Literal:
 
 @dataclass(frozen=True)
 class Arg:
-    """Argument of a call.
-
-    Attributes:
-        default: Default of the parameter.
-        positional: Whether it is written without its name.
-        channels: ``in`` or ``out`` for a number of input or output channels, else empty.
-        note: Comment above the argument. Ignored by comparisons.
-    """
+    """Argument of a call."""
 
     name: str
     value: Expr
     default: object = Unset.UNSET
+    """Default of the parameter."""
     positional: bool = False
+    """Whether it is written without its name."""
     channels: str = ""
+    """``in`` or ``out`` for a number of input or output channels, else empty."""
     note: Note | None = field(default=None, compare=False)
+    """Comment above the argument. Ignored by comparisons."""
 
 
 @dataclass(frozen=True)
@@ -74,17 +71,14 @@ class PyCall:
 
 @dataclass(frozen=True)
 class CopySequence:
-    """Consecutive copies that differ in some values only.
-
-    Attributes:
-        names: Loop variables in the body.
-        rows: Values of the variables for each copy. Empty without variables.
-    """
+    """Consecutive copies that differ in some values only."""
 
     body: Expr
     count: int
     names: tuple[str, ...] = ()
+    """Loop variables in the body."""
     rows: tuple[tuple[Expr, ...], ...] = ()
+    """Values of the variables for each copy. Empty without variables."""
 
 
 @dataclass(frozen=True)

@@ -46,24 +46,21 @@ class Layers(Protocol):
 
 @dataclass(frozen=True)
 class ClassSpec:
-    """Class of an exported file.
-
-    Attributes:
-        section: First instance of the class.
-        params: Constructor parameters, with the value of each instance.
-        attributes: Modules, with their comments.
-        starts: Initial biases of batch norms by relative name. Their initial weight is 0.
-        optional: Modules that exist only with a projection.
-        shapes: Input and output shape.
-    """
+    """Class of an exported file."""
 
     name: str
     section: SourceSection
+    """First instance of the class."""
     params: dict[str, Column]
+    """Constructor parameters, with the value of each instance."""
     attributes: tuple[Arg, ...]
+    """Modules, with their comments."""
     starts: tuple[Arg, ...]
+    """Initial biases of batch norms by relative name. Their initial weight is 0."""
     optional: frozenset[str]
+    """Modules that exist only with a projection."""
     shapes: tuple[str, str]
+    """Input and output shape."""
 
 
 @dataclass(frozen=True)

@@ -42,21 +42,18 @@ class Leaf:
 
 @dataclass(frozen=True)
 class FlowStep:
-    """Step of a section: one item, or a merge of several operands.
-
-    Attributes:
-        keys: Key of the item, or of each operand of the merge. None for an identity operand.
-        reads: Variables that the item, or each operand, reads.
-        gives: Variable of the result.
-        merge: Index of the merge. None for a step of one item.
-        module: Key of the module that computes the merge. Empty for a formula.
-    """
+    """Step of a section: one item, or a merge of several operands."""
 
     keys: tuple[str | None, ...]
+    """Key of the item, or of each operand of the merge. None for an identity operand."""
     reads: tuple[tuple[str, ...], ...] = ((INPUT,),)
+    """Variables that the item, or each operand, reads."""
     gives: str = INPUT
+    """Variable of the result."""
     merge: int | None = None
+    """Index of the merge. None for a step of one item."""
     module: str = ""
+    """Key of the module that computes the merge. Empty for a formula."""
 
 
 Kind = Literal["network", "block", "part", "repeat", "copy", "branch", "shortcut", "operand", "loop", "value"]
@@ -65,59 +62,53 @@ Kind = Literal["network", "block", "part", "repeat", "copy", "branch", "shortcut
 
 @dataclass(frozen=True)
 class StepLoop:
-    """Steps of a flow that are computed one time-step after the other.
-
-    Attributes:
-        begin: Index of the first step in the flow.
-        end: Index after the last step.
-        reads: Variables from before the loop.
-        gives: Variables that are read after the loop.
-        delays: For each delay in the loop, its name in the section and the variable of its source.
-    """
+    """Steps of a flow that are computed one time-step after the other."""
 
     begin: int
+    """Index of the first step in the flow."""
     end: int
+    """Index after the last step."""
     reads: tuple[str, ...]
+    """Variables from before the loop."""
     gives: tuple[str, ...]
+    """Variables that are read after the loop."""
     delays: tuple[tuple[str, str], ...]
+    """For each delay in the loop, its name in the section and the variable of its source."""
 
 
 @dataclass(frozen=True)
 class SourceSection:
-    """Part of the network with a name of its own.
-
-    Attributes:
-        key: Last part of its name.
-        kind: Kind of the section. A ``repeat`` contains only sections of kind ``copy``.
-        source: Index of the node whose value it reads.
-        output: Index of the node with its value.
-        flow: Steps in order of computation.
-        title: Name of a block.
-        arguments: Arguments of a block: ``c128s2``.
-        others: Indices of further nodes that it reads: named values.
-        variables: Variables of the values that it reads.
-        result: Variable of its value.
-        results: Names and variables of the outputs, for a network with several outputs.
-        loops: Steps that are computed one time-step after the other.
-        delays: As for a loop, in a section that is part of a loop.
-        inlined: Whether its flow is part of the enclosing section: only some of its layers are in a loop.
-    """
+    """Part of the network with a name of its own."""
 
     key: str
+    """Last part of its name."""
     kind: Kind
+    """Kind of the section. A ``repeat`` contains only sections of kind ``copy``."""
     source: int
+    """Index of the node whose value it reads."""
     output: int
+    """Index of the node with its value."""
     items: tuple[SourceItem, ...] = ()
     flow: tuple[FlowStep, ...] = ()
+    """Steps in order of computation."""
     title: str = ""
+    """Name of a block."""
     arguments: str = ""
+    """Arguments of a block: ``c128s2``."""
     others: tuple[int, ...] = ()
+    """Indices of further nodes that it reads: named values."""
     variables: tuple[str, ...] = (INPUT,)
+    """Variables of the values that it reads."""
     result: str = INPUT
+    """Variable of its value."""
     results: tuple[tuple[str, str], ...] = ()
+    """Names and variables of the outputs, for a network with several outputs."""
     loops: tuple[StepLoop, ...] = ()
+    """Steps that are computed one time-step after the other."""
     delays: tuple[tuple[str, str], ...] = ()
+    """As for a loop, in a section that is part of a loop."""
     inlined: bool = False
+    """Whether its flow is part of the enclosing section: only some of its layers are in a loop."""
 
     @property
     def merges(self) -> tuple[int, ...]:
@@ -205,17 +196,14 @@ class _Step:
 
 @dataclass
 class _SectionBuilder:
-    """Section under construction.
-
-    Attributes:
-        prefix: Prefix of the names of its nodes, with a dot at the end.
-        start: Node whose value it reads. Delays read its batch size.
-        current: Node with the value after the last item.
-    """
+    """Section under construction."""
 
     prefix: str
+    """Prefix of the names of its nodes, with a dot at the end."""
     start: int
+    """Node whose value it reads. Delays read its batch size."""
     current: int
+    """Node with the value after the last item."""
     items: list[SourceItem] = field(default_factory=list)
     steps: list[_Step] = field(default_factory=list)
 
@@ -229,19 +217,16 @@ class _SectionBuilder:
 
 
 class _Operands(NamedTuple):
-    """Operands of a call of a part, which have numbers as if they were further nodes.
-
-    Attributes:
-        numbers: Number of the operand that an input of a node reads, by the index of the node and the position.
-        arguments: Node, or number of an operand of the enclosing call, that each operand reads.
-        nodes: Node that each operand reads.
-        first: First number.
-    """
+    """Operands of a call of a part, which have numbers as if they were further nodes."""
 
     numbers: Mapping[tuple[int, int], int]
+    """Number of the operand that an input of a node reads, by the index of the node and the position."""
     arguments: tuple[int, ...]
+    """Node, or number of an operand of the enclosing call, that each operand reads."""
     nodes: tuple[int, ...]
+    """Node that each operand reads."""
     first: int
+    """First number."""
 
     def argument(self, number: int) -> int:
         """Return what an operand reads in the enclosing section. Nodes are unchanged."""

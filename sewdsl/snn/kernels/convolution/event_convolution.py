@@ -59,20 +59,17 @@ TESTED_SAMPLES = 8
 
 
 class EventConvolution(NamedTuple):
-    """Event-driven convolution of a layer.
-
-    Attributes:
-        stored: Dtype of the input.
-        counts: Whether inputs may have values other than 0 and 1.
-        channels: Channels of the input.
-        outputs: Channels of the output.
-    """
+    """Event-driven convolution of a layer."""
 
     window: ConvWindow
     stored: str
+    """Dtype of the input."""
     counts: bool
+    """Whether inputs may have values other than 0 and 1."""
     channels: int
+    """Channels of the input."""
     outputs: int
+    """Channels of the output."""
 
     @classmethod
     def of(cls, window: ConvWindow, x: Tensor, weight: Tensor, *, counts: bool) -> EventConvolution | None:

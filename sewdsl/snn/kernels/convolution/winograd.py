@@ -51,19 +51,16 @@ Result = Literal["output", "weight gradient", "input gradient"]
 
 
 class Cost(NamedTuple):
-    """Cost of a computation, in units of a multiplication of a dense convolution.
-
-    Attributes:
-        product: Cost per product of a value and a weight.
-        weight: Cost per weight.
-        value: Cost per value that is read or written. For tiles, per transformed value.
-        call: Constant cost of a call.
-    """
+    """Cost of a computation, in units of a multiplication of a dense convolution."""
 
     product: float
+    """Cost per product of a value and a weight."""
     weight: float
+    """Cost per weight."""
     value: float
+    """Cost per value that is read or written. For tiles, per transformed value."""
     call: float
+    """Constant cost of a call."""
 
 
 DENSE: Mapping[Result, Cost] = {
@@ -115,21 +112,18 @@ def cheapest_tile(result: Result, N: int, channels: tuple[int, int], x: tuple[in
 
 
 class Winograd(NamedTuple):
-    """Convolution of a layer by Winograd's algorithm.
-
-    Attributes:
-        padding: Padding of rows and columns.
-        vector: Elements per vector.
-        output_tile: Height and width of tiles for the output, 2 or 4, or 0 if a dense convolution is faster.
-        weight_tile: Tile size for the weight gradient.
-        input_tile: Tile size for the input gradient.
-    """
+    """Convolution of a layer by Winograd's algorithm."""
 
     padding: tuple[int, int]
+    """Padding of rows and columns."""
     vector: int
+    """Elements per vector."""
     output_tile: int
+    """Height and width of tiles for the output, 2 or 4, or 0 if a dense convolution is faster."""
     weight_tile: int
+    """Tile size for the weight gradient."""
     input_tile: int
+    """Tile size for the input gradient."""
 
     @classmethod
     def of(cls, window: ConvWindow, x: Tensor, weight: Tensor) -> Winograd | None:

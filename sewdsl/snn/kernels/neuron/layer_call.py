@@ -15,22 +15,18 @@ from sewdsl.snn.kernels.neuron.plan_kernel import FactorAxes, KernelVariant, Lay
 
 
 class RunningStatistics(NamedTuple):
-    """Running statistics of batch norm, updated in place.
-
-    Attributes:
-        mean: Mean of each channel, ``[C]``.
-        var: Unbiased variance of each channel, ``[C]``.
-        momentum: Weight of the newest batch.
-        batches: Counter of batches, an integer tensor.
-        repeats: Number of equal time-steps that each time-step of the input represents, which changes the bias of the
-            variance.
-    """
+    """Running statistics of batch norm, updated in place."""
 
     mean: Tensor
+    """Mean of each channel, ``[C]``."""
     var: Tensor
+    """Unbiased variance of each channel, ``[C]``."""
     momentum: float
+    """Weight of the newest batch."""
     batches: Tensor
+    """Counter of batches, an integer tensor."""
     repeats: int
+    """Number of equal time-steps that a time-step of the input represents, which changes the bias of the variance."""
 
     def unbias(self, x_TN: Tensor) -> float:
         """Return the ratio of unbiased to biased variance for a batch ``[T, N, C, *]``."""
@@ -53,19 +49,16 @@ class KernelChannels(NamedTuple):
 
 
 class LayerProgram(NamedTuple):
-    """Definition of the computation of a layer, passed to operators as one text.
-
-    Attributes:
-        axes: Number of time-steps and channels of each factor.
-        law: Time-step, in the format of :func:`sewdsl.equations.step.parse_step`.
-        slope: Tape of the surrogate's derivative; empty if nothing fires.
-        join: Tape of the join, whose result replaces the output of the neurons, empty without a join.
-    """
+    """Definition of the computation of a layer, passed to operators as one text."""
 
     axes: tuple[tuple[int, int], ...]
+    """Number of time-steps and channels of each factor."""
     law: str
+    """Time-step, in the format of :func:`sewdsl.equations.step.parse_step`."""
     slope: str
+    """Tape of the surrogate's derivative; empty if nothing fires."""
     join: str = ""
+    """Tape of the join, whose result replaces the output of the neurons, empty without a join."""
 
     def text(self) -> str:
         """Return the program in the four-line format of :func:`read_program`."""
@@ -83,31 +76,28 @@ def read_program(text: str) -> LayerProgram:
 
 
 class LayerCall(NamedTuple):
-    """Arguments of a layer of batch norm, neurons and join, as passed to the operators.
-
-    Attributes:
-        x_TN: Input, ``[T, N, C, *]``, or ``[T, N]`` without batch norm. Several inputs follow each other along time,
-            ``[I·T, N, C, *]``.
-        start: States before the first time-step, ``[S, N, *]``, or the potential ``[N, *]`` of linear neurons, in
-            float32 or wider, or None for initial states of the program.
-        other_TN: Other operand of the join, in the shape and dtype of the input, or None if no join reads it.
-        weight: Weight of batch norm, ``[C]``. This and the next three are in float32 or wider, None without batch norm.
-        bias: Bias of batch norm, ``[C]``.
-        mean: Mean of each channel, ``[C]``.
-        rstd: 1 / sqrt(variance + eps) of each channel, ``[C]``.
-        factors: Values of all factors, concatenated, None without factors.
-        text: Text of a :class:`LayerProgram`.
-    """
+    """Arguments of a layer of batch norm, neurons and join, as passed to the operators."""
 
     x_TN: Tensor
+    """Input, ``[T, N, C, *]``, or ``[T, N]`` without batch norm. Several inputs follow each other along time, ``[I·T,
+    N, C, *]``."""
     start: Tensor | None
+    """States before the first time-step, ``[S, N, *]``, or the potential ``[N, *]`` of linear neurons, in float32 or
+    wider, or None for initial states of the program."""
     other_TN: Tensor | None
+    """Other operand of the join, in the shape and dtype of the input, or None if no join reads it."""
     weight: Tensor | None
+    """Weight of batch norm, ``[C]``. This and the next three are in float32 or wider, None without batch norm."""
     bias: Tensor | None
+    """Bias of batch norm, ``[C]``."""
     mean: Tensor | None
+    """Mean of each channel, ``[C]``."""
     rstd: Tensor | None
+    """1 / sqrt(variance + eps) of each channel, ``[C]``."""
     factors: Tensor | None
+    """Values of all factors, concatenated, None without factors."""
     text: str
+    """Text of a :class:`LayerProgram`."""
 
     @property
     def program(self) -> LayerProgram:
@@ -167,22 +157,19 @@ def _factor_axes(axes: tuple[tuple[int, int], ...], widths: tuple[int, ...]) -> 
 
 
 class LayerGradients(NamedTuple):
-    """Gradients of a layer. Gradients that are not needed are empty or zero.
-
-    Attributes:
-        start: Gradient of the states before the first time-step.
-        weight: Gradient of the weight of batch norm, ``[C]``, undefined without batch norm.
-        bias: Gradient of the bias of batch norm, ``[C]``, undefined without batch norm.
-        factors: Gradients of all factors, concatenated, in the dtype of the factors.
-        other_TN: Gradient of the other operand of the join.
-    """
+    """Gradients of a layer. Gradients that are not needed are empty or zero."""
 
     x_TN: Tensor
     start: Tensor
+    """Gradient of the states before the first time-step."""
     weight: Tensor
+    """Gradient of the weight of batch norm, ``[C]``, undefined without batch norm."""
     bias: Tensor
+    """Gradient of the bias of batch norm, ``[C]``, undefined without batch norm."""
     factors: Tensor
+    """Gradients of all factors, concatenated, in the dtype of the factors."""
     other_TN: Tensor
+    """Gradient of the other operand of the join."""
 
     @classmethod
     def empty(cls, call: LayerCall, needs_grad: LayerNeedsGrad) -> LayerGradients:

@@ -24,18 +24,15 @@ if TYPE_CHECKING:
 
 
 class _Prepared(NamedTuple):
-    """Kernel and its arguments that are equal in all calls.
-
-    Attributes:
-        arrays: Initial states, places of factors, and scalars without the learnable ones.
-        learned: Indices of the learnable scalars among all scalars, and of their values among the factors.
-        places: Offset, rows and channels of each factor, ``[F, 3]``: a row per time-step and number of a vector.
-    """
+    """Kernel and its arguments that are equal in all calls."""
 
     kernel: Kernel
     arrays: dict[str, NDArray[Any]]
+    """Initial states, places of factors, and scalars without the learnable ones."""
     learned: tuple[list[int], list[int]]
+    """Indices of the learnable scalars among all scalars, and of their values among the factors."""
     places: NDArray[np.int64]
+    """Offset, rows and channels of each factor, ``[F, 3]``: a row per time-step and number of a vector."""
 
 
 def forward(call: LayerCall, *, final: bool) -> tuple[Tensor, Tensor]:

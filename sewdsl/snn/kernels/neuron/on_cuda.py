@@ -35,20 +35,17 @@ GATHERING: dict[str, Any] = {"ROWS": GATHERED_ROWS, "COLUMNS": GATHERED_COLUMNS,
 
 
 class Tiles(NamedTuple):
-    """Partition of the neurons of a time-step into tiles, by shape and layout only.
-
-    Attributes:
-        rows: Number of values per channel.
-        inner: Memory stride between the channels of a position.
-        tile_rows: Rows per tile.
-        tile_columns: Channels per tile.
-    """
+    """Partition of the neurons of a time-step into tiles, by shape and layout only."""
 
     rows: int
+    """Number of values per channel."""
     inner: int
+    """Memory stride between the channels of a position."""
     C: int
     tile_rows: int
+    """Rows per tile."""
     tile_columns: int
+    """Channels per tile."""
 
     @classmethod
     def of(cls, x_TN: Tensor, lanes: int, *, channels: bool = True) -> Tiles:

@@ -28,19 +28,16 @@ def block_size(x_TN: Tensor) -> int:
 
 
 class Partition(NamedTuple):
-    """Partition of the neurons of an input, by its shape, layout and dtype only.
-
-    Attributes:
-        groups: Number of groups of blocks.
-        block: Neurons per block.
-        stride: Memory stride between the channels of a position.
-    """
+    """Partition of the neurons of an input, by its shape, layout and dtype only."""
 
     groups: int
+    """Number of groups of blocks."""
     T: int
     neurons: int
     block: int
+    """Neurons per block."""
     stride: int
+    """Memory stride between the channels of a position."""
     C: int
 
     @classmethod

@@ -29,85 +29,73 @@ MAX_CUT_TRIALS = 2000
 
 
 class FactorAxes(NamedTuple):
-    """Axes along which a factor varies.
-
-    Attributes:
-        channels: Whether the factor has a value per channel.
-        steps: Whether the factor has a value per time-step.
-        width: Length of a vector, or 1.
-    """
+    """Axes along which a factor varies."""
 
     channels: bool
+    """Whether the factor has a value per channel."""
     steps: bool
+    """Whether the factor has a value per time-step."""
     width: int = 1
+    """Length of a vector, or 1."""
 
 
 class LayerNeedsGrad(NamedTuple):
-    """Gradients to compute.
-
-    Attributes:
-        x: Gradient of the input.
-        start: Gradient of the states before the first time-step.
-        channels: Gradients of weight and bias of batch norm.
-        factors: Gradients of the factors.
-        other: Gradient of the other operand of the join.
-    """
+    """Gradients to compute."""
 
     x: bool
+    """Gradient of the input."""
     start: bool
+    """Gradient of the states before the first time-step."""
     channels: bool
+    """Gradients of weight and bias of batch norm."""
     factors: bool
+    """Gradients of the factors."""
     other: bool
+    """Gradient of the other operand of the join."""
 
 
 class KernelVariant(NamedTuple):
-    """Parameters that determine the text of a kernel.
-
-    Attributes:
-        stored: Dtype of input and output.
-        law: Time-step, in the format of :func:`sewdsl.equations.step.parse_step`.
-        axes: Axes of each factor.
-        slope: Tape of the surrogate's derivative; empty if nothing fires or there is no backward pass.
-        norm: Whether batch norm precedes the neurons.
-        join: Tape of the join, empty without a join.
-        states: Whether the kernel reads initial states, writes final states, or has a gradient of either.
-    """
+    """Parameters that determine the text of a kernel."""
 
     stored: str
+    """Dtype of input and output."""
     law: str
+    """Time-step, in the format of :func:`sewdsl.equations.step.parse_step`."""
     axes: tuple[FactorAxes, ...]
+    """Axes of each factor."""
     slope: str
+    """Tape of the surrogate's derivative; empty if nothing fires or there is no backward pass."""
     norm: bool
+    """Whether batch norm precedes the neurons."""
     join: str
+    """Tape of the join, empty without a join."""
     states: bool
+    """Whether the kernel reads initial states, writes final states, or has a gradient of either."""
 
 
 class KernelLayer(NamedTuple):
-    """Prologue, time-step and epilogue on one tape.
-
-    Attributes:
-        raw: Input of the layer, the first of several.
-        more_inputs: Inputs after the first one.
-        current: Input of the time-step: ``raw · a + b``, or ``raw``.
-        line: a and b, with a value per channel, empty without batch norm.
-        other: Other operand of the join.
-        output: Output of the time-step.
-        joined: Output of the layer.
-        after: States after the time-step.
-        states: States before the time-step.
-        start: States before the first time-step.
-    """
+    """Prologue, time-step and epilogue on one tape."""
 
     raw: TapeEntry
+    """Input of the layer, the first of several."""
     more_inputs: tuple[TapeEntry, ...]
+    """Inputs after the first one."""
     current: TapeEntry
+    """Input of the time-step: ``raw · a + b``, or ``raw``."""
     line: tuple[TapeEntry, ...]
+    """a and b, with a value per channel, empty without batch norm."""
     other: TapeEntry
+    """Other operand of the join."""
     output: TapeEntry
+    """Output of the time-step."""
     joined: TapeEntry
+    """Output of the layer."""
     after: tuple[TapeEntry, ...]
+    """States after the time-step."""
     states: tuple[TapeEntry, ...]
+    """States before the time-step."""
     start: tuple[float, ...]
+    """States before the first time-step."""
     factors: tuple[TapeEntry, ...]
 
     @property
@@ -124,21 +112,18 @@ class Derived(NamedTuple):
 
 
 class GradientSum(NamedTuple):
-    """Sum over neurons and time-steps.
-
-    Attributes:
-        factor: Index of the factor whose gradient it is, None for a sum of batch norm.
-        channels: Whether there is a sum per channel.
-        steps: Whether there is a sum per time-step.
-        state: Index of the state whose product with the gradient is summed one time-step later, or None if not delayed.
-        width: Number of sums for a vector, or 1.
-    """
+    """Sum over neurons and time-steps."""
 
     factor: int | None
+    """Index of the factor whose gradient it is, None for a sum of batch norm."""
     channels: bool
+    """Whether there is a sum per channel."""
     steps: bool = False
+    """Whether there is a sum per time-step."""
     state: int | None = None
+    """Index of the state whose product with the gradient is summed one time-step later, or None if not delayed."""
     width: int = 1
+    """Number of sums for a vector, or 1."""
 
     @property
     def several(self) -> bool:
@@ -151,24 +136,20 @@ Results = Sequence[tuple[TapeEntry | None, str]]
 
 
 class BackwardPlan(NamedTuple):
-    """Results of the backward loop over a time-step.
-
-    Attributes:
-        results: Results by row: ``g0`` … for states, ``g_x``, ``g_others``, ``s0`` … for sums and ``w0`` … for delayed
-            gradients.
-        kept: Results that the forward recomputation saves.
-        sums: Sums, in the order of their rows.
-        gain: Numbers, or indices of factors, that the host multiplies core by.
-        derived: Factors whose gradients the host derives.
-        later: Leaf of each delayed gradient, by row.
-    """
+    """Results of the backward loop over a time-step."""
 
     results: Results
+    """Results by row: ``g0`` … of states, ``g_x``, ``g_others``, ``s0`` … of sums and ``w0`` … of delayed gradients."""
     kept: tuple[TapeEntry, ...]
+    """Results that the forward recomputation saves."""
     sums: tuple[GradientSum, ...]
+    """Sums, in the order of their rows."""
     gain: tuple[float | int, ...]
+    """Numbers, or indices of factors, that the host multiplies core by."""
     derived: tuple[Derived, ...]
+    """Factors whose gradients the host derives."""
     later: dict[str, TapeEntry]
+    """Leaf of each delayed gradient, by row."""
 
     @property
     def roots(self) -> list[TapeEntry]:

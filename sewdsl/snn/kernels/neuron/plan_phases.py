@@ -23,17 +23,14 @@ class PhaseKey(NamedTuple):
 
 @dataclass
 class Phase:
-    """Results of a phase.
-
-    Attributes:
-        carried: Results that later phases read.
-        sums: Sums to which the phase adds.
-        results: Results of the time-step, and the rows they are written to.
-    """
+    """Results of a phase."""
 
     carried: list[TapeEntry] = field(default_factory=list)
+    """Results that later phases read."""
     sums: list[TapeEntry] = field(default_factory=list)
+    """Sums to which the phase adds."""
     results: list[tuple[TapeEntry | None, str]] = field(default_factory=list)
+    """Results of the time-step, and the rows they are written to."""
 
 
 class Phases(NamedTuple):

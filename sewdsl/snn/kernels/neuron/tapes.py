@@ -181,17 +181,14 @@ def surrogate_slope(text: str) -> Slope:
 
 
 class JoinSlopes(NamedTuple):
-    """Partial derivatives of a join, on one tape with the leaves ``s`` and ``z``.
-
-    Attributes:
-        spikes: Derivative with respect to the spikes.
-        other: Derivative with respect to the other operand.
-        reads_other: Whether a derivative depends on the other operand.
-    """
+    """Partial derivatives of a join, on one tape with the leaves ``s`` and ``z``."""
 
     spikes: TapeEntry
+    """Derivative with respect to the spikes."""
     other: TapeEntry
+    """Derivative with respect to the other operand."""
     reads_other: bool
+    """Whether a derivative depends on the other operand."""
 
 
 def _differentiate(text: str) -> JoinSlopes | None:

@@ -58,25 +58,22 @@ STORED = frozenset({"y", "g_x", "g_others"})
 
 
 class Kernel(NamedTuple):
-    """Text and arguments of a kernel.
-
-    Attributes:
-        text: Module with the function ``forward`` or ``backward``.
-        arguments: Names of the arguments, keys of :data:`ARGUMENTS`.
-        scalars: Numbers, or indices of factors, passed as ``scalars``.
-        start: States before the first time-step, if the caller passes none.
-        sums: Sums of a backward kernel.
-        gain: Numbers, or indices of factors, that the host multiplies core by.
-        derived: Factors whose gradients the host derives.
-    """
+    """Text and arguments of a kernel."""
 
     text: str
+    """Module with the function ``forward`` or ``backward``."""
     arguments: tuple[str, ...]
+    """Names of the arguments, keys of :data:`ARGUMENTS`."""
     scalars: tuple[float | int, ...]
+    """Numbers, or indices of factors, passed as ``scalars``."""
     start: tuple[float, ...]
+    """States before the first time-step, if the caller passes none."""
     sums: tuple[GradientSum, ...] = ()
+    """Sums of a backward kernel."""
     gain: tuple[float | int, ...] = ()
+    """Numbers, or indices of factors, that the host multiplies core by."""
     derived: tuple[Derived, ...] = ()
+    """Factors whose gradients the host derives."""
 
 
 @lru_cache(maxsize=256)
@@ -92,17 +89,14 @@ def render_backward(variant: KernelVariant, needs_grad: LayerNeedsGrad) -> Kerne
 
 
 class _Names(NamedTuple):
-    """Names in the loop over a block.
-
-    Attributes:
-        names: Names of leaves and numbers.
-        rows: Rows of channels and factors, and the expressions for their parts in a block.
-        scalars: Numbers, or indices of factors, in the order of ``c0``, ``c1`` …
-    """
+    """Names in the loop over a block."""
 
     names: dict[TapeEntry, str]
+    """Names of leaves and numbers."""
     rows: dict[str, str]
+    """Rows of channels and factors, and the expressions for their parts in a block."""
     scalars: list[float | int]
+    """Numbers, or indices of factors, in the order of ``c0``, ``c1`` …"""
 
 
 class _Writer:

@@ -46,24 +46,20 @@ CONSTANTS = ("STARTS", "ENDS", "BATCH", "ROWS", "COLUMNS")
 
 
 class CudaKernel(NamedTuple):
-    """Text and arguments of CUDA kernels.
-
-    Attributes:
-        text: Module with the kernel ``forward``, or with ``backward`` and, after batch norm, ``conclude``.
-        arguments: Names of the arguments of each kernel: tensors, sizes, ``o0`` … for offsets of factors, ``c0`` … for
-            numbers.
-        numbers: Values of ``c0`` …
-        tiled: Whether tiles have rows and columns (channels).
-        saved: Number of rows that a backward kernel saves in memory, as ``saved0`` …
-        plan: Plan of a backward kernel, None for a forward kernel.
-    """
+    """Text and arguments of CUDA kernels."""
 
     text: str
+    """Module with the kernel ``forward``, or with ``backward`` and, after batch norm, ``conclude``."""
     arguments: dict[str, tuple[str, ...]]
+    """Names of the arguments of each kernel: tensors, sizes, ``o0`` … for offsets of factors, ``c0`` … for numbers."""
     numbers: tuple[float, ...]
+    """Values of ``c0`` …"""
     tiled: bool
+    """Whether tiles have rows and columns (channels)."""
     saved: int = 0
+    """Number of rows that a backward kernel saves in memory, as ``saved0`` …"""
     plan: BackwardPlan | None = None
+    """Plan of a backward kernel, None for a forward kernel."""
 
     @property
     def factors(self) -> tuple[int, ...]:

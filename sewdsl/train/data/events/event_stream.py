@@ -39,19 +39,16 @@ def _bits(p: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 class Events(NamedTuple):
-    """Events of a recording, in the order of recording, as arrays of the shape ``[N]``.
-
-    Attributes:
-        t: Time, usually in µs. Frames depend only on the order.
-        x: Column, from 0 at the left.
-        y: Row, from 0 at the top.
-        p: Polarity: 1 for brighter, 0 for darker.
-    """
+    """Events of a recording, in the order of recording, as arrays of the shape ``[N]``."""
 
     t: NDArray[np.int64]
+    """Time, usually in µs. Frames depend only on the order."""
     x: NDArray[np.int64]
+    """Column, from 0 at the left."""
     y: NDArray[np.int64]
+    """Row, from 0 at the top."""
     p: NDArray[np.int64]
+    """Polarity: 1 for brighter, 0 for darker."""
 
     @classmethod
     def of(cls, t: Any, x: Any, y: Any, p: Any) -> Self:

@@ -23,30 +23,24 @@ FRAMES = "frames_number_{T}_split_by_number"
 
 
 class Listing(NamedTuple):
-    """Recordings of a folder, sorted by class and name.
-
-    Attributes:
-        train: Training recordings, or all recordings if the folder has no split.
-        label: Class of each folder name, for layouts with class folders.
-    """
+    """Recordings of a folder, sorted by class and name."""
 
     folder: Path
     train: Sequence[Recording]
+    """Training recordings, or all recordings if the folder has no split."""
     test: Sequence[Recording]
     label: Mapping[str, int] = MappingProxyType({})
+    """Class of each folder name, for layouts with class folders."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layout(ABC):
-    """Arrangement of the files of a dataset in a folder.
-
-    Attributes:
-        owner: Origin of the layout, for messages.
-        counts: Number of training and test recordings of the complete dataset. None accepts any number.
-    """
+    """Arrangement of the files of a dataset in a folder."""
 
     owner: str = ""
+    """Origin of the layout, for messages."""
     counts: tuple[int, int] | None = None
+    """Number of training and test recordings of the complete dataset. None accepts any number."""
 
     @abstractmethod
     def find(self, folder: Path, steps: int) -> Listing | None:
@@ -59,20 +53,17 @@ class Layout(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class ClassFolders(Layout):
-    """One folder per class, optionally inside ``train`` and ``test``.
-
-    Attributes:
-        marker: Parent folder, with ``{T}`` for the number of time-steps (empty without one).
-        frames: Whether the files contain frames instead of events.
-        split: Whether ``train`` and ``test`` folders are required. None makes them optional.
-        known: Names of the classes, in order. Empty accepts any.
-    """
+    """One folder per class, optionally inside ``train`` and ``test``."""
 
     marker: str = ""
+    """Parent folder, with ``{T}`` for the number of time-steps (empty without one)."""
     suffixes: tuple[str, ...]
     frames: bool = False
+    """Whether the files contain frames instead of events."""
     split: bool | None = True
+    """Whether ``train`` and ``test`` folders are required. None makes them optional."""
     known: tuple[str, ...] = ()
+    """Names of the classes, in order. Empty accepts any."""
 
     def find(self, folder: Path, steps: int) -> Listing | None:
         """Return the recordings in the marker folder, or in the given folder if it has the marker's name."""

@@ -47,15 +47,12 @@ class Recording(ABC):
 
 @dataclass(frozen=True)
 class EventFile(Recording):
-    """Event file, or its part between ``start`` and ``end``.
-
-    Attributes:
-        start: Time of the first event, in the unit of the file.
-        end: Time after the last event, or None for the end of the file.
-    """
+    """Event file, or its part between ``start`` and ``end``."""
 
     start: int = 0
+    """Time of the first event, in the unit of the file."""
     end: int | None = None
+    """Time after the last event, or None for the end of the file."""
 
     def frames(self, steps: int, shape: Shape) -> Frames:
         """Return frames with equal numbers of events, see :func:`event_stream.frames`."""
