@@ -179,8 +179,7 @@ class ValueReader:
             case Number(value=int(value)):
                 return value
             case Number():
-                message = f"'{formula.text}' is not an integer"
-                raise self._invalid(message, formula, "use integers in formulas")
+                raise self._invalid(f"'{formula.text}' is not an integer", formula, "use integers in formulas")
             case Parameter(name=name) if name in self.parameters:
                 parameter = self.parameters[name]
                 if isinstance(parameter, int):

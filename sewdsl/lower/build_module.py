@@ -46,8 +46,7 @@ def neutral_current(activation: Activation | None, neutral: int) -> float:
     for current in _candidates(activation, neutral):
         if all(_has_output(activation, current, neutral, dtype) for dtype in (torch.float32, torch.float64)):
             return current
-    message = f"no constant current makes {activation} output {neutral} at every time-step"
-    raise ValueError(message)
+    raise ValueError(f"no constant current makes {activation} output {neutral} at every time-step")
 
 
 def _candidates(activation: Activation, neutral: int) -> Iterator[float]:
@@ -159,8 +158,7 @@ def _make_identity(network: Network, model: nn.Module, node: Node, join: Join, b
     try:
         bias = neutral_current(end.activation, join.neutral_branch)
     except ValueError as error:
-        message = f"{node.name}: {error}"
-        raise ValueError(message) from None
+        raise ValueError(f"{node.name}: {error}") from None
     if biases.setdefault(name, bias) != bias:
         raise ValueError(
             f"{node.name}: 'init zero' requires the bias {bias} of {name}, but another join {biases[name]}"

@@ -53,8 +53,7 @@ if TYPE_CHECKING:
 def _in_range(value: object) -> object:
     """Check that a number is in the range of float32."""
     if isinstance(value, int | float) and not abs(value) <= MAX_NUMBER:
-        message = f"must be a number from -{MAX_NUMBER:.2g} to {MAX_NUMBER:.2g}, the range of float32"
-        raise ValueError(message)
+        raise ValueError(f"must be a number from -{MAX_NUMBER:.2g} to {MAX_NUMBER:.2g}, the range of float32")
     return value
 
 
@@ -463,8 +462,7 @@ def defined_kind(text: str) -> type[EquationKind]:
         raise SewdslError(result.diagnostics)
     definitions = [statement for statement in result.value.statements if isinstance(statement, NeuronDefinition)]
     if len(definitions) != 1:
-        message = f"{text!r} must define exactly one neuron"
-        raise ValueError(message)
+        raise ValueError(f"{text!r} must define exactly one neuron")
     return equation_kind(definitions[0])
 
 

@@ -82,8 +82,7 @@ def block_gradients(model: SpikingNetwork, batches: Iterable[tuple[Tensor, Tenso
     network = model.network
     if network.outputs and network.recipe is None:
         names = ", ".join(name for name, _ in network.outputs)
-        message = f"gradients require one output, or a recipe with a loss, but the network has {names}"
-        raise ValueError(message)
+        raise ValueError(f"gradients require one output, or a recipe with a loss, but the network has {names}")
     main, output = network.recipe.terms[0].output if network.recipe else "", network.nodes[network.main_output].output
     if len(output.shape) > 1:
         message = f"cross-entropy requires a vector, but the output is [{output.size}]; end the network with e.g. FC"

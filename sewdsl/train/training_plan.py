@@ -61,8 +61,7 @@ def dataset_of(network: Network, folder: Path | None = None) -> DataSet:
     """
     recipe = network.recipe
     if recipe is None:
-        message = f"{network.name} has no recipe; compile it with e.g. set={{'train.on': 'mnist5k'}}"
-        raise ValueError(message)
+        raise ValueError(f"{network.name} has no recipe; compile it with e.g. set={{'train.on': 'mnist5k'}}")
     kind = find_dataset(recipe.on)
     if kind is None:
         raise ValueError(f"unknown dataset '{recipe.on}'")

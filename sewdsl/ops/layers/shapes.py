@@ -56,8 +56,7 @@ def shape_of(value: object, expected: str, axes: int) -> object:
     """
     shape = (value,) if type(value) is int else value
     if not isinstance(shape, tuple | list) or not 1 <= len(shape) <= axes:
-        message = f"must be {expected}"
-        raise ValueError(message)
+        raise ValueError(f"must be {expected}")
     return shape
 
 

@@ -379,5 +379,4 @@ def _scalar(factor: Any, device: torch.device) -> bool:
 def _validated(choice: str) -> str:
     if choice in {"fastest", "reference"}:
         return choice
-    message = f"unknown kernels {choice!r}; expected 'fastest' or 'reference' (SEWDSL_KERNELS)"
-    raise ValueError(message)
+    raise ValueError(f"unknown kernels {choice!r}; expected 'fastest' or 'reference' (SEWDSL_KERNELS)")

@@ -207,8 +207,7 @@ class DataSet(ABC):
             return
         # Plugins must not replace datasets silently.
         if name in DATASETS:
-            message = f"dataset {name!r} is defined twice: {DATASETS[name].__qualname__} and {cls.__qualname__}"
-            raise TypeError(message)
+            raise TypeError(f"dataset {name!r} is defined twice: {DATASETS[name].__qualname__} and {cls.__qualname__}")
         cls.name = name
         DATASETS[name] = cls
 

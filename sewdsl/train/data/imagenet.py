@@ -114,8 +114,7 @@ class ImageFiles:
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 -- a damaged image can end in any of them
-            message = f"cannot read the image '{path}': {error}"
-            raise DataError(message) from None
+            raise DataError(f"cannot read the image '{path}': {error}") from None
         return image if self.shape[0] > 1 else image.convert("L")
 
     def _middle(self, image: Image) -> Image:

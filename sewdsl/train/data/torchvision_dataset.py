@@ -77,8 +77,7 @@ class VisionDataSet(DataSet):
             # Remove the advice to pass download=True: it is an option of torchvision, not of sewdsl.
             complaint = str(error).partition(" You can use download")[0]
             reason = self._find_damaged_file() or complaint or "the size of a file differs from its header"
-            message = f"'{folder}' is damaged or incomplete: {reason}"
-            raise DataError(message) from None
+            raise DataError(f"'{folder}' is damaged or incomplete: {reason}") from None
         full_count = self.counts[0 if train else 1]
         part = "training" if train else "test"
         channels, *size = self.shape

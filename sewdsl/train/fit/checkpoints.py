@@ -81,8 +81,7 @@ def read_checkpoint(folder: RunFolder, path: Path) -> dict[str, Any]:
             continue
         if tensor_digest(tensors) == state[WEIGHTS]:
             return {**state, "state_dict": {f"{PREFIX}{key}": tensor for key, tensor in tensors.items()}}
-    message = f"the weights '{folder.last}' do not belong to the checkpoint '{path}'"
-    raise error or RunError(message)
+    raise error or RunError(f"the weights '{folder.last}' do not belong to the checkpoint '{path}'")
 
 
 def restore_last_weights(folder: RunFolder, checkpoint: dict[str, Any]) -> None:

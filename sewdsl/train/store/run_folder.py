@@ -214,8 +214,7 @@ def make_run_folder(path: Path) -> RunFolder:
             )
             raise RunError(f"'{path}' already contains {'a run' if is_run(path) else 'files'}; {hint}")
     except UnicodeEncodeError:
-        message = f"cannot create the folder '{path}': TensorBoard requires a name in UTF-8"
-        raise RunError(message) from None
+        raise RunError(f"cannot create the folder '{path}': TensorBoard requires a name in UTF-8") from None
     except OSError as error:
         raise RunError(f"cannot create the folder '{path}': {explain(error, path)}") from None
     return RunFolder(path)

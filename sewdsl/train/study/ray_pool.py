@@ -44,8 +44,7 @@ def _patient(address: str) -> Iterator[None]:
         return
 
     def end(*_: object) -> None:
-        message = f"no response from the Ray cluster at {address} within {START_PATIENCE} s; check 'ray status'"
-        raise RunError(message)
+        raise RunError(f"no response from the Ray cluster at {address} within {START_PATIENCE} s; check 'ray status'")
 
     before = signal.signal(signal.SIGALRM, end)
     signal.alarm(START_PATIENCE)

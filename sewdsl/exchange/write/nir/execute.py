@@ -253,8 +253,7 @@ def _nodes(graph: nir.NIRGraph, kind: type[nir.NIRNode], maximum: int | None = N
     """Return the names of the nodes of a kind, or fail unless there are 1 to ``maximum``."""
     names: list[str] = [name for name, node in graph.nodes.items() if isinstance(node, kind)]
     if not names or len(names) > (maximum or len(names)):
-        message = f"the graph has {len(names)} {kind.__name__} nodes, expected {maximum or 'at least 1'}"
-        raise ExportError(message)
+        raise ExportError(f"the graph has {len(names)} {kind.__name__} nodes, expected {maximum or 'at least 1'}")
     return names
 
 

@@ -146,8 +146,7 @@ def layer_nodes(op: Op, site: EvaluatedLayer) -> list[NirNode]:
         raise UnsupportedLayer(site.node, "has weights for each time-step; NIR nodes have the same at all time-steps")
     if op.reads == "past":
         combines, what = ("currents", "neuron") if isinstance(op, Activation) else ("inputs", "node")
-        message = f"combines the {combines} of several time-steps, which no NIR {what} does"
-        raise UnsupportedLayer(site.node, message)
+        raise UnsupportedLayer(site.node, f"combines the {combines} of several time-steps, which no NIR {what} does")
     raise UnsupportedLayer(site.node, "has no equivalent in NIR")
 
 

@@ -200,8 +200,7 @@ class EventConvolution(NamedTuple):
     @property
     def _padding(self) -> tuple[int, int]:
         if isinstance(self.window.padding, str):
-            message = f"expected numeric padding, got {self.window.padding!r}"
-            raise TypeError(message)
+            raise TypeError(f"expected numeric padding, got {self.window.padding!r}")
         ph, pw = self.window.padding
         return ph, pw
 

@@ -43,8 +43,7 @@ class TracedSymbol(TapeOperators):
             return value
         if isinstance(value, bool | int | float) and -inf < value < inf:
             return cls(tape.number(value))
-        message = f"cannot trace {value!r}"
-        raise NotTraceableError(message)
+        raise NotTraceableError(f"cannot trace {value!r}")
 
     def put(self, operation: str, *operands: object) -> Self:
         """Append an operation to the tape, and return its result."""
