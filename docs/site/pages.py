@@ -21,7 +21,6 @@ from docs.site.zoo import zoo
 from sewdsl.checks.expectation import agrees_with_figure, compute_quantity, is_measured
 from sewdsl.compiler import shipped_networks
 from sewdsl.editing import kind_docs
-from sewdsl.editing.kind_docs import read_code_pages
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.network import Network
 from sewdsl.ops import catalogue
@@ -135,8 +134,13 @@ def claims() -> str:
 def codes() -> str:
     """Return the page of diagnostics, by category."""
     groups: dict[str, list[tuple[str, ...]]] = {}
-    for code, page in read_code_pages().items():
-        groups.setdefault(page.group, []).append((f"[{code}](codes/{code}.md)", str(page.severity), page.summary))
+    for code, page in kind_docs.code_pages().items():
+        head = _PAGE_HEAD.search(page)
+        if head is None:
+            raise ValueError(f"page {code}: missing line with severity and category, e.g. '*error · syntax*'")
+        description = page[head.end() :].partition("\n```")[0].strip().replace("\n", " ")
+        summary = _SENTENCE_END.split(description)[0].rstrip(".")
+        groups.setdefault(head[2].strip(), []).append((f"[{code}](codes/{code}.md)", head[1], summary))
     parts = [CODES]
     table_head = ("code", "severity", "summary")
     parts += [f"## {group}\n\n{table(table_head, iter(rows))}" for group, rows in sorted(groups.items())]
@@ -227,6 +231,9 @@ def _printed_default(parameter: Any) -> str:
 
 _PART = re.compile(r"(<!-- made from the code: ([\w-]+) -->\n\n).*?(\n<!-- to here -->)", re.DOTALL)
 _FROM_CODE = re.compile(r"(<!-- made from the code -->\n\n).*?(\n<!-- to here -->)", re.DOTALL)
+_PAGE_HEAD = re.compile(r"^\*(\w+) · ([^*]+)\*$", re.MULTILINE)
+_SENTENCE_END = re.compile(r"\.\s+(?=[A-Z`'])")
+"""End of a sentence. Abbreviations such as 'et al. 2021' and 'Sec. 3' do not match."""
 
 
 def targets() -> str:

@@ -143,15 +143,6 @@ def _print(results: list[SpecReport], form: DiagnosticFormat) -> None:
     if form is DiagnosticFormat.JSON:
         echo_json(_as_json(results))
         return
-    if form is DiagnosticFormat.SARIF:
-        from sewdsl.cli.sarif import diagnostics_to_sarif
-
-        echo_json(diagnostics_to_sarif(d for result in results for d in result.diagnostics))
-        for result in results:
-            # SARIF has no field for a fixed text, and standard output must stay valid JSON.
-            if result.fixed is not None:
-                echo(result.fixed, err=True)
-        return
     for result in results:
         if form is DiagnosticFormat.TEXT:
             print_diagnostics(result.diagnostics)

@@ -23,7 +23,6 @@ class DiagnosticFormat(StrEnum):
     CONCISE = "concise"
     JSON = "json"
     GITHUB = "github"
-    SARIF = "sarif"
 
 
 _COLOURS = {Severity.ERROR: "1;31", Severity.WARNING: "1;33", Severity.NOTE: "1;36"}

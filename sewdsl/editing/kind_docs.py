@@ -6,18 +6,15 @@ The texts come from docstrings, from this module and from the pages of codes.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from functools import cache
 from inspect import getdoc
 from typing import TYPE_CHECKING
 
-from sewdsl.diagnostics import Severity
 from sewdsl.elaborate.train_section import KEYS
 from sewdsl.ir.kind import Kind, argument_fields
 from sewdsl.ir.printed_values import format_value
 from sewdsl.ir.recipe import Recipe
 from sewdsl.ir.settings import Settings
-from sewdsl.light_dataclass import dataclass
 from sewdsl.ops import read_equations
 from sewdsl.resources import resource_folder
 from sewdsl.syntax.lexicon import POINTWISE
@@ -28,9 +25,6 @@ if TYPE_CHECKING:
 _SECTION = re.compile(r"^(Attributes|Args|Raises|Returns|Shape):", re.MULTILINE)
 _ATTRIBUTE = re.compile(r"^ {4}(\w+): (.*(?:\n(?: {8}.*|$))*)", re.MULTILINE)
 _ROLE = re.compile(r":\w+:`~?([^`]*)`")
-_PAGE_HEAD = re.compile(r"^\*(\w+) · ([^*]+)\*$", re.MULTILINE)
-_SENTENCE_END = re.compile(r"\.\s+(?=[A-Z`'])")
-"""End of a sentence. Abbreviations such as 'et al. 2021' and 'Sec. 3' do not match."""
 
 HEADER = {
     "network": "Name of the network, in double quotes.",
@@ -167,37 +161,6 @@ def _default(kind: type[Kind], name: str) -> str:
 def code_pages() -> dict[str, str]:
     """Return the page of each diagnostic code."""
     return {path.stem: path.read_text(encoding="utf-8") for path in sorted(resource_folder("codes").glob("*.md"))}
-
-
-@dataclass(frozen=True)
-class CodePage:
-    """Page of a diagnostic code."""
-
-    code: str
-    severity: Severity
-    group: str
-    """Category: ``syntax``, ``shapes``, ``theory``."""
-    description: str
-    """First paragraph as one line of Markdown."""
-    text: str
-    """Full page in Markdown."""
-
-    @property
-    def summary(self) -> str:
-        """First sentence of the description, without the full stop."""
-        return _SENTENCE_END.split(self.description)[0].rstrip(".")
-
-
-def read_code_pages() -> Mapping[str, CodePage]:
-    """Return all pages by code in alphabetical order, or raise ValueError for one without severity and category."""
-    pages: dict[str, CodePage] = {}
-    for code, text in code_pages().items():
-        head = _PAGE_HEAD.search(text)
-        if head is None:
-            raise ValueError(f"page {code}: missing line with severity and category, e.g. '*error · syntax*'")
-        description = text[head.end() :].partition("\n```")[0].strip().replace("\n", " ")
-        pages[code] = CodePage(code, Severity[head[1].upper()], head[2].strip(), description, text)
-    return pages
 
 
 def _plain(text: str) -> str:

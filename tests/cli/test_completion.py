@@ -48,7 +48,7 @@ OFFERS = [
     ("sewdsl export 7b-net-a", ["7b-net-and"]),
     ("sewdsl explain missing-h", ["missing-hyphen"]),
     ("sewdsl schema show-", ["show-memory", "show-energy"]),
-    ("sewdsl check tiny --format s", ["sarif"]),
+    ("sewdsl check tiny --format g", ["github"]),
     ("sewdsl train tiny --device c", ["cpu", "cuda"]),
     ("sewdsl probe gr", ["gradients"]),
     ("sewdsl notation tiny --as tikz", ["tikz", "tikz-fragment"]),

@@ -50,7 +50,7 @@ DOES = [
     "--version",
     "check net.net",
     "check sew-resnet-152",
-    "check spikformer-8-768 --format sarif",
+    "check spikformer-8-768 --format github",
     "show net.net",
     "show net.net --energy",
     "show net.net --memory",
