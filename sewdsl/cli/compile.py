@@ -5,8 +5,6 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-import typer
-
 from sewdsl.cli.files import fail
 from sewdsl.cli.network_tables import plan_to_json, print_plan
 from sewdsl.cli.options import AS_WRITTEN, HelpPanel, Json, Spec, SpecOptions, read_spec_text, require, require_network
@@ -32,7 +30,6 @@ class Stage(StrEnum):
     MODULE = "module"
     PASSES = "passes"
     PLAN = "plan"
-    DOT = "dot"
 
 
 def command(
@@ -43,7 +40,7 @@ def command(
         HelpPanel.OUTPUT.option(
             "--emit",
             "Output to print. tree: source with all used files. network: JSON of the network. module: PyTorch "
-            "module. passes: changes of each pass. plan: execution plan. dot: diagram.",
+            "module. passes: changes of each pass. plan: execution plan.",
         ),
     ] = Stage.NETWORK,
     json_: Json = False,
@@ -56,14 +53,6 @@ def command(
     network = require_network(compilation)
     if emit is Stage.TREE:
         write_output(compilation.standalone_text())
-    elif emit is Stage.DOT:
-        from sewdsl.draw import RenderingError, dot
-
-        try:
-            write_output(dot(network, max_boxes=spec_options.most_boxes))
-        except RenderingError as error:
-            echo(f"cannot draw {network.name}: {error}", err=True)
-            raise typer.Exit(1) from None
     elif emit is Stage.PASSES:
         results = list(run_passes(network, optimize))
         if json_:

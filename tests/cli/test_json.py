@@ -139,8 +139,8 @@ def test_the_list_of_schemas() -> None:
         (["schema", "shows"], "unknown schema 'shows'; did you mean 'show'?"),
         (["nets", "tiny", "--json"], "--json is not supported for a single network"),
         (
-            ["compile", "tiny", "--emit", "dot", "--json"],
-            "--json is not supported for --emit dot; use --emit network, passes or plan",
+            ["compile", "tiny", "--emit", "tree", "--json"],
+            "--json is not supported for --emit tree; use --emit network, passes or plan",
         ),
     ],
 )

@@ -152,14 +152,6 @@ def test_more_boxes_than_can_be_looked_at(draw: Callable[..., Result], tmp_path:
     assert draw(*few[:-2], "--format", "dot", "--limit", "boxes=100").exit_code == 0
 
 
-def test_a_stage_of_too_many_boxes() -> None:
-    command = ["compile", "-".join(["BN"] * 11), "--input", "3", "--emit", "dot", "--limit"]
-    result = CliRunner().invoke(app, [*command, "boxes=11"])
-    assert (result.exit_code, result.stdout) == (1, "")
-    check_words(result.stderr)
-    assert CliRunner().invoke(app, [*command, "boxes=12"]).exit_code == 0
-
-
 @pytest.mark.parametrize("function", [dot, mermaid, fitting_depth, render_picture])
 def test_an_unknown_keyword_is_refused(function: Callable[..., Any]) -> None:
     with pytest.raises(TypeError, match=rf"^{function.__name__}\(\) got an unexpected keyword argument 'colapse'$"):
