@@ -50,7 +50,6 @@ def announced_modules(group: str) -> Iterator[tuple[str, ModuleType]]:
 
 @cache
 def _all_entry_points() -> Any:
-    """Return the entry points of all distributions."""
     # Cached: reading the metadata takes longer than compiling a small network.
     return entry_points()
 

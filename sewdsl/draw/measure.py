@@ -393,7 +393,6 @@ class Measure:
         return text_width(text, SMALL) + LABEL_GAP if self.vertical and text else 0.0
 
     def _item(self, item: PictureItem) -> Extent:
-        """Measure one item."""
         match item:
             case PictureMerge():
                 length = self.zone(item) + self.body(item) + self.merge_gap(item)[0] + self.size(item.layer)[0]

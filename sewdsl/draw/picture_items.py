@@ -655,5 +655,4 @@ def _merge(items: Sequence[PictureItem]) -> PictureItem:
 
 
 def _merge_layers(layers: Iterable[PictureLayer]) -> PictureLayer:
-    """Merge layers."""
     return PictureLayer(tuple(index for layer in layers for index in layer.nodes))

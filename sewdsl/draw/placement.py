@@ -143,14 +143,12 @@ class Placer:
                 return self._loop(item, at, anchor, into)
 
     def _layer(self, layer: PictureLayer, at: Point, anchor: Anchor | None, into: list[Element]) -> Anchor:
-        """Place a layer."""
         (along, across), (length, width) = at, self._measure.size(layer)
         into.append(Box(self._wiring.name(layer), layer, (along + length / 2, across), length, width))
         self._connect(anchor, layer, at)
         return Anchor(layer, ((along + length, across),))
 
     def _readout(self, at: Point, anchor: Anchor | None, into: list[Element]) -> None:
-        """Place the readout."""
         (along, across), (length, width) = at, self._measure.size(None)
         into.append(Box(READOUT, None, (along + length / 2, across), length, width))
         if anchor and anchor.layer == self._wiring.readout:
@@ -159,7 +157,6 @@ class Placer:
     def _frame(
         self, item: PictureBlock | PictureRepeat, at: Point, anchor: Anchor | None, into: list[Element]
     ) -> Anchor | None:
-        """Place a frame and its items."""
         title, extent = self._measure.title(item), self._measure.item(item)
         items, gives = framed_items(item)
         along, across = at

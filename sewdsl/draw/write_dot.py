@@ -323,7 +323,6 @@ class _Writer:
         return labels.legend_rows(entries, max(right - left, title_width))
 
     def _elements(self, graph: graphviz.Digraph, elements: list[Element]) -> None:
-        """Add elements to a graph."""
         for element in elements:
             match element:
                 case Box():
@@ -335,7 +334,6 @@ class _Writer:
                     self._frame(graph, element)
 
     def _box(self, graph: graphviz.Digraph, box: Box) -> None:
-        """Add a box to a graph."""
         width, height = (box.across, box.along) if self._scene.vertical else (box.along, box.across)
         box_style, attributes = style.TERMINAL, {}
         label = self._measure.label(box.layer)
@@ -368,7 +366,6 @@ class _Writer:
         )
 
     def _frame(self, graph: graphviz.Digraph, frame: TitledFrame) -> None:
-        """Add a frame with its elements to a graph."""
         self._frames += 1
         corners = [self._scene.xy(corner) for corner in (frame.start, frame.end)]
         (left, right), (low, high) = (sorted(side) for side in zip(*corners, strict=True))
@@ -391,7 +388,6 @@ class _Writer:
             self._elements(inner, frame.elements)
 
     def _line(self, line: EdgeLine) -> None:
-        """Add a line to the graph."""
         stroke = self._theme.stroke(style.edge_style(line.signals))
         attributes = {} if line.arrow else {"dir": "none"}
         if line.label:

@@ -81,7 +81,6 @@ class _Writer:
             yield f"    classDef {look.name} fill:{look.fill},stroke:{look.edge},color:{self._theme.ink}{border}{width}"
 
     def _sequence(self, items: PictureItems, folds: tuple[PictureRepeat, ...], indent: str) -> Iterator[str]:
-        """Yield the lines of a sequence of items."""
         for item in items:
             match item:
                 case PictureLayer():

@@ -67,7 +67,6 @@ def value_name(item: Item) -> str | None:
 
 
 def _sequences(part: tree.Sequence) -> Iterator[tree.Sequence]:
-    """Yield a sequence and all sequences in it."""
     return (node for node in tree.walk_syntax(part) if isinstance(node, tree.Sequence))
 
 

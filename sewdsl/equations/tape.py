@@ -268,7 +268,6 @@ Value = float | tuple[float, ...]
 
 
 def _computed(entry: TapeEntry, operands: Sequence[Value]) -> Value:
-    """Return the value of an operation."""
     function = OPERATIONS[entry.operation].number
     if entry.adds_up:
         return sum(cast("tuple[float, ...]", operands[0]))

@@ -166,7 +166,6 @@ class ForwardPass:
         return {i: torch.cat(steps) for i, steps in outputs.items()}
 
     def _compute(self, step: PlannedStep, modules: Sequence[Any], operands: Sequence[Tensor]) -> Tensor:
-        """Compute one step with its kernel."""
         if not step.once:
             operands = [expand_steps(operand, self._T) for operand in operands]
         options: dict[str, Any] = {"byte_places": True} if step.byte_places else {}

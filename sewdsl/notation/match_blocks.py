@@ -202,7 +202,6 @@ def _matches(pattern: Pattern, items: Sequence[TextItem]) -> bool:
 
 
 def _calls(node: tree.Sequence | tree.Alternative | tree.Item) -> Iterator[tree.Call | tree.MergeOf]:
-    """Yield all calls and merges of an expression."""
     match node:
         case tree.Sequence(items=items):
             for item in items:

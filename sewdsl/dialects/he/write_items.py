@@ -70,7 +70,6 @@ class OutputLayer:
         return [NumberSlot("k", str(voters), layer.span, layer.span)]
 
     def _report_missing(self, layer: HeLayer, quantity: str) -> None:
-        """Report a missing number."""
         self._reporter.report(
             "missing-argument",
             f"'{layer.span.text}' does not specify {quantity}",
@@ -167,7 +166,6 @@ class HeItemWriter:
     # --- single layers -------------------------------------------------------------------------------------
 
     def _layer(self, layer: HeLayer) -> list[TreeItem]:
-        """Write one layer."""
         numbers = [layer.numbers[letter] for letter in ARGUMENT_ORDER if letter in layer.numbers]
         if layer.remark:
             self._assumed.report(conventions.REMARK, layer.span, remark=layer.remark)

@@ -45,7 +45,6 @@ PARALLEL: dict[type[ParallelNeuron], str] = {
 
 
 def _neuron(node: Node, op: Spiking) -> PyCall:
-    """Return the constructor call of a neuron."""
     if isinstance(op, ParallelNeuron) and type(op) in PARALLEL:
         return _parallel(node, op)
     if not isinstance(op, Neuron) or type(op) not in NEURONS:
@@ -70,7 +69,6 @@ def _neuron(node: Node, op: Spiking) -> PyCall:
 
 
 def _parallel(node: Node, op: ParallelNeuron) -> PyCall:
-    """Return the constructor call of a parallel neuron."""
     # SpikingJelly's parallel neurons have no argument for the initial threshold.
     if op.v_threshold != 1:
         raise UnsupportedLayer(node, f"has initial v_threshold {op.v_threshold}; SpikingJelly's {op.kind} starts at 1")

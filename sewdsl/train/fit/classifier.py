@@ -443,7 +443,6 @@ class Classifier(LightningModule):
 
     @property
     def _training(self) -> Batches:
-        """Training batches."""
         return cast("Batches", self.trainer.train_dataloader)
 
     def _diverged(self, reason: str, index: int) -> NoReturn:

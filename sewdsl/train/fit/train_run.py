@@ -192,7 +192,6 @@ def _run(
 
 
 def _module(compilation: Compilation, planned: TrainingPlan, start: InitialWeights | None) -> Classifier:
-    """Build the module with its initial weights."""
     recipe = planned.recipe
     teacher = None if recipe.teacher is None else Teacher.of(recipe.teacher)
     module = Classifier(compile(planned.network, optimize=recipe.optimize), recipe, teacher)

@@ -191,7 +191,6 @@ def _numbers(axes: Axes, numbers: list[float]) -> None:
 
 
 def _draw_search(outcome: Outcome, search: SearchOutcome, path: Path) -> None:
-    """Write the plot of a search."""
     count = 2 + len(search.space)
     columns = min(SEARCH_COLUMNS, key=lambda columns: (ceil(count / columns), ceil(count / columns) * columns - count))
     rows = ceil(count / columns)

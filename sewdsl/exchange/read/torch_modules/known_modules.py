@@ -175,7 +175,6 @@ def _upsample(trace: Trace, module: nn.Upsample, a: TracedTensor) -> TracedTenso
 
 
 def _group_norm(trace: Trace, module: nn.GroupNorm, a: TracedTensor) -> TracedTensor:
-    """Add ``GroupNorm``."""
     require_width(trace, a, module.num_channels)
     tensors = _copy_parameters(module)
     # sewdsl has affine group norm only. A weight of 1 and a bias of 0 have no effect.

@@ -258,7 +258,6 @@ def _nodes(graph: nir.NIRGraph, kind: type[nir.NIRNode], maximum: int | None = N
 
 
 def _sum(x: Sequence[Tensor]) -> Tensor:
-    """Return the sum of tensors."""
     total, *others = x
     for other in others:
         total = total + other  # Not in place: the first addend is the output of another node.

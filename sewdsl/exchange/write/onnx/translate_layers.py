@@ -58,7 +58,6 @@ def tensor_to_array(tensor: Tensor) -> Array:
 
 
 def _with_own_weights(scope: NodeScope, layer: Weighted, x: str) -> str:
-    """Append a layer with its own weights."""
     return _weighted(scope, layer, layers.effective_weight(layer), layer.bias, x)
 
 
@@ -100,14 +99,12 @@ def _factor_and_addend(scope: NodeScope, layer: batch_norm.BatchNorm, x: str) ->
 
 
 def _max_pool(scope: NodeScope, layer: pooling.MaxPool2d, x: str) -> str:
-    """Append max pooling."""
     if layer.return_indices or layer.ceil_mode or layer.dilation != 1:
         raise UnsupportedLayer(scope.node, "uses return_indices, ceil_mode or dilation, which are not translated")
     return scope.add_output("MaxPool", x, **_window(layer))
 
 
 def _avg_pool(scope: NodeScope, layer: pooling.AvgPool2d, x: str) -> str:
-    """Append average pooling."""
     if layer.ceil_mode or layer.divisor_override is not None:
         raise UnsupportedLayer(scope.node, "uses ceil_mode or divisor_override, which are not translated")
     return scope.add_output("AveragePool", x, **_window(layer), count_include_pad=int(layer.count_include_pad))

@@ -185,7 +185,6 @@ def _format(model: SpikingNetwork) -> np.dtype[Any]:
 
 
 def _with_metadata(network: Network, graph: GraphProto, inputs: str) -> ModelProto:
-    """Return a model with metadata."""
     props = file_metadata(network, inputs)
     opsets = [helper.make_opsetid("", OPSET)]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="sewdsl")

@@ -160,7 +160,6 @@ class EquationClass:
                 raise AssertionError  # the elaborator replaces formulas by numbers
 
     def _call(self, call: FunctionCall, variables: Mapping[str, _Text]) -> _Text:
-        """Translate a function call."""
         name = call.name.text
         if name == INDEX:  # In the initial values of a vector.
             return _Text(_INDEX_NAME, NUMBER)
@@ -191,7 +190,6 @@ class EquationClass:
         return _Text(f"{receiver}.{spelling.torch or name}({', '.join(texts[1:])})", level)
 
     def _where(self, condition_tree: RealExpression, operands: list[_Text], level: int) -> _Text:
-        """Translate ``where``."""
         condition_text = operands[0]
         if not condition_text.tensor:  # Choose in Python; both branches must have the same type.
             if_true, if_false = (
@@ -208,7 +206,6 @@ class EquationClass:
         return _Text(f"torch.where({test}, {then_text}, {else_value.text})", level)
 
     def _reset_call(self, operands: list[_Text], level: int) -> _Text:
-        """Translate ``reset``."""
         h, s, *by = operands
         signed = next(self.signed, False) and not self.soft
         if not s.tensor:  # A constant has no gradient to detach.
@@ -278,7 +275,6 @@ class EquationClass:
         return f" for {_INDEX_NAME} in range({text if text.isdigit() else f'int(self.{self.names[text]})'})"
 
     def _is_vector(self, expression: RealExpression) -> bool:
-        """Return whether an expression is a vector."""
         if isinstance(expression, FunctionCall) and expression.name.text == SUM:
             return False
         if isinstance(expression, Variable):
@@ -308,7 +304,6 @@ class EquationClass:
         yield f"        return h * (1 - s) + self.{RESET_POTENTIAL} * s"
 
     def _forward(self, parameters: dict[str, _Text]) -> Iterator[str]:
-        """Yield the ``forward`` method."""
         variables = dict(parameters)
         yield ""
         others = [self.names[name] for name in self.other_inputs]

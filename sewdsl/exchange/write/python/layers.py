@@ -88,14 +88,12 @@ def _convolution(name: str, op: Conv | TransposedConv, x: Signal, *own: Arg) -> 
 
 
 def _prelu(op: PReLU, x: Signal) -> PyCall:
-    """Return the call of a PReLU."""
     # A single slope is independent of the axes, so that PyTorch's own class suffices.
     initial = _named("init", op.slope, 0.25)
     return PyCall("nn.PReLU", (initial,)) if op.shared else PyCall("PReLU", (_channels(x), initial))
 
 
 def _norm(op: BatchNorm, x: Signal) -> PyCall:
-    """Return the call of a batch norm."""
     weight = _named("weight", op.weight, 1.0)
     if isinstance(op, TdBatchNorm):
         return PyCall("TdBatchNorm2d", (_channels(x), _named("scale", op.scale, 1.0), *_statistics(op), weight))

@@ -308,7 +308,6 @@ class Neurons:
         return PyCall(op.kind, (*own_arguments, *shared))
 
     def _parallel_call(self, node: Node, op: ParallelNeuron) -> PyCall:
-        """Return the constructor call of a parallel neuron."""
         self._parallel[type(op)] = None
         sizes = {name: value for name, value in op if name in {"order", "steps"}}
         surrogate = Literal(self._surrogates.name(node, op.surrogate))
@@ -385,7 +384,6 @@ class Neurons:
         return value.kind.lower() if isinstance(value, Surrogate) else repr(value)
 
     def _base_class(self) -> str:
-        """Return the base class of the neurons."""
         required = ["v_threshold", *(["v_reset"] if self._hard else [])]
         names = [name for name in BASE_CLASS_TEXT if name in required or self._varies(name)]
         looped = self._base != "nn.Module"

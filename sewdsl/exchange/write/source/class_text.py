@@ -158,7 +158,6 @@ def _step_value(step: FlowStep, network: Network) -> str:
 
 
 def _assigned(steps: Sequence[tuple[str, str]], indent: int) -> Iterator[str]:
-    """Yield the assignments of steps."""
     yield from (f"{' ' * indent}{variable} = {value}" for variable, value in steps)
 
 

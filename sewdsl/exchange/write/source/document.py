@@ -237,7 +237,6 @@ def _title(network: Network) -> str:
 
 
 def _root(spec: ClassSpec, network: Network, dialect: Dialect) -> str:
-    """Return the class of the network."""
     settings = network.settings
     variables = [source.name or "x" for source in settings.sources]
     parameters = ", ".join(f"{variable}: Tensor" for variable in variables)

@@ -333,7 +333,6 @@ def _explicit_arguments(call: PyCall) -> list[tuple[Arg, str]]:
 
 
 def _closing(label: str) -> str:
-    """Return the closing bracket of a label."""
     return "}" if label.startswith("**") else ""
 
 

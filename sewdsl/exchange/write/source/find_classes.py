@@ -194,7 +194,6 @@ class ClassFinder:
     # --- classes -------------------------------------------------------------------------------------------
 
     def _groups(self, instances: Sequence[_Instance]) -> Iterator[list[_Instance]]:
-        """Yield the instances of each class."""
         by_form: dict[Hashable, dict[Hashable, list[_Instance]]] = {}
         for instance in instances:
             bare, full = (instance.form(lambda join: self._network.nodes[join].op, bare=bare) for bare in (True, False))

@@ -466,7 +466,6 @@ class _Reader:
         variable_of: Callable[[int], str],
         delays: Mapping[int, tuple[str, str]],
     ) -> StepLoop:
-        """Return the loop of a region with its variables."""
         inner = steps[region.begin : region.end]
         # Values from before the loop are sequences that stepwise() splits by time-step.
         produced = {step.gives for step in inner}
@@ -483,7 +482,6 @@ class _Reader:
         )
 
     def _add(self, builder: _SectionBuilder, item: Item) -> None:
-        """Append an item to a section."""
         match item:
             case LayerItem(index):
                 node = self._nodes[index]
@@ -585,7 +583,6 @@ class _Reader:
         builder.current = inner.output
 
     def _merge(self, builder: _SectionBuilder, item: MergeItem) -> None:
-        """Append a merge with its operands."""
         looped = not self._network.graph.looped.isdisjoint(nodes((item,)))
         flow_node = builder.current
         reads: list[tuple[int, ...]] = []

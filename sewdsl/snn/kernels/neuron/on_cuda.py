@@ -170,7 +170,6 @@ def _saved(call: LayerCall, kernel: CudaKernel, g_x_TN: Tensor) -> dict[str, Ten
 
 
 def _launch(kernel: CudaKernel, function: str, grid: tuple[int, ...], values: Mapping[str, Any]) -> None:
-    """Launch a kernel."""
     launcher = getattr(load_kernels(str, kernel.text), function)[grid]
     # Fused multiply-adds round once: outputs would differ from the reference.
     launcher(**{name: values[name] for name in kernel.arguments[function]}, enable_fp_fusion=False)

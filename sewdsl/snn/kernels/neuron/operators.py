@@ -31,7 +31,6 @@ class DeviceKernels(Protocol):
 
 
 def _kernels_of(x: Tensor) -> DeviceKernels:
-    """Return the kernels of a tensor's device."""
     return on_cuda if x.device.type == "cuda" else on_cpu
 
 
