@@ -118,8 +118,6 @@ def list_missing(device: str) -> list[str]:
         missing.append("triton: without it, neurons on the GPU run in plain PyTorch, many times slower")
     if device == "cuda" and not any(map(shutil.which, ("cc", "gcc", "clang"))):
         missing.append("a C compiler: required by Triton to launch kernels")
-    if shutil.which("dot") is None and find_spec("graphviz") is None:
-        missing.append("graphviz: required by 'sewdsl draw --engine dot'")
     return missing
 
 
