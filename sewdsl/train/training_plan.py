@@ -193,9 +193,7 @@ class _Spans:
 
     def recipe(self, key: str) -> Span:
         """Return the span of a setting in the ``train`` section."""
-        section = self._assembly.sections["train"] if self._assembly else None
-        settings = section.settings if section else ()
-        return next((setting.span for setting in settings if setting.key.text == key), self.body)
+        return next(iter(self.recipe_lines(key)), self.body)
 
     def recipe_lines(self, key: str) -> list[Span]:
         """Return the spans of all settings with a key in the ``train`` section."""
