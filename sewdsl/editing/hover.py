@@ -11,28 +11,9 @@ from sewdsl.editing.cursor import nodes_at
 from sewdsl.editing.item_summary import item_flows, summarize_item
 from sewdsl.elaborate.name_table import Meaning, neuron_words
 from sewdsl.source import Span
+from sewdsl.syntax import tree
 from sewdsl.syntax.lexicon import BLOCK_KEYWORDS, POINTWISE
 from sewdsl.syntax.scanner import token_end, token_start
-from sewdsl.syntax.tree import (
-    Allow,
-    Argument,
-    Assignment,
-    BlockDefinition,
-    Call,
-    Claim,
-    Expect,
-    Item,
-    Learn,
-    Let,
-    MergeOf,
-    NeuronDefinition,
-    Pointwise,
-    Repeat,
-    Section,
-    Setting,
-    StateDeclaration,
-    SyntaxNode,
-)
 
 if TYPE_CHECKING:
     from lark import Token
@@ -62,34 +43,34 @@ def hover(view: EditorView, offset: int) -> Hover | None:
 def _of_meaning(view: EditorView, meaning: Meaning) -> str:
     """Return the documentation of a name inside a word, such as ``Eye`` in ``freeze Eye.*``."""
     match meaning.scope:
-        case NeuronDefinition() as neuron:
+        case tree.NeuronDefinition() as neuron:
             return _of_equation_name(view, neuron, meaning.name)
-        case BlockDefinition() as block if meaning.family != "value":
+        case tree.BlockDefinition() as block if meaning.family != "value":
             return _block(block)
         case _:
             return _named_value(view, meaning)
 
 
-def _of(view: EditorView, nodes: tuple[SyntaxNode, ...], offset: int) -> Hover | None:
+def _of(view: EditorView, nodes: tuple[tree.SyntaxNode, ...], offset: int) -> Hover | None:
     *outer, node = nodes
     match node:
-        case Call() | MergeOf() | Repeat() | Pointwise():
+        case tree.Call() | tree.MergeOf() | tree.Repeat() | tree.Pointwise():
             return _of_item(view, node)
-        case Let(name=name) if _touches(name.span, offset) and (value := view.names.meaning(name)) is not None:
+        case tree.Let(name=name) if _touches(name.span, offset) and (value := view.names.meaning(name)) is not None:
             return Hover(_named_value(view, value), name.span)
-        case Argument(name=str(name)) if offset <= node.span.start + len(name):
+        case tree.Argument(name=str(name)) if offset <= node.span.start + len(name):
             return _of_argument(view, name, outer, node.span.part(0, len(name)))
-        case Setting(key=key) if _touches(key.span, offset):
-            section = any(isinstance(above, Section) for above in outer)
+        case tree.Setting(key=key) if _touches(key.span, offset):
+            section = any(isinstance(above, tree.Section) for above in outer)
             docs = {**kind_docs.recipe_docs(), **kind_docs.STUDY} if section else kind_docs.header_docs()
             return Hover(docs[key.text], key.span) if key.text in docs else None
-        case Allow(code=code) if _touches(code.span, offset) and code.text in kind_docs.code_pages():
+        case tree.Allow(code=code) if _touches(code.span, offset) and code.text in kind_docs.code_pages():
             return Hover(kind_docs.code_pages()[code.text], code.span)
-        case Expect(quantity=quantity) | Claim(quantity=quantity) if _touches(quantity.span, offset):
+        case tree.Expect(quantity=quantity) | tree.Claim(quantity=quantity) if _touches(quantity.span, offset):
             return _of_figure(view, quantity.text, quantity.span)
-        case BlockDefinition(name=name) if _touches(name.span, offset):
+        case tree.BlockDefinition(name=name) if _touches(name.span, offset):
             return Hover(_block(node), name.span)
-        case NeuronDefinition():
+        case tree.NeuronDefinition():
             words = (word for word in (node.name, *neuron_words(node)) if _touches(word.span, offset))
             return next((Hover(_of_equation_name(view, node, word.text), word.span) for word in words), None)
         case _:
@@ -100,20 +81,20 @@ def _touches(span: Span, offset: int) -> bool:
     return span.start <= offset <= span.end
 
 
-def _of_item(view: EditorView, item: Item) -> Hover | None:
+def _of_item(view: EditorView, item: tree.Item) -> Hover | None:
     """Return the signals of an item, and the documentation of its name."""
-    meaning = view.names.meaning(item.name) if isinstance(item, Call | MergeOf) else None
+    meaning = view.names.meaning(item.name) if isinstance(item, tree.Call | tree.MergeOf) else None
     if meaning is not None and meaning.family == "value":
         return Hover(_named_value(view, meaning), item.span)
     # The signals come first. For a call without signals, the signature of its kind is added.
     flow, text = summarize_item(view, item), ""
-    if meaning is not None and isinstance(meaning.definition, BlockDefinition):
+    if meaning is not None and isinstance(meaning.definition, tree.BlockDefinition):
         text = _block(meaning.definition)
-    elif isinstance(item, Call):
+    elif isinstance(item, tree.Call):
         text = _kind(view, item.name.plain or item.name.span.text, signature=not flow)
-    elif isinstance(item, Pointwise):
+    elif isinstance(item, tree.Pointwise):
         text = kind_docs.NAMES[POINTWISE]
-    elif isinstance(item, MergeOf):
+    elif isinstance(item, tree.MergeOf):
         text = _kind(view, item.name.plain or "")
     return Hover("\n\n".join(filter(None, (flow, text))), item.span) if flow or text else None
 
@@ -121,16 +102,16 @@ def _of_item(view: EditorView, item: Item) -> Hover | None:
 def _named_value(view: EditorView, value: Meaning) -> str:
     """Return the signals and the definition of a named value."""
     line = value.definition
-    if isinstance(line, Setting):
+    if isinstance(line, tree.Setting):
         return f"An input, `{line.span.text}`."
-    if not isinstance(line, Let):
+    if not isinstance(line, tree.Let):
         return f"An operand of {value.title}."
     signals = dict.fromkeys(str(flow.after) for flow in item_flows(view, line.expression.items[-1]))
     shapes = ", ".join(f"`{signal}`" for signal in signals)
     return "\n\n".join(filter(None, (shapes, f"`{line.span.text}`")))
 
 
-def _block(definition: BlockDefinition) -> str:
+def _block(definition: tree.BlockDefinition) -> str:
     return f"```sewdsl\n{definition.span.text}\n```"
 
 
@@ -146,19 +127,19 @@ def _kind(view: EditorView, word: str, *, signature: bool = True) -> str:
     return "\n\n".join(filter(None, (head, kind_docs.kind_description(kind), "\n".join(arguments))))
 
 
-def _of_argument(view: EditorView, name: str, outer: list[SyntaxNode], span: Span) -> Hover | None:
-    call = next((node for node in reversed(outer) if isinstance(node, Call | MergeOf)), None)
+def _of_argument(view: EditorView, name: str, outer: list[tree.SyntaxNode], span: Span) -> Hover | None:
+    call = next((node for node in reversed(outer) if isinstance(node, tree.Call | tree.MergeOf)), None)
     if call is None:
         return None
     meaning = view.names.meaning(call.name)
-    if meaning is not None and isinstance(meaning.definition, BlockDefinition):
+    if meaning is not None and isinstance(meaning.definition, tree.BlockDefinition):
         return Hover(kind_docs.NAMES.get(name) or f"A parameter of {meaning.title}.", span)
     kind = view.vocabulary.any_kind(call.name.plain or "")
     text = kind_docs.field_docs(kind).get(name, "") if kind else ""
     return Hover(text, span) if text else None
 
 
-def _of_equation_name(view: EditorView, neuron: NeuronDefinition, name: str) -> str:
+def _of_equation_name(view: EditorView, neuron: tree.NeuronDefinition, name: str) -> str:
     """Return the documentation of a name in the definition of a neuron."""
     if name == neuron.name.text:
         kind = view.vocabulary.neurons.own.get(name)
@@ -171,7 +152,7 @@ def _of_equation_name(view: EditorView, neuron: NeuronDefinition, name: str) -> 
     lines = [
         f"`{' '.join(each.span.text.split())}`"
         for each in neuron.equations
-        if isinstance(each, Learn | StateDeclaration | Assignment) and each.name.text == name
+        if isinstance(each, tree.Learn | tree.StateDeclaration | tree.Assignment) and each.name.text == name
     ]
     return "\n\n".join(filter(None, (kind_docs.EQUATION_NAMES.get(name, ""), *lines)))
 

@@ -8,22 +8,9 @@ from typing import Literal, NamedTuple
 from sewdsl.editing import EditorView
 from sewdsl.elaborate.block_calls import block_title
 from sewdsl.source import Span
+from sewdsl.syntax import tree
 from sewdsl.syntax.lexicon import OPENERS
 from sewdsl.syntax.scanner import token_start
-from sewdsl.syntax.tree import (
-    BlockDefinition,
-    Body,
-    Claim,
-    Expect,
-    Learn,
-    Let,
-    NeuronDefinition,
-    Section,
-    Setting,
-    StateDeclaration,
-    Statement,
-    Use,
-)
 
 
 class OutlineEntry(NamedTuple):
@@ -42,42 +29,44 @@ def outline(view: EditorView) -> list[OutlineEntry]:
     return [symbol for statement in view.document.statements if (symbol := _symbol(statement))]
 
 
-def _symbol(statement: Statement) -> OutlineEntry | None:
+def _symbol(statement: tree.Statement) -> OutlineEntry | None:
     span = statement.span
     match statement:
-        case Body(expression=expression):
+        case tree.Body(expression=expression):
             return OutlineEntry("body", _short(expression.span.text), "body", span, expression.span)
-        case BlockDefinition(name=name, parameters=parameters):
+        case tree.BlockDefinition(name=name, parameters=parameters):
             detail = ", ".join(parameter.name for parameter in parameters)
             inside = tuple(_value(let) for let in statement.lets)
             return OutlineEntry(block_title(statement), detail, "block", span, name.span, inside)
-        case NeuronDefinition(name=name, parameters=neuron_parameters):
+        case tree.NeuronDefinition(name=name, parameters=neuron_parameters):
             detail = ", ".join(parameter.name.text for parameter in neuron_parameters)
-            declarations = (each for each in statement.equations if isinstance(each, Learn | StateDeclaration))
+            declarations = (
+                each for each in statement.equations if isinstance(each, tree.Learn | tree.StateDeclaration)
+            )
             inside = tuple(
                 OutlineEntry(each.name.text, _short(each.span.text), "value", each.span, each.name.span)
                 for each in declarations
             )
             return OutlineEntry(name.text, detail, "block", span, name.span, inside)
-        case Let():
+        case tree.Let():
             return _value(statement)
-        case Section(name=name, on=on, settings=settings):
+        case tree.Section(name=name, on=on, settings=settings):
             inside = tuple(_setting(setting) for setting in settings)
             return OutlineEntry(name.text, f"on {on}" if on else "", "section", span, name.span, inside)
-        case Setting():
+        case tree.Setting():
             return _setting(statement)
-        case Use(path=path):
+        case tree.Use(path=path):
             return OutlineEntry("use", path.text, "file", span, path.span)
-        case Expect(quantity=quantity) | Claim(quantity=quantity):
+        case tree.Expect(quantity=quantity) | tree.Claim(quantity=quantity):
             return OutlineEntry(quantity.text, statement.value.span.text, "figure", span, quantity.span)
     return None
 
 
-def _value(let: Let) -> OutlineEntry:
+def _value(let: tree.Let) -> OutlineEntry:
     return OutlineEntry(let.name.text, _short(let.expression.span.text), "value", let.span, let.name.span)
 
 
-def _setting(setting: Setting) -> OutlineEntry:
+def _setting(setting: tree.Setting) -> OutlineEntry:
     values = " ".join(value.span.text for value in setting.values)
     return OutlineEntry(setting.key.text, _short(values), "setting", setting.span, setting.key.span)
 

@@ -26,28 +26,8 @@ from sewdsl.elaborate.vocabulary import Vocabulary
 from sewdsl.light_dataclass import dataclass
 from sewdsl.ops import find
 from sewdsl.source import Span
+from sewdsl.syntax import tree
 from sewdsl.syntax.lexicon import GIVEN_NAMES, INPUT
-from sewdsl.syntax.tree import (
-    Argument,
-    BlockDefinition,
-    Call,
-    Claim,
-    Document,
-    Expect,
-    Let,
-    MergeOf,
-    NeuronDefinition,
-    Parameter,
-    Section,
-    Sequence,
-    Setting,
-    SyntaxNode,
-    Text,
-    Value,
-    Word,
-    names_in,
-    walk_syntax,
-)
 
 
 @dataclass(frozen=True)
@@ -56,9 +36,9 @@ class Meaning:
 
     family: Literal["block", "parameter", "value", "neuron", "variable"]
     """Type of the definition. ``variable`` is a parameter of a neuron, or a name that its equations define."""
-    definition: SyntaxNode
+    definition: tree.SyntaxNode
     """Syntax node of the definition. For an operand and a variable, the word."""
-    scope: SyntaxNode
+    scope: tree.SyntaxNode
     """Block, neuron or file that contains the definition. For a block and a neuron, the definition itself."""
     name: str
     span: Span
@@ -67,9 +47,9 @@ class Meaning:
     def title(self) -> str:
         """Name of the defined block or neuron, or of the one that contains the definition."""
         match self.scope:
-            case BlockDefinition() as block:
+            case tree.BlockDefinition() as block:
                 return block_title(block)
-            case NeuronDefinition(name=word):
+            case tree.NeuronDefinition(name=word):
                 return word.text
             case _:
                 return self.name
@@ -106,7 +86,9 @@ class NameUse(NamedTuple):
     def renamed(self, name: str) -> str:
         """Return the text of the occurrence with another name of the definition."""
         definition = self.meaning.definition
-        is_block = self.meaning.family == "block" and isinstance(definition, BlockDefinition) and not definition.shared
+        is_block = (
+            self.meaning.family == "block" and isinstance(definition, tree.BlockDefinition) and not definition.shared
+        )
         return title_key(name) if self.in_key and is_block else name
 
 
@@ -117,7 +99,7 @@ class NameTable:
         assembly: Statements of the source and its used files. None if the source is nested too deep.
     """
 
-    def __init__(self, document: Document, assembly: Assembly | None, vocabulary: Vocabulary) -> None:
+    def __init__(self, document: tree.Document, assembly: Assembly | None, vocabulary: Vocabulary) -> None:
         self._document, self._blocks = document, vocabulary.blocks
         self._neurons = assembly.neurons if assembly is not None else {}
         # Keys of shipped blocks are not resolved.
@@ -133,7 +115,7 @@ class NameTable:
         """Return the occurrence around or directly before an offset."""
         return next((use for use in self.uses if use.span.start <= offset <= use.span.end), None)
 
-    def meaning(self, name: SyntaxNode) -> Meaning | None:
+    def meaning(self, name: tree.SyntaxNode) -> Meaning | None:
         """Return the meaning of a name in the tree, or None for kinds, keywords and unknown names."""
         use = self.at(name.span.start)
         return use.meaning if use is not None and use.span == name.span else None
@@ -146,29 +128,29 @@ class NameTable:
         values = scope_values(self._document)
         for statement in self._document.statements:
             match statement:
-                case BlockDefinition():
+                case tree.BlockDefinition():
                     yield from self._block(statement)
-                case NeuronDefinition(name=name):
+                case tree.NeuronDefinition(name=name):
                     meaning, variables = self._entry(statement)
                     yield NameUse(name.span, meaning, defines=True)
                     for word in neuron_words(statement):
                         if (variable := variables.get(word.text)) is not None:
                             yield NameUse(word.span, variable, variable.span == word.span)
-                case Let():
+                case tree.Let():
                     yield from self._let(statement, self._document, values, {})
-                case Section():
+                case tree.Section():
                     yield from self._section(statement, values)
-                case Setting(key=key) if key.text == INIT and init_part(statement.values) is not None:
+                case tree.Setting(key=key) if key.text == INIT and init_part(statement.values) is not None:
                     yield from self._key(statement.values[0])
-                case Expect(quantity=word) | Claim(quantity=word) if word.text in values:
+                case tree.Expect(quantity=word) | tree.Claim(quantity=word) if word.text in values:
                     yield NameUse(word.span, values[word.text])
-                case Setting() if (own := setting_name(statement)) is not None and own.text in values:
+                case tree.Setting() if (own := setting_name(statement)) is not None and own.text in values:
                     meaning = values[own.text]
                     yield NameUse(own.span, meaning, defines=meaning.span == own.span)
                 case _:
                     yield from self._part(statement, values, {})
 
-    def _section(self, section: Section, values: Mapping[str, Meaning]) -> Iterator[NameUse]:
+    def _section(self, section: tree.Section, values: Mapping[str, Meaning]) -> Iterator[NameUse]:
         """Yield the names of layers and groups in a recipe, and the outputs in its losses."""
         for setting in section.settings:
             if setting.key.text in PARTS:
@@ -179,16 +161,16 @@ class NameTable:
             else:
                 yield from self._part(setting, {}, {})
 
-    def _key(self, value: Value) -> Iterator[NameUse]:
+    def _key(self, value: tree.Value) -> Iterator[NameUse]:
         """Yield the names in the key of a layer or group, or in a pattern: ``Eye`` in ``Eye.*``."""
-        text, start = part_text(value), int(isinstance(value, Text))
+        text, start = part_text(value), int(isinstance(value, tree.Text))
         values = scope_values(self._document)
-        steps = text.split(".") if isinstance(value, Call | Text) else []
+        steps = text.split(".") if isinstance(value, tree.Call | tree.Text) else []
         for step in steps:
             span, start = value.span.part(start, start + len(step)), start + len(step) + 1
             call = self._call_in_key(step)
             block, length, operand = call if call is not None else (None, 0, None)
-            if step in values and isinstance(values[step].definition, Let):
+            if step in values and isinstance(values[step].definition, tree.Let):
                 yield NameUse(span, values[step], in_key=True)
             elif block is not None:
                 yield NameUse(span.part(0, length), self._entry(block)[0], in_key=True)
@@ -200,7 +182,7 @@ class NameTable:
             # Names in a block begin with its own values. The operands of a call are outside of the block.
             values = scope_values(block) if block is not None and operand is None else {}
 
-    def _call_in_key(self, step: str) -> tuple[BlockDefinition, int, Word | None] | None:
+    def _call_in_key(self, step: str) -> tuple[tree.BlockDefinition, int, tree.Word | None] | None:
         """Return the block in a step of a key, the length of its name there, and the operand of the call, if any."""
         if len(step) > MAX_LENGTH:
             return None
@@ -225,7 +207,7 @@ class NameTable:
         members = (self._entry(neuron)[1] for neuron in heads)
         return {name: meaning for names in members for name, meaning in names.items() if counts[name] == 1}
 
-    def _block(self, block: BlockDefinition) -> Iterator[NameUse]:
+    def _block(self, block: tree.BlockDefinition) -> Iterator[NameUse]:
         (meaning, parameters), values = self._entry(block), scope_values(block)
         yield NameUse(block.name.span, meaning, defines=True)
         for parameter in block.parameters:
@@ -238,13 +220,13 @@ class NameTable:
         yield from self._part(block.expression, values, parameters)
 
     def _let(
-        self, let: Let, scope: SyntaxNode, values: Mapping[str, Meaning], parameters: Mapping[str, Meaning]
+        self, let: tree.Let, scope: tree.SyntaxNode, values: Mapping[str, Meaning], parameters: Mapping[str, Meaning]
     ) -> Iterator[NameUse]:
         yield NameUse(let.name.span, _value(let, let.name, scope), defines=True)
         yield from self._part(let.expression, values, parameters)
 
     def _part(
-        self, part: SyntaxNode, values: Mapping[str, Meaning], parameters: Mapping[str, Meaning]
+        self, part: tree.SyntaxNode, values: Mapping[str, Meaning], parameters: Mapping[str, Meaning]
     ) -> Iterator[NameUse]:
         """Yield the names in an expression or a statement.
 
@@ -253,20 +235,20 @@ class NameTable:
             parameters: Parameters of the enclosing block.
         """
         reads: set[int] = set()  # ids of calls at positions where a named value can be read
-        for node in walk_syntax(part):
+        for node in tree.walk_syntax(part):
             match node:
-                case Sequence(items=items):
+                case tree.Sequence(items=items):
                     reads.add(id(items[0]))
-                case Setting(key=key) if key.text == OUTPUTS:
+                case tree.Setting(key=key) if key.text == OUTPUTS:
                     reads.update(map(id, node.values))
-                case Call() if id(node) in reads and value_name(node) in values:
+                case tree.Call() if id(node) in reads and value_name(node) in values:
                     yield NameUse(node.name.span, values[node.name.plain or ""])
-                case Call() | MergeOf():
+                case tree.Call() | tree.MergeOf():
                     yield from self._call(node)
-                case Parameter(name=name) if name in parameters:
+                case tree.Parameter(name=name) if name in parameters:
                     yield NameUse(node.span, parameters[name])
 
-    def _call(self, call: Call | MergeOf) -> Iterator[NameUse]:
+    def _call(self, call: tree.Call | tree.MergeOf) -> Iterator[NameUse]:
         """Yield the name of a called block or neuron, and the names of its arguments."""
         name = call.name.plain or ""
         if name in self._blocks:
@@ -284,10 +266,10 @@ class NameTable:
                 if argument.name in own and argument.name in variables:
                     yield NameUse(argument.span.part(0, len(argument.name)), variables[argument.name])
 
-    def _entry(self, definition: BlockDefinition | NeuronDefinition) -> tuple[Meaning, dict[str, Meaning]]:
+    def _entry(self, definition: tree.BlockDefinition | tree.NeuronDefinition) -> tuple[Meaning, dict[str, Meaning]]:
         """Return the meaning of a block or a neuron, and the meanings of its members by name."""
         if id(definition) not in self._entries:
-            if isinstance(definition, BlockDefinition):
+            if isinstance(definition, tree.BlockDefinition):
                 title, span = block_title(definition), definition.name.span
                 meaning = Meaning("block", definition, definition, title, span)
             else:
@@ -297,33 +279,33 @@ class NameTable:
         return self._entries[id(definition)]
 
 
-def scope_values(scope: SyntaxNode) -> dict[str, Meaning]:
+def scope_values(scope: tree.SyntaxNode) -> dict[str, Meaning]:
     """Return the named values of a file or a block by name, without duplicates."""
     values: dict[str, Meaning] = {}
-    parts: tuple[SyntaxNode, ...] = ()
-    if isinstance(scope, Document):
+    parts: tuple[tree.SyntaxNode, ...] = ()
+    if isinstance(scope, tree.Document):
         parts = scope.statements
-    elif isinstance(scope, BlockDefinition):
+    elif isinstance(scope, tree.BlockDefinition):
         parts = (*scope.operands, *scope.lets)
     for part in parts:
-        word = part.name if isinstance(part, Let) else input_name(part) if isinstance(part, Setting) else part
-        if isinstance(word, Word):
+        word = part.name if isinstance(part, tree.Let) else input_name(part) if isinstance(part, tree.Setting) else part
+        if isinstance(word, tree.Word):
             values.setdefault(word.text, _value(part, word, scope))
     return values
 
 
-def _value(definition: SyntaxNode, word: Word, scope: SyntaxNode) -> Meaning:
+def _value(definition: tree.SyntaxNode, word: tree.Word, scope: tree.SyntaxNode) -> Meaning:
     return Meaning("value", definition, scope, word.text, word.span)
 
 
-def scope_members(scope: SyntaxNode) -> dict[str, Meaning]:
+def scope_members(scope: tree.SyntaxNode) -> dict[str, Meaning]:
     """Return the parameters of a block, or the parameters and variables of a neuron."""
     members: dict[str, Meaning] = {}
-    if isinstance(scope, BlockDefinition):
+    if isinstance(scope, tree.BlockDefinition):
         for each in scope.parameters:
             span = each.span.part(0, len(each.name))
             members.setdefault(each.name, Meaning("parameter", each, scope, each.name, span))
-    elif isinstance(scope, NeuronDefinition):
+    elif isinstance(scope, tree.NeuronDefinition):
         # With names in brackets, x has no meaning of its own.
         ready_names = GIVEN_NAMES - {INPUT} if scope.inputs else GIVEN_NAMES
         for word in neuron_words(scope):
@@ -332,31 +314,31 @@ def scope_members(scope: SyntaxNode) -> dict[str, Meaning]:
     return members
 
 
-def neuron_words(neuron: NeuronDefinition) -> Iterator[Word]:
+def neuron_words(neuron: tree.NeuronDefinition) -> Iterator[tree.Word]:
     """Yield the parameters, inputs and variables of a neuron, in the order of the source."""
     yield from (parameter.name for parameter in neuron.parameters)
     yield from neuron.inputs
-    yield from names_in(neuron.equations)
+    yield from tree.names_in(neuron.equations)
 
 
-def _outputs_in(loss: Setting, values: Mapping[str, Meaning]) -> Iterator[NameUse]:
+def _outputs_in(loss: tree.Setting, values: Mapping[str, Meaning]) -> Iterator[NameUse]:
     """Yield the outputs in ``loss early KL(to=last)``."""
-    for call in (value for value in loss.values if isinstance(value, Call)):
+    for call in (value for value in loss.values if isinstance(value, tree.Call)):
         targets = (argument.value for argument in call.arguments if argument.name == TARGET)
-        for name in (call, *(value for value in targets if isinstance(value, Call))):
+        for name in (call, *(value for value in targets if isinstance(value, tree.Call))):
             if not name.called and (meaning := values.get(name.name.plain or "")) is not None:
                 yield NameUse(name.name.span, meaning)
 
 
-def _parameters_given(argument: Argument, parameters: Mapping[str, Meaning]) -> Iterator[NameUse]:
+def _parameters_given(argument: tree.Argument, parameters: Mapping[str, Meaning]) -> Iterator[NameUse]:
     """Yield the names of a block's parameters in an argument: ``c`` and ``s`` of ``c32s2``, ``c`` of ``c=32``."""
     if argument.name is not None:
         if argument.name in parameters:
             yield NameUse(argument.span.part(0, len(argument.name)), parameters[argument.name])
         return
-    parts = argument.value.name.parts if isinstance(argument.value, Call) else ()
-    for part in parts if isinstance(next(iter(parts), None), Word) else ():
-        if not isinstance(part, Word):
+    parts = argument.value.name.parts if isinstance(argument.value, tree.Call) else ()
+    for part in parts if isinstance(next(iter(parts), None), tree.Word) else ():
+        if not isinstance(part, tree.Word):
             continue
         try:  # An interpolation is the value of the last letter before it.
             pieces = split_arguments(part.text if part is parts[-1] else f"{part.text}0")

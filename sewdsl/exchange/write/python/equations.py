@@ -17,22 +17,8 @@ from sewdsl.ir.op import KnowsSteps
 from sewdsl.ir.signal import Signal
 from sewdsl.ops.equation_neurons import EquationKind
 from sewdsl.ops.read_equations import DRAWS, INDEX, SUM, input_names
+from sewdsl.syntax import tree
 from sewdsl.syntax.lexicon import GIVEN_NAMES, RESET, RESET_POTENTIAL, THRESHOLD
-from sewdsl.syntax.tree import (
-    Assignment,
-    FunctionCall,
-    Gives,
-    Infix,
-    Interpolation,
-    Learn,
-    Negation,
-    Number,
-    RealExpression,
-    StateDeclaration,
-    Variable,
-    child_nodes,
-    names_in,
-)
 
 SPREAD = '''\
 def spread(w: Tensor, x: Tensor) -> Tensor:
@@ -118,7 +104,7 @@ class EquationClass:
         first, *others = input_names(self.definition)
         self.first_input, self.other_inputs = first, tuple(others)
         ready_names = GIVEN_NAMES - {*others}
-        words = [word.text for word in names_in(self.definition.equations) if word.text not in ready_names]
+        words = [word.text for word in tree.names_in(self.definition.equations) if word.text not in ready_names]
         # Learned parameters come first: their names are keys of the state_dict and must not change.
         learned = [word for word in words if word in self.step.learned]
         self.names = python_names(dict.fromkeys([*learned, THRESHOLD, RESET_POTENTIAL, *op.defaults, *words]))
@@ -127,25 +113,25 @@ class EquationClass:
         # A name that is assigned a vector is one too.
         self.vectors: set[str] = set()
         for equation in self.definition.equations:
-            declares = isinstance(equation, Learn | StateDeclaration) and equation.length
-            if declares or (isinstance(equation, Assignment) and self._is_vector(equation.value)):
+            declares = isinstance(equation, tree.Learn | tree.StateDeclaration) and equation.length
+            if declares or (isinstance(equation, tree.Assignment) and self._is_vector(equation.value)):
                 self.vectors.add(equation.name.text)  # type: ignore[union-attr]
 
     # --- expressions
 
-    def _text(self, expression: RealExpression, variables: Mapping[str, _Text]) -> _Text:
+    def _text(self, expression: tree.RealExpression, variables: Mapping[str, _Text]) -> _Text:
         """Translate an expression. ``variables`` are the translations of the variables."""
         match expression:
-            case Number():
+            case tree.Number():
                 digits = expression.text
                 # Python does not allow leading zeros in integers.
                 return _Text(repr(expression.value) if digits[0] == "0" and digits[1:2].isdigit() else digits, NUMBER)
-            case Variable(name=name):
+            case tree.Variable(name=name):
                 return variables[name]
-            case Negation(operand=operand):
+            case tree.Negation(operand=operand):
                 negated = self._text(operand, variables)
                 return _Text(f"-{negated.within(3)}", negated.level, 3)
-            case Infix(operator=operator, left=left, right=right):
+            case tree.Infix(operator=operator, left=left, right=right):
                 a, b = self._text(left, variables), self._text(right, variables)
                 level = max(a.level, b.level)
                 if operator in _BINDING:
@@ -154,12 +140,12 @@ class EquationClass:
                     return _Text(f"{a.within(binding)} {operator} {b.within(binding + 1)}", level, binding)
                 comparison = f"{a.within(1)} {operator} {b.within(1)}"
                 return _Text(f"({comparison}).to(x.dtype)" if level else f"float({comparison})", level)
-            case FunctionCall():
+            case tree.FunctionCall():
                 return self._call(expression, variables)
-            case Interpolation():
+            case tree.Interpolation():
                 raise AssertionError  # the elaborator replaces formulas by numbers
 
-    def _call(self, call: FunctionCall, variables: Mapping[str, _Text]) -> _Text:
+    def _call(self, call: tree.FunctionCall, variables: Mapping[str, _Text]) -> _Text:
         name = call.name.text
         if name == INDEX:  # In the initial values of a vector.
             return _Text(_INDEX_NAME, NUMBER)
@@ -189,7 +175,7 @@ class EquationClass:
                 return self._where(call.operands[0], operands, level)
         return _Text(f"{receiver}.{spelling.torch or name}({', '.join(texts[1:])})", level)
 
-    def _where(self, condition_tree: RealExpression, operands: list[_Text], level: int) -> _Text:
+    def _where(self, condition_tree: tree.RealExpression, operands: list[_Text], level: int) -> _Text:
         condition_text = operands[0]
         if not condition_text.tensor:  # Choose in Python; both branches must have the same type.
             if_true, if_false = (
@@ -199,7 +185,7 @@ class EquationClass:
             return _Text(f"({if_true} if {condition_text.text} else {if_false})", level)
         _, then_value, else_value = operands
         test = condition_text.text.removesuffix(".to(x.dtype)").removeprefix("(").removesuffix(")")
-        if not isinstance(condition_tree, Infix) or condition_tree.operator in _BINDING:
+        if not isinstance(condition_tree, tree.Infix) or condition_tree.operator in _BINDING:
             test = f"{condition_text.within(1)} != 0"
         # torch.where of two Python numbers would have the default dtype.
         then_text = then_value.text if then_value.tensor or else_value.tensor else f"x.new_tensor({then_value.text})"
@@ -251,7 +237,7 @@ class EquationClass:
         yield from (f"        self.{self.names[name]} = {self.names[name]}" for name in numbers)
         forward = [*self._forward(initial_texts)]
         for equation in self.definition.equations:
-            if isinstance(equation, Learn):
+            if isinstance(equation, tree.Learn):
                 item = learned[equation.name.text]
                 # The numbers of a vector are filled one by one, without the axis of time-steps.
                 axes = ["steps"] * item.per_step + ["channels"] * item.per_channel
@@ -261,29 +247,29 @@ class EquationClass:
             yield from self._reset()
         yield from forward
 
-    def _start(self, equation: Learn, shape: str) -> str:
+    def _start(self, equation: tree.Learn, shape: str) -> str:
         """Return the expression of the initial value of a learned parameter."""
         numbers, draw = ", ".join(self.initial[equation.name.text]), _draw(equation)
         value = f"torch.full({shape}, float({numbers}))" if draw is None else f"torch.empty({shape}).{draw}_({numbers})"
         axis = int(self.step.learned[equation.name.text].per_step)
         return f"torch.stack([{value}{self._each_number(equation)}], {axis})" if equation.length else value
 
-    def _each_number(self, declaration: Learn | StateDeclaration) -> str:
+    def _each_number(self, declaration: tree.Learn | tree.StateDeclaration) -> str:
         """Return the loop of a list over the numbers of a vector."""
         assert declaration.length is not None  # noqa: S101 -- of a vector
         text = declaration.length.text
         return f" for {_INDEX_NAME} in range({text if text.isdigit() else f'int(self.{self.names[text]})'})"
 
-    def _is_vector(self, expression: RealExpression) -> bool:
-        if isinstance(expression, FunctionCall) and expression.name.text == SUM:
+    def _is_vector(self, expression: tree.RealExpression) -> bool:
+        if isinstance(expression, tree.FunctionCall) and expression.name.text == SUM:
             return False
-        if isinstance(expression, Variable):
+        if isinstance(expression, tree.Variable):
             return expression.name in self.vectors
-        return any(self._is_vector(cast("RealExpression", each)) for each in child_nodes(expression))
+        return any(self._is_vector(cast("tree.RealExpression", each)) for each in tree.child_nodes(expression))
 
     def reads(self, name: str) -> bool:
         """Return whether the equations need a setting."""
-        words = {word.text for word in names_in(self.definition.equations)}
+        words = {word.text for word in tree.names_in(self.definition.equations)}
         resets = bool(self.step.signed)
         if name == RESET_POTENTIAL:
             return not self.soft and (name in words or resets or "v" in self.step.start)
@@ -311,7 +297,9 @@ class EquationClass:
         yield f"    def forward(self, inputs: Tensor{names}) -> Tensor:"
         yield '        """Return the outputs of all time-steps."""'
         yield "        wide = torch.promote_types(inputs.dtype, torch.float32)  # also under autocast"
-        declared = {each.name.text: each for each in self.definition.equations if isinstance(each, StateDeclaration)}
+        declared = {
+            each.name.text: each for each in self.definition.equations if isinstance(each, tree.StateDeclaration)
+        }
         starts = {name: self._text(each.initial, parameters).text for name, each in declared.items()}
         for name in self.step.start:
             start = starts.get(name, parameters[RESET_POTENTIAL].text)
@@ -338,11 +326,11 @@ class EquationClass:
         variables |= {word: _Text(self.names[word], STEP) for word in self.other_inputs}
         for equation in self.definition.equations:
             match equation:
-                case Learn(name=word, initial=value):
-                    numbers = value.operands if isinstance(value, FunctionCall) and _draw(equation) else (value,)
+                case tree.Learn(name=word, initial=value):
+                    numbers = value.operands if isinstance(value, tree.FunctionCall) and _draw(equation) else (value,)
                     self.initial[word.text] = [self._text(initial, parameters).text for initial in numbers]
                     lines += self._learned(word.text, variables)
-                case Assignment(name=word, value=value):
+                case tree.Assignment(name=word, value=value):
                     local, value_text = self.names[word.text], self._text(value, variables)
                     is_state = word.text in self.step.start
                     text = value_text.for_all() if is_state else value_text.text
@@ -353,10 +341,10 @@ class EquationClass:
                         text = text if value_text.level != LEARNED else f"({value_text.text}).expand_as({local})"
                     lines.append(f"            {local} = {text}")
                     variables[word.text] = _Text(local, STEP if is_state else value_text.level)
-                case Gives(value=value):
+                case tree.Gives(value=value):
                     output = self._text(value, variables).for_all()
                     lines.append(f"            outputs.append({output})")
-                case StateDeclaration():
+                case tree.StateDeclaration():
                     pass
         if len(lines) == 1:
             yield f"        outputs = [{output} {loop}]"
@@ -378,10 +366,10 @@ class EquationClass:
         variables[name] = _Text(text, LEARNED)
 
 
-def _draw(equation: Learn) -> str | None:
+def _draw(equation: tree.Learn) -> str | None:
     """Return the distribution of a random initial value, or None for a number."""
     initial = equation.initial
-    return initial.name.text if isinstance(initial, FunctionCall) and initial.name.text in DRAWS else None
+    return initial.name.text if isinstance(initial, tree.FunctionCall) and initial.name.text in DRAWS else None
 
 
 class EquationClasses:
