@@ -26,17 +26,7 @@ from sewdsl.ir.kind import Kind, argument_fields
 from sewdsl.ir.op import Activation, Join, Merge
 from sewdsl.ir.recipe import Loss, Recipe
 from sewdsl.source import Span
-from sewdsl.syntax.lexicon import (
-    AXES,
-    CLOSERS,
-    DEFINES_BLOCK,
-    EQUATION_KEYWORDS,
-    INPUT,
-    NEURON,
-    OPENERS,
-    PER,
-    POINTWISE,
-)
+from sewdsl.syntax import lexicon
 from sewdsl.syntax.tree import Section
 
 if TYPE_CHECKING:
@@ -80,7 +70,7 @@ def _proposals(view: EditorView, context: CursorContext, datasets: Collection[st
         # Before the equals sign, a new name is typed.
         defined = context.first == "_GIVE" or any(token.type == "_EQUAL" for token in context.statement)
         return _items(view, context) if defined else iter(())
-    if context.section and context.name == NEURON:
+    if context.section and context.name == lexicon.NEURON:
         return _equation(context)
     if context.section:
         return _entries(view, context)
@@ -125,14 +115,16 @@ def _equation(context: CursorContext) -> Iterator[Completion]:
     """Propose keywords, functions and defined names in the equations of a neuron."""
     tokens, last = context.statement, context.last
     if context.first == "_LEARN" and (len(tokens) == len(("learn", "NAME")) or last == "_RSQB"):
-        yield Completion(PER, "statement", about=kind_docs.EQUATION_LINES[PER])
+        yield Completion(lexicon.PER, "statement", about=kind_docs.EQUATION_LINES[lexicon.PER])
         return
     if last == "_PER" or (last == "_COMMA" and any(token.type == "_PER" for token in tokens)):
-        yield from (Completion(axis, "statement", about=kind_docs.EQUATION_LINES[axis]) for axis in AXES)
+        yield from (Completion(axis, "statement", about=kind_docs.EQUATION_LINES[axis]) for axis in lexicon.AXES)
         return
     # After a complete equation, the next one may start.
     if not tokens or last in {"WORD", "INTEGER", "DECIMAL", "_RPAR"}:
-        yield from (Completion(word, "statement", about=kind_docs.EQUATION_LINES[word]) for word in EQUATION_KEYWORDS)
+        yield from (
+            Completion(word, "statement", about=kind_docs.EQUATION_LINES[word]) for word in lexicon.EQUATION_KEYWORDS
+        )
     if tokens and last not in {"WORD", "INTEGER", "DECIMAL", "_RPAR", "_LEARN", "_STATE"}:
         yield from (Completion(f"{name}(", "layer", about=about) for name, about in kind_docs.FUNCTIONS.items())
         lines = statements_before(context.written.source, context.written.start)
@@ -142,8 +134,8 @@ def _equation(context: CursorContext) -> Iterator[Completion]:
         # With names in brackets, x has no meaning of its own.
         named = bool(lines) and any(token.type == "_LSQB" for token in lines[-1].tokens)
         names = {
-            **{name: about for name, about in kind_docs.EQUATION_NAMES.items() if name != INPUT or not named},
-            **{word: "" for word in words if word not in {*kind_docs.FUNCTIONS, *AXES}},
+            **{name: about for name, about in kind_docs.EQUATION_NAMES.items() if name != lexicon.INPUT or not named},
+            **{word: "" for word in words if word not in {*kind_docs.FUNCTIONS, *lexicon.AXES}},
         }
         yield from (Completion(name, "value", about=kind_docs.EQUATION_NAMES.get(name, "")) for name in names)
 
@@ -160,7 +152,7 @@ def _statements(view: EditorView) -> Iterator[Completion]:
 
 def _named_values(context: CursorContext) -> Iterator[Completion]:
     """Propose the preceding named values of the block or file, for the start of a sequence."""
-    if not context.section and context.first in DEFINES_BLOCK:
+    if not context.section and context.first in lexicon.DEFINES_BLOCK:
         yield from (Completion(str(token), "value") for token in _operands(context.statement))
         return
     lines = statements_before(context.written.source, context.written.start)
@@ -185,9 +177,9 @@ def _operands(tokens: list[Token]) -> list[Token]:
         # The head ends at the equals sign or the brace.
         if not opened and token.type in {"_EQUAL", "LBRACE"}:
             break
-        if token.type in OPENERS:
+        if token.type in lexicon.OPENERS:
             opened.append(token.type)
-        elif token.type in CLOSERS and opened:
+        elif token.type in lexicon.CLOSERS and opened:
             opened.pop()
         elif opened == ["_LSQB"] and token.type == "WORD":
             names.append(token)
@@ -210,8 +202,8 @@ def _files(view: EditorView) -> Iterator[Completion]:
 def _items(view: EditorView, context: CursorContext) -> Iterator[Completion]:
     """Propose items of an expression."""
     bracket = context.opened[-1][0] if context.opened else ""
-    if any(kind == "LBRACE" and context.statement[index - 1] == POINTWISE for kind, index in context.opened):
-        yield Completion(INPUT, "value", about=kind_docs.EQUATION_NAMES[INPUT])
+    if any(kind == "LBRACE" and context.statement[index - 1] == lexicon.POINTWISE for kind, index in context.opened):
+        yield Completion(lexicon.INPUT, "value", about=kind_docs.EQUATION_NAMES[lexicon.INPUT])
         yield from (Completion(f"{name}(", "layer", about=about) for name, about in kind_docs.FUNCTIONS.items())
     elif bracket == "_OPEN":
         yield from _parameters(context)
@@ -237,7 +229,7 @@ def _layers(view: EditorView) -> Iterator[Completion]:
         if kind is not None and kind.key != "input":
             yield _of_kind(name, kind, "layer")
     yield Completion("SN", "layer", about=kind_docs.NAMES["SN"])
-    yield Completion(f"{POINTWISE}{{", "layer", about=kind_docs.NAMES[POINTWISE])
+    yield Completion(f"{lexicon.POINTWISE}{{", "layer", about=kind_docs.NAMES[lexicon.POINTWISE])
     yield Completion("g[", "join", about=kind_docs.NAMES["g"])
     for name in sorted(view.vocabulary.neurons.names(Merge)):
         merge = view.vocabulary.neurons.find(name)

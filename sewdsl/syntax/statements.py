@@ -11,17 +11,8 @@ from typing import TYPE_CHECKING
 from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
 from sewdsl.light_dataclass import dataclass
 from sewdsl.source import Source, Span
+from sewdsl.syntax import lexicon
 from sewdsl.syntax.characters import BYTE_ORDER_MARK
-from sewdsl.syntax.lexicon import (
-    BLOCK_KEYWORDS,
-    CONTINUATION_TOKENS,
-    DEFINES_BLOCK,
-    EQUATION_KEYWORDS,
-    KEYWORDS,
-    PER,
-    SETTINGS,
-    VERSION,
-)
 from sewdsl.syntax.scanner import token_end, token_span, token_start
 
 if TYPE_CHECKING:
@@ -80,7 +71,7 @@ class _Layout:
             return
         if self.statement is None or (self.newline and self._ends(token, following)):
             if token.type == "WORD":
-                token.type = KEYWORDS.get(token, "KEY")
+                token.type = lexicon.KEYWORDS.get(token, "KEY")
             self.statement = Lines()
             self.statements.append(self.statement)
             self.depth, self.unclosed, self.defined = 0, False, False
@@ -92,7 +83,7 @@ class _Layout:
 
     @property
     def _continues(self) -> bool:
-        return self.previous in CONTINUATION_TOKENS
+        return self.previous in lexicon.CONTINUATION_TOKENS
 
     def _ends(self, token: Token, following: Token | None) -> bool:
         """Return whether the first token of a line starts a new statement."""
@@ -102,7 +93,7 @@ class _Layout:
             return token.type == "WORD" and (token.column or 0) <= (self.statement.tokens[0].column or 0)
         # A trailing '-' before a line such as 'expect parameters' is an error, not a continuation.
         if self.depth == 0 and self._continues:
-            is_keyword = token in KEYWORDS or token in SETTINGS
+            is_keyword = token in lexicon.KEYWORDS or token in lexicon.SETTINGS
             return is_keyword and following is not None and following.type in _AFTER_KEYWORD
         return self.depth == 0
 
@@ -114,13 +105,13 @@ class _Layout:
         self.unclosed = self.unclosed or token_start(token) in self.brackets.unclosed
         # A brace after '=' starts a repeat, not the lines of a block.
         opens = self.depth == 1 and change == 1 and token.type == "LBRACE"
-        if opens and tokens and tokens[0].type in DEFINES_BLOCK and not self.defined:
+        if opens and tokens and tokens[0].type in lexicon.DEFINES_BLOCK and not self.defined:
             self.statement.long_block = True
         inside = self.statement.braced and bool(self.statement.entries) and self.depth > 0
         if inside:
             tokens = self.statement.entries[-1]
             if not tokens and token.type == "WORD" and not self.statement.neuron:
-                token.type = BLOCK_KEYWORDS.get(token, "KEY") if self.statement.long_block else "KEY"
+                token.type = lexicon.BLOCK_KEYWORDS.get(token, "KEY") if self.statement.long_block else "KEY"
         elif tokens and tokens[0].type == "SECTION" and len(tokens) == 1 and token == "on":
             token.type = "_ON"
         self.defined = self.defined or (self.depth == 0 and token.type == "_EQUAL")
@@ -161,7 +152,7 @@ def mark_alternatives(tokens: list[Token]) -> None:
             token.type = "_OR"
 
 
-_FIRST = f"sewdsl {VERSION}"
+_FIRST = f"sewdsl {lexicon.VERSION}"
 
 
 def check_version(source: Source, statements: list[Lines]) -> Iterator[Diagnostic]:
@@ -171,13 +162,13 @@ def check_version(source: Source, statements: list[Lines]) -> Iterator[Diagnosti
         yield _take_missing_version(source, statements[0].tokens if statements else [])
         return
     for token in versions[0].tokens[1:2]:
-        if token.type == "INTEGER" and token.lstrip("0") != str(VERSION):
+        if token.type == "INTEGER" and token.lstrip("0") != str(lexicon.VERSION):
             yield Diagnostic(
                 "unsupported-version",
                 Severity.ERROR,
-                f"unsupported version {token} of the language, expected {VERSION}",
+                f"unsupported version {token} of the language, expected {lexicon.VERSION}",
                 token_span(source, token),
-                label=f"expected {VERSION}",
+                label=f"expected {lexicon.VERSION}",
                 help="upgrade sewdsl",
             )
     first, *more = versions
@@ -234,8 +225,8 @@ def split_equations(tokens: list[Token]) -> list[list[Token]]:
             equations.append([])
             depth = 0
             if token.type == "WORD":
-                token.type = EQUATION_KEYWORDS.get(token, token.type)
-        elif token == PER and _declares(equations[-1], "_LEARN") and token.type == "WORD":
+                token.type = lexicon.EQUATION_KEYWORDS.get(token, token.type)
+        elif token == lexicon.PER and _declares(equations[-1], "_LEARN") and token.type == "WORD":
             token.type = "_PER"
         depth += _DEPTH.get(token.type, 0)
         equations[-1].append(token)
@@ -247,7 +238,7 @@ def _is_complete(statement: list[Token], following: Token) -> bool:
     last = statement[-1]
     if last.type not in _ENDS:
         return False
-    if _declares(statement, "_LEARN") and following == PER:
+    if _declares(statement, "_LEARN") and following == lexicon.PER:
         return False
     # '2x' is probably a product without '*', not two statements.
     return last.type not in _NUMBERS or token_end(last) != token_start(following)

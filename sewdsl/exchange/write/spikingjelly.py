@@ -8,16 +8,7 @@ from typing import TYPE_CHECKING
 
 from sewdsl.exchange.errors import ExportError, UnsupportedLayer
 from sewdsl.exchange.spikingjelly_names import NEURONS, SURROGATES
-from sewdsl.exchange.write.python import equations
-from sewdsl.exchange.write.python.layer_classes import (
-    LAYER_TEXTS,
-    ROWS,
-    SAME,
-    SEQUENCE_TEXTS,
-    layer_definitions,
-    norm_texts,
-    weighted_norm_texts,
-)
+from sewdsl.exchange.write.python import equations, layer_classes
 from sewdsl.exchange.write.python.layers import layer_call
 from sewdsl.exchange.write.source import Dialect, loops
 from sewdsl.exchange.write.source.document import run_source
@@ -115,15 +106,15 @@ class {name}(layer.AdaptiveAvgPool{axes}):
         return super().forward(x).flatten(2)
 '''
 TEXTS = {
-    **LAYER_TEXTS,
-    **weighted_norm_texts("layer"),
-    **norm_texts(
+    **layer_classes.LAYER_TEXTS,
+    **layer_classes.weighted_norm_texts("layer"),
+    **layer_classes.norm_texts(
         "layer",
         "functional.seq_to_ann_forward(x, self._normalise)",
         "weight * scale * (x - mean) / sqrt(var + eps) + bias. SpikingJelly's norm\n"
         "    stores weight * scale as its weight, which changes the effective learning rate.",
     ),
-    **SEQUENCE_TEXTS,
+    **layer_classes.SEQUENCE_TEXTS,
     "MaskedPSN": '''\
 class MaskedPSN(neuron.MaskedPSN):
     """Masked parallel neurons with a complete mask, which is not part of the state_dict."""
@@ -133,8 +124,8 @@ class MaskedPSN(neuron.MaskedPSN):
         for name, buffer in list(self.named_buffers()):
             self.register_buffer(name, buffer, persistent=False)
 ''',
-    "GlobalAvgPool": GLOBAL_POOL.format(name="GlobalAvgPool", axes="2d", shape=SAME),
-    "GlobalAvgPool1d": GLOBAL_POOL.format(name="GlobalAvgPool1d", axes="1d", shape=ROWS),
+    "GlobalAvgPool": GLOBAL_POOL.format(name="GlobalAvgPool", axes="2d", shape=layer_classes.SAME),
+    "GlobalAvgPool1d": GLOBAL_POOL.format(name="GlobalAvgPool1d", axes="1d", shape=layer_classes.ROWS),
     "Linear": '''\
 class Linear(layer.Linear):
     """Linear layer on feature maps: [T, N, C, H, W] to [T, N, F]."""
@@ -186,7 +177,9 @@ class SpikingJellyLayers:
 
     def definitions(self) -> Sequence[str]:
         """Return the functions and classes that the calls so far require."""
-        layers = layer_definitions(TEXTS, self._used, ("functional.reset_net(part)",), looped=self._has_loops)
+        layers = layer_classes.layer_definitions(
+            TEXTS, self._used, ("functional.reset_net(part)",), looped=self._has_loops
+        )
         fire = [FIRE] if self._equations.fires else []
         return [*layers, *fire, *self._equations.definitions()]
 

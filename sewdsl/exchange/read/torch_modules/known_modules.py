@@ -11,17 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from sewdsl.exchange.read.draft import ScaleOp, make_op
-from sewdsl.exchange.read.torch_modules.functions import (
-    adaptive_avg_pool,
-    avg_pool,
-    dropout,
-    flatten,
-    max_pool,
-    pair,
-    relu,
-    require_map,
-    require_width,
-)
+from sewdsl.exchange.read.torch_modules import functions
 from sewdsl.exchange.read.torch_modules.trace import LeadingAxes, Leaf, Trace, TracedTensor
 from sewdsl.exchange.spikingjelly_names import NEURONS, SURROGATES
 from sewdsl.ir.op import Activation, Neuron, Surrogate
@@ -125,18 +115,18 @@ def _conv(trace: Trace, module: nn.Conv2d | nn.Conv1d, a: TracedTensor) -> Trace
         reaches = [d * (k - 1) for k, d in zip(module.kernel_size, module.dilation, strict=True)]
         if module.padding == "same" and any(reach % 2 for reach in reaches):
             raise trace.refusal("has padding 'same' that is larger on one side than on the other")
-        padding = pair([reach // 2 if module.padding == "same" else 0 for reach in reaches])
+        padding = functions.pair([reach // 2 if module.padding == "same" else 0 for reach in reaches])
     else:
-        padding = pair(module.padding)
-    return _convolution(trace, module, a, Conv, padding=padding, dilation=pair(module.dilation))
+        padding = functions.pair(module.padding)
+    return _convolution(trace, module, a, Conv, padding=padding, dilation=functions.pair(module.dilation))
 
 
 def _transposed_conv(trace: Trace, module: nn.ConvTranspose2d | nn.ConvTranspose1d, a: TracedTensor) -> TracedTensor:
     """Add ``ConvTranspose2d`` or ``ConvTranspose1d``."""
     _require_axes(trace, a, len(module.kernel_size))
-    if pair(module.dilation) != (1, 1):
+    if functions.pair(module.dilation) != (1, 1):
         raise trace.refusal("has a dilation, which transposed convolutions in sewdsl do not support")
-    pads = {"padding": pair(module.padding), "output_padding": pair(module.output_padding)}
+    pads = {"padding": functions.pair(module.padding), "output_padding": functions.pair(module.output_padding)}
     return _convolution(trace, module, a, TransposedConv, **pads)
 
 
@@ -147,13 +137,13 @@ def _convolution(
         kind,
         trace.origin,
         channels=module.out_channels,
-        kernel=pair(module.kernel_size),
-        stride=pair(module.stride),
+        kernel=functions.pair(module.kernel_size),
+        stride=functions.pair(module.stride),
         groups=module.groups,
         bias=module.bias is not None,
         **own,
     )
-    require_width(trace, a, module.in_channels)
+    functions.require_width(trace, a, module.in_channels)
     return trace.add(op, a, **_copy_parameters(module))
 
 
@@ -163,7 +153,7 @@ def _upsample(trace: Trace, module: nn.Upsample, a: TracedTensor) -> TracedTenso
     factors = module.scale_factor if isinstance(module.scale_factor, tuple) else (module.scale_factor,) * 2
     if module.size is not None or factors[0] != factors[-1] or factors[0] is None or factors[0] % 1:
         raise trace.refusal("upsamples to a size or by unequal or fractional factors; expected one integer factor")
-    rows = len(trace.draft.shape(require_map(trace, a).draft_index)) == len("CL")
+    rows = len(trace.draft.shape(functions.require_map(trace, a).draft_index)) == len("CL")
     # PyTorch calls linear interpolation "linear" for rows, and "bilinear" for maps.
     if module.mode not in {"nearest", "linear" if rows else "bilinear"} or module.align_corners:
         raise trace.refusal(
@@ -175,7 +165,7 @@ def _upsample(trace: Trace, module: nn.Upsample, a: TracedTensor) -> TracedTenso
 
 
 def _group_norm(trace: Trace, module: nn.GroupNorm, a: TracedTensor) -> TracedTensor:
-    require_width(trace, a, module.num_channels)
+    functions.require_width(trace, a, module.num_channels)
     tensors = _copy_parameters(module)
     # sewdsl has affine group norm only. A weight of 1 and a bias of 0 have no effect.
     if not module.affine:
@@ -187,7 +177,7 @@ def prelu(trace: Trace, module: nn.PReLU, a: TracedTensor) -> TracedTensor:
     """Add ``PReLU`` with one slope, or one for each channel."""
     shared = module.num_parameters == 1
     if not shared:
-        require_width(trace, _require_batch_first(trace, module, a), module.num_parameters)
+        functions.require_width(trace, _require_batch_first(trace, module, a), module.num_parameters)
     return trace.add(make_op(PReLU, trace.origin, shared=shared), a, **_copy_parameters(module, ("weight",)))
 
 
@@ -195,7 +185,7 @@ def _linear(trace: Trace, module: nn.Linear, a: TracedTensor) -> TracedTensor:
     """Add ``Linear``, for vectors only."""
     if len(trace.draft.shape(a.draft_index)) > 1:
         raise trace.refusal("applies a linear layer to a feature map; flatten it first")
-    require_width(trace, a, module.in_features)
+    functions.require_width(trace, a, module.in_features)
     op = make_op(Linear, trace.origin, features=module.out_features, bias=module.bias is not None)
     return trace.add(op, a, **_copy_parameters(module))
 
@@ -206,7 +196,7 @@ def _batch_norm(trace: Trace, module: nn.BatchNorm2d, a: TracedTensor) -> Traced
         raise trace.refusal("has no running statistics")
     if module.momentum is None:
         raise trace.refusal("has momentum=None, a cumulative average, which sewdsl does not support")
-    require_width(trace, a, module.num_features)
+    functions.require_width(trace, a, module.num_features)
     tensors = _copy_parameters(module, NORM)
     # sewdsl has affine batch norm only. A weight of 1 and a bias of 0 have no effect.
     if not module.affine:
@@ -263,9 +253,9 @@ def _checked(require: Callable[[Trace, Any, TracedTensor], TracedTensor], leaf: 
 def _flatten_stepwise(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
     """Add SpikingJelly's ``Flatten``, whose axes do not count that of time-steps in multi-step mode."""
     if a.form is not LeadingAxes.SEQUENCE:
-        return flatten(trace, a, module.start_dim, module.end_dim)
+        return functions.flatten(trace, a, module.start_dim, module.end_dim)
     start, end = (axis + 1 if axis >= 0 else axis for axis in (module.start_dim, module.end_dim))
-    return flatten(trace, a, start, end)
+    return functions.flatten(trace, a, start, end)
 
 
 def _activation(kind: type[Activation]) -> Leaf:
@@ -291,10 +281,10 @@ def _calling(function: Callable[..., TracedTensor], *attributes: str) -> Leaf:
 
 
 _SLIDING = ("kernel_size", "stride", "padding")
-_max_pool = _calling(max_pool, *_SLIDING, "dilation", "ceil_mode", "return_indices")
-_avg_pool = _calling(avg_pool, *_SLIDING, "ceil_mode", "count_include_pad", "divisor_override")
-_adaptive = _calling(adaptive_avg_pool, "output_size")
-_dropout = _calling(dropout, "p")
+_max_pool = _calling(functions.max_pool, *_SLIDING, "dilation", "ceil_mode", "return_indices")
+_avg_pool = _calling(functions.avg_pool, *_SLIDING, "ceil_mode", "count_include_pad", "divisor_override")
+_adaptive = _calling(functions.adaptive_avg_pool, "output_size")
+_dropout = _calling(functions.dropout, "p")
 OF_MAPS: dict[str, Leaf] = {
     "Conv1d": _conv,
     "Conv2d": _conv,
@@ -317,13 +307,13 @@ TORCH: dict[type, Leaf] = {
     _BatchNorm: _checked(_require_batch_first, _batch_norm),
     nn.Linear: _linear,
     nn.Dropout: _dropout,
-    nn.ReLU: _calling(relu, "inplace"),
+    nn.ReLU: _calling(functions.relu, "inplace"),
     nn.PReLU: prelu,
     nn.GELU: _activation(GELU),
     nn.SiLU: _activation(SiLU),
     nn.Sigmoid: _activation(Logistic),
     nn.Tanh: _activation(Tanh),
-    nn.Flatten: _calling(flatten, "start_dim", "end_dim"),
+    nn.Flatten: _calling(functions.flatten, "start_dim", "end_dim"),
     nn.Identity: lambda _trace, _module, a: a,
 }
 LAYERS: dict[str, Leaf] = {

@@ -15,21 +15,11 @@ from sewdsl.ir.node import Node
 from sewdsl.ir.op import Op, Spiking
 from sewdsl.ir.signal import Signal
 from sewdsl.ops.attention import Apply, Attention, Scores, Softmax
+from sewdsl.ops.layers import norms
 from sewdsl.ops.layers.attention import ChannelAttention, SpatialAttention, TemporalAttention, TemporalChannelAttention
 from sewdsl.ops.layers.conv import Conv, TransposedConv
 from sewdsl.ops.layers.delay import Delay
 from sewdsl.ops.layers.linear import Linear
-from sewdsl.ops.layers.norms import (
-    BatchNorm,
-    BatchNormThroughTime,
-    GroupNorm,
-    LayerNorm,
-    Norm,
-    RootMeanSquareNorm,
-    TdBatchNorm,
-    TemporalAccumulatedBatchNorm,
-    TemporalEffectiveBatchNorm,
-)
 from sewdsl.ops.layers.pool import AvgPool, GlobalAvgPool, MaxPool
 from sewdsl.ops.layers.reduction import Mean, Sum
 from sewdsl.ops.layers.scaling import Dropout, DropPath, Scale
@@ -93,9 +83,9 @@ def _prelu(op: PReLU, x: Signal) -> PyCall:
     return PyCall("nn.PReLU", (initial,)) if op.shared else PyCall("PReLU", (_channels(x), initial))
 
 
-def _norm(op: BatchNorm, x: Signal) -> PyCall:
+def _norm(op: norms.BatchNorm, x: Signal) -> PyCall:
     weight = _named("weight", op.weight, 1.0)
-    if isinstance(op, TdBatchNorm):
+    if isinstance(op, norms.TdBatchNorm):
         return PyCall("TdBatchNorm2d", (_channels(x), _named("scale", op.scale, 1.0), *_statistics(op), weight))
     name = NORMS[_axes(x) == "2d"]
     if op.weight == 1:
@@ -103,12 +93,12 @@ def _norm(op: BatchNorm, x: Signal) -> PyCall:
     return PyCall(f"Weighted{name}", (_channels(x), weight, *_statistics(op)))
 
 
-def _step_norm(op: BatchNormThroughTime | TemporalAccumulatedBatchNorm, x: Signal) -> PyCall:
+def _step_norm(op: norms.BatchNormThroughTime | norms.TemporalAccumulatedBatchNorm, x: Signal) -> PyCall:
     sizes = _channels(x), _positional("steps", op.T)
     return PyCall("StepBatchNorm", (*sizes, *_statistics(op), _named("accumulate", op.accumulates, default=False)))
 
 
-def _statistics(op: Norm) -> tuple[Arg, Arg]:
+def _statistics(op: norms.Norm) -> tuple[Arg, Arg]:
     return _named("eps", op.eps, 1e-5), _named("momentum", op.momentum, 0.1)
 
 
@@ -185,16 +175,16 @@ LAYER_CALLS: dict[type[Op], Callable[..., PyCall]] = {
     TransposedConv: lambda op, x: _convolution(
         "ConvTranspose", op, x, _named("padding", op.pads[0], 0), _named("output_padding", op.pads[1], 0)
     ),
-    BatchNorm: _norm,
-    TdBatchNorm: _norm,
-    TemporalEffectiveBatchNorm: lambda op, x: PyCall(
+    norms.BatchNorm: _norm,
+    norms.TdBatchNorm: _norm,
+    norms.TemporalEffectiveBatchNorm: lambda op, x: PyCall(
         "StepScaledBatchNorm", (_channels(x), _positional("steps", op.T), *_statistics(op))
     ),
-    BatchNormThroughTime: _step_norm,
-    TemporalAccumulatedBatchNorm: _step_norm,
-    LayerNorm: lambda op, x: PyCall("LayerNorm", (_channels(x), _named("eps", op.eps, 1e-5))),
-    RootMeanSquareNorm: lambda op, x: PyCall("RMSNorm", (_channels(x), _named("eps", op.eps))),
-    GroupNorm: lambda op, x: PyCall(
+    norms.BatchNormThroughTime: _step_norm,
+    norms.TemporalAccumulatedBatchNorm: _step_norm,
+    norms.LayerNorm: lambda op, x: PyCall("LayerNorm", (_channels(x), _named("eps", op.eps, 1e-5))),
+    norms.RootMeanSquareNorm: lambda op, x: PyCall("RMSNorm", (_channels(x), _named("eps", op.eps))),
+    norms.GroupNorm: lambda op, x: PyCall(
         "GroupNorm", (_positional("num_groups", op.groups), _channels(x, "num_channels"), _named("eps", op.eps, 1e-5))
     ),
     MaxPool: partial(_pool, "MaxPool"),
