@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from typing import Any, TypeAlias
 
@@ -61,6 +62,7 @@ def _lazy(module: str, name: str) -> Callable[..., Any]:
     return call
 
 
+_source_format = partial(ExportFormat, tolerance=1e-8, double=True, holds_weights=False)
 _run_onnx = _lazy("onnx.run_model", "run_model")
 FORMATS: dict[str, ExportFormat] = {
     "nir": ExportFormat(
@@ -74,31 +76,14 @@ FORMATS: dict[str, ExportFormat] = {
     ),
     "onnx": ExportFormat((".onnx",), _lazy("onnx.write_model", "to_scanned_bytes"), _run_onnx, 1e-4),
     "onnx-unrolled": ExportFormat((".onnx",), _lazy("onnx.write_model", "to_unrolled_bytes"), _run_onnx, 1e-4),
-    "python": ExportFormat(
-        (".py",),
-        _lazy("python", "write"),
-        _lazy("source.document", "run_source"),
-        1e-8,
-        double=True,
-        holds_weights=False,
-    ),
-    "spikes": ExportFormat(
+    "python": _source_format((".py",), _lazy("python", "write"), _lazy("source.document", "run_source")),
+    "spikes": _source_format(
         (".net",),
         _lazy("count_spikes", "write"),
         _lazy("count_spikes", "run"),
-        1e-8,
-        double=True,
-        holds_weights=False,
         weights=_lazy("count_spikes", "weights"),
     ),
-    "spikingjelly": ExportFormat(
-        (".py",),
-        _lazy("spikingjelly", "write"),
-        _lazy("spikingjelly", "run_layers"),
-        1e-8,
-        double=True,
-        holds_weights=False,
-    ),
+    "spikingjelly": _source_format((".py",), _lazy("spikingjelly", "write"), _lazy("spikingjelly", "run_layers")),
     "torch-export": ExportFormat((".pt2",), _lazy("archive", "write_archive"), _lazy("archive", "run_archive"), 1e-4),
 }
 FORMAT_BY_SUFFIX: dict[str, str] = {
