@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
-Format: TypeAlias = Literal["uint8", "int8", "int16", "int32"]
+Format: TypeAlias = Literal["bit", "uint8", "int8", "int16", "int32"]
+"""Formats of integers. A bit is stored in a byte, unless the plan packs bits."""
 Role: TypeAlias = Literal["value", "view", "sums", "neuron", "input", "delay"]
 """Purpose of a step. The sums of a layer with weights need no memory if only a neuron reads them."""
-BLOCKS: Mapping[Format, str] = {"uint8": "bytes", "int8": "bytes", "int16": "halves", "int32": "words"}
+BLOCKS: Mapping[Format, str] = {"bit": "bytes", "uint8": "bytes", "int8": "bytes", "int16": "halves", "int32": "words"}
 """Block of memory for each format. C does not allow formats of different widths in one block."""
 WIDTHS = {"bytes": 1, "halves": 2, "words": 4}
 """Bytes of an element of a block."""
@@ -42,7 +43,7 @@ class Lifetime(NamedTuple):
     last: int
     """Last step that reads the value."""
     size: int
-    """Number of elements."""
+    """Number of elements of the block."""
     offset: int = 0
     """First element in the block."""
 
@@ -60,6 +61,8 @@ class MemoryPlan(NamedTuple):
     """Lifetimes by step."""
     sizes: Mapping[str, int]
     """Number of elements of each block that is used."""
+    packed: bool = False
+    """Whether a byte holds eight spikes."""
 
     @property
     def size(self) -> int:
@@ -67,7 +70,14 @@ class MemoryPlan(NamedTuple):
         return sum(WIDTHS[block] * size for block, size in self.sizes.items())
 
 
-def plan_memory(steps: Sequence[MemoryStep], outputs: Sequence[int], *, hoist: bool = False) -> MemoryPlan:
+def stored_elements(step: MemoryStep, *, packed: bool, steps: int = 1) -> int:
+    """Return the number of elements of its block in which a value is stored, for a number of time-steps."""
+    return -(-step.elements * steps // 8) if packed and step.format == "bit" else step.elements * steps
+
+
+def plan_memory(
+    steps: Sequence[MemoryStep], outputs: Sequence[int], *, hoist: bool = False, packed: bool = False
+) -> MemoryPlan:
     """Return a plan in which values of one width share memory if their lifetimes do not overlap.
 
     The largest value is placed first, each at the lowest free offset.
@@ -75,6 +85,7 @@ def plan_memory(steps: Sequence[MemoryStep], outputs: Sequence[int], *, hoist: b
     Args:
         outputs: Steps whose values are read after all steps.
         hoist: Whether to store the values before the first neurons for all time-steps.
+        packed: Whether a byte holds eight spikes.
     """
     owners: list[int] = []
     for index, step in enumerate(steps):
@@ -96,7 +107,7 @@ def plan_memory(steps: Sequence[MemoryStep], outputs: Sequence[int], *, hoist: b
     # An inlined convolution reads its input when the neuron after it runs.
     lasts = [max((readers[i][0] if i in inlined else i for i in each), default=0) for each in readers]
     lifetimes = {
-        index: Lifetime(index, max(index, lasts[index]), step.elements)
+        index: Lifetime(index, max(index, lasts[index]), stored_elements(step, packed=packed))
         for index, step in enumerate(steps)
         if owners[index] == index and index not in inlined and step.role not in {"input", "delay"}
     }
@@ -110,7 +121,7 @@ def plan_memory(steps: Sequence[MemoryStep], outputs: Sequence[int], *, hoist: b
         placed |= _place(own)
         if own:
             sizes[block] = max(placed[index].offset + placed[index].size for index in own)
-    return MemoryPlan(inlined, hoisted, owners, placed, sizes)
+    return MemoryPlan(inlined, hoisted, owners, placed, sizes, packed)
 
 
 def _static_steps(steps: Sequence[MemoryStep]) -> frozenset[int]:

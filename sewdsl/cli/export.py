@@ -119,6 +119,9 @@ Hoist = Annotated[
         "Compute the layers before the first neurons once, and store their sums (C and static inputs only).",
     ),
 ]
+Pack = Annotated[
+    bool, HelpPanel.OUTPUT.option("--pack", "Store eight spikes in a byte of RAM, which takes more time (C only).")
+]
 License = Annotated[
     str | None,
     HelpPanel.OUTPUT.option(
@@ -155,6 +158,7 @@ def command(
     state: State = None,
     prefix: Prefix = None,
     hoist: Hoist = False,
+    pack: Pack = False,
     license: License = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -173,9 +177,9 @@ def command(
         (license is not None, to_folder, "--license requires --to folder"),
         (dt is not None, name == "nir", "--dt requires a NIR file; use --to nir"),
         (
-            any((bits, state, prefix, hoist)),
+            any((bits, state, prefix, hoist, pack)),
             name == C,
-            "--bits, --state, --prefix, --hoist require a C file; use --to c",
+            "--bits, --state, --prefix, --hoist, --pack require a C file; use --to c",
         ),
         (overwrite, not to_folder, "--overwrite cannot replace a folder; choose another OUT"),
     )
@@ -225,7 +229,7 @@ def command(
 
             trained_bits = model.network.recipe.grid_bits if model.network.recipe else None
             formats = IntegerFormat(bits or trained_bits or 8, 16 if state == 16 else 32)  # noqa: PLR2004 -- bits
-            _export_c(model, out, CExport(formats, prefix or "net", check, hoist), origin, data)
+            _export_c(model, out, CExport(formats, prefix or "net", check, hoist, pack), origin, data)
             return
         inputs = _input_scaling(model.network) if trained else ""
         content = _encode(model, format_, inputs, to_folder=to_folder) if check or not to_folder else b""

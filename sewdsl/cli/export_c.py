@@ -39,6 +39,8 @@ class CExport(NamedTuple):
     """Whether to compile the file and compare it with the reference."""
     hoist: bool = False
     """Whether to compute the layers before the first neurons once, if the input is static."""
+    pack: bool = False
+    """Whether to store eight spikes in a byte."""
 
 
 def export_c(
@@ -57,7 +59,8 @@ def export_c(
     from sewdsl.integers import build_integer_network
     from sewdsl.train.fit.integer_run import input_scaling, to_integers
 
-    network = replace(build_integer_network(model, input_scaling(model), options.formats), hoist=options.hoist)
+    network = build_integer_network(model, input_scaling(model), options.formats)
+    network = replace(network, hoist=options.hoist, packed=options.pack)
     batches = [] if samples is None else [(to_integers(x, network), x, y) for x, y in samples.batches]
     count = count_vectors(model.network)
     first = (batches[0][0][:count] if network.static else batches[0][0][:, :count]) if batches else None

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from sewdsl.analysis.memory_plan import BLOCKS, WIDTHS, MemoryPlan, plan_memory
+from sewdsl.analysis.memory_plan import BLOCKS, WIDTHS, MemoryPlan, plan_memory, stored_elements
 from sewdsl.integers.steps.moved import DelayStep
 from sewdsl.integers.steps.neuron import FiringStep
 from sewdsl.integers.steps.step import InputStep, Step
@@ -49,6 +49,7 @@ class IntegerNetwork:
         reduction: Reduction of the outputs over time. The mean is not divided by T.
         notes: Roundings that the weights alone do not show, for the user.
         hoist: Whether C files compute the layers before the first neurons once, if the network is static.
+        packed: Whether C files store eight spikes in a byte.
     """
 
     name: str
@@ -59,6 +60,7 @@ class IntegerNetwork:
     reduction: Literal["mean", "sum", "last"]
     notes: tuple[str, ...] = ()
     hoist: bool = False
+    packed: bool = False
 
     @property
     def neurons(self) -> Iterator[tuple[int, FiringStep]]:
@@ -69,13 +71,15 @@ class IntegerNetwork:
     def memory(self) -> MemoryPlan:
         """Places of the values of a time-step."""
         outputs = [readout.step for readout in self.readouts]
-        return plan_memory(self.steps, outputs, hoist=self.hoist and self.static)
+        return plan_memory(self.steps, outputs, hoist=self.hoist and self.static, packed=self.packed)
 
     @property
     def state_size(self) -> int:
         """Bytes of the potentials and of delayed values."""
         potentials = sum(step.elements * step.states * step.bits // 8 for _, step in self.neurons)
-        return potentials + sum(WIDTHS[BLOCKS[x.format]] * x.elements * x.steps for _, x in self.delays)
+        return potentials + sum(
+            WIDTHS[BLOCKS[x.format]] * stored_elements(x, packed=self.packed, steps=x.steps) for _, x in self.delays
+        )
 
     @property
     def delays(self) -> Iterator[tuple[int, DelayStep]]:

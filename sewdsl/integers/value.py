@@ -17,6 +17,7 @@ Shape: TypeAlias = tuple[int, int, int]
 """Height, width and channels."""
 
 LIMITS: dict[Format, tuple[int, int]] = {
+    "bit": (0, 1),
     "uint8": (0, 2**8 - 1),
     "int8": (-(2**7), 2**7 - 1),
     "int16": (-(2**15), 2**15 - 1),

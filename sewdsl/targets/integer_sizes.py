@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, cast
 
 from sewdsl.analysis.foldable_norms import foldable_norms
-from sewdsl.analysis.memory_plan import Format, Role, plan_memory
+from sewdsl.analysis.memory_plan import BLOCKS, WIDTHS, Format, Role, plan_memory, stored_elements
 from sewdsl.ir.op import KnowsSteps, WeightedLayer
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class SizedStep(NamedTuple):
         largest: Largest magnitude, or None for currents of 32 bits.
         tables: Bytes of the weights and constants.
         states: Number of values that are kept for the next time-step.
+        linear: Whether potentials can have 16 bits.
     """
 
     name: str
@@ -39,12 +40,22 @@ class SizedStep(NamedTuple):
     largest: int | None
     tables: int
     states: int
+    linear: bool
 
     @property
     def format(self) -> Format:
         if self.largest is None or self.largest >= 1 << 15:
             return "int32"
-        return "uint8" if self.largest <= LARGEST_INPUT and self.role != "sums" else "int16"
+        if self.largest > LARGEST_INPUT or self.role == "sums":
+            return "int16"
+        return "bit" if self.largest == 1 else "uint8"
+
+    def state_size(self, width: int, *, packed: bool) -> int:
+        """Return the bytes of the states, with potentials of ``width`` bytes."""
+        if self.role == "delay":
+            steps = self.states // self.elements
+            return WIDTHS[BLOCKS[self.format]] * stored_elements(self, packed=packed, steps=steps)
+        return self.states * (width if self.linear else WORD)
 
 
 class SizedOperand(NamedTuple):
@@ -67,7 +78,6 @@ class IntegerSizes:
     Attributes:
         refused: Reasons of the layers without a law, by index.
         estimated: Whether layers add or read currents, whose formats depend on the weights.
-        values: Bytes of the values of a time-step.
     """
 
     def __init__(self, network: Network) -> None:
@@ -100,9 +110,12 @@ class IntegerSizes:
                 # Currents are rounded to the unit of the delay.
                 read = self._store(read, largest=None, elements=nodes[source].output.elements)
             self.steps[step] = self.steps[step]._replace(inputs=(read.step,))
-        outputs = [operands[i].step for i in network.output_indices]
+        self._outputs = [operands[i].step for i in network.output_indices]
         self.biases = WORD * sum(nodes[i].output.elements for i in network.output_indices)
-        self.values = plan_memory(self.steps, outputs).size
+
+    def values(self, *, packed: bool) -> int:
+        """Return the bytes of the values of a time-step."""
+        return plan_memory(self.steps, self._outputs, packed=packed).size
 
     def __getattr__(self, law: str) -> Callable[..., SizedOperand]:
         return partial(self._store, law=law)
@@ -121,8 +134,11 @@ class IntegerSizes:
         self.estimated |= law in {"add", "delay"} and any(x.largest is None for x in operands)
         output = self.layer.node.output
         largest = sizes.get("largest", output.values.largest)
+        # A bit has no sign.
+        largest = 2 if largest == 1 and output.values.lower else largest
         inputs, elements = tuple(x.step for x in operands), sizes.get("elements", output.elements)
-        self.steps.append(SizedStep(self.layer.node.name, inputs, role, elements, largest, tables, states))
+        name, linear = self.layer.node.name, law == "fire"
+        self.steps.append(SizedStep(name, inputs, role, elements, largest, tables, states, linear))
         return SizedOperand(len(self.steps) - 1, largest)
 
     # --- laws that store no value, or another one
@@ -199,7 +215,7 @@ class IntegerSizes:
         drifts = self._drifts.get(x.step, 1)
         constants = (drifts + (2 if neuron.rest else 1)) * WORD * output.channels
         constants += sum(output.shape[1:]) if drifts > 1 else 0
-        return self._store(x, role="neuron", tables=constants, states=output.elements)
+        return self._store(x, law="fire", role="neuron", tables=constants, states=output.elements)
 
     def fire_equations(self, step: Any, _surrogate: Any, *operands: SizedOperand) -> SizedOperand:
         """Return the output of equations, with a constant of each channel for each factor."""

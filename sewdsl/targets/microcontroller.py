@@ -5,15 +5,20 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from sewdsl.analysis.memory_plan import BLOCKS, WIDTHS
 from sewdsl.ir.network import Network
-from sewdsl.ir.op import LinearNeuron
 from sewdsl.light_dataclass import dataclass
 from sewdsl.targets.integer_sizes import IntegerSizes
 from sewdsl.targets.target import Citation, Fit, Misfit, Row, Target, at_most
 
 _SIZE = r"(\d{1,9})([KM]?)B"
 _NAME = re.compile(f"mcu:(?:{_SIZE}|flash={_SIZE},ram={_SIZE})", re.IGNORECASE)
+OPTIONS = {
+    "RAM": (4, False, ""),
+    "RAM, packed": (4, True, " --pack"),
+    "RAM, 16 bits": (2, False, " --state 16"),
+    "RAM, 16 bits, packed": (2, True, " --state 16 --pack"),
+}
+"""Bytes of a potential, whether spikes are bits, and options of the export, by column."""
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20}
 
 
@@ -29,37 +34,36 @@ class Microcontroller(Target):
         return (
             "layers that can be computed in integers",
             "flash: weights of 8 bits, thresholds and other constants of channels",
-            "RAM: potentials of 32 bits, or 16 with 'sewdsl export --state 16', and values that share memory",
+            "RAM: potentials of 32 bits, or 16 with '--state 16', and values, with spikes as bytes, or bits: '--pack'",
         )
 
     def check(self, network: Network) -> Fit:
         sizes, nodes, hint = IntegerSizes(network), network.nodes, "reduce the channels or the size of the feature map"
         misfits = [Misfit(nodes[i], reason, "replace it, or export to ONNX") for i, reason in sizes.refused.items()]
-        linear = {node.name for node in nodes if isinstance(node.op, LinearNeuron)}
         layers: dict[str, list[int]] = {}
         for step in sizes.steps:
-            delayed = WIDTHS[BLOCKS[step.format]]
-            widths = (delayed, delayed) if step.role == "delay" else (4, 2) if step.name in linear else (4, 4)
-            added = (step.tables, *(step.states * width for width in widths))
-            layers[step.name] = [a + b for a, b in zip(layers.get(step.name, (0, 0, 0)), added, strict=True)]
-        shared = [("outputs", [sizes.biases, 0, 0]), ("values", [0, sizes.values, sizes.values])]
-        totals = [sum(column) for column in zip(*layers.values(), *(size for _, size in shared), strict=True)]
-        for column, limit, what in ((0, self.flash, "flash"), (2, self.ram, "RAM")):
-            used = [layers.get(node.name, [0, 0, 0])[column] for node in nodes]
-            misfits += at_most(
-                nodes[used.index(max(used))], totals[column], limit, f"bytes of {what} in all layers", hint
-            )
-        shared += [("all", totals), ("available", [self.flash, self.ram, self.ram])]
+            states = (step.state_size(width, packed=packed) for width, packed, _ in OPTIONS.values())
+            before = layers.get(step.name, [0] * (1 + len(OPTIONS)))
+            layers[step.name] = [a + b for a, b in zip(before, (step.tables, *states), strict=True)]
+        values = (sizes.values(packed=packed) for _, packed, _ in OPTIONS.values())
+        shared = [("outputs", [sizes.biases, *[0] * len(OPTIONS)]), ("values", [0, *values])]
+        flash, *rams = (sum(column) for column in zip(*layers.values(), *(size for _, size in shared), strict=True))
+        smallest = 1 + rams.index(min(rams))
+        for column, total, limit, what in ((0, flash, self.flash, "flash"), (smallest, min(rams), self.ram, "RAM")):
+            used = [layers[node.name][column] if node.name in layers else 0 for node in nodes]
+            misfits += at_most(nodes[used.index(max(used))], total, limit, f"bytes of {what} in all layers", hint)
+        shared += [("all", [flash, *rams]), ("available", [self.flash, *[self.ram] * len(OPTIONS)])]
         rows: list[Row] = [
-            {"layer": name, "flash": flash, "RAM": wide, "RAM, 16 bits": narrow}
-            for name, (flash, wide, narrow) in (*layers.items(), *shared)
-            if flash or wide
+            {"layer": name, "flash": flash, **dict(zip(OPTIONS, rams, strict=True))}
+            for name, (flash, *rams) in (*layers.items(), *shared)
+            if flash or any(rams)
         ]
         unknown = self.unknown
         if sizes.estimated:
             unknown = ("RAM: an estimate, because layers add or read currents; 'sewdsl export' states it", *unknown)
-        if totals[1] > self.ram >= totals[2]:
-            unknown = ("RAM: potentials of 32 bits do not fit, use 'sewdsl export --state 16'", *unknown)
+        fitting = (option for (*_, option), ram in zip(OPTIONS.values(), rams, strict=True) if ram <= self.ram)
+        if option := next(fitting, ""):
+            unknown = (f"RAM: fits with 'sewdsl export{option}' only", *unknown)
         return Fit(tuple(misfits), tuple(rows), unknown)
 
 

@@ -46,10 +46,12 @@ def test_a_run_is_checked_on_its_test_samples(tmp_path: Path) -> None:
     (tmp_path / "small.net").write_text(TEXT, encoding="utf-8")
     printed(run("train", tmp_path / "small.net", "--out", tmp_path / "run", "--device", "cpu"))
     out = tmp_path / "tiny.c"
-    options = "--state", "16", "--prefix", "tiny", "--hoist"
+    options = "--state", "16", "--prefix", "tiny", "--hoist", "--pack"
     lines = printed(run("export", tmp_path / "run", out, "--check", *options))
     assert lines[0].startswith(f"{out}: Small one as C99, ")
     assert "potentials of 16 bits" in lines[0]
+    # Spikes are bits, and sums of spikes are bytes.
+    assert "uint8_t bytes[320]" in (tmp_path / "tiny.h").read_text("utf-8")
     assert lines[1] == f"{tmp_path / 'tiny.h'}: interface"
     assert lines[2].startswith("accuracy on 359 test samples: ")
     assert "8 samples: C and the reference agree in every value and potential" in lines[3]
@@ -80,7 +82,7 @@ def test_a_spec_has_random_test_vectors(tmp_path: Path) -> None:
     [
         (("--state", "8"), "--state must be 16 or 32, got 8"),
         (("--prefix", "1net"), "--prefix must be a C identifier, got '1net'"),
-        (("--to", "onnx"), "--bits, --state, --prefix, --hoist require a C file; use --to c"),
+        (("--to", "onnx"), "--bits, --state, --prefix, --hoist, --pack require a C file; use --to c"),
     ],
 )
 def test_wrong_options(words: tuple[str, ...], message: str, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 from typing import NamedTuple
 
@@ -81,7 +82,7 @@ class Recipe(NamedTuple):
         """Network, its integers and an input, or the reason why it has no integers."""
         model = self.model()
         try:
-            network = build_integer_network(model, self.scaling, self.formats)
+            network = replace(build_integer_network(model, self.scaling, self.formats), packed=self.seed % 2 == 1)
         except NoIntegerLaw as error:
             return error
         random = np.random.default_rng(self.seed)

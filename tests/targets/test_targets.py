@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from dataclasses import replace
 from itertools import permutations
 from math import ceil, log2
 from typing import Any
@@ -18,7 +19,9 @@ from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.linear import Linear
 from sewdsl.targets import TARGETS, Fit, diagnose, find_target
 from sewdsl.targets.integer_sizes import IntegerSizes
+from sewdsl.targets.microcontroller import OPTIONS
 from sewdsl.targets.speck import Core, layer_entries, place
+from sewdsl.train.fit.integer_run import input_scaling
 from tests.effort import share
 from tests.integers.zoo import NETWORKS
 from tests.words import check_words
@@ -227,26 +230,38 @@ def test_time_is_bounded(text: str) -> None:
         assert time.process_time() - start < 3
 
 
-@pytest.mark.parametrize(
-    ("name", "bits"),
-    [*((name, 32) for name in (*NETWORKS, "mnist5k", "mnist5k-dvs")), ("mnist5k", 16), ("mnist5k-dvs", 16)],
-)
-def test_memory_is_that_of_the_file(name: str, bits: Any) -> None:
+SHIPPED = "mnist5k", "mnist5k-dvs", "mnist5k-mcu"
+
+
+@pytest.mark.parametrize("name", [*NETWORKS, *SHIPPED])
+def test_memory_is_that_of_the_file(name: str) -> None:
     text, settings = NETWORKS.get(name, (name, {}))
     options: dict[str, Any] = (
         settings if name not in NETWORKS else {"input": "2x12x12", "steps": 4, "neuron": "LIF", **settings}
     )
     model = sewdsl.compile(text, **options).eval()
-    file = write_c(build_integer_network(model, None, IntegerFormat(state_bits=bits)))
     target = find_target("mcu:64MB")
     assert target is not None
-    total = target.check(model.network).rows[-2]
-    flash, ram = int(total["flash"]), int(total["RAM" if bits == 32 else "RAM, 16 bits"])
-    # Sums that real weights prove to be small, and roundings of currents, differ.
-    assert 0.85 * file.ram <= ram <= 1.6 * file.ram
-    assert 0.8 * file.flash <= flash <= 1.3 * file.flash
-    if name not in NETWORKS:
-        assert (flash / file.flash, ram / file.ram) == pytest.approx((1, 1), abs=0.03)
+    result = target.check(model.network)
+    total = result.rows[-2]
+    for column, (width, packed, _) in (OPTIONS if name in SHIPPED else dict([*OPTIONS.items()][:2])).items():
+        network = build_integer_network(model, input_scaling(model), IntegerFormat(state_bits=16 if width == 2 else 32))
+        file = write_c(replace(network, packed=packed))
+        flash, ram = int(total["flash"]), int(total[column])
+        # Sums that real weights prove to be small, and roundings of currents, differ.
+        assert 0.85 * file.ram <= ram <= 1.6 * file.ram
+        assert 0.8 * file.flash <= flash <= 1.3 * file.flash
+        if name in SHIPPED:
+            assert (flash / file.flash, ram / file.ram) == pytest.approx((1, 1), abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("ram", "options"), [("54KB", ""), ("48KB", " --pack"), ("32KB", " --state 16"), ("26KB", " --state 16 --pack")]
+)
+def test_options_that_make_a_network_fit(ram: str, options: str) -> None:
+    result = fit(f"mcu:flash=32KB,ram={ram}", "mnist5k-mcu", {})
+    assert not result.misfits
+    assert ("".join(result.unknown).partition("sewdsl export")[2].partition("'")[0]) == options
 
 
 def test_sizes_refuse_what_the_export_refuses() -> None:

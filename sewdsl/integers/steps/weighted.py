@@ -53,7 +53,7 @@ class Convolution(Step):
     @property
     def format(self) -> Format:
         """Format of the sums. No partial sum leaves the range, whatever the order of the terms."""
-        return "int16" if self.value.format in {"uint8", "int8", "int16"} else "int32"
+        return "int32" if self.value.format == "int32" else "int16"
 
     def compute(self, *values: Integers) -> Integers:
         # Sums of integers below 2^53 are exact in float64, whose matrix product is fast.

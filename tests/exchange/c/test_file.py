@@ -29,6 +29,7 @@ from sewdsl.exchange.write.c.write_file import SampleVectors, write_c
 from sewdsl.integers import InputScaling, IntegerFormat, IntegerNetwork, NoIntegerLaw, build_integer_network
 from sewdsl.integers.value import Integers
 from tests.effort import factor
+from tests.exchange.c.batch import run_batch
 from tests.integers.zoo import EQUATIONS, NETWORKS, Case, case, trained
 
 pytestmark = pytest.mark.skipif(find_compiler() is None, reason="there is no C compiler")
@@ -109,6 +110,35 @@ def test_layers_before_the_first_neurons_are_computed_once() -> None:
     assert not differing_steps(hoisted, run_c(hoisted, n, ("-O1", *WARNINGS)), expected)
     late = source.replace("if (!state->started) {", "if (state->started) {")
     assert differing_steps(hoisted, run_c(hoisted, n, ("-O1",), late), expected)
+
+
+def test_spikes_are_bits() -> None:
+    bytes_ = [case(name, index % 3) for index, name in enumerate(NETWORKS)]
+    bits = [this._replace(network=replace(this.network, packed=True)) for this in bytes_]
+    for flags in ((PLAIN,), ()):
+        for this, trace in zip(bits, run_batch(bits, ("-O0", *WARNINGS, *flags)), strict=True):
+            assert not differing_steps(this.network, trace, reference(this))
+    for before, after in zip(bytes_, bits, strict=True):
+        sizes = write_c(before.network).ram, write_c(after.network).ram
+        assert sizes[1] == after.network.memory.size + after.network.state_size < sizes[0]
+    # Where all values are spikes, only the sums that are read out are not bits.
+    assert (bits[2].network.memory.sizes, bytes_[2].network.memory.sizes) == (
+        {"bytes": 432, "halves": 5},
+        {"bytes": 3456, "halves": 5},
+    )
+
+
+BIT_MUTATIONS = {
+    "eight channels skipped at one spike": (r"!values\[\(element\) >> 3\]", "1"),
+    "a spike of the neighbour": (r">> \(\(i\) & 7\) & 1\)", ">> ((i) & 6) & 1)"),
+    "old spikes kept": (r"& ~\(1 << \(\(i\) & 7\)\)", ""),
+}
+
+
+@pytest.mark.parametrize("mutation", BIT_MUTATIONS)
+def test_a_changed_bit_is_noticed(mutation: str) -> None:
+    this = case("sums of spikes, pools", 0)
+    assert _notices(this._replace(network=replace(this.network, packed=True)), *BIT_MUTATIONS[mutation])
 
 
 ARM = "arm-linux-gnueabihf-gcc"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from sewdsl.analysis.memory_plan import BLOCKS
+from sewdsl.analysis.memory_plan import BLOCKS, stored_elements
 from sewdsl.exchange.write.c.kernels import Kernels, fill_template, read_template
 from sewdsl.integers.network import IntegerNetwork
 from sewdsl.integers.steps.attention import TokenAttention
@@ -38,6 +38,8 @@ MAX_LANES = 32
 """Largest number of sums in a vector."""
 MIN_EVENTS = 32
 """Smallest number of events whose sums of 16 bits are added to sums of 32 bits."""
+SKIP = "if (!(($1) & 7) && c + 8 <= inputs && !values[($1) >> 3]) { c += 7; continue; }"
+"""Skip eight channels without spikes, whose bits are a byte."""
 POINTWISE = {"add": "{} + {}", "and": "{} & {}", "iand": "(1 - {}) & {}", "or": "{} | {}", "multiply": "{} * {}"}
 
 
@@ -136,7 +138,8 @@ class _File:
                 if index in self._plan.hoisted:
                     lines = (f"    {line}" for line in self._body[start:])
                     self._body[start:] = ["if (!state->started) {", *lines, "}"]
-                self._body.append(f"NET_SEEN({index}, {self._array(index)}, {step.value.elements});")
+                seen = "NET_SEEN_BITS" if self._is_packed(index) else "NET_SEEN"
+                self._body.append(f"{seen}({index}, {self._array(index)}, {step.value.elements});")
                 if isinstance(step, FiringStep) and step.states:
                     count = step.value.elements * step.states
                     self._body.append(f"NET_SEEN({index} + NET_STEPS, state->{self._names[index]}, {count});")
@@ -154,7 +157,32 @@ class _File:
         return f"{', '.join(names)}: {_size(first.value.shape)} to {_size(step.value.shape)}"
 
     def _type(self, index: int) -> str:
-        return f"{self._network.steps[self._plan.owners[index]].format}_t"
+        step = self._network.steps[self._plan.owners[index]]
+        return "uint8_t" if step.format == "bit" else f"{step.format}_t"
+
+    def _is_packed(self, index: int) -> bool:
+        """Return whether a value is stored as bits."""
+        owner = self._network.steps[self._plan.owners[index]]
+        return self._plan.packed and owner.format == "bit" and owner.role != "input"
+
+    def _reading(self, index: int) -> str:
+        """Return the macro with which kernels read an element."""
+        return "NET_BIT($1, $2)" if self._is_packed(index) else "$1[$2]"
+
+    def _kind(self, index: int) -> str:
+        """Return the format of a value in the names of kernels."""
+        return "bits" if self._is_packed(index) else _short(self._type(index))
+
+    def _read(self, index: int, element: str) -> str:
+        """Return the expression of an element of a value."""
+        array = self._array(index)
+        return f"NET_BIT({array}, {element})" if self._is_packed(index) else f"{array}[{element}]"
+
+    def _write(self, index: int, element: str, expression: str) -> str:
+        """Return the statement that sets an element of a value."""
+        if self._is_packed(index):
+            return f"NET_SET_BIT({self._array(index)}, {element}, {expression});"
+        return f"{self._array(index)}[{element}] = ({self._type(index)})({expression});"
 
     def _array(self, index: int) -> str:
         """Return the array of a value."""
@@ -197,7 +225,9 @@ class _File:
         value = self._network.steps[source].value
         read, written = self._type(source), self._type(index)
         macros = {"IN": read, "SUM": written, "PRODUCT": "$2" if value.binary else "$1 * $2"}
-        suffix = f"{'spikes' if value.binary else _short(read)}_{_short(written)}"
+        macros |= {"READ": self._reading(source), "SKIP": SKIP if self._is_packed(source) else ""}
+        kind = self._kind(source) if self._is_packed(source) or not value.binary else "spikes"
+        suffix = f"{kind}_{_short(written)}"
         kernel = self._kernels.use("conv_at", suffix, **macros)
         weights = self._table("weights", index, step.weights, "int8_t")
         window = self._window(index, value.shape, step.weights.shape[:2], step.window)
@@ -221,7 +251,9 @@ class _File:
         }
         words = {"listed": copies > 1, "flushed": is_flushed, "narrow": is_narrow}
         suffix = "_".join([suffix, *(word for word, on in words.items() if on)])
-        self._kernels.use("list_events", "uint8", fallback="")
+        listing = self._kernels.use(
+            "list_events", self._kind(source), fallback="", READ=self._reading(source), BYTES=str(int(kind != "bits"))
+        )
         kernel = self._kernels.use("conv_events", suffix, fallback=kernel, **macros)
         rows = 1 << ((step.weights.shape[0] - 1) * step.window.dilation[0]).bit_length()
         (_, width, channels), events = value.shape, f"events_{self._names[index]}"
@@ -229,7 +261,7 @@ class _File:
         return _Sums(
             f"{kernel}({target}, {events}, {weights}, y, x, &{window});",
             f"NET_EVENTS({events}, {self._array(source)}, {numbers});",
-            f"NET_LIST({events}, y, &{window});",
+            f"NET_LIST({listing}, {events}, y, &{window});",
         )
 
     @staticmethod
@@ -326,6 +358,11 @@ class _File:
         _, width, channels = step.value.shape
         position, lines, sums = f"(y * {width} + x) * {channels}", [], []
         arrays = [f"state->{self._names[index]} + {position}", f"{self._array(index)} + {position}"]
+        after = []
+        if self._is_packed(index):
+            lines.append(f"uint8_t out[{channels}];")
+            arrays[1] = "out"
+            after = self._copied(channels, self._write(index, f"{position} + c", "out[c]"))
         for source in (self._plan.owners[i] for i in step.inputs):
             convolution = self._network.steps[source]
             if source in self._plan.inlined and isinstance(convolution, Convolution):
@@ -333,11 +370,21 @@ class _File:
                 sums.append(self._sums(source, convolution, array))
                 lines += [f"{self._type(source)} {array}[{channels}];", sums[-1].call]
                 arrays.append(array)
+            elif self._is_packed(source):
+                array = f"in_{self._names[source]}"
+                lines.append(f"uint8_t {array}[{channels}];")
+                lines += self._copied(channels, f"{array}[c] = {self._read(source, f'{position} + c')};")
+                arrays.append(array)
             else:
                 arrays.append(f"{self._array(source)} + {position}")
         added = [self._drift(index, drift, str(number or "")) for number, drift in enumerate(drifts)]
         self._firing.append((index, step))
-        self._loop(step.value.shape, [*lines, call.format(", ".join(arrays), ", ".join(added))], sums)
+        self._loop(step.value.shape, [*lines, call.format(", ".join(arrays), ", ".join(added)), *after], sums)
+
+    @staticmethod
+    def _copied(channels: int, statement: str) -> list[str]:
+        """Return a loop over the channels ``c``."""
+        return [f"for (int32_t c = 0; c < {channels}; c++)", f"    {statement}"]
 
     def _drift(self, index: int, drift: Drift, number: str = "") -> str:
         """Return the drift of the channels at a position."""
@@ -351,26 +398,22 @@ class _File:
         return f"{table} + ({rows}[y] * {shape[1]} + {columns}[x]) * {shape[2]}"
 
     def _settled(self, index: int, step: Settled) -> None:
+        """Add a loop that computes the shift of each element."""
         _, width, channels = step.value.shape
         element = f"(y * {width} + x) * {channels} + c"
         gain = str(step.gain[0]) if _uniform(step.gain) else f"{self._table('gains', index, step.gain)}[c]"
-        value = f"{self._array(step.inputs[0])}[{element}] * {gain} + ({self._drift(index, step.drift)})[c]"
-        lines = [f"for (int32_t c = 0; c < {channels}; c++)"]
-        lines.append(f"    {self._array(index)}[{element}] = ({self._type(index)})({value});")
-        self._loop(step.value.shape, lines)
+        value = f"{self._read(step.inputs[0], element)} * {gain} + ({self._drift(index, step.drift)})[c]"
+        self._loop(step.value.shape, self._copied(channels, self._write(index, element, value)))
 
     def _each(self, index: int, expression: str) -> None:
         """Add a loop over the elements ``i`` of a value."""
         step = self._network.steps[index]
-        self._body.append(
-            f"for (int32_t i = 0; i < {step.value.elements}; i++) "
-            f"{self._array(index)}[i] = ({self._type(index)})({expression});"
-        )
+        self._body.append(f"for (int32_t i = 0; i < {step.value.elements}; i++) {self._write(index, 'i', expression)}")
 
     def _elementwise(self, index: int, step: Elementwise) -> None:
         shapes = [self._network.steps[i].value.shape for i in step.inputs]
         pairs = zip(step.inputs, shapes, strict=True)
-        first, *others = (f"{self._array(i)}[{_element(shape, step.value.shape)}]" for i, shape in pairs)
+        first, *others = (self._read(i, _element(shape, step.value.shape)) for i, shape in pairs)
         for other in others:
             if step.operation == "max":
                 first = f"({first} > {other} ? {first} : {other})"
@@ -383,7 +426,7 @@ class _File:
         terms = []
         for position, (source, factors) in enumerate(zip(step.inputs, step.factors, strict=True)):
             table = self._table(f"factors{position}" if position else "factors", index, factors)
-            terms.append(f"(int64_t){self._array(source)}[i] * {table}[i % {channels}]")
+            terms.append(f"(int64_t){self._read(source, 'i')} * {table}[i % {channels}]")
         self._each(index, f"({' + '.join(terms)} + {1 << step.shift >> 1}) >> {step.shift}")
 
     def _concatenated(self, index: int, step: Concatenated) -> None:
@@ -391,12 +434,9 @@ class _File:
         start = 0
         for source in step.inputs:
             count = self._network.steps[source].value.shape[-1]
-            target = f"{self._array(index)}[p * {channels} + {start} + c]"
-            self._body += [
-                f"for (int32_t p = 0; p < {height * width}; p++)",
-                f"    for (int32_t c = 0; c < {count}; c++)",
-                f"        {target} = ({self._type(index)}){self._array(source)}[p * {count} + c];",
-            ]
+            moved = self._write(index, f"p * {channels} + {start} + c", self._read(source, f"p * {count} + c"))
+            lines = self._copied(count, moved)
+            self._body += [f"for (int32_t p = 0; p < {height * width}; p++)", *(f"    {line}" for line in lines)]
             start += count
 
     def _pooled(self, index: int, step: Pooled) -> None:
@@ -404,17 +444,20 @@ class _File:
         macros = {"IN": self._type(source), "OUT": self._type(index)}
         if step.operation == "max":
             macros["LEAST"] = str(LIMITS[step.format][0]) if step.format != "int32" else "INT32_MIN"
-        suffix = f"{_short(macros['IN'])}_{_short(macros['OUT'])}"
+        macros |= {"READ": self._reading(source), "RESULT": self._reading(index)}
+        macros["WRITE"] = "NET_SET_BIT($1, $2, $3)" if self._is_packed(index) else f"$1[$2] = ({macros['OUT']})$3"
+        suffix = f"{self._kind(source)}_{self._kind(index)}"
         kernel = self._kernels.use(f"pool_{step.operation}", suffix, **macros)
         window = self._window(index, self._network.steps[source].value.shape, step.kernel, step.window)
         self._body.append(f"{kernel}({self._array(index)}, {self._array(source)}, &{window});")
 
     def _channel_sum(self, index: int, step: ChannelSum) -> None:
+        element = self._read(step.inputs[0], f"i * {step.size} + c")
         self._body += [
             f"for (int32_t i = 0; i < {step.value.elements}; i++) {{",
             "    int32_t sum = 0;",
-            f"    for (int32_t c = 0; c < {step.size}; c++) sum += {self._array(step.inputs[0])}[i * {step.size} + c];",
-            f"    {self._array(index)}[i] = ({self._type(index)})sum;",
+            f"    for (int32_t c = 0; c < {step.size}; c++) sum += {element};",
+            f"    {self._write(index, 'i', 'sum')}",
             "}",
         ]
 
@@ -424,30 +467,23 @@ class _File:
         down, right = step.factor
         outside = f"y % {down} || x % {right} || y >= {rows * down} || x >= {columns * right}"
         inside = "" if step.repeat else f"{outside} ? 0 : "
-        element = f"{self._array(source)}[(y / {down} * {columns} + x / {right}) * {channels} + c]"
-        target = f"{self._array(index)}[(y * {width} + x) * {channels} + c]"
-        self._loop(
-            step.value.shape,
-            [
-                f"for (int32_t c = 0; c < {channels}; c++)",
-                f"    {target} = ({self._type(index)})({inside}{element});",
-            ],
-        )
+        element = self._read(source, f"(y / {down} * {columns} + x / {right}) * {channels} + c")
+        spread = self._write(index, f"(y * {width} + x) * {channels} + c", f"{inside}{element}")
+        self._loop(step.value.shape, self._copied(channels, spread))
 
     def _reordered(self, index: int, step: Reordered) -> None:
         height, width, channels = step.value.shape
         rows, columns, depth = self._network.steps[step.inputs[0]].value.shape
         # The position in the order channel, row, column is common to both shapes.
         place = f"(i % {channels} * {height * width} + i / {channels})"
-        self._each(
-            index, f"{self._array(step.inputs[0])}[{place} % {rows * columns} * {depth} + {place} / {rows * columns}]"
-        )
+        element = f"{place} % {rows * columns} * {depth} + {place} / {rows * columns}"
+        self._each(index, self._read(step.inputs[0], element))
 
     def _transposed(self, index: int, step: Transposed) -> None:
         """Add a loop over the elements of the output, whose channels are the positions of the input."""
         positions = step.value.shape[-1]
         channels = self._network.steps[step.inputs[0]].value.shape[-1]
-        self._each(index, f"{self._array(step.inputs[0])}[i % {positions} * {channels} + i / {positions}]")
+        self._each(index, self._read(step.inputs[0], f"i % {positions} * {channels} + i / {positions}"))
 
     def _head_product(self, index: int, step: TokenAttention) -> None:
         (height, width, channels), (rows, columns, _), (*_, values) = (
@@ -456,8 +492,9 @@ class _File:
         keys, outputs = channels // step.heads, values // step.heads
         types = [self._type(i) for i in (*step.inputs, index)]
         products = keys * outputs
-        suffix = "_".join(map(_short, types)) + f"_{products}"
+        suffix = "_".join(map(self._kind, (*step.inputs, index))) + f"_{products}"
         macros = dict(zip(("Q", "K", "V", "OUT"), types, strict=True))
+        macros |= dict(zip(("READ_Q", "READ_K", "READ_V"), map(self._reading, step.inputs), strict=True))
         kernel = self._kernels.use("attend", suffix, **macros, PRODUCTS=str(products))
         heads = f"heads_{self._names[index]}"
         numbers = ", ".join(map(str, (step.heads, height * width, rows * columns, keys, outputs)))
@@ -496,7 +533,7 @@ class _File:
             members.append(f"int{step.bits}_t {name}[{max(1, size * step.states)}];")
             resets += self._reset(index, step)
         for index, delay in network.delays:
-            size = delay.value.elements * delay.steps
+            size = stored_elements(delay, packed=plan.packed, steps=delay.steps)
             members.append(f"{self._type(index)} {self._names[index]}[{size}];")
             resets.append(f"for (int32_t i = 0; i < {size}; i++) state->{self._names[index]}[i] = 0;")
         if any(isinstance(step, EquationStep) and step.instructions.timed for _, step in self._firing):
@@ -565,13 +602,14 @@ class _File:
             order |= dict.fromkeys(delay for delay in reversed(chain) if delay in delays)
         for index in reversed(order):
             step = delays[index]
-            name, size = self._names[index], step.value.elements
+            size = step.value.elements
             last = size * (step.steps - 1)
             if last:
-                lines.append(f"for (int32_t i = 0; i < {last}; i++) state->{name}[i] = state->{name}[i + {size}];")
+                moved = self._write(index, "i", self._read(index, f"i + {size}"))
+                lines.append(f"for (int32_t i = 0; i < {last}; i++) {moved}")
             # Values of the last time-step, which are not read, can exceed the format.
-            source = f"({self._type(index)}){self._array(step.inputs[0])}[i]"
-            lines.append(f"for (int32_t i = 0; i < {size}; i++) state->{name}[{last} + i] = {source};")
+            stored = self._write(index, f"{last} + i", self._read(step.inputs[0], "i"))
+            lines.append(f"for (int32_t i = 0; i < {size}; i++) {stored}")
         return lines
 
     def _outputs(self) -> list[str]:
@@ -580,8 +618,8 @@ class _File:
         for readout in self._network.readouts:
             count = readout.bias.size
             bias = self._table("_".join(filter(None, ("bias", readout.name))), readout.step, readout.bias)
-            array = self._array(readout.step)
-            lines.append(f"for (int32_t i = 0; i < {count}; i++) outputs[{start} + i] = {array}[i] + {bias}[i];")
+            value = self._read(readout.step, "i")
+            lines.append(f"for (int32_t i = 0; i < {count}; i++) outputs[{start} + i] = {value} + {bias}[i];")
             start += count
         return lines
 

@@ -70,13 +70,21 @@ typedef struct {
     uint16_t name##_list[(rows) * (row) * (copies) + 32]; \
     int32_t name##_ends[(rows) * ((width) + 1)]; \
     net_events name[1] = {{in, name##_list, name##_ends, rows, (row) * (copies), copies, room, 0}}
-#define NET_LIST(name, y, window) list_events_uint8(name, y, window)
+#define NET_LIST(list, name, y, window) list(name, y, window)
 #else
 #define NET_EVENTS(name, in, rows, row, width, copies, room) const uint8_t *const name = in
-#define NET_LIST(name, y, window)
+#define NET_LIST(list, name, y, window)
 #endif
 
 /* Called with each value and potential of a time-step, e.g. to print them. */
 #ifndef NET_SEEN
 #define NET_SEEN(index, values, count)
+#endif
+
+/* Spikes as bits: bit i % 8 of byte i / 8. */
+#define NET_BIT(bits, i) ((bits)[(i) >> 3] >> ((i) & 7) & 1)
+#define NET_SET_BIT(bits, i, spike) \
+    ((bits)[(i) >> 3] = (uint8_t)(((bits)[(i) >> 3] & ~(1 << ((i) & 7))) | ((spike) & 1) << ((i) & 7)))
+#ifndef NET_SEEN_BITS
+#define NET_SEEN_BITS(index, bits, count)
 #endif
