@@ -5,9 +5,13 @@ The texts come from docstrings, from this module and from the pages of codes.
 
 from __future__ import annotations
 
+import ast
 import re
+import sys
 from functools import cache
 from inspect import getdoc
+from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sewdsl.elaborate.train_section import KEYS
@@ -119,16 +123,39 @@ def kind_description(kind: type[Kind]) -> str:
 
 @cache
 def field_docs(cls: type[BaseModel]) -> dict[str, str]:
-    """Return the documentation of each field, including those of base classes."""
+    """Return the documentation of each field, including those of base classes.
+
+    It is the docstring below the field, or an entry of ``Attributes:`` in the docstring of the class, which may
+    describe an inherited field.
+    """
     docs: dict[str, str] = {}
     # From the base class down, so that a subclass overrides the documentation of a field.
     for base in reversed(cls.__mro__):
+        docs |= _docstrings(getattr(sys.modules.get(base.__module__), "__file__", None)).get(base.__qualname__, {})
         # getdoc would return the docstring of a base class.
         text = getdoc(base) if base.__doc__ else None
         section = re.search(r"^Attributes:\n((?: {4}.*\n?|\n)+)", text or "", re.MULTILINE)
-        if section:
-            docs |= {name: _plain(" ".join(words.split())) for name, words in _ATTRIBUTE.findall(section[1])}
-    return {name: docs[name] for name in argument_fields(cls) if name in docs}
+        docs |= dict(_ATTRIBUTE.findall(section[1])) if section else {}
+    return {name: _plain(" ".join(docs[name].split())) for name in argument_fields(cls) if name in docs}
+
+
+@cache
+def _docstrings(path: str | None) -> dict[str, dict[str, str]]:
+    """Return the docstrings below the fields of each class of a module, by class and field."""
+    try:
+        statements = ast.parse(Path(path or "").read_bytes()).body
+    except (OSError, SyntaxError):  # A kind need not come from a file.
+        return {}
+    return {
+        node.name: {
+            field.target.id: text.value.value
+            for field, text in pairwise(node.body)
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+            if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant) and isinstance(text.value.value, str)
+        }
+        for node in statements
+        if isinstance(node, ast.ClassDef)
+    }
 
 
 def header_docs() -> dict[str, str]:
