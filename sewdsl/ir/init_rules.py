@@ -19,19 +19,16 @@ if TYPE_CHECKING:
 
 
 class InitRule(Kind):
-    """Rule of initial weights.
-
-    Attributes:
-        resets_bias: Whether biases start at 0 instead of PyTorch's initial values.
-        by_output: Whether ``draw`` requires a weight of shape ``[outputs, *]``, also for transposed convolutions. The
-            rule then applies to layers that connect inputs with outputs only.
-        kinds: Kinds of layers that the rule of a part or a file applies to. Empty: all.
-    """
+    """Rule of initial weights."""
 
     reserves_name = False
     resets_bias: ClassVar[bool] = True
+    """Whether biases start at 0 instead of PyTorch's initial values."""
     by_output: ClassVar[bool] = False
+    """Whether ``draw`` requires a weight of shape ``[outputs, *]``, also for transposed convolutions. The rule then
+    applies to layers that connect inputs with outputs only."""
     kinds: ClassVar[tuple[str, ...]] = ()
+    """Kinds of layers that the rule of a part or a file applies to. Empty: all."""
 
     @property
     def statement(self) -> str:

@@ -92,41 +92,38 @@ class FanOut(NamedTuple):
 
 
 class Op(Kind):
-    """Operation of a node.
-
-    Attributes:
-        repeatable: Whether the module returns the same output for the same input, in training too.
-        view: Whether the output is a view of the input with another shape.
-        reads: Time-steps that the module needs for one time-step of output, in evaluation: ``step`` (this
-            one), ``past`` (earlier ones too, or only their number), or ``sequence`` (all, which cannot be streamed).
-        fixed_steps: Whether its weights are for a single number of time-steps.
-        scales_samples: Whether the output is the input times one factor per sample or channel, in training too.
-        adds: Whether the output is the sum of the inputs.
-        is_activation: Whether the op is a neuron or another nonlinearity between layers.
-        learns_delays: Whether its module learns delays with a width that the recipe can reduce.
-        connects: Whether the op has a weight for each of several inputs of an output, such as a convolution.
-        on_grid: Whether the recipe can round its weight to the integers of a C export.
-        saves: Values that the module saves for its gradient.
-        encloses: Whether ``KIND[ body ]`` is the op, the body, and then the op of :meth:`closing`.
-        weights_for: What the shapes of the weights depend on: the ``shape`` of the inputs, their number of ``channels``
-            or ``elements``, or ``nothing``.
-        parameter_keys: Keys of the parameters in the module, if it has any.
-    """
+    """Operation of a node."""
 
     repeatable: ClassVar[bool] = True
+    """Whether the module returns the same output for the same input, in training too."""
     view: ClassVar[bool] = False
+    """Whether the output is a view of the input with another shape."""
     reads: ClassVar[Literal["step", "past", "sequence"]] = "step"
+    """Time-steps that the module needs for one time-step of output, in evaluation: ``step`` (this one), ``past``
+    (earlier ones too, or only their number), or ``sequence`` (all, which cannot be streamed)."""
     fixed_steps: ClassVar[bool] = False
+    """Whether its weights are for a single number of time-steps."""
     scales_samples: ClassVar[bool] = False
+    """Whether the output is the input times one factor per sample or channel, in training too."""
     adds: ClassVar[bool] = False
+    """Whether the output is the sum of the inputs."""
     is_activation: ClassVar[bool] = False
+    """Whether the op is a neuron or another nonlinearity between layers."""
     learns_delays: ClassVar[bool] = False
+    """Whether its module learns delays with a width that the recipe can reduce."""
     connects: ClassVar[bool] = False
+    """Whether the op has a weight for each of several inputs of an output, such as a convolution."""
     on_grid: ClassVar[bool] = False
+    """Whether the recipe can round its weight to the integers of a C export."""
     saves: ClassVar[Literal["inputs", "output", "nothing"]] = "inputs"
+    """Values that the module saves for its gradient."""
     encloses: ClassVar[bool] = False
+    """Whether ``KIND[ body ]`` is the op, the body, and then the op of :meth:`closing`."""
     weights_for: ClassVar[Literal["shape", "channels", "elements", "nothing"]] = "shape"
+    """What the shapes of the weights depend on: the ``shape`` of the inputs, their number of ``channels`` or
+    ``elements``, or ``nothing``."""
     parameter_keys: ClassVar[tuple[str, ...]] = ("weight",)
+    """Keys of the parameters in the module, if it has any."""
 
     @abstractmethod
     def infer(self, *inputs: Signal) -> Signal:
@@ -335,13 +332,10 @@ class WeightedLayer(Layer):
 
 
 class Activation(Op):
-    """Nonlinearity that keeps the shape, which ``SN`` can refer to.
-
-    Attributes:
-        elsewhere: Name in other libraries, if another kind has this name here.
-    """
+    """Nonlinearity that keeps the shape, which ``SN`` can refer to."""
 
     elsewhere: ClassVar[str] = ""
+    """Name in other libraries, if another kind has this name here."""
     is_activation = True
 
     @property
@@ -537,13 +531,10 @@ class ParallelNeuron(Spiking):
 
 
 class Merge(Op):
-    """Combination of several operands with a common input, e.g. ``CAT[ a | b | c ]``.
-
-    Attributes:
-        operand_names: Names of the operands, if their number is fixed. Empty: two or more operands, named by number.
-    """
+    """Combination of several operands with a common input, e.g. ``CAT[ a | b | c ]``."""
 
     operand_names: ClassVar[tuple[str, ...]] = ()
+    """Names of the operands, if their number is fixed. Empty: two or more operands, named by number."""
 
     @classmethod
     def operand_count(cls) -> int | None:
@@ -615,17 +606,14 @@ def _help_for_join(smaller: tuple[int, ...], larger: tuple[int, ...]) -> str:
 
 
 class Join(Merge):
-    """An element-wise function g of a branch A and an identity S (Eq. 9, Table 1).
-
-    Attributes:
-        neutral_branch: Constant branch for which the join is an identity: combine(neutral, s) == s.
-        spikes_only: Whether both operands must be binary.
-        associative: Whether g(g(a, b), c) = g(a, g(b, c)). The join then accepts more than two operands.
-    """
+    """An element-wise function g of a branch A and an identity S (Eq. 9, Table 1)."""
 
     neutral_branch: ClassVar[int]
+    """Constant branch for which the join is an identity: combine(neutral, s) == s."""
     spikes_only: ClassVar[bool] = False
+    """Whether both operands must be binary."""
     associative: ClassVar[bool] = False
+    """Whether g(g(a, b), c) = g(a, g(b, c)). The join then accepts more than two operands."""
 
     @abstractmethod
     def combine(self, *, branch: Tensor, identity: Tensor) -> Tensor:

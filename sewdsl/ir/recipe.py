@@ -19,15 +19,12 @@ if TYPE_CHECKING:
 
 
 class Optimizer(Kind):
-    """Optimizer, with the arguments of the class of the same name in torch.optim.
-
-    Attributes:
-        lr: Learning rate, > 0.
-    """
+    """Optimizer, with the arguments of the class of the same name in torch.optim."""
 
     reserves_name = False
 
     lr: float = Field(gt=0)
+    """Learning rate, > 0."""
 
     @property
     def states(self) -> int:
@@ -156,13 +153,10 @@ class SampleTransform(Transform):
 
 
 class BatchTransform(Transform):
-    """Transform of a batch, which mixes the classes of its samples.
-
-    Attributes:
-        p: Fraction of transformed batches.
-    """
+    """Transform of a batch, which mixes the classes of its samples."""
 
     p: float
+    """Fraction of transformed batches."""
 
     @abstractmethod
     def build(self, library: ModuleType, classes: int) -> Any:
@@ -207,106 +201,100 @@ LISTS = ("augment", "mean", "std")
 
 
 class Recipe(BaseModel):
-    """A resolved ``train`` section.
-
-    Attributes:
-        on: Name of the dataset.
-        epochs: Number of passes over the training set.
-        batch: Batch size, per process.
-        accumulate: Batches per optimizer step. Their gradients are averaged.
-        T_train: Time-steps kept per training sample (random temporal delete, appendix A.2). None keeps all.
-        optimizer: Optimizer, with its arguments.
-        schedule: Learning-rate schedule. None keeps the learning rate constant.
-        freeze: Layers and groups, by name or pattern, computed as in evaluation: their weights and running
-            statistics do not change. ``freeze conv1 sew_block1 stem.*``.
-        lr: Learning rates of single layers and groups, as a multiple of the optimizer's rate or as a number. The
-            schedule scales all of them. If several entries match a layer, the last one applies.
-            ``lr fc1 10x conv1 0.001``. Patterns can end in the name of a parameter: ``lr *.delay 100x``.
-        delay_width: Width of the kernels of learned delays (``DFC``), e.g. ``Shrink(to=0.5, until=0.25)``. None: half
-            the reach.
-        ema: Decay of the exponential moving average of the weights per optimizer step, e.g. ``0.999``. The averaged
-            weights are evaluated and saved. None: no average.
-        quantize: Integers of the weights of convolutions and fully connected layers: ``int8`` to ``int2``. Training
-            computes with weights on the grid of a C export, and saves rounded weights. None: floats.
-        quantize_epochs: Number of last epochs with rounded weights. None: all epochs.
-        warmup: Epochs before the schedule starts, in which the learning rate increases in equal steps.
-        clip: Maximum Euclidean norm of all gradients together. Larger gradients are scaled down. None: no clipping.
-        loss: Training loss: ``CrossEntropy`` of the readout (or ``mean``), ``TET`` of the output of each time-step (or
-            ``tet``, Deng et al. 2022), or ``MSE`` of firing rates. The line can be repeated, with an output and a
-            factor: ``loss early KL(to=last) 0.3x``.
-        losses: All ``loss`` lines, if there are several, or one with an output or a factor. ``loss`` is then the first.
-        teacher: Folder of a run whose outputs are targets of losses with ``to=teacher``. The folder is relative to the
-            working directory.
-        label_smoothing: Label smoothing in training: fraction of the target spread evenly over all classes.
-        precision: ``32``, ``mixed`` (16-bit floats where they are safe: bfloat16, or float16 on GPUs without bfloat16),
-            or a name of Lightning, ``bf16-mixed`` or ``16-mixed``.
-        tf32: TF32 arithmetic on GPUs: 32-bit floats are multiplied with 10 bits after the point, which is faster. None:
-            PyTorch's default, for convolutions only.
-        sync_bn: Batch norm with statistics over the samples of all processes.
-        compile: Compile the network with PyTorch's compiler for training: a slower start, then faster steps. On CUDA
-            GPUs, CUDA graphs are recorded.
-        optimize: Optimization level. 0: compute layer by layer. 1: default passes. 2: all passes. Results are equal up
-            to rounding.
-        memory: Memory budget of a training step, e.g. ``2GB``. To meet it, values are recomputed in the backward pass
-            instead of stored. None: no budget.
-        seed: Seed of the initial weights, sample order, augmentation, selected time-steps, dropout masks and validation
-            split.
-        shift: Maximum random shift of training samples in pixels, in each direction, as in a random crop of the padded
-            image.
-        flip: Random horizontal flip of training samples, with probability 1/2.
-        augment: Further random transforms of training samples, in order: ``AutoAugment``, ``Mixup``, ``NDA`` and
-            others.
-        resize: Resampling of event frames if the sensor size differs from the network's input: ``bilinear``, ``area``
-            (the mean over the covered pixels), or ``sum`` (which preserves the number of events). None: no resampling.
-        crop: Training crop of the images of an image folder: ``random`` (a region of random size and position),
-            ``middle``, or ``whole`` (the full image, resized to the input shape, for test images too).
-        mean: Mean of each channel of an image folder on a scale from 0 to 1, which is subtracted. None: values of
-            ImageNet.
-        std: Standard deviation of each channel, > 0, by which the difference is divided. None: values of ImageNet.
-        holdout: Fraction of each class used as the test set of a folder without a split, in (0, 1). The selection is
-            always the same.
-        validation: Fraction of each class of the training set used to select the best epoch. 0: the test set is used.
-        subset: Accept an incomplete dataset. Otherwise missing files are an error.
-    """
+    """A resolved ``train`` section."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     on: str
+    """Name of the dataset."""
     epochs: Positive = 1
+    """Number of passes over the training set."""
     batch: Positive = 32
+    """Batch size, per process."""
     accumulate: Positive = 1
+    """Batches per optimizer step. Their gradients are averaged."""
     T_train: Positive | None = None
+    """Time-steps kept per training sample (random temporal delete, appendix A.2). None keeps all."""
     optimizer: SerializeAsAny[Optimizer]
+    """Optimizer, with its arguments."""
     schedule: SerializeAsAny[Schedule] | None = None
+    """Learning-rate schedule. None keeps the learning rate constant."""
     freeze: tuple[str, ...] = ()
+    """Layers and groups, by name or pattern, computed as in evaluation: their weights and running statistics do not
+    change. ``freeze conv1 sew_block1 stem.*``."""
     lr: tuple[tuple[str, Annotated[str | float, AfterValidator(_rate)]], ...] = ()
+    """Learning rates of single layers and groups, as a multiple of the optimizer's rate or as a number. The schedule
+    scales all of them. If several entries match a layer, the last one applies. ``lr fc1 10x conv1 0.001``. Patterns can
+    end in the name of a parameter: ``lr *.delay 100x``."""
     delay_width: Annotated[SerializeAsAny[DelayWidth] | None, OmittedDefault()] = None
+    """Width of the kernels of learned delays (``DFC``), e.g. ``Shrink(to=0.5, until=0.25)``. None: half the reach."""
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Decay of the exponential moving average of the weights per optimizer step, e.g. ``0.999``. The averaged weights
+    are evaluated and saved. None: no average."""
     quantize: Annotated[Literal["int8", "int7", "int6", "int5", "int4", "int3", "int2"] | None, OmittedDefault()] = None
+    """Integers of the weights of convolutions and fully connected layers: ``int8`` to ``int2``. Training computes with
+    weights on the grid of a C export, and saves rounded weights. None: floats."""
     quantize_epochs: Annotated[Positive | None, OmittedDefault()] = None
+    """Number of last epochs with rounded weights. None: all epochs."""
     warmup: Natural = 0
+    """Epochs before the schedule starts, in which the learning rate increases in equal steps."""
     clip: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Maximum Euclidean norm of all gradients together. Larger gradients are scaled down. None: no clipping."""
     loss: SerializeAsAny[Loss] = Field(default_factory=_default_loss)
+    """Training loss: ``CrossEntropy`` of the readout (or ``mean``), ``TET`` of the output of each time-step (or
+    ``tet``, Deng et al. 2022), or ``MSE`` of firing rates. The line can be repeated, with an output and a factor:
+    ``loss early KL(to=last) 0.3x``."""
     losses: Annotated[tuple[LossTerm, ...], OmittedDefault()] = ()
+    """All ``loss`` lines, if there are several, or one with an output or a factor. ``loss`` is then the first."""
     teacher: Annotated[str | None, OmittedDefault()] = None
+    """Folder of a run whose outputs are targets of losses with ``to=teacher``. The folder is relative to the working
+    directory."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Label smoothing in training: fraction of the target spread evenly over all classes."""
     precision: Annotated[Literal["32", "mixed", "bf16-mixed", "16-mixed"], BeforeValidator(str)] = "32"
+    """``32``, ``mixed`` (16-bit floats where they are safe: bfloat16, or float16 on GPUs without bfloat16), or a name
+    of Lightning, ``bf16-mixed`` or ``16-mixed``."""
     tf32: bool | None = None
+    """TF32 arithmetic on GPUs: 32-bit floats are multiplied with 10 bits after the point, which is faster. None:
+    PyTorch's default, for convolutions only."""
     sync_bn: bool = False
+    """Batch norm with statistics over the samples of all processes."""
     compile: bool = False
+    """Compile the network with PyTorch's compiler for training: a slower start, then faster steps. On CUDA GPUs, CUDA
+    graphs are recorded."""
     optimize: Literal[0, 1, 2] = 1
+    """Optimization level. 0: compute layer by layer. 1: default passes. 2: all passes. Results are equal up to
+    rounding."""
     memory: Annotated[str | None, AfterValidator(_memory)] = None
+    """Memory budget of a training step, e.g. ``2GB``. To meet it, values are recomputed in the backward pass instead of
+    stored. None: no budget."""
     seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of the initial weights, sample order, augmentation, selected time-steps, dropout masks and validation
+    split."""
     shift: Natural = 0
+    """Maximum random shift of training samples in pixels, in each direction, as in a random crop of the padded
+    image."""
     flip: bool = False
+    """Random horizontal flip of training samples, with probability 1/2."""
     augment: tuple[SerializeAsAny[Transform], ...] = ()
+    """Further random transforms of training samples, in order: ``AutoAugment``, ``Mixup``, ``NDA`` and others."""
     resize: Literal["bilinear", "area", "sum"] | None = "bilinear"
+    """Resampling of event frames if the sensor size differs from the network's input: ``bilinear``, ``area`` (the mean
+    over the covered pixels), or ``sum`` (which preserves the number of events). None: no resampling."""
     crop: Literal["random", "middle", "whole"] = "random"
+    """Training crop of the images of an image folder: ``random`` (a region of random size and position), ``middle``, or
+    ``whole`` (the full image, resized to the input shape, for test images too)."""
     mean: tuple[float, ...] | None = None
+    """Mean of each channel of an image folder on a scale from 0 to 1, which is subtracted. None: values of ImageNet."""
     std: tuple[Annotated[float, Field(gt=0)], ...] | None = None
+    """Standard deviation of each channel, > 0, by which the difference is divided. None: values of ImageNet."""
     holdout: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """Fraction of each class used as the test set of a folder without a split, in (0, 1). The selection is always the
+    same."""
     validation: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Fraction of each class of the training set used to select the best epoch. 0: the test set is used."""
     subset: bool = False
+    """Accept an incomplete dataset. Otherwise missing files are an error."""
 
     @model_validator(mode="after")
     def _check_combination(self) -> Self:

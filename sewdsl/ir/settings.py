@@ -15,19 +15,16 @@ from sewdsl.source import BUILTIN, Span
 
 
 class InputSetting(NamedTuple):
-    """One input of a network.
-
-    Attributes:
-        name: Name, or empty for the only input of a file without names.
-        shape: Shape of one time-step of one sample.
-        encode: ``direct`` for a static input, ``none`` for a sequence.
-        of: Number N of values of an input of integers from 0 to N - 1. None: the values are real numbers.
-    """
+    """One input of a network."""
 
     name: str
+    """Name, or empty for the only input of a file without names."""
     shape: tuple[int, ...]
+    """Shape of one time-step of one sample."""
     encode: Literal["none", "direct"] = "none"
+    """``direct`` for a static input, ``none`` for a sequence."""
     of: int | None = None
+    """Number N of values of an input of integers from 0 to N - 1. None: the values are real numbers."""
 
     @property
     def stated(self) -> tuple[object, ...]:
@@ -54,40 +51,36 @@ def _rule_text(text: str) -> str:
 
 
 class Settings(BaseModel):
-    """Header of a file, with defaults resolved.
-
-    Attributes:
-        input: Shape of one time-step of one sample, ``(C, H, W)``, ``(C, L)`` or ``(F,)``. Empty if the inputs have
-            names.
-        of: Number N of values of an input of integers from 0 to N - 1. None: the values are real numbers, or the inputs
-            have names.
-        inputs: Named inputs, in source order. Empty for an input without a name.
-        steps: Number of time-steps T.
-        encode: ``direct``: a static input is repeated T times. ``none``: the input is a sequence. ``encode left
-            direct`` is for one of several inputs.
-        neuron: Neuron that ``SN`` refers to, if the file sets one. With ``neuron PLIF(tau=3.0)``, a ``PLIF`` without
-            arguments in the body has these arguments too.
-        join: Join that ``g`` refers to.
-        init: Canonical text of the rule of initial weights, e.g. ``default``, ``kaiming`` or ``normal(std=0.02)``.
-        part_init: Rules of single layers and groups, by name or pattern, which take precedence over ``init``. If
-            several entries match a layer, the last one applies.
-        zero_init: Whether every residual block is initialised as an identity.
-        readout: Reduction of the outputs over time: ``mean``, ``sum`` or ``last``.
-    """
+    """Header of a file, with defaults resolved."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     input: Annotated[tuple[int, ...], OmittedDefault()] = ()
+    """Shape of one time-step of one sample, ``(C, H, W)``, ``(C, L)`` or ``(F,)``. Empty if the inputs have names."""
     of: Annotated[int | None, OmittedDefault()] = None
+    """Number N of values of an input of integers from 0 to N - 1. None: the values are real numbers, or the inputs have
+    names."""
     inputs: Annotated[tuple[InputSetting, ...], OmittedDefault()] = ()
+    """Named inputs, in source order. Empty for an input without a name."""
     steps: int = Field(default=1, ge=1)
+    """Number of time-steps T."""
     encode: Literal["none", "direct"] = "none"
+    """``direct``: a static input is repeated T times. ``none``: the input is a sequence. ``encode left direct`` is for
+    one of several inputs."""
     neuron: SerializeAsAny[Activation] | None = None
+    """Neuron that ``SN`` refers to, if the file sets one. With ``neuron PLIF(tau=3.0)``, a ``PLIF`` without arguments
+    in the body has these arguments too."""
     join: SerializeAsAny[Join]
+    """Join that ``g`` refers to."""
     init: Annotated[str, AfterValidator(_rule_text)] = "default"
+    """Canonical text of the rule of initial weights, e.g. ``default``, ``kaiming`` or ``normal(std=0.02)``."""
     part_init: Annotated[tuple[tuple[str, SerializeAsAny[InitRule]], ...], OmittedDefault()] = ()
+    """Rules of single layers and groups, by name or pattern, which take precedence over ``init``. If several entries
+    match a layer, the last one applies."""
     zero_init: bool = False
+    """Whether every residual block is initialised as an identity."""
     readout: Literal["mean", "sum", "last"] = "mean"
+    """Reduction of the outputs over time: ``mean``, ``sum`` or ``last``."""
 
     @property
     def sources(self) -> tuple[InputSetting, ...]:
@@ -107,17 +100,14 @@ class Settings(BaseModel):
 
 @dataclass(frozen=True)
 class Expectation:
-    """An ``expect`` or ``claim`` line.
-
-    Attributes:
-        quantity: ``parameters``, ``macs``, ``output``, ….
-        value: Value as written, e.g. ``0.13M``.
-        source: Source of a claim, e.g. ``Tab. 5``.
-        binding: True for ``expect``: a difference is an error.
-    """
+    """An ``expect`` or ``claim`` line."""
 
     quantity: str
+    """``parameters``, ``macs``, ``output``, …."""
     value: str
+    """Value as written, e.g. ``0.13M``."""
     source: str = ""
+    """Source of a claim, e.g. ``Tab. 5``."""
     binding: bool = True
+    """True for ``expect``: a difference is an error."""
     span: Span = field(default=BUILTIN, compare=False, repr=False)

@@ -114,22 +114,20 @@ class Scores(TokenProduct, kind="SCORES"):
     is a 1x1 convolution of q with the keys as kernels. The channels are in the order head, time-step of the chunk,
     position of k.
 
-    Attributes:
-        heads: Number of heads G, at least 1.
-        scale: Factor, > 0. ``rate``: 1 / sqrt(r · C / G) for each head, where r is the running mean of the magnitude of
-            q over training batches, with momentum 0.999 (Shi, Hao and Yu, SpikingResformer, CVPR 2024). Evaluation
-            requires a training step.
-        chunk: Number c of consecutive time-steps whose keys a query meets, a divisor of T. With more than 1, the merge
-            requires all time-steps at once, so it cannot be streamed.
-
     Shape: q ``[C, H, W]`` and k ``[C, H', W']`` to ``[G c H' W', H, W]``, or with a single axis of positions.
     Multiply-accumulates: C c H' W' H W.
     """
 
     operand_names = ("q", "k")
     heads: Positive = 1
+    """Number of heads G, at least 1."""
     scale: Factor | Literal["rate"] = 1.0
+    """Factor, > 0. ``rate``: 1 / sqrt(r · C / G) for each head, where r is the running mean of the magnitude of q over
+    training batches, with momentum 0.999 (Shi, Hao and Yu, SpikingResformer, CVPR 2024). Evaluation requires a training
+    step."""
     chunk: Positive = 1
+    """Number c of consecutive time-steps whose keys a query meets, a divisor of T. With more than 1, the merge requires
+    all time-steps at once, so it cannot be streamed."""
 
     def infer(self, *inputs: Signal) -> Signal:
         """Return a channel for each head and key, with the range of sums over the channels of a head.
@@ -170,20 +168,18 @@ class Apply(TokenProduct, kind="APPLY"):
     values v. APPLY is a 1x1 convolution of a with the values as kernels. The number of heads G follows from the
     channels of a.
 
-    Attributes:
-        scale: Factor, > 0. ``rate``: 1 / sqrt(r c M) for each head, with the M positions of v, as for SCORES.
-        chunk: Number c of consecutive time-steps whose values are summed, as of the scores.
-        causal: ``places`` leaves out keys at later positions, ``time`` those of later time-steps of the chunk. The
-            operations of these keys are counted.
-
     Shape: a ``[G c H' W', H, W]`` and v ``[D, H', W']`` to ``[D, H, W]``, or with a single axis of positions.
     Multiply-accumulates: D c H' W' H W.
     """
 
     operand_names = ("a", "v")
     scale: Factor | Literal["rate"] = 1.0
+    """Factor, > 0. ``rate``: 1 / sqrt(r c M) for each head, with the M positions of v, as for SCORES."""
     chunk: Positive = 1
+    """Number c of consecutive time-steps whose values are summed, as of the scores."""
     causal: Causal = None
+    """``places`` leaves out keys at later positions, ``time`` those of later time-steps of the chunk. The operations of
+    these keys are counted."""
 
     def infer(self, *inputs: Signal) -> Signal:
         """Return a signal with the positions of a and the channels of v, with the range of sums over all keys.
@@ -238,21 +234,19 @@ class Attention(TokenProduct, kind="ATTN"):
     Each position of a feature map is a token. Its channels are divided into heads of consecutive channels. Without
     softmax, the result equals q (kᵀ v), and the order with fewer operations is used.
 
-    Attributes:
-        heads: Number of heads, at least 1.
-        scale: Factor of the result, > 0.
-        chunk: Number c of consecutive time-steps whose tokens meet, as for SCORES.
-        causal: Keys that are left out, as for APPLY. The first product is then q kᵀ.
-
     Shape: q ``[C, H, W]``, k ``[C, H', W']``, v ``[D, H', W']`` to ``[D, H, W]``, or with a single axis of positions.
     Multiply-accumulates are those of both products (Zhou et al., Spikformer, ICLR 2023, Eq. 6).
     """
 
     operand_names = ("q", "k", "v")
     heads: Positive = 1
+    """Number of heads, at least 1."""
     scale: Factor = 1.0
+    """Factor of the result, > 0."""
     chunk: Annotated[Positive, OmittedDefault()] = 1
+    """Number c of consecutive time-steps whose tokens meet, as for SCORES."""
     causal: Annotated[Causal, OmittedDefault()] = None
+    """Keys that are left out, as for APPLY. The first product is then q kᵀ."""
 
     def infer(self, *inputs: Signal) -> Signal:
         """Return a signal with the positions of q and the channels of v, with the range of the products.
@@ -322,18 +316,16 @@ class Softmax(Layer, kind="Softmax"):
 
     In a network: ``APPLY[ SCORES(heads=8, scale=0.125)[ q | k ]-Softmax(groups=8) | v ]``, attention of Transformers.
 
-    Attributes:
-        groups: Number of groups, which divides the channels.
-        causal: ``places``: the channels of a group are keys at the positions of the input, in order. Keys at later
-            positions are left out of the sum, and their output is 0.
-
     Shape: any, unchanged.
     """
 
     saves = "output"
 
     groups: Positive = 1
+    """Number of groups, which divides the channels."""
     causal: Literal["places"] | None = None
+    """``places``: the channels of a group are keys at the positions of the input, in order. Keys at later positions are
+    left out of the sum, and their output is 0."""
 
     def infer(self, *inputs: Signal) -> Signal:
         """Return real values.

@@ -58,29 +58,26 @@ def _in_range(value: object) -> object:
 
 
 class EquationKind(Op):
-    """Base class of neurons defined by equations.
-
-    Attributes:
-        definition: The equations.
-        defaults: Default values of the parameters, by name.
-        families: Classes of the definition, by family.
-        v_threshold: Value of the name ``v_threshold`` in the equations, > 0.
-        v_reset: Membrane potential after a spike, and initial value of v. None: a reset subtracts, and v starts at 0.
-        detach_reset: Whether the gradient ignores the spike in the reset.
-        surrogate: Derivative of the step function in the backward pass.
-    """
+    """Base class of neurons defined by equations."""
 
     defined_by_text: ClassVar[bool] = True
     is_activation = True
 
     definition: ClassVar[NeuronDefinition]
+    """The equations."""
     defaults: ClassVar[Mapping[str, float]]
+    """Default values of the parameters, by name."""
     families: ClassVar[dict[type[EquationKind], type[EquationKind]]]
+    """Classes of the definition, by family."""
 
     v_threshold: Annotated[float, Field(gt=0), BeforeValidator(_in_range)] = 1.0
+    """Value of the name ``v_threshold`` in the equations, > 0."""
     v_reset: Annotated[float | None, BeforeValidator(_in_range)] = 0.0
+    """Membrane potential after a spike, and initial value of v. None: a reset subtracts, and v starts at 0."""
     detach_reset: bool = True
+    """Whether the gradient ignores the spike in the reset."""
     surrogate: SerializeAsAny[Surrogate] = Field(default_factory=default_surrogate)
+    """Derivative of the step function in the backward pass."""
 
     @property
     def step_surrogate(self) -> Surrogate | None:
@@ -315,20 +312,16 @@ def _factor(entry: TapeEntry, values: Mapping[int, Any]) -> Any:
 
 
 class LinearForm(NamedTuple):
-    """A time-step with H = decay · V + gain · X + drift, fire at H >= threshold, and hard reset.
-
-    Attributes:
-        decay: Factor of the membrane potential. None: 0. All entries are numbers or depend on learnable parameters
-            only.
-        gain: Factor of the input. None: 0.
-        drift: Constant term. None: 0.
-        threshold: Firing threshold.
-    """
+    """A time-step with H = decay · V + gain · X + drift, fire at H >= threshold, and hard reset."""
 
     decay: TapeEntry | None
+    """Factor of the membrane potential. None: 0. All entries are numbers or depend on learnable parameters only."""
     gain: TapeEntry | None
+    """Factor of the input. None: 0."""
     drift: TapeEntry | None
+    """Constant term. None: 0."""
     threshold: TapeEntry
+    """Firing threshold."""
 
 
 def linear_form(step: NeuronStep) -> LinearForm | None:

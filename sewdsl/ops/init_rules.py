@@ -56,12 +56,10 @@ class Normal(InitRule, kind="normal"):
     """Normal weights with mean 0, as in transformers. Biases are 0.
 
     In a file: ``init normal(std=0.02)``.
-
-    Attributes:
-        std: Standard deviation, > 0.
     """
 
     std: float = Field(default=0.02, gt=0)
+    """Standard deviation, > 0."""
 
     @property
     def statement(self) -> str:
@@ -76,14 +74,12 @@ class Uniform(InitRule, kind="uniform"):
     """Uniform weights. Biases are 0.
 
     In a file: ``init uniform(low=-0.1, high=0.1)``.
-
-    Attributes:
-        low: Lower bound.
-        high: Upper bound, > low.
     """
 
     low: float = Field(ge=-MAX_NUMBER / 2)
+    """Lower bound."""
     high: float = Field(le=MAX_NUMBER / 2)  # The difference of the bounds is a float32, too.
+    """Upper bound, > low."""
 
     @model_validator(mode="after")
     def _check_bounds(self) -> Self:
@@ -104,12 +100,10 @@ class ConstantWeights(InitRule, kind="constant"):
     """Equal weights. Biases are 0.
 
     In a file: ``init fc1 constant(0)``, e.g. for a layer that starts as an identity's branch.
-
-    Attributes:
-        value: The weight.
     """
 
     value: Annotated[float, Field(ge=-MAX_NUMBER, le=MAX_NUMBER), Unnamed()]
+    """The weight."""
 
     @property
     def statement(self) -> str:
@@ -123,14 +117,12 @@ class Orthogonal(InitRule, kind="orthogonal"):
     """Weights of which the rows or the columns are orthogonal vectors of equal length. Biases are 0.
 
     In a file: ``init res.* orthogonal``. A kernel is a matrix with one row per output. Source: Saxe et al. 2014.
-
-    Attributes:
-        gain: Length of the vectors, > 0.
     """
 
     by_output = True
 
     gain: float = Field(default=1.0, gt=0, le=MAX_NUMBER)
+    """Length of the vectors, > 0."""
 
     @property
     def statement(self) -> str:
@@ -147,21 +139,19 @@ class Sparse(InitRule, kind="sparse"):
     In a file: ``FC512b0(init=sparse(density=0.1, radius=0.9))``, e.g. for a reservoir. Each output has
     round(density · inputs) weights (half to even). With ``keep``, only these weights are learned and counted. The
     buffer ``weight_mask`` is 1 for them.
-
-    Attributes:
-        density: Fraction of the inputs of each output, in (0, 1].
-        std: Standard deviation of the weights, > 0. None: 1 / sqrt of the number of weights of an output.
-        radius: Largest absolute eigenvalue that the matrix is scaled to, > 0, for a layer with as many outputs as
-            inputs. None: no scaling.
-        keep: Whether the other weights remain 0 in training.
     """
 
     by_output = True
 
     density: float = Field(gt=0, le=1)
+    """Fraction of the inputs of each output, in (0, 1]."""
     std: Annotated[float | None, Field(gt=0, le=MAX_NUMBER), OmittedDefault()] = None
+    """Standard deviation of the weights, > 0. None: 1 / sqrt of the number of weights of an output."""
     radius: Annotated[float | None, Field(gt=0, le=MAX_NUMBER), OmittedDefault()] = None
+    """Largest absolute eigenvalue that the matrix is scaled to, > 0, for a layer with as many outputs as inputs. None:
+    no scaling."""
     keep: bool = True
+    """Whether the other weights remain 0 in training."""
 
     @property
     def statement(self) -> str:

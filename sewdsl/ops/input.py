@@ -21,16 +21,14 @@ class Input(Op, kind="input"):
     """Input of the network, which is the first node and never part of a body.
 
     Named inputs are the readers of a first node without elements, which represents all of them.
-
-    Attributes:
-        shape: ``(C, H, W)``, ``(C, L)`` or ``(F,)`` of one time-step of one sample.
-        varies: False if the same image is repeated at every time-step (``encode direct``).
-        of: Number N of values of an input of integers from 0 to N - 1. None: the values are real numbers.
     """
 
     shape: tuple[int, ...]
+    """``(C, H, W)``, ``(C, L)`` or ``(F,)`` of one time-step of one sample."""
     varies: bool = True
+    """False if the same image is repeated at every time-step (``encode direct``)."""
     of: Annotated[int | None, Field(ge=2), OmittedDefault()] = None
+    """Number N of values of an input of integers from 0 to N - 1. None: the values are real numbers."""
 
     @classmethod
     def of_setting(cls, source: InputSetting) -> Self:

@@ -20,12 +20,10 @@ class CrossEntropy(Loss, kind="CrossEntropy"):
     In a file: ``loss CrossEntropy``, the default. With ``loss CrossEntropy(to=next)``, the class of the output of each
     time-step is the token of the next time-step, as in language models. The last output has no target. The loss is the
     mean over tokens, and its exponential is the perplexity.
-
-    Attributes:
-        to: ``next`` for the tokens of an input such as ``input 1 of 30522``. None is the class.
     """
 
     to: Annotated[Literal["next"] | None, OmittedDefault()] = None
+    """``next`` for the tokens of an input such as ``input 1 of 30522``. None is the class."""
 
     @property
     def classifies(self) -> bool:
@@ -50,15 +48,13 @@ class MSE(Loss, kind="MSE"):
 
     Source: Fang et al. 2021, Incorporating Learnable Membrane Time Constant, and ``F.mse_loss(rate, one_hot)`` in the
     recipes of SpikingJelly.
-
-    Attributes:
-        to: Target: ``input``, ``next``, ``teacher``, ``teacher.NAME`` or the name of another output. None is the class.
     """
 
     of_rates = True
     readouts = ("mean", "last")
 
     to: Annotated[str | None, OmittedDefault()] = None
+    """Target: ``input``, ``next``, ``teacher``, ``teacher.NAME`` or the name of another output. None is the class."""
 
     def value(self, functional: ModuleType, outputs: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:
         if self.to is not None:
@@ -84,14 +80,12 @@ class KL(Loss, kind="KL"):
         L = temperature² / N · Σ_n KL(softmax(Z[n] / temperature), softmax(O[n] / temperature))
 
     Source: Hinton et al. 2015, Distilling the Knowledge in a Neural Network.
-
-    Attributes:
-        to: Target Z: ``teacher``, ``teacher.NAME`` or the name of another output.
-        temperature: Divisor of the outputs before the softmax, > 0.
     """
 
     to: str
+    """Target Z: ``teacher``, ``teacher.NAME`` or the name of another output."""
     temperature: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    """Divisor of the outputs before the softmax, > 0."""
 
     def value(self, functional: ModuleType, outputs: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:
         logarithms = (functional.log_softmax(each / self.temperature, 1) for each in (outputs, target))
@@ -107,17 +101,15 @@ class TET(Loss, kind="TET"):
         L = (1 - weight) · 1/T · Σ CE(O[t], y) + weight · 1/T · Σ MSE(O[t], phi)
 
     Source: Deng et al. 2022, Temporal Efficient Training, equation 9, and its regulariser, where weight is λ.
-
-    Attributes:
-        weight: Weight of the regulariser, in [0, 1]. 0 disables it.
-        phi: Target of the regulariser for all outputs.
     """
 
     each_step = True
     readouts = ("mean",)
 
     weight: float = Field(default=0.0, ge=0, le=1)
+    """Weight of the regulariser, in [0, 1]. 0 disables it."""
     phi: float = 1.0
+    """Target of the regulariser for all outputs."""
 
     def value(self, functional: ModuleType, outputs: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:
         """Return the mean over time-steps and samples of ``outputs`` ``[T, N, classes]``."""

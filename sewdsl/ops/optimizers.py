@@ -10,14 +10,11 @@ from sewdsl.ir.recipe import Optimizer
 
 
 class _Moments(Optimizer):
-    """Optimizer with two moments of each gradient.
-
-    Attributes:
-        weight_decay: Weight decay, >= 0.
-    """
+    """Optimizer with two moments of each gradient."""
 
     lr: float = Field(default=0.001, gt=0)
     weight_decay: float = Field(default=0.0, ge=0)
+    """Weight decay, >= 0."""
 
     @property
     def states(self) -> int:
@@ -53,27 +50,23 @@ class NAdam(_Moments, kind="NAdam"):
     gradient, and a momentum that increases::
 
         μ[k] = 0.9 · (1 - 0.5 · 0.96 ^ (k · momentum_decay))        in step k
-
-    Attributes:
-        momentum_decay: Rate at which the momentum increases, >= 0.
-        decoupled_weight_decay: Decoupled weight decay, as in AdamW.
     """
 
     lr: float = Field(default=0.002, gt=0)
     momentum_decay: float = Field(default=0.004, ge=0)
+    """Rate at which the momentum increases, >= 0."""
     decoupled_weight_decay: bool = False
+    """Decoupled weight decay, as in AdamW."""
 
 
 class RAdam(_Moments, kind="RAdam"):
     """Adam that uses only the momentum until the variance of the second moment is low (Liu et al. 2020).
 
     In a file: ``optimizer RAdam(lr=0.001)``. The first steps have the effect of a warm-up.
-
-    Attributes:
-        decoupled_weight_decay: Decoupled weight decay, as in AdamW.
     """
 
     decoupled_weight_decay: bool = False
+    """Decoupled weight decay, as in AdamW."""
 
 
 class RMSprop(Optimizer, kind="RMSprop"):
@@ -84,21 +77,19 @@ class RMSprop(Optimizer, kind="RMSprop"):
         q = alpha · q + (1 - alpha) · g²
         b = momentum · b + g / (√q + eps)
         w = w - lr · b
-
-    Attributes:
-        alpha: Decay of the mean square, in [0, 1).
-        eps: Constant added to the denominator, > 0.
-        momentum: Momentum, in [0, 1).
-        weight_decay: Weight decay, >= 0.
-        centered: Subtract the squared mean of the gradient, so that q is the variance.
     """
 
     lr: float = Field(default=0.01, gt=0)
     alpha: float = Field(default=0.99, ge=0, lt=1)
+    """Decay of the mean square, in [0, 1)."""
     eps: float = Field(default=1e-8, gt=0)
+    """Constant added to the denominator, > 0."""
     momentum: float = Field(default=0.0, ge=0, lt=1)
+    """Momentum, in [0, 1)."""
     weight_decay: float = Field(default=0.0, ge=0)
+    """Weight decay, >= 0."""
     centered: bool = False
+    """Subtract the squared mean of the gradient, so that q is the variance."""
 
     @property
     def states(self) -> int:
@@ -113,17 +104,15 @@ class SGD(Optimizer, kind="SGD"):
 
         b = momentum · b + gradient + weight_decay · w
         w = w - lr · b
-
-    Attributes:
-        momentum: Momentum, in [0, 1).
-        weight_decay: Weight decay, >= 0.
-        nesterov: Nesterov momentum, which requires a momentum above 0.
     """
 
     lr: float = Field(gt=0)
     momentum: float = Field(default=0.0, ge=0, lt=1)
+    """Momentum, in [0, 1)."""
     weight_decay: float = Field(default=0.0, ge=0)
+    """Weight decay, >= 0."""
     nesterov: bool = False
+    """Nesterov momentum, which requires a momentum above 0."""
 
     @property
     def states(self) -> int:

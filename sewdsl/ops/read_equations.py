@@ -70,17 +70,14 @@ Start = TypeVar("Start", float, float | Draw)
 
 
 class EquationFunction(NamedTuple):
-    """A function in equations.
-
-    Attributes:
-        least: Minimum number of operands.
-        most: Maximum number of operands.
-        about: Description for editors.
-    """
+    """A function in equations."""
 
     least: int
+    """Minimum number of operands."""
     most: int
+    """Maximum number of operands."""
     about: str
+    """Description for editors."""
 
 
 SUM = "sum"
@@ -236,29 +233,26 @@ def _duplicate(word: Word, first: Word) -> Diagnostic:
 
 @dataclass
 class _Reader:
-    """Translation of expressions to a tape.
-
-    Attributes:
-        tape: Tape that receives the results.
-        meanings: Current entry of each name, or None if its definition has errors.
-        settings: Settings of ``reset``.
-        names: Names that are assigned later.
-        ends: Indices of entries that are not expanded in sums: values of names and functions.
-        read: Names that are read.
-        signed: For each reset, whether its spike can be negative.
-        lengths: Lengths of the vectors by name.
-        index: Index and length during the initial values of a vector, else None.
-    """
+    """Translation of expressions to a tape."""
 
     tape: Tape
+    """Tape that receives the results."""
     meanings: dict[str, TapeEntry | None]
+    """Current entry of each name, or None if its definition has errors."""
     settings: ResetSettings
+    """Settings of ``reset``."""
     names: frozenset[str]
+    """Names that are assigned later."""
     ends: set[int] = field(default_factory=set)
+    """Indices of entries that are not expanded in sums: values of names and functions."""
     read: set[str] = field(default_factory=set)
+    """Names that are read."""
     signed: list[bool] = field(default_factory=list)
+    """For each reset, whether its spike can be negative."""
     lengths: dict[str, int] = field(default_factory=dict)
+    """Lengths of the vectors by name."""
     index: tuple[int, int] | None = None
+    """Index and length during the initial values of a vector, else None."""
 
     def length(self, expression: RealExpression) -> int:
         """Return the length of a vector, or 0 for a number. Raise _EquationError for several lengths."""

@@ -17,12 +17,10 @@ class Cosine(Schedule, kind="Cosine"):
     In a file: ``schedule Cosine`` or ``schedule Cosine(T_max=64)``::
 
         factor = (1 + cos(π · epoch / T_max)) / 2
-
-    Attributes:
-        T_max: Epochs until zero, >= 1. The learning rate increases again afterwards. None: all epochs of the recipe.
     """
 
     T_max: Positive | None = None
+    """Epochs until zero, >= 1. The learning rate increases again afterwards. None: all epochs of the recipe."""
 
     def factor(self, epoch: int, epochs: int) -> float:
         # The cosine is periodic, so the factor increases after T_max.
@@ -38,18 +36,16 @@ class OneCycle(Schedule, kind="OneCycle"):
         first    1 / div_factor
         highest  1, after pct_start of all steps
         last     1 / (div_factor · final_div_factor)
-
-    Attributes:
-        pct_start: Fraction of the steps with increasing learning rate, in (0, 1).
-        div_factor: Ratio of the maximum to the first learning rate, >= 1.
-        final_div_factor: Ratio of the first to the last learning rate, >= 1.
     """
 
     each = "step"
 
     pct_start: float = Field(default=0.3, gt=0, lt=1)
+    """Fraction of the steps with increasing learning rate, in (0, 1)."""
     div_factor: float = Field(default=25.0, ge=1)
+    """Ratio of the maximum to the first learning rate, >= 1."""
     final_div_factor: float = Field(default=1e4, ge=1)
+    """Ratio of the first to the last learning rate, >= 1."""
 
     def factor(self, epoch: int, epochs: int) -> float:
         """Return the factor of a step, which is constant after the last step.
@@ -72,24 +68,22 @@ class Plateau(Schedule, kind="Plateau"):
 
     In a file: ``schedule Plateau(gamma=0.1, patience=10)``. It requires ``validation 0.1`` or another fraction, so that
     training does not depend on the test set. PyTorch: ``ReduceLROnPlateau``.
-
-    Attributes:
-        monitor: Metric to improve: ``loss`` decreases, ``accuracy`` increases.
-        gamma: Factor of each reduction, in (0, 1).
-        patience: Epochs without improvement before a reduction.
-        threshold: Minimum relative change that counts as an improvement, in [0, 1).
-        cooldown: Epochs to wait after a reduction before counting resumes.
-        min_lr: Minimum learning rate, >= 0.
     """
 
     by_validation = True
 
     monitor: Literal["loss", "accuracy"] = "loss"
+    """Metric to improve: ``loss`` decreases, ``accuracy`` increases."""
     gamma: float = Field(default=0.1, gt=0, lt=1)
+    """Factor of each reduction, in (0, 1)."""
     patience: Natural = 10
+    """Epochs without improvement before a reduction."""
     threshold: float = Field(default=1e-4, ge=0, lt=1)
+    """Minimum relative change that counts as an improvement, in [0, 1)."""
     cooldown: Natural = 0
+    """Epochs to wait after a reduction before counting resumes."""
     min_lr: float = Field(default=0.0, ge=0)
+    """Minimum learning rate, >= 0."""
 
     def factor(self, epoch: int, epochs: int) -> float:
         """Return 1, because later factors depend on the training."""
@@ -102,14 +96,12 @@ class StepLR(Schedule, kind="Step"):
     In a file: ``schedule Step(size=64, gamma=0.1)``::
 
         factor = gamma ^ ⌊epoch / size⌋
-
-    Attributes:
-        size: Epochs between steps, >= 1.
-        gamma: Factor of each step, > 0.
     """
 
     size: Positive
+    """Epochs between steps, >= 1."""
     gamma: float = Field(default=0.1, gt=0)
+    """Factor of each step, > 0."""
 
     def factor(self, epoch: int, epochs: int) -> float:
         return self.gamma ** (epoch // self.size)
@@ -122,14 +114,12 @@ class WarmRestarts(Schedule, kind="WarmRestarts"):
 
         factor = (1 + cos(π · t / T)) / 2        t: epochs since the last restart, T: T_0, T_0 · T_mult, T_0 · T_mult²,
         …
-
-    Attributes:
-        T_0: Epochs until the first restart, >= 1.
-        T_mult: Ratio of the lengths of consecutive periods, >= 1.
     """
 
     T_0: Positive
+    """Epochs until the first restart, >= 1."""
     T_mult: Positive = 1
+    """Ratio of the lengths of consecutive periods, >= 1."""
 
     def factor(self, epoch: int, epochs: int) -> float:
         length = self.T_0
@@ -147,14 +137,12 @@ class Shrink(DelayWidth, kind="Shrink"):
     In a file: ``delay_width Shrink(to=0.5, until=0.25)``, for networks with ``DFC``::
 
         width = first · (to / first) ^ min(1, epoch / ⌊until · epochs⌋)
-
-    Attributes:
-        to: Last width in time-steps, > 0.
-        until: Fraction of the epochs with decreasing width, in (0, 1].
     """
 
     to: float = Field(default=0.5, gt=0)
+    """Last width in time-steps, > 0."""
     until: float = Field(default=0.25, gt=0, le=1)
+    """Fraction of the epochs with decreasing width, in (0, 1]."""
 
     def width(self, first: float, epoch: int, epochs: int) -> float:
         last = max(1, floor(self.until * epochs))

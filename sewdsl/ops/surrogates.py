@@ -17,14 +17,12 @@ class ATan(Surrogate, kind="ATan"):
 
         σ(u) = arctan(π/2 · alpha · u) / π + 1/2
         σ'(u) = scale · alpha / (2 (1 + (π/2 · alpha · u)²))
-
-    Attributes:
-        alpha: Steepness, > 0, with σ'(0) = scale · alpha / 2.
-        scale: Factor of σ', > 0. With alpha 2, 1 + π²/4 makes σ'(±1/2) = 1 (appendix A.5).
     """
 
     alpha: float = Field(default=2.0, gt=0)
+    """Steepness, > 0, with σ'(0) = scale · alpha / 2."""
     scale: float = Field(default=1.0, gt=0)
+    """Factor of σ', > 0. With alpha 2, 1 + π²/4 makes σ'(±1/2) = 1 (appendix A.5)."""
 
     def derivative(self, u: Any) -> Any:
         # slope * slope instead of a power: all targets compute it equally.
@@ -38,12 +36,10 @@ class Constant(Surrogate, kind="Constant"):
     In a network: ``surrogate=Constant(value=1.0)``::
 
         σ'(u) = value
-
-    Attributes:
-        value: Gradient, > 0.
     """
 
     value: float = Field(default=1.0, gt=0)
+    """Gradient, > 0."""
 
     def derivative(self, u: Any) -> Any:
         return 0 * u + self.value  # in the shape of u
@@ -55,12 +51,10 @@ class Rectangular(Surrogate, kind="Rectangular"):
     In a network: ``surrogate=Rectangular(width=1.0)``::
 
         σ'(u) = 1/width  where |u| < width/2, else 0
-
-    Attributes:
-        width: Width of the window, > 0.
     """
 
     width: float = Field(default=1.0, gt=0)
+    """Width of the window, > 0."""
 
     def derivative(self, u: Any) -> Any:
         # 0 * u keeps the dtype and shape of u.
@@ -74,12 +68,10 @@ class Sigmoid(Surrogate, kind="Sigmoid"):
 
         σ(u) = 1 / (1 + exp(-alpha · u))
         σ'(u) = alpha · σ(u) (1 - σ(u))
-
-    Attributes:
-        alpha: Steepness, > 0, with σ'(0) = alpha / 4.
     """
 
     alpha: float = Field(default=4.0, gt=0)
+    """Steepness, > 0, with σ'(0) = alpha / 4."""
 
     def derivative(self, u: Any) -> Any:
         # The derivative is even in u, and a negative exponent never overflows.
@@ -93,12 +85,10 @@ class Triangle(Surrogate, kind="Triangle"):
     In a network: ``surrogate=Triangle(alpha=1.0)``::
 
         σ'(u) = alpha · max(0, 1 - alpha |u|)
-
-    Attributes:
-        alpha: Height at the threshold and inverse half width, > 0.
     """
 
     alpha: float = Field(default=1.0, gt=0)
+    """Height at the threshold and inverse half width, > 0."""
 
     def derivative(self, u: Any) -> Any:
         height = 1 - self.alpha * abs(u)

@@ -18,12 +18,10 @@ class AutoAugment(ImageTransform, kind="AutoAugment"):
     """Two operations on an image, drawn from a policy that was found by search (Cubuk et al. 2019).
 
     In a file: ``augment AutoAugment(policy=cifar10)``. torchvision: ``AutoAugment``.
-
-    Attributes:
-        policy: Dataset of the search: ``imagenet``, ``cifar10`` or ``svhn``.
     """
 
     policy: Literal["imagenet", "cifar10", "svhn"] = "imagenet"
+    """Dataset of the search: ``imagenet``, ``cifar10`` or ``svhn``."""
 
     def build(self, library: ModuleType) -> Any:
         return library.AutoAugment(library.AutoAugmentPolicy(self.policy))
@@ -34,18 +32,16 @@ class ColorJitter(ImageTransform, kind="ColorJitter"):
 
     In a file: ``augment ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4)``. torchvision: ``ColorJitter``.
     Saturation and hue have no effect on grey images.
-
-    Attributes:
-        brightness: Maximum deviation of the factor from 1, >= 0.
-        contrast: Maximum deviation of the factor from 1, >= 0.
-        saturation: Maximum deviation of the factor from 1, >= 0.
-        hue: Maximum shift in either direction, as a fraction of the colour circle, in [0, 0.5].
     """
 
     brightness: float = Field(default=0.0, ge=0)
+    """Maximum deviation of the factor from 1, >= 0."""
     contrast: float = Field(default=0.0, ge=0)
+    """Maximum deviation of the factor from 1, >= 0."""
     saturation: float = Field(default=0.0, ge=0)
+    """Maximum deviation of the factor from 1, >= 0."""
     hue: float = Field(default=0.0, ge=0, le=0.5)
+    """Maximum shift in either direction, as a fraction of the colour circle, in [0, 0.5]."""
 
     def build(self, library: ModuleType) -> Any:
         return library.ColorJitter(self.brightness, self.contrast, self.saturation, self.hue)
@@ -56,14 +52,12 @@ class CutMix(BatchTransform, kind="CutMix"):
 
     In a file: ``augment CutMix(alpha=1.0)``. torchvision: ``CutMix``. The other sample is the previous one in the
     batch. One rectangle is drawn per batch, and applies to all time-steps.
-
-    Attributes:
-        alpha: Parameter of the distribution Beta(alpha, alpha) of the mixing fraction, > 0 (1: uniform).
-        p: Fraction of mixed batches, in [0, 1].
     """
 
     alpha: float = Field(default=1.0, gt=0)
+    """Parameter of the distribution Beta(alpha, alpha) of the mixing fraction, > 0 (1: uniform)."""
     p: float = Field(default=1.0, ge=0, le=1)
+    """Fraction of mixed batches, in [0, 1]."""
 
     def build(self, library: ModuleType, classes: int) -> Any:
         return library.CutMix(alpha=self.alpha, num_classes=classes)
@@ -73,12 +67,10 @@ class DropEvent(EventTransform, kind="DropEvent"):
     """Random removal of events.
 
     In a file: ``augment DropEvent(p=0.2)``. tonic: ``DropEvent``.
-
-    Attributes:
-        p: Fraction of events to remove, in [0, 1).
     """
 
     p: float = Field(default=0.1, ge=0, lt=1)
+    """Fraction of events to remove, in [0, 1)."""
 
     def build(self, library: ModuleType, sensor: tuple[int, int, int]) -> Any:
         return library.DropEvent(p=self.p)
@@ -100,14 +92,12 @@ class Mixup(BatchTransform, kind="Mixup"):
     In a file: ``augment Mixup(alpha=0.8)``. torchvision: ``MixUp``. One fraction λ is drawn per batch::
 
         x = λ · x[n] + (1 - λ) · x[n-1]        y = λ · y[n] + (1 - λ) · y[n-1]
-
-    Attributes:
-        alpha: Parameter of the distribution Beta(alpha, alpha) of λ, > 0 (1: uniform).
-        p: Fraction of mixed batches, in [0, 1].
     """
 
     alpha: float = Field(default=0.8, gt=0)
+    """Parameter of the distribution Beta(alpha, alpha) of λ, > 0 (1: uniform)."""
     p: float = Field(default=1.0, ge=0, le=1)
+    """Fraction of mixed batches, in [0, 1]."""
 
     def build(self, library: ModuleType, classes: int) -> Any:
         return library.MixUp(alpha=self.alpha, num_classes=classes)
@@ -124,14 +114,12 @@ class NDA(SampleTransform, kind="NDA"):
 
     Source: Li et al. 2022, Neuromorphic Data Augmentation for Training Spiking Neural Networks. Published training code
     for CIFAR10-DVS uses M = ops = 1 and N = level = 2.
-
-    Attributes:
-        ops: Number of operations, drawn with replacement, >= 1.
-        level: Strength, from 1 to 12.
     """
 
     ops: Positive = 1
+    """Number of operations, drawn with replacement, >= 1."""
     level: int = Field(default=2, ge=1, le=12)
+    """Strength, from 1 to 12."""
 
     def build(self, library: ModuleType) -> Any:
         reach, side = 2 * self.level + 1, 8 * self.level
@@ -163,14 +151,12 @@ class RandAugment(ImageTransform, kind="RandAugment"):
     """Random operations on an image, drawn from fourteen, with equal strength (Cubuk et al. 2020).
 
     In a file: ``augment RandAugment(ops=2, strength=9)``. torchvision: ``RandAugment``.
-
-    Attributes:
-        ops: Number of operations, >= 1.
-        strength: Strength of each operation, from 0 to 30.
     """
 
     ops: Positive = 2
+    """Number of operations, >= 1."""
     strength: int = Field(default=9, ge=0, le=30)
+    """Strength of each operation, from 0 to 30."""
 
     def build(self, library: ModuleType) -> Any:
         return library.RandAugment(self.ops, self.strength)
@@ -181,16 +167,14 @@ class RandomErasing(SampleTransform, kind="RandomErasing"):
 
     In a file: ``augment RandomErasing(p=0.25)``. torchvision: ``RandomErasing``. The rectangle is equal at all
     time-steps.
-
-    Attributes:
-        p: Fraction of samples with a rectangle, in [0, 1].
-        least: Minimum area, as a fraction of the image, in (0, 1).
-        most: Maximum area, as a fraction of the image, in (0, 1).
     """
 
     p: float = Field(default=0.5, ge=0, le=1)
+    """Fraction of samples with a rectangle, in [0, 1]."""
     least: float = Field(default=0.02, gt=0, lt=1)
+    """Minimum area, as a fraction of the image, in (0, 1)."""
     most: float = Field(default=0.33, gt=0, lt=1)
+    """Maximum area, as a fraction of the image, in (0, 1)."""
 
     @model_validator(mode="after")
     def _check_bounds(self) -> Self:
@@ -207,12 +191,10 @@ class RandomFlipPolarity(EventTransform, kind="RandomFlipPolarity"):
     """Random exchange of the two polarities of a recording.
 
     In a file: ``augment RandomFlipPolarity(p=0.5)``. tonic: ``RandomFlipPolarity``.
-
-    Attributes:
-        p: Fraction of changed recordings, in [0, 1].
     """
 
     p: float = Field(default=0.5, ge=0, le=1)
+    """Fraction of changed recordings, in [0, 1]."""
 
     def build(self, library: ModuleType, sensor: tuple[int, int, int]) -> Any:
         return library.RandomFlipPolarity(p=self.p)
@@ -222,14 +204,12 @@ class SpatialJitter(EventTransform, kind="SpatialJitter"):
     """Random shift of each event, which removes events outside the sensor.
 
     In a file: ``augment SpatialJitter(var_x=1.0, var_y=1.0)``. tonic: ``SpatialJitter``.
-
-    Attributes:
-        var_x: Variance of the horizontal shift in pixels², > 0.
-        var_y: Variance of the vertical shift in pixels², > 0.
     """
 
     var_x: float = Field(default=1.0, gt=0)
+    """Variance of the horizontal shift in pixels², > 0."""
     var_y: float = Field(default=1.0, gt=0)
+    """Variance of the vertical shift in pixels², > 0."""
 
     def build(self, library: ModuleType, sensor: tuple[int, int, int]) -> Any:
         # Without clip_outliers, tonic would keep events outside the sensor.
@@ -250,12 +230,10 @@ class UniformNoise(EventTransform, kind="UniformNoise"):
     """Additional events at random positions and times, merged in time order.
 
     In a file: ``augment UniformNoise(n=500)``. tonic: ``UniformNoise``.
-
-    Attributes:
-        n: Number of events, >= 1.
     """
 
     n: Positive = 100
+    """Number of events, >= 1."""
 
     def build(self, library: ModuleType, sensor: tuple[int, int, int]) -> Any:
         return library.UniformNoise(sensor_size=sensor, n=self.n)

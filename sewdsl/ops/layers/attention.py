@@ -46,10 +46,6 @@ class ChannelAttention(Layer, KnowsSteps, kind="CA"):
     Mean and maximum are taken over time-steps and positions, and have C elements per sample. Both pass the same two
     layers g. The layer needs all time-steps at once, so it cannot be streamed.
 
-    Attributes:
-        r: Reduction: ratio of the C inputs to the width between the two layers, rounded down, from 1 to C.
-        steps: T, filled in by the network and used only to count operations.
-
     Shape: ``[C, H, W]``, ``[C, L]`` or ``[F]``, unchanged. 2 C floor(C / r) parameters. The multiply-accumulates of g,
     which is computed once for T time-steps, are divided by T and rounded up.
     """
@@ -59,7 +55,9 @@ class ChannelAttention(Layer, KnowsSteps, kind="CA"):
     parameter_keys = ("reduce.weight", "expand.weight")
 
     r: Positive = 8
+    """Reduction: ratio of the C inputs to the width between the two layers, rounded down, from 1 to C."""
     steps: Positive | None = None
+    """T, filled in by the network and used only to count operations."""
 
     def infer(self, *inputs: Signal) -> Signal:
         reduced_width(self, inputs[0].channels, "channels")
@@ -88,10 +86,6 @@ class TemporalAttention(Layer, KnowsSteps, kind="TA"):
     layers g. The layer needs all time-steps at once, so it cannot be streamed, and its weights are valid for one T
     only.
 
-    Attributes:
-        r: Reduction: ratio of the T inputs to the width between the two layers, rounded down, from 1 to T.
-        steps: T, filled in by the network.
-
     Shape: ``[C, H, W]``, ``[C, L]`` or ``[F]``, unchanged. 2 T floor(T / r) parameters. Multiply-accumulates are those
     of g.
     """
@@ -102,7 +96,9 @@ class TemporalAttention(Layer, KnowsSteps, kind="TA"):
     fixed_steps = True
 
     r: Positive = 5
+    """Reduction: ratio of the T inputs to the width between the two layers, rounded down, from 1 to T."""
     steps: Positive | None = None
+    """T, filled in by the network."""
 
     def infer(self, *inputs: Signal) -> Signal:
         reduced_width(self, self.T, "time-steps")
@@ -137,10 +133,6 @@ class SpatialAttention(Layer, KnowsSteps, kind="SA"):
     Mean and maximum are taken over time-steps and channels, and are feature maps of one channel per sample. The
     convolution of both has no bias. The layer needs all time-steps at once, so it cannot be streamed.
 
-    Attributes:
-        k: Height and width of the kernel, odd.
-        steps: T, filled in by the network and used only to count operations.
-
     Shape: ``[C, H, W]``, unchanged. 2 k² parameters. The multiply-accumulates of the convolution, which is computed
     once for T time-steps, are divided by T and rounded up.
     """
@@ -150,7 +142,9 @@ class SpatialAttention(Layer, KnowsSteps, kind="SA"):
     parameter_keys = ("conv.weight",)
 
     k: Annotated[Positive, AfterValidator(require_odd)] = 3
+    """Height and width of the kernel, odd."""
     steps: Positive | None = None
+    """T, filled in by the network and used only to count operations."""
 
     def infer(self, *inputs: Signal) -> Signal:
         map_shape("spatial attention", inputs[0])
@@ -180,11 +174,6 @@ class TemporalChannelAttention(Layer, KnowsSteps, kind="TCJA"):
     the end. The kernels are named, as in the authors' code, after the axis that the convolution mixes. The layer needs
     all time-steps at once, so it cannot be streamed, and its weights are valid for one T only.
 
-    Attributes:
-        kernel_t: Kernel size of A, along channels.
-        kernel_c: Kernel size of B, along time-steps.
-        steps: T, filled in by the network.
-
     Shape: ``[C, H, W]``, unchanged. T² kernel_t + C² kernel_c parameters. Multiply-accumulates are those of A and B.
     """
 
@@ -194,8 +183,11 @@ class TemporalChannelAttention(Layer, KnowsSteps, kind="TCJA"):
     fixed_steps = True
 
     kernel_t: Positive = 4
+    """Kernel size of A, along channels."""
     kernel_c: Positive = 4
+    """Kernel size of B, along time-steps."""
     steps: Positive | None = None
+    """T, filled in by the network."""
 
     def infer(self, *inputs: Signal) -> Signal:
         row_or_map_shape("joint attention to time-steps and channels", inputs[0])

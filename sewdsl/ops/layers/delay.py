@@ -27,15 +27,13 @@ class Delay(Layer, kind="DELAY"):
     In a network: ``DELAY`` or ``DELAY4``. After a name, it may read a value defined later, for feedback connections:
     ``let h = ADD[ FC38 | h-DELAY-FC38 ]-SN``.
 
-    Attributes:
-        steps: Number of time-steps. As many values are stored in loops and streams.
-
     Shape: any, unchanged.
     """
 
     saves = "nothing"  # the gradient is shifted by one time-step
     reads = "past"
     steps: Annotated[int, Field(ge=1, le=MAX_DELAY), Letter(""), OmittedDefault()] = 1
+    """Number of time-steps. As many values are stored in loops and streams."""
 
     @property
     def delay_steps(self) -> int:

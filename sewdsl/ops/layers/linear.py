@@ -21,10 +21,6 @@ class Linear(WeightedLayer, kind="FC"):
 
     In a network: ``FC11``, ``FC110b0``, ``FC512b0(init=orthogonal)``.
 
-    Attributes:
-        features: Number of outputs.
-        bias: Whether to add a learnable constant to each output.
-
     Shape: ``[C, H, W]``, ``[C, L]`` or ``[F]`` to ``[features]``.
     """
 
@@ -32,7 +28,9 @@ class Linear(WeightedLayer, kind="FC"):
     on_grid = True
 
     features: Annotated[Positive, Letter("")]
+    """Number of outputs."""
     bias: Annotated[Switch, Letter("b")] = True
+    """Whether to add a learnable constant to each output."""
     init: RuleArgument = None
 
     def infer(self, *inputs: Signal) -> Signal:

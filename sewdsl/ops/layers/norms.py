@@ -31,15 +31,12 @@ class _ScaledPerChannel(Layer):
 
 
 class Norm(_ScaledPerChannel):
-    """Base class of batch norms, which make the bias of a preceding convolution redundant.
-
-    Attributes:
-        eps: Constant added to the variance, > 0.
-        momentum: Weight of the current batch in the running statistics, in [0, 1].
-    """
+    """Base class of batch norms, which make the bias of a preceding convolution redundant."""
 
     eps: float = Field(default=1e-5, gt=0)
+    """Constant added to the variance, > 0."""
     momentum: float = Field(default=0.1, ge=0, le=1)
+    """Weight of the current batch in the running statistics, in [0, 1]."""
 
 
 class BatchNorm(Norm, kind="BN"):
@@ -47,13 +44,11 @@ class BatchNorm(Norm, kind="BN"):
 
     In a network: ``BN``, ``BN(eps=1e-5, momentum=0.1)``, or ``BN(weight=0.5)`` as in MS-ResNet.
 
-    Attributes:
-        weight: Initial weight of all channels. Initial biases are 0.
-
     Shape: ``[C, H, W]``, ``[C, L]`` or ``[F]``, unchanged.
     """
 
     weight: float = 1.0
+    """Initial weight of all channels. Initial biases are 0."""
 
     @property
     def scale(self) -> float:
@@ -76,15 +71,13 @@ class TdBatchNorm(BatchNorm, kind="tdBN"):
 
         y = weight · alpha · v_threshold · (x - mean) / sqrt(var + eps) + bias
 
-    Attributes:
-        alpha: 1, or 1/sqrt(2) if two normalised currents are added before a neuron.
-        v_threshold: Threshold of the neuron that reads the output. None: that of the nearest neuron after it.
-
     Shape: ``[C, H, W]``, ``[C, L]`` or ``[F]``, unchanged.
     """
 
     alpha: float = Field(default=1.0, gt=0)
+    """1, or 1/sqrt(2) if two normalised currents are added before a neuron."""
     v_threshold: float | None = Field(default=None, gt=0)
+    """Threshold of the neuron that reads the output. None: that of the nearest neuron after it."""
 
     @property
     def scale(self) -> float:
@@ -109,9 +102,6 @@ class TemporalEffectiveBatchNorm(Norm, KnowsSteps, kind="TEBN"):
     Mean and variance are computed over time, batch, height and width, as in ``BN``. The weights are valid for one T
     only.
 
-    Attributes:
-        steps: T, filled in by the network.
-
     Shape: ``[C, H, W]``, ``[C, L]`` or ``[F]``, unchanged. 2 C + T parameters, with p initialised to 1.
     """
 
@@ -120,6 +110,7 @@ class TemporalEffectiveBatchNorm(Norm, KnowsSteps, kind="TEBN"):
     parameter_keys = ("weight", "bias", "step_weight")
 
     steps: Positive | None = None
+    """T, filled in by the network."""
 
     def infer(self, *inputs: Signal) -> Signal:
         # The factors depend on time, even if the input does not.
@@ -141,15 +132,12 @@ class TemporalEffectiveBatchNorm(Norm, KnowsSteps, kind="TEBN"):
 
 
 class _StepNorm(Norm, KnowsSteps):
-    """Base class of batch norms with running statistics and weights of each time-step.
-
-    Attributes:
-        accumulates: Whether the statistics of a time-step are those of all time-steps so far.
-    """
+    """Base class of batch norms with running statistics and weights of each time-step."""
 
     reads = "past"
     fixed_steps = True
     accumulates: ClassVar[bool] = False
+    """Whether the statistics of a time-step are those of all time-steps so far."""
 
     def infer(self, *inputs: Signal) -> Signal:
         # Statistics and weights depend on time, even if the input does not.
@@ -178,15 +166,13 @@ class BatchNormThroughTime(_StepNorm, kind="BNTT"):
     Mean and variance are computed over batch, height and width of one time-step. There is no bias. The weights are
     valid for one T only.
 
-    Attributes:
-        steps: T, filled in by the network.
-
     Shape: ``[C, H, W]``, ``[C, L]`` or ``[F]``, unchanged. T·C parameters, initialised to 1.
     """
 
     parameter_keys = ("weight",)
 
     steps: Positive | None = None
+    """T, filled in by the network."""
 
     def parameters(self, *inputs: Signal) -> int:
         return self.T * inputs[0].channels
@@ -203,9 +189,6 @@ class TemporalAccumulatedBatchNorm(_StepNorm, kind="TAB"):
     time-step has its own running statistics, weights and biases, and the factor is a square. They are valid for one T
     only.
 
-    Attributes:
-        steps: T, filled in by the network.
-
     Shape: ``[C, H, W]``, ``[C, L]`` or ``[F]``, unchanged. 2 T·C + T parameters, with weight and p initialised to 1.
     """
 
@@ -213,6 +196,7 @@ class TemporalAccumulatedBatchNorm(_StepNorm, kind="TAB"):
     parameter_keys = ("weight", "bias", "step_weight")
 
     steps: Positive | None = None
+    """T, filled in by the network."""
 
     def parameters(self, *inputs: Signal) -> int:
         return self.T * (2 * inputs[0].channels + 1)
@@ -224,15 +208,13 @@ class GroupNorm(_ScaledPerChannel, kind="GN", key="group_norm"):
     In a network: ``GN8``, ``GN8(eps=1e-6)``. ``GN1`` normalises over all channels and positions (Wu and He 2018).
     Training and evaluation do not differ.
 
-    Attributes:
-        groups: Number of groups of consecutive channels, a divisor of the channels, >= 1.
-        eps: Constant added to the variance, > 0.
-
     Shape: ``[C, H, W]``, ``[C, L]`` or ``[F]``, unchanged.
     """
 
     groups: Annotated[Positive, Letter("")]
+    """Number of groups of consecutive channels, a divisor of the channels, >= 1."""
     eps: float = Field(default=1e-5, gt=0)
+    """Constant added to the variance, > 0."""
 
     def infer(self, *inputs: Signal) -> Signal:
         if inputs[0].channels % self.groups:
@@ -259,13 +241,11 @@ class LayerNorm(_ScaledPerChannel, kind="LN", key="layer_norm"):
     that of PyTorch's ``LayerNorm(C)`` on ``[T, N, H·W, C]``. Use ``GN1`` to normalise over channels and positions.
     Training and evaluation do not differ.
 
-    Attributes:
-        eps: Constant added to the variance, > 0.
-
     Shape: ``[C, H, W]``, ``[C, L]`` or ``[F]``, unchanged.
     """
 
     eps: float = Field(default=1e-5, gt=0)
+    """Constant added to the variance, > 0."""
 
     def keeps(self, *inputs: Signal) -> SavedForBackward:
         """Return the input, and mean and standard deviation of each position."""
@@ -285,13 +265,11 @@ class RootMeanSquareNorm(Layer, kind="RMS", key="rms_norm"):
     The mean over the channels is not subtracted, and there is no bias. As for ``LN``, positions are tokens. Training
     and evaluation do not differ.
 
-    Attributes:
-        eps: Constant added to the mean of the squares, > 0.
-
     Shape: ``[C, H, W]``, ``[C, L]`` or ``[F]``, unchanged. C parameters.
     """
 
     eps: float = Field(default=1e-5, gt=0)
+    """Constant added to the mean of the squares, > 0."""
 
     def infer(self, *inputs: Signal) -> Signal:
         return Signal(inputs[0].shape, varies=inputs[0].varies)

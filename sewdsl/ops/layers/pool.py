@@ -23,18 +23,14 @@ if TYPE_CHECKING:
 
 
 class Pool(Layer):
-    """Base class of pooling with a sliding window.
-
-    Attributes:
-        kernel: Height and width of the window, or its length on ``[C, L]``. On ``[C, L]``, all arguments are single
-            numbers.
-        stride: Step of the window. The default is the kernel size.
-        padding: Rows and columns added on each side, at most half the kernel.
-    """
+    """Base class of pooling with a sliding window."""
 
     kernel: Annotated[PositivePair, Letter("k")]
+    """Height and width of the window, or its length on ``[C, L]``. On ``[C, L]``, all arguments are single numbers."""
     stride: Annotated[PositivePair, Letter("s")] = (1, 1)
+    """Step of the window. The default is the kernel size."""
     padding: Annotated[NaturalPair, Letter("p")] = (0, 0)
+    """Rows and columns added on each side, at most half the kernel."""
 
     @model_validator(mode="before")
     @classmethod

@@ -20,16 +20,14 @@ class Reduction(Layer):
     """Base class of sums and means. Reduced axes keep the length 1, so that the result can gate the input.
 
     Over time, the shape is kept, and every time-step has the same value.
-
-    Attributes:
-        over: ``channels``, ``places``: the positions, i.e. height and width or the length, or ``time``.
-        groups: Number of groups of consecutive channels, reduced separately, with ``over=channels``, >= 1.
     """
 
     saves = "nothing"  # the gradient is constant within each reduced group
 
     over: Literal["channels", "places", "time"]
+    """``channels``, ``places``: the positions, i.e. height and width or the length, or ``time``."""
     groups: Positive = 1
+    """Number of groups of consecutive channels, reduced separately, with ``over=channels``, >= 1."""
 
     @property
     def reads(self) -> Literal["step", "sequence"]:  # type: ignore[override]

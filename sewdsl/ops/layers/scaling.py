@@ -24,11 +24,6 @@ class Scale(Layer, kind="SCALE"):
     ``ADD[ c32k3-BN-SN-SCALE(learn=on) | id ]``. Layer scale (Touvron et al. 2021) is
     ``SCALE(value=1e-6, learn=on, per=channel)``.
 
-    Attributes:
-        value: Factor. The initial value if it is learnable, otherwise not 0.
-        learn: Whether the factor is learnable, one per layer.
-        per: ``channel``: one learnable factor per channel. None: one per layer.
-
     Shape: any, unchanged. Without ``learn``, spikes and counts become multiples of the factor. With ``learn``, they
     become real values.
     """
@@ -37,8 +32,11 @@ class Scale(Layer, kind="SCALE"):
     scales_samples = True
 
     value: float = 1.0
+    """Factor. The initial value if it is learnable, otherwise not 0."""
     learn: Switch = False
+    """Whether the factor is learnable, one per layer."""
     per: Annotated[Literal["channel"] | None, OmittedDefault()] = None
+    """``channel``: one learnable factor per channel. None: one per layer."""
 
     @model_validator(mode="after")
     def _check_factor(self) -> Self:
@@ -80,15 +78,12 @@ class Scale(Layer, kind="SCALE"):
 
 
 class _Dropped(Layer):
-    """Base class of dropout with one mask for all time-steps of a sample.
-
-    Attributes:
-        p: Drop probability, in [0, 1).
-    """
+    """Base class of dropout with one mask for all time-steps of a sample."""
 
     repeatable = False
 
     p: Annotated[float, Letter(""), Field(ge=0, lt=1)]
+    """Drop probability, in [0, 1)."""
 
     def infer(self, *inputs: Signal) -> Signal:
         """Return a signal of real values, unless p is 0."""
@@ -108,13 +103,11 @@ class Dropout(_Dropped, kind="DP", key="dropout"):
 
     In a network: ``DP`` (p = 0.5), ``DP0.25``.
 
-    Attributes:
-        p: Drop probability of an element, in [0, 1).
-
     Shape: any, unchanged. In training, the remaining values are scaled by 1 / (1 - p), so spikes become real values.
     """
 
     p: Annotated[float, Letter(""), Field(ge=0, lt=1)] = 0.5
+    """Drop probability of an element, in [0, 1)."""
 
     def keeps(self, *inputs: Signal) -> SavedForBackward:
         """Return the mask of each sample, with four bytes per element."""
@@ -132,15 +125,13 @@ class DropPath(_Dropped, kind="DropPath", key="drop_path"):
     2016, Sec. 3. There is one mask for all time-steps of a sample. timm's ``DropPath`` on ``[T, N, *]`` treats the
     first axis as samples, and therefore drops whole time-steps of the batch.
 
-    Attributes:
-        p: Drop probability of a sample, in [0, 1).
-
     Shape: any, unchanged. In training, the remaining values are scaled by 1 / (1 - p), so spikes become real values.
     """
 
     scales_samples = True
 
     p: Annotated[float, Letter(""), Field(ge=0, lt=1)] = 0.1
+    """Drop probability of a sample, in [0, 1)."""
 
     def keeps(self, *inputs: Signal) -> SavedForBackward:
         """Return the factor of each sample."""

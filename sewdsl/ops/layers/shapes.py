@@ -71,15 +71,13 @@ class Reshape(Layer, kind="Reshape"):
 
     In a network: ``FC8192-Reshape(512x4x4)``, ``Reshape(6x4)``, ``Reshape(24)``.
 
-    Attributes:
-        shape: ``CxHxW``, ``CxL`` or a length, with as many elements as the input.
-
     Shape: any to ``shape``.
     """
 
     saves = "nothing"  # not a view: feature maps in channels-last format are copied
 
     shape: Annotated[Shape, Unnamed()]
+    """``CxHxW``, ``CxL`` or a length, with as many elements as the input."""
 
     def infer(self, *inputs: Signal) -> Signal:
         (source,) = inputs
@@ -107,12 +105,6 @@ class Slice(KnowsSteps, Layer, kind="Slice"):
     In a network: ``Slice(stop=64)``, ``Slice(start=-1, over=places)``, ``Slice(start=-1, over=time)``. Over time, every
     time-step of the output has the value of one time-step. Negative indices count from the end.
 
-    Attributes:
-        start: Index of the first element of the slice, from 0.
-        stop: Index of the first element after the slice. None: the end.
-        over: ``channels``, ``places``: the positions in the order of ``Flatten``, or ``time``.
-        steps: T, filled in by the network.
-
     Shape: over channels ``[C, H, W]`` to ``[C', H, W]``, also ``[C, L]`` and ``[F]``. Over places ``[C, H, W]`` and
     ``[C, L]`` to ``[C, L']``. Over time unchanged.
     """
@@ -120,9 +112,13 @@ class Slice(KnowsSteps, Layer, kind="Slice"):
     saves = "nothing"
 
     start: int = 0
+    """Index of the first element of the slice, from 0."""
     stop: int | None = None
+    """Index of the first element after the slice. None: the end."""
     over: Literal["channels", "places", "time"] = "channels"
+    """``channels``, ``places``: the positions in the order of ``Flatten``, or ``time``."""
     steps: Positive | None = None
+    """T, filled in by the network."""
 
     @property
     def reads(self) -> Literal["step", "sequence"]:  # type: ignore[override]
@@ -184,11 +180,6 @@ class Upsample(Layer, kind="UP", key="upsample"):
     In a network: ``UP2``, ``UP2x3``, ``UP2(mode=bilinear)``. ``ADD[ GAP-Reshape(64x1x1)-UP7x5 | id ]`` adds a vector to
     all positions.
 
-    Attributes:
-        factor: Ratio of output to input height and width, or length, at least 1. Two numbers are for height and width.
-        mode: ``nearest``: each value fills a square. ``bilinear``: interpolation between four neighbours, or two on
-            ``[C, L]``, with ``align_corners=False`` as in PyTorch.
-
     Shape: ``[C, H, W]`` to ``[C, factor·H, factor·W]``, ``[C, L]`` to ``[C, factor·L]``. Spikes and counts are
     preserved with ``nearest``, and become real values with ``bilinear``.
     """
@@ -196,7 +187,10 @@ class Upsample(Layer, kind="UP", key="upsample"):
     saves = "nothing"  # the gradient depends on the shape only
 
     factor: Annotated[Factors, Letter("")]
+    """Ratio of output to input height and width, or length, at least 1. Two numbers are for height and width."""
     mode: Literal["nearest", "bilinear"] = "nearest"
+    """``nearest``: each value fills a square. ``bilinear``: interpolation between four neighbours, or two on ``[C,
+    L]``, with ``align_corners=False`` as in PyTorch."""
 
     def infer(self, *inputs: Signal) -> Signal:
         c, *size = row_or_map_shape("upsampling", inputs[0])

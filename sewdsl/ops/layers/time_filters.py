@@ -28,17 +28,15 @@ class TimeFilter(Layer, kind="FIR"):
 
         Y[t, c] = sum over j < k of W[c, j] X[t - j d, c]
 
-    Attributes:
-        taps: Number of weights of a channel.
-        dilation: Time-steps between the taps.
-
     Shape: any, unchanged.
     """
 
     reads = "past"
 
     taps: Annotated[int, Field(ge=1, le=MAX_DELAY), Letter("k")]
+    """Number of weights of a channel."""
     dilation: Annotated[int, Field(ge=1, le=MAX_DELAY), Letter("d")] = 1
+    """Time-steps between the taps."""
 
     @property
     def longest_delay(self) -> int:
@@ -76,11 +74,6 @@ class DelayedLinear(WeightedLayer, kind="DFC"):
     clamps them to this range after each optimizer step. The width starts at reach / 2. Source: Hammouamri,
     Khalfaoui-Hassani and Masquelier, ICLR 2024.
 
-    Attributes:
-        features: Number of outputs.
-        bias: Whether to add a learnable constant to each output.
-        reach: Number of time-steps that a kernel reads. The largest delay is reach - 1.
-
     Shape: ``[C, H, W]``, ``[C, L]`` or ``[F]`` to ``[features]``.
     """
 
@@ -88,8 +81,11 @@ class DelayedLinear(WeightedLayer, kind="DFC"):
     learns_delays = True
 
     features: Annotated[Positive, Letter("")]
+    """Number of outputs."""
     bias: Annotated[Switch, Letter("b")] = True
+    """Whether to add a learnable constant to each output."""
     reach: Annotated[int, Field(ge=1, le=MAX_DELAY)]
+    """Number of time-steps that a kernel reads. The largest delay is reach - 1."""
     init: RuleArgument = None
 
     @property

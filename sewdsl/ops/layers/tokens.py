@@ -38,9 +38,6 @@ class TokenEmbedding(WeightedLayer, kind="EMB"):
     values, here 30,522. The input has a value range from 0, such as tokens or counts. Initial values are normal with
     standard deviation 1. No gradient passes to the input.
 
-    Attributes:
-        features: Number of elements of a vector.
-
     Shape: tokens ``[L]`` to ``[features, L]``, and a single token ``[1]`` to ``[features]``.
     """
 
@@ -48,6 +45,7 @@ class TokenEmbedding(WeightedLayer, kind="EMB"):
     connects = False
 
     features: Annotated[Positive, Letter("")]
+    """Number of elements of a vector."""
     init: RuleArgument = None
 
     def infer(self, *inputs: Signal) -> Signal:
@@ -95,10 +93,6 @@ class LearnedTokens(WeightedLayer, kind="TOK"):
     ``SCORES[ TOK10 | id ]`` are learned queries. Initial values are normal with standard deviation 0.02. The values of
     the input have no effect, and no gradient passes to it.
 
-    Attributes:
-        tokens: Number of tokens.
-        features: Number of channels. None: as many as the input has.
-
     Shape: any to ``[features, tokens]``.
     """
 
@@ -107,7 +101,9 @@ class LearnedTokens(WeightedLayer, kind="TOK"):
     weights_for = "channels"
 
     tokens: Annotated[Positive, Letter("")]
+    """Number of tokens."""
     features: Annotated[Positive | None, Letter("c")] = None
+    """Number of channels. None: as many as the input has."""
     init: RuleArgument = None
 
     def weight_shape(self, *inputs: Signal) -> tuple[int, ...]:
@@ -130,11 +126,6 @@ class Swap(Layer, kind="Swap"):
     channels as the input has positions, and a second ``Swap`` with ``to`` restores the positions. ``Swap`` and
     ``Swap(to=8x8)`` can be written separately too.
 
-    Attributes:
-        heads: Number of groups of consecutive channels, a divisor of the channels. The output is
-            ``[H·W, heads, C / heads]``, and a convolution can run along the channels of each head.
-        to: Positions that the channels become, ``HxW`` or a length.
-
     Shape: ``[C, H, W]`` to ``[H·W, C]``, ``[C, L]`` to ``[L, C]``. With ``to``, ``[H·W, …]`` to ``[C, H, W]``.
     """
 
@@ -142,7 +133,10 @@ class Swap(Layer, kind="Swap"):
     encloses = True
 
     heads: Positive | None = None
+    """Number of groups of consecutive channels, a divisor of the channels. The output is ``[H·W, heads, C / heads]``,
+    and a convolution can run along the channels of each head."""
     to: Places = None
+    """Positions that the channels become, ``HxW`` or a length."""
 
     @model_validator(mode="after")
     def _either(self) -> Self:
@@ -190,11 +184,6 @@ class LearnedPosition(WeightedLayer, KnowsSteps, kind="POS"):
 
     In a network: ``c256k4s4-BN-POS``, ``POS(per=step)``. Initial values are normal with standard deviation 0.02.
 
-    Attributes:
-        per: ``element``: one number for each element, equal at all time-steps. ``step``: one number for each channel
-            and time-step. These numbers are valid for one T only.
-        steps: T, filled in by the network.
-
     Shape: any, unchanged. C·H·W, C·L or F parameters, or C·T with ``per=step``.
     """
 
@@ -202,8 +191,11 @@ class LearnedPosition(WeightedLayer, KnowsSteps, kind="POS"):
     connects = False
 
     per: Literal["element", "step"] = "element"
+    """``element``: one number for each element, equal at all time-steps. ``step``: one number for each channel and
+    time-step. These numbers are valid for one T only."""
     init: RuleArgument = None
     steps: Positive | None = None
+    """T, filled in by the network."""
 
     @property
     def reads(self) -> Literal["step", "past"]:  # type: ignore[override]

@@ -58,15 +58,13 @@ class PReLU(Activation, kind="PReLU"):
 
     In a network: ``PReLU``, ``PReLU(slope=0.1, shared=off)``. He et al. 2015, Eq. 1.
 
-    Attributes:
-        slope: Initial slope.
-        shared: Whether all channels share one slope, as in PyTorch by default. off: one slope per channel.
-
     Shape: any, unchanged. Spikes and counts are preserved.
     """
 
     slope: float = 0.25
+    """Initial slope."""
     shared: Switch = True
+    """Whether all channels share one slope, as in PyTorch by default. off: one slope per channel."""
 
     def infer(self, *inputs: Signal) -> Signal:
         """Return the input signal, with real values if integers can be negative."""

@@ -35,13 +35,11 @@ class LIF(LinearNeuron, kind="LIF"):
 
         H[t] = (1 - 1/tau) V[t-1] + (1/tau) X[t] + v_reset/tau
 
-    Attributes:
-        tau: Membrane time constant in time-steps, > 1.
-
     Shape: ``[T, N, *]`` input current to ``[T, N, *]`` spikes, each 0 or 1.
     """
 
     tau: float = Field(default=2.0, gt=1)
+    """Membrane time constant in time-steps, > 1."""
 
     def dynamics(self) -> LinearDynamics:
         return LinearDynamics(decay=1 - 1 / self.tau, gain=1 / self.tau, drift=self.rest / self.tau)
@@ -55,13 +53,11 @@ class DLIF(LinearNeuron, kind="DLIF"):
 
         H[t] = rest + decay (V[t-1] - rest) + X[t]
 
-    Attributes:
-        decay: Factor of the distance from rest per time-step, in [0, 1).
-
     Shape: ``[T, N, *]`` input current to ``[T, N, *]`` spikes, each 0 or 1.
     """
 
     decay: float = Field(default=0.5, ge=0, lt=1)
+    """Factor of the distance from rest per time-step, in [0, 1)."""
 
     def dynamics(self) -> LinearDynamics:
         return LinearDynamics(decay=self.decay, gain=1.0, drift=(1 - self.decay) * self.rest)
@@ -74,13 +70,11 @@ class PLIF(LinearNeuron, kind="PLIF"):
 
         1/tau = sigmoid(w),   H[t] = (1 - 1/tau) V[t-1] + (1/tau) X[t] + v_reset/tau
 
-    Attributes:
-        tau: Initial membrane time constant in time-steps, > 1, with w initialised to -log(tau - 1).
-
     Shape: ``[T, N, *]`` input current to ``[T, N, *]`` spikes, each 0 or 1.
     """
 
     tau: float = Field(default=2.0, gt=1)
+    """Initial membrane time constant in time-steps, > 1, with w initialised to -log(tau - 1)."""
 
     def learnable(self) -> Mapping[str, float]:
         return {"w": -log(self.tau - 1)}

@@ -172,17 +172,14 @@ class _Images(NamedTuple):
 
 
 class ImageFolder(DataSet, name="image-folder"):
-    """Custom photographs with one folder per class, resized to the network's input.
-
-    Attributes:
-        counts: Number of training and test images of the complete dataset. None accepts any number.
-        source: Download address and size.
-    """
+    """Custom photographs with one folder per class, resized to the network's input."""
 
     shape: ClassVar[tuple[int, ...] | None] = None
     classes: ClassVar[int | None] = None
     counts: ClassVar[tuple[int, int] | None] = None
+    """Number of training and test images of the complete dataset. None accepts any number."""
     source: ClassVar[str] = ""
+    """Download address and size."""
 
     def misfit(self) -> str:
         """Return why the input shape, the statistics or the shift in the recipe does not fit (empty if they fit)."""

@@ -112,23 +112,20 @@ class Recordings:
 
 
 class RecordedDataSet(DataSet):
-    """Sequences of frames in files, in one of several layouts.
-
-    Attributes:
-        layouts: Supported layouts, of which the first complete one is used.
-        folders: Common names of the dataset's folder.
-        source: Download address and size.
-        called: Names of the classes, in order. If empty, the names of their folders, unless these are numbers.
-        every_class: Whether each class must have recordings in both parts.
-    """
+    """Sequences of frames in files, in one of several layouts."""
 
     varies = True
     holds_events = True
     layouts: ClassVar[tuple[Layout, ...]]
+    """Supported layouts, of which the first complete one is used."""
     folders: ClassVar[tuple[str, ...]] = ()
+    """Common names of the dataset's folder."""
     source: ClassVar[str]
+    """Download address and size."""
     called: ClassVar[Sequence[str]] = ()
+    """Names of the classes, in order. If empty, the names of their folders, unless these are numbers."""
     every_class: ClassVar[bool] = False
+    """Whether each class must have recordings in both parts."""
 
     def find(self) -> str:
         """Return number and folder of the recordings without reading them, or raise DataError if some are missing."""

@@ -13,26 +13,23 @@ from sewdsl.train.data.digits import MNIST_DEVIATION, MNIST_MEAN
 
 
 class VisionDataSet(DataSet):
-    """Images and split of the torchvision dataset with the name of the class.
-
-    Attributes:
-        marker: Folder created by torchvision.
-        counts: Number of training and test images.
-        size: Size of the download.
-        mean: Mean per channel of the training images, after scaling to [0, 1].
-        deviation: Standard deviation per channel, on the same scale.
-        named: Whether the classes have names in torchvision that are more than numbers.
-    """
+    """Images and split of the torchvision dataset with the name of the class."""
 
     shape: ClassVar[tuple[int, int, int]]
     classes: ClassVar[int]
     marker: ClassVar[str]
+    """Folder created by torchvision."""
     files: ClassVar[str]
     counts: ClassVar[tuple[int, int]]
+    """Number of training and test images."""
     size: ClassVar[str]
+    """Size of the download."""
     mean: ClassVar[Sequence[float]]
+    """Mean per channel of the training images, after scaling to [0, 1]."""
     deviation: ClassVar[Sequence[float]]
+    """Standard deviation per channel, on the same scale."""
     named: ClassVar[bool] = True
+    """Whether the classes have names in torchvision that are more than numbers."""
 
     def find(self) -> str:
         """Return the folder of the data in quotes, or raise DataError if it is missing."""
