@@ -127,11 +127,7 @@ class Op(Kind):
 
     @abstractmethod
     def infer(self, *inputs: Signal) -> Signal:
-        """Return the output signal for the input signals.
-
-        Raises:
-            ShapeMismatch: If the op does not fit its inputs.
-        """
+        """Return the output signal for the input signals, or raise ShapeMismatch if the op does not fit its inputs."""
 
     def parameters(self, *inputs: Signal) -> int:
         """Return the number of learnable parameters."""

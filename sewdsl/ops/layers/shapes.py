@@ -201,11 +201,7 @@ class Upsample(Layer, kind="UP", key="upsample"):
         )
 
     def _factors(self, source: Signal) -> tuple[int, ...]:
-        """Return the factor of each axis.
-
-        Raises:
-            ShapeMismatch: If there are two factors for a single axis.
-        """
+        """Return the factor of each axis, or raise ShapeMismatch if there are two factors for a single axis."""
         axes = len(source.shape) - 1
         if isinstance(self.factor, int):
             return (self.factor,) * axes
