@@ -104,7 +104,7 @@ def notation(text: Text) -> str:
 
 def stages(text: Text) -> str:
     """Return the output of ``compile`` for each stage except the module."""
-    forms = (*(["tree"], ["network"], ["dot"]), *(["passes", "--optimize", level] for level in "012"))
+    forms = (["tree"], ["network"], *(["passes", "--optimize", level] for level in "012"))
     return "\n".join(shown("compile", text.spec, *text.arguments, "--emit", *form) for form in forms)
 
 
