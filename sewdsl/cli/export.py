@@ -77,7 +77,9 @@ Check = Annotated[
 Data = Annotated[
     Path | None,
     HelpPanel.DATA.option(
-        "--data DIR", "Dataset folder, or folder of several datasets (requires --check and a RUN).", "$SEWDSL_DATA"
+        "--data DIR",
+        "Dataset folder, or folder of several datasets (requires --check or --calibrate, and a RUN).",
+        "$SEWDSL_DATA",
     ),
 ]
 To = Annotated[
@@ -122,6 +124,15 @@ Hoist = Annotated[
 Pack = Annotated[
     bool, HelpPanel.OUTPUT.option("--pack", "Store eight spikes in a byte of RAM, which takes more time (C only).")
 ]
+Calibrate = Annotated[
+    int | None,
+    HelpPanel.DATA.option(
+        "--calibrate N",
+        "Number of training samples that measure the ranges of rounded currents (C only, requires a RUN).",
+        "proven ranges",
+        min=1,
+    ),
+]
 License = Annotated[
     str | None,
     HelpPanel.OUTPUT.option(
@@ -159,6 +170,7 @@ def command(
     prefix: Prefix = None,
     hoist: Hoist = False,
     pack: Pack = False,
+    calibrate: Calibrate = None,
     license: License = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -173,13 +185,14 @@ def command(
     require(
         (weights or any(spec_options), not is_run, f"--weights, {SPEC_OPTIONS} require a SPEC, not a RUN"),
         (best, is_run, "--best requires a RUN"),
-        (data, is_run and check, "--data requires --check and a RUN"),
+        (data, is_run and (check or calibrate), "--data requires --check or --calibrate, and a RUN"),
+        (calibrate, is_run, "--calibrate requires a RUN, whose training samples it reads"),
         (license is not None, to_folder, "--license requires --to folder"),
         (dt is not None, name == "nir", "--dt requires a NIR file; use --to nir"),
         (
-            any((bits, state, prefix, hoist, pack)),
+            any((bits, state, prefix, hoist, pack, calibrate)),
             name == C,
-            "--bits, --state, --prefix, --hoist, --pack require a C file; use --to c",
+            "--bits, --state, --prefix, --hoist, --pack, --calibrate require a C file; use --to c",
         ),
         (overwrite, not to_folder, "--overwrite cannot replace a folder; choose another OUT"),
     )
@@ -229,7 +242,7 @@ def command(
 
             trained_bits = model.network.recipe.grid_bits if model.network.recipe else None
             formats = IntegerFormat(bits or trained_bits or 8, 16 if state == 16 else 32)  # noqa: PLR2004 -- bits
-            _export_c(model, out, CExport(formats, prefix or "net", check, hoist, pack), origin, data)
+            _export_c(model, out, CExport(formats, prefix or "net", check, hoist, pack, calibrate or 0), origin, data)
             return
         inputs = _input_scaling(model.network) if trained else ""
         content = _encode(model, format_, inputs, to_folder=to_folder) if check or not to_folder else b""
@@ -261,7 +274,14 @@ def _export_c(model: SpikingNetwork, out: Path, options: CExport, origin: Weight
     samples = _select_samples(model, origin, data, count)
     if samples.data is None:
         samples = random_samples(model, origin.seed)
-    export_c(model, out, options, samples, labelled=samples.data is not None)
+    training = None
+    if origin.run is not None and options.calibrate:
+        from sewdsl.train.probe_target import samples_of_run
+
+        batch = min(options.calibrate, score_batches(model.network)[0])
+        count = SampleCount(batch, -(-options.calibrate // batch), origin.seed)
+        training = samples_of_run(origin.run, data, count, training=True)
+    export_c(model, out, options, samples, training, labelled=samples.data is not None)
 
 
 def _encode(model: SpikingNetwork, format_: ExportFormat, inputs: str, *, to_folder: bool) -> bytes:

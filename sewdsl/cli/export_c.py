@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -41,15 +42,24 @@ class CExport(NamedTuple):
     """Whether to compute the layers before the first neurons once, if the input is static."""
     pack: bool = False
     """Whether to store eight spikes in a byte."""
+    calibrate: int = 0
+    """Number of training samples that measure the ranges of rounded currents."""
 
 
 def export_c(
-    model: SpikingNetwork, out: Path, options: CExport, samples: ProbeSamples | None, *, labelled: bool
+    model: SpikingNetwork,
+    out: Path,
+    options: CExport,
+    samples: ProbeSamples | None,
+    training: ProbeSamples | None = None,
+    *,
+    labelled: bool,
 ) -> None:
     """Write the C file and its header, and print its memory and its accuracy.
 
     Args:
         samples: Samples for the test vectors, or None.
+        training: Samples that measure the ranges of rounded currents, or None for proven ranges.
         labelled: Whether the samples have classes, so that accuracies can be printed.
 
     Raises:
@@ -57,9 +67,13 @@ def export_c(
     """
     from sewdsl.exchange.write.c.write_file import write_c
     from sewdsl.integers import build_integer_network
+    from sewdsl.integers.calibration import measure_ranges
     from sewdsl.train.fit.integer_run import input_scaling, to_integers
 
-    network = build_integer_network(model, input_scaling(model), options.formats)
+    build = partial(build_integer_network, model, input_scaling(model), options.formats)
+    network = build(None if training is None else {})
+    if training is not None:
+        network = build(measure_ranges(model, network, (x for x, _ in training.batches)))
     network = replace(network, hoist=options.hoist, packed=options.pack)
     batches = [] if samples is None else [(to_integers(x, network), x, y) for x, y in samples.batches]
     count = count_vectors(model.network)
@@ -181,12 +195,26 @@ def _check(network: IntegerNetwork, file: CFile, x: Integers) -> None:
         typer.Exit: If they differ.
         ExportError: If there is no compiler.
     """
+    import numpy as np
+
     from sewdsl.exchange.write.c.run_file import differing_steps, find_compiler, run_c, run_reference
+    from sewdsl.integers.steps.elementwise import Rescaled
 
     samples, expected = x.shape[0 if network.static else 1], run_reference(network, x)
+    limits = {i: step.limit for i, step in enumerate(network.steps) if isinstance(step, Rescaled) and step.limit}
+    saturated = dict.fromkeys(limits, 0)
+
+    def count(_t: int, index: int, value: Integers) -> None:
+        if index in limits:
+            saturated[index] += int((np.abs(value) == limits[index]).sum())
+
+    network.run(x, count)
     for flags in (("-O2", "-DNET_LANES=0"), ("-O2",)):
         differing = differing_steps(network, run_c(network, x, flags, file.source), expected)
         if differing:
             fail(f"{samples} samples: C and the reference differ in {', '.join(differing)} ({' '.join(flags)})")
     compiler = f"{Path(find_compiler() or '').name} -std=c99 {' '.join(flags)}"
     echo(f"{samples} samples: C and the reference agree in every value and potential ({compiler})")
+    for index, number in saturated.items():
+        step = network.steps[index]
+        echo(f"{step.name}: {number:,} of {samples * network.T * step.value.elements:,} rounded currents saturate")

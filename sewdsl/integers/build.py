@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import ceil, floor, log2, prod
-from typing import TYPE_CHECKING, Literal, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Literal, NamedTuple, NoReturn, TypeAlias
 
 import numpy as np
 
@@ -13,15 +13,16 @@ from sewdsl.analysis.weight_units import reading_neuron
 from sewdsl.elaborate.suggestions import listed
 from sewdsl.equations.step import NeuronStep
 from sewdsl.equations.tape import LEARNED, Tape
+from sewdsl.integers.calibration import CHANNEL_BITS, MARGIN
 from sewdsl.integers.lower_equations import EquationLaw, NoEquationLaw
 from sewdsl.integers.network import IntegerNetwork, Readout
 from sewdsl.integers.steps.attention import TokenAttention
 from sewdsl.integers.steps.elementwise import Concatenated, Elementwise, Operation, Rescaled
 from sewdsl.integers.steps.equations import EquationStep
-from sewdsl.integers.steps.moved import DelayStep, Reordered, SpreadValues, Transposed
+from sewdsl.integers.steps.moved import DelayStep, Reordered, Sliced, SpreadValues, Transposed
 from sewdsl.integers.steps.neuron import LARGEST_POTENTIAL, LEAK_BITS, Drift, Dynamics, IntegerNeuron, Settled
 from sewdsl.integers.steps.pooling import ChannelSum, Pooled
-from sewdsl.integers.steps.step import InputStep, Step, View
+from sewdsl.integers.steps.step import ConstantStep, InputStep, Step, View
 from sewdsl.integers.steps.weighted import Convolution, Window, convolve
 from sewdsl.integers.value import LIMITS, IntegerValue, Numbers
 from sewdsl.ir.op import LinearNeuron, WeightedLayer
@@ -54,6 +55,8 @@ EQUATION_BITS = 16
 """Bits of a threshold of equations in the unit of their input, if its weights are small."""
 READ_BITS = 15
 """Bits of values that a convolution reads, without the sign."""
+SETTLED_BITS = 18
+"""Bits of currents whose shift is computed, so that their factors have the remaining bits of a sum."""
 DELAYED_BITS = 26
 """Bits of delayed currents, without the sign."""
 PLAIN_PASSES, DOUBLED_PASSES, MAX_PASSES = 8, 8, 40
@@ -62,6 +65,10 @@ FEW_STEPS = 16
 """Largest number of time-steps for which bounds are not doubled."""
 MAX_GROWTH = 2**16
 """Largest ratio of the bound of delayed currents to that of one time-step, which leaves ten bits for the latter."""
+
+
+Ranges: TypeAlias = "Mapping[str, tuple[Numbers, Numbers]]"
+"""Smallest and largest input of each channel, ``[C]``, by the name of the layer that reads it."""
 
 
 class NoIntegerLaw(UserError):
@@ -135,12 +142,17 @@ class InputScaling(NamedTuple):
 
 
 def build_integer_network(
-    model: SpikingNetwork, scaling: InputScaling | None = None, formats: IntegerFormat | None = None
+    model: SpikingNetwork,
+    scaling: InputScaling | None = None,
+    formats: IntegerFormat | None = None,
+    ranges: Ranges | None = None,
 ) -> IntegerNetwork:
     """Return a module in evaluation mode as an integer network.
 
     Args:
         scaling: Integer input. The default is counts up to 255.
+        ranges: Measured ranges of currents that are rounded. Values outside saturate. The ranges of other layers are
+            proven. None rejects ReLU of currents, whose proven ranges are too wide.
 
     Raises:
         NoIntegerLaw: If a layer has no law in integers.
@@ -148,7 +160,7 @@ def build_integer_network(
     steps = model.network.settings.steps
 
     def build(bounds: Mapping[int, float]) -> LawBuilder:
-        return LawBuilder(model, scaling or InputScaling(), formats or IntegerFormat(), bounds)
+        return LawBuilder(model, scaling or InputScaling(), formats or IntegerFormat(), bounds, ranges)
 
     bounds: dict[int, float] = {}
     first: dict[int, float] = {}
@@ -193,9 +205,14 @@ class LawBuilder:
     layer: EvaluatedLayer
 
     def __init__(
-        self, model: SpikingNetwork, scaling: InputScaling, formats: IntegerFormat, bounds: Mapping[int, float]
+        self,
+        model: SpikingNetwork,
+        scaling: InputScaling,
+        formats: IntegerFormat,
+        bounds: Mapping[int, float],
+        ranges: Ranges | None,
     ) -> None:
-        self._network, self._formats, self._bounds = model.network, formats, bounds
+        self._network, self._formats, self._bounds, self._ranges = model.network, formats, bounds, ranges
         self.exceeded: dict[int, float] = {}
         self._steps: list[Step] = []
         self._notes: list[str] = []
@@ -381,11 +398,37 @@ class LawBuilder:
         value = IntegerValue((*size, channels), min(x.value.low, 0), x.value.high, x.value.factor, shift)
         return self._put(SpreadValues(self._name, (x.step,), value, (down, right), repeat))
 
-    def rectify(self, x: Operand) -> Operand:
-        """Return values that are not negative, which ReLU keeps."""
-        if x.value.low < 0 or np.any(x.value.shift) or np.any(np.asarray(x.value.factor) < 0):
-            self.refuse("reads currents, which only neurons can change in integers; use SN instead")
-        return x
+    def rectify(self, x: Operand, *, slope: bool = False) -> Operand:
+        """Return max(x, 0), or refuse a slope of negative values."""
+        if x.value.low >= 0 and not np.any(x.value.shift) and not np.any(np.asarray(x.value.factor) < 0):
+            return x
+        if slope:
+            self.refuse("reads currents, which it would multiply by a slope; use ReLU or SN instead")
+        if self._ranges is None:
+            self.refuse("reads currents, whose ranges must be measured; use 'sewdsl export RUN net.c --calibrate 64'")
+        x = self._settled(x, positive=True, common=True)
+        value = x.value.with_range(max(x.value.low, 0), max(x.value.high, 0))
+        return self._put(Elementwise(self._name, (x.step,), value, "rectify"))
+
+    def slice(self, x: Operand, start: int, stop: int, over: Literal["channels", "places"]) -> Operand:
+        """Return consecutive channels or positions."""
+        x = self._settled(x)
+        value, selected = x.value, slice(start, stop)
+        if over == "places":
+            value = replace(value, shape=(1, stop - start, value.shape[-1]))
+        else:
+            factor, shift = (np.asarray(v)[selected] if np.ndim(v) else v for v in (value.factor, value.shift))
+            magnitudes = None if value.magnitudes is None else value.magnitudes[selected]
+            value = IntegerValue((*value.shape[:2], stop - start), value.low, value.high, factor, shift, magnitudes)
+        return self._put(Sliced(self._name, (x.step,), value, start, over))
+
+    def constant(self, x: Operand) -> Operand:
+        """Return the learned numbers of the layer ``[features, places]``, rounded with one unit."""
+        numbers = self.layer.learned["weight"].double().numpy()
+        unit = float(np.abs(numbers).max()) / LIMITS["int16"][1] or 1.0
+        integers = np.round(numbers.T[None] / unit).astype(np.int64)
+        value = IntegerValue(integers.shape, int(integers.min()), int(integers.max()), np.float64(unit))
+        return self._put(ConstantStep(self._name, (x.step,), value, integers))
 
     def delay(self, steps: int) -> Operand:
         """Return the value of an earlier time-step."""
@@ -650,12 +693,15 @@ class LawBuilder:
         x = self._settled(x)
         if bits < 1:
             self.refuse(f"adds {terms:,} products of currents, which exceeds 32 bits")
-        rounded = self._rescale([x], x.value.shift, bits)
-        self._notes.append(
-            f"{self._name} reads currents from {x.value.low:,} to {x.value.high:,}, "
-            f"which are rounded to {bits + 1} bits"
-        )
-        return rounded
+        origin, unit, limit = "proven", None, None
+        if self._ranges and self._name in self._ranges:
+            origin, limit = "measured", 2**bits - 1
+            measured = np.abs(np.subtract(self._ranges[self._name], x.value.shift)).max(0)
+            bound = np.abs(x.value.by_channel(x.value.factor)) * x.value.magnitude_by_channel
+            measured = np.maximum(measured, measured.max() / 2**CHANNEL_BITS) * MARGIN
+            unit = np.where(measured > 0, np.minimum(measured, bound), bound) / limit
+        self._notes.append(f"{self._name} reads currents, rounded to {bits + 1} bits of their {origin} range")
+        return self._rescale([x], x.value.shift, bits, unit, limit)
 
     def _bounded(self, x: Operand) -> Operand:
         """Return an input of a neuron that it can add up in 32 bits."""
@@ -678,6 +724,8 @@ class LawBuilder:
         differs = common and not x.value.plain
         if not x.value.has_border and not differs and not (positive and (factors < 0).any()):
             return x
+        if x.value.magnitude >> SETTLED_BITS:
+            return self._settled(self._rescale([x], shift, SETTLED_BITS - 1), positive=positive, common=common)
         added = shift if x.value.has_border or differs else np.zeros(1)
         added = added.reshape(1) if not added.ndim else added
         largest = np.abs(factors) * magnitudes + np.abs(added).reshape(-1, added.shape[-1]).max(0)
@@ -710,12 +758,14 @@ class LawBuilder:
         shift: Numbers,
         bits: int | None = None,
         unit: NDArray[np.float64] | None = None,
+        limit: int | None = None,
     ) -> Operand:
         """Return the sum in the finest unit that has a range of so many bits, with one rounding.
 
         Args:
             bits: Bits without the sign. The default is what a neuron can add up in 32 bits.
             unit: Unit of each channel instead.
+            limit: Largest magnitude, at which values saturate.
         """
         is_fine = bits is None
         bits = min(CURRENT_BITS, 28 - ceil(log2(self._network.settings.steps))) if bits is None else bits
@@ -741,12 +791,14 @@ class LawBuilder:
         ]
         least = np.sum([np.minimum(*pair) for pair in ends], 0) >> fraction
         most = (np.sum([np.maximum(*pair) for pair in ends], 0) >> fraction) + 1
+        if limit is not None:
+            least, most = np.maximum(least, -limit), np.minimum(most, limit)
         low, high = int(least.min()), int(most.max())
         unit = np.where(bound == 0, 0.0, unit)
         value = IntegerValue(
             values[0].shape, low, high, _collapsed(unit), shift, np.maximum(np.abs(least), np.abs(most))
         )
-        return self._put(Rescaled(self._name, _indices(operands), value, integers, fraction))
+        return self._put(Rescaled(self._name, _indices(operands), value, integers, fraction, limit))
 
     def _dynamics(self, index: int) -> tuple[float, float, float] | None:
         """Return decay, gain and drift of a linear neuron, or None without a common law for all channels."""

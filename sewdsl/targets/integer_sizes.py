@@ -157,8 +157,11 @@ class IntegerSizes:
         tables = 2 * WORD * self._network.settings.steps * node.output.channels
         return self._store(x, role="neuron", largest=None, tables=tables)
 
-    def rectify(self, x: SizedOperand) -> SizedOperand:
-        return self.refuse("changes currents, which only neurons do in integers") if x.largest is None else x
+    def rectify(self, x: SizedOperand, *, slope: bool = False) -> SizedOperand:
+        if x.largest is None and slope:
+            self.refuse("reads currents, which it would multiply by a slope; use ReLU or SN instead")
+        self.estimated |= x.largest is None
+        return self._store(self._store(x, largest=None)) if x.largest is None else x
 
     def flatten(self, x: SizedOperand) -> SizedOperand:
         """Return a feature map as a vector, whose order only matters if its readers have no weights."""
@@ -167,6 +170,11 @@ class IntegerSizes:
         if free and all(isinstance(network.nodes[i].op, WeightedLayer) for i in readers):
             return x
         return x if prod(self.layer.inputs[0].shape[1:]) == 1 else self.reshape(x)
+
+    def constant(self, x: SizedOperand) -> SizedOperand:
+        """Return constants of 16 bits, which need flash only."""
+        elements = self.layer.node.output.elements
+        return self._store(x, role="input", tables=2 * elements, largest=LARGEST_WEIGHT << 8)._replace(largest=None)
 
     def delay(self, steps: int) -> SizedOperand:
         return self._store(role="delay", states=steps * self.layer.node.output.elements)

@@ -142,14 +142,14 @@ def target_from_spec(compilation: Compilation, data: Path | None, amount: Sample
     return ProbeTarget(set_untrained_mode(compile_module(network, seed=amount.seed, optimize=0)), shown)
 
 
-def samples_of_run(path: Path, data: Path | None, amount: SampleCount) -> ProbeSamples:
-    """Return test samples of the dataset of a run.
+def samples_of_run(path: Path, data: Path | None, amount: SampleCount, *, training: bool = False) -> ProbeSamples:
+    """Return test samples, or training samples, of the dataset of a run.
 
     Raises:
         RunError, DataError, SewdslError: If the folder or the data is incomplete or damaged.
     """
     folder = RunFolder(path)
-    return _samples(plan_resumed_run(load_spec(folder), folder, data), amount)
+    return _samples(plan_resumed_run(load_spec(folder), folder, data), amount, training=training)
 
 
 def random_input(network: Network, amount: SampleCount) -> ProbeSamples:
@@ -160,9 +160,10 @@ def random_input(network: Network, amount: SampleCount) -> ProbeSamples:
     )
 
 
-def _samples(planned: TrainingPlan, amount: SampleCount) -> ProbeSamples:
-    # Only the test set is used, so no validation set is split off.
-    samples = split_off_validation(planned.data.load(), 0, planned.recipe.seed).test
+def _samples(planned: TrainingPlan, amount: SampleCount, *, training: bool = False) -> ProbeSamples:
+    # No validation set is used, so none is split off.
+    parts = split_off_validation(planned.data.load(), 0, planned.recipe.seed)
+    samples = parts.train if training else parts.test
     batches = random_batches(samples, amount.batch or planned.recipe.batch, amount.batches, amount.seed)
     batches.readers = amount.readers
     return ProbeSamples(batches, planned.data.name, len(batches.samples.y), len(samples.y))

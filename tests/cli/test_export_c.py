@@ -1,6 +1,7 @@
 """``sewdsl export``: a network as C in integers."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -69,6 +70,23 @@ def test_a_run_is_checked_on_its_test_samples(tmp_path: Path) -> None:
     assert out.read_text("utf-8") == source
 
 
+@pytest.mark.skipif(find_compiler() is None, reason="there is no C compiler")
+def test_ranges_of_currents_are_measured_on_training_samples(tmp_path: Path) -> None:
+    body = "c4k3-BN-ReLU-c4k3-BN-SN-FC10"
+    (tmp_path / "small.net").write_text(TEXT.replace("c4k3-BN-SN-SEW Block-MPk2-FC10", body), encoding="utf-8")
+    printed(run("train", tmp_path / "small.net", "--out", tmp_path / "run", "--device", "cpu"))
+    refused = run("export", tmp_path / "run", tmp_path / "net.c")
+    assert refused.exit_code == 1
+    assert "relu1: ReLU reads currents" in refused.output
+    lines = printed(run("export", tmp_path / "run", tmp_path / "net.c", "--calibrate", 40, "--check"))
+    assert lines[2] == "note: conv2 reads currents, rounded to 16 bits of their measured range"
+    right, *_ = re.findall(r"[\d.]+(?=% in integers)", lines[3])
+    assert float(right) > 50
+    saturated = re.fullmatch(r"conv2: (\d+) of 4,096 rounded currents saturate", lines[5])
+    assert saturated
+    assert int(saturated[1]) < 41
+
+
 def test_a_spec_has_random_test_vectors(tmp_path: Path) -> None:
     lines = printed(
         run("export", "c4k3-LIF-FC5", tmp_path / "net.c", "--input", "2x6x6", "--steps", "2", "--bits", "4")
@@ -81,8 +99,9 @@ def test_a_spec_has_random_test_vectors(tmp_path: Path) -> None:
     ("words", "message"),
     [
         (("--state", "8"), "--state must be 16 or 32, got 8"),
+        (("--calibrate", "4"), "--calibrate requires a RUN, whose training samples it reads"),
         (("--prefix", "1net"), "--prefix must be a C identifier, got '1net'"),
-        (("--to", "onnx"), "--bits, --state, --prefix, --hoist, --pack require a C file; use --to c"),
+        (("--to", "onnx"), "--bits, --state, --prefix, --hoist, --pack, --calibrate require a C file; use --to c"),
     ],
 )
 def test_wrong_options(words: tuple[str, ...], message: str, tmp_path: Path) -> None:

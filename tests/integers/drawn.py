@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -52,6 +52,17 @@ MERGES = (
     "MUL[{}-SN | SN-SUM(over=places)-SN]-SN",
 )
 
+PARTS = (
+    *("Slice(stop=2)", "Slice(start=-3, over=places)-SN", "SN-Slice(start=1, over=places)", "CAT[Slice(stop=1) | id]"),
+    *(
+        "BN-ReLU",
+        "ADD[ReLU | id]-ReLU-c4k1-SN",
+        "CAT[TOK2-Swap | Swap]-Swap-SN",
+        "CAT[TOK1 | Slice(stop=2, over=places)]",
+    ),
+)
+"""Items of every fifth network."""
+
 
 class Recipe(NamedTuple):
     """All that a random network in integers is made from.
@@ -82,7 +93,8 @@ class Recipe(NamedTuple):
         """Network, its integers and an input, or the reason why it has no integers."""
         model = self.model()
         try:
-            network = replace(build_integer_network(model, self.scaling, self.formats), packed=self.seed % 2 == 1)
+            ranges = None if self.seed % 3 else dict[str, Any]()
+            network = build_integer_network(model, self.scaling, self.formats, ranges)
         except NoIntegerLaw as error:
             return error
         random = np.random.default_rng(self.seed)
@@ -93,7 +105,10 @@ class Recipe(NamedTuple):
             n = np.where(random.random(shape) < 0.6, 0, n)
         ends = np.full_like(n, value.high)
         n = np.concatenate([n, ends[:1]] if network.static else [n, ends[:, :1]], 0 if network.static else 1)
-        return Case(model, network, n)
+        this = Case(model, network, n, self.formats)
+        # The samples at the limits of the input saturate more.
+        this = this if self.seed % 3 else this.calibrated(slice(2))
+        return this._replace(network=replace(this.network, packed=self.seed % 2 == 1))
 
 
 def recipe(seed: int) -> Recipe:
@@ -109,8 +124,11 @@ def recipe(seed: int) -> Recipe:
         "join": one(("ADD", "ADD", "AND", "IAND", "OR")),
         "readout": one(READOUTS),
     }
-    body = ""
-    for item in [*(_item(random, 2) for _ in range(random.randint(1, 6))), one(ENDS)]:
+    body, items = "", [*(_item(random, 2) for _ in range(random.randint(1, 6))), one(ENDS)]
+    if seed % 5 == 0:
+        # Another generator, so that the other items do not depend on the number of parts.
+        items.insert(len(items) // 2, Random(seed).choice(PARTS))  # noqa: S311 -- as above
+    for item in items:
         longer = f"{body}-{item}" if body else item
         body = longer if sewdsl.read(_file(longer, settings)).valid else body
     settings["steps"] = sewdsl.read(_file(body or "SN", settings)).result().settings.steps

@@ -9,6 +9,7 @@ import torch
 
 import sewdsl
 from sewdsl.integers import InputScaling, IntegerFormat, IntegerNetwork, build_integer_network
+from sewdsl.integers.calibration import measure_ranges
 from sewdsl.integers.value import Integers
 from sewdsl.lower import SpikingNetwork
 from sewdsl.snn.batch_norm import BatchNorm
@@ -53,6 +54,12 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "delays of delays": ("c8k3-BN-SN-DELAY-ADD[DELAY2 | DELAY-DELAY3]-MPk2-FC5", {}),
     "delays": ("c8k3-BN-SN-ADD[DELAY3 | id]-c4k3-BN-SN-ReLU-DELAY-FC5", {}),
     "sums of currents, equations": ("c8k3-BN-SN-c8k3-BN-SN-GAP-FC12-SN-FC5", {}),
+    "rectified": ("c8k3-BN-ReLU-ADD[c8k3-BN-ReLU | id]-MPk2-c8k3-BN-SN-FC12-ReLU-FC5", {}),
+    "slices": (
+        "c8k3-BN-SN-ADD[Slice(stop=4) | Slice(start=-4)-BN]-SN-Slice(start=9, over=places)-BN-Slice(start=1)-SN-FC5",
+        {},
+    ),
+    "tokens that are learned": ("c8k3-BN-SN-MPk2-CAT[TOK2-Swap | Flatten-FC16-Reshape(8x2)-Swap]-Swap-c8k1-SN-FC5", {}),
     "reshaped": ("c8k3-BN-SN-MPk2-Flatten-SN-FC32-SN-Reshape(8x2x2)-c4k3-BN-SN-FC5", {}),
     "tokens": ("c8k3-BN-SN-MPk2-Swap[c12k1-BN-SN-c36k1-BN-SN]-Swap(heads=2)-SN-FC5", {}),
     "currents moved": ("c8k3-BN-MPk2-Flatten-SN-FC36-BN-Reshape(4x3x3)-Swap[c9k1-BN]-SUM(over=channels)-SN-FC5", {}),
@@ -101,6 +108,7 @@ class Case(NamedTuple):
     model: SpikingNetwork
     network: IntegerNetwork
     n: Integers
+    formats: IntegerFormat = IntegerFormat()
 
     @property
     def x(self) -> torch.Tensor:
@@ -109,6 +117,15 @@ class Case(NamedTuple):
         array = np.moveaxis(self.n * np.asarray(value.factor) + value.shift, -1, -3)
         shape = self.model.network.settings.input
         return torch.from_numpy(array.reshape(*array.shape[:-3], *shape).copy())
+
+    def calibrated(self, samples: slice = slice(None)) -> Case:
+        """The same network with ranges of currents from some of its samples, so that other samples can saturate."""
+        x = self.x if self.network.static else self.x.transpose(0, 1)
+        x = x[samples] if self.network.static else x[samples].transpose(0, 1)
+        ranges = measure_ranges(self.model, self.network, [x])
+        value, formats = self.network.steps[0].value, self.formats
+        scaling = InputScaling(value.high, value.factor, value.shift)
+        return self._replace(network=build_integer_network(self.model, scaling, formats, ranges))
 
 
 def case(name: str, variant: int, formats: IntegerFormat | None = None, neuron: str | None = None) -> Case:
@@ -126,11 +143,12 @@ def case(name: str, variant: int, formats: IntegerFormat | None = None, neuron: 
     model = trained(sewdsl.compile(text, seed=seed, **options), seed)
     static = options["encode"] == "direct"
     scaling = InputScaling.of_pixels([0.3, 0.5], [0.2, 0.4]) if static else None
-    network = build_integer_network(model, scaling, formats or IntegerFormat())
+    network = build_integer_network(model, scaling, formats or IntegerFormat(), {})
     random = np.random.default_rng(seed)
     shape = network.steps[0].value.shape
     n = random.integers(0, 256, (SAMPLES, *shape)) if static else random.poisson(0.4, (4, SAMPLES, *shape))
-    return Case(model, network, n)
+    this = Case(model, network, n, formats or IntegerFormat())
+    return this.calibrated(slice(2)) if variant or "ReLU" in text else this
 
 
 def trained(model: SpikingNetwork, seed: int) -> SpikingNetwork:

@@ -245,7 +245,8 @@ def test_memory_is_that_of_the_file(name: str) -> None:
     result = target.check(model.network)
     total = result.rows[-2]
     for column, (width, packed, _) in (OPTIONS if name in SHIPPED else dict([*OPTIONS.items()][:2])).items():
-        network = build_integer_network(model, input_scaling(model), IntegerFormat(state_bits=16 if width == 2 else 32))
+        formats = IntegerFormat(state_bits=16 if width == 2 else 32)
+        network = build_integer_network(model, input_scaling(model), formats, {})
         file = write_c(replace(network, packed=packed))
         flash, ram = int(total["flash"]), int(total[column])
         # Sums that real weights prove to be small, and roundings of currents, differ.
@@ -269,7 +270,7 @@ def test_sizes_refuse_what_the_export_refuses() -> None:
         "c8k3-BN-PSN-FC5",
         "c8k3-BN-SN-MUL[c8k3 | id]-FC5",
         "c8k3-BN-SN-SUM(over=time)-SN-FC5",
-        "c8k3-ReLU-FC5",
+        "c8k3-PReLU-FC5",
     ):
         network = sewdsl.load(text, input="2x8x8", steps=2, neuron="IF")
         (reason,) = IntegerSizes(network).refused.values()

@@ -11,7 +11,7 @@ from sewdsl.integers.steps.step import Step
 from sewdsl.integers.value import Integers
 from sewdsl.light_dataclass import dataclass
 
-Operation: TypeAlias = Literal["add", "and", "iand", "or", "max", "multiply"]
+Operation: TypeAlias = Literal["add", "and", "iand", "or", "max", "multiply", "rectify"]
 
 
 @dataclass(frozen=True)
@@ -20,12 +20,13 @@ class Elementwise(Step):
 
     Attributes:
         operation: ``iand`` is (1 - a) · b of spikes. ``multiply`` repeats the channels and positions of a gate.
+            ``rectify`` is max(a, 0) of one value.
     """
 
     operation: Operation
 
     def compute(self, *values: Integers) -> Integers:
-        return reduce(self._pair, values)
+        return np.maximum(values[0], 0) if self.operation == "rectify" else reduce(self._pair, values)
 
     def _pair(self, a: Integers, b: Integers) -> Integers:
         if self.operation == "multiply":
@@ -46,14 +47,17 @@ class Rescaled(Step):
     Attributes:
         factors: Factor for each channel of each operand, ``[C]``.
         shift: Fraction bits of the factors.
+        limit: Largest magnitude of a result, at which values saturate. None: no value can exceed the range.
     """
 
     factors: tuple[Integers, ...]
     shift: int
+    limit: int | None = None
 
     def compute(self, *values: Integers) -> Integers:
         total = sum(n * factor for n, factor in zip(values, self.factors, strict=True))
-        return (np.asarray(total) + (1 << self.shift >> 1)) >> self.shift
+        rounded = (np.asarray(total) + (1 << self.shift >> 1)) >> self.shift
+        return rounded if self.limit is None else np.clip(rounded, -self.limit, self.limit)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from sewdsl.integers.steps.step import Step
@@ -50,6 +52,25 @@ class Transposed(Step):
         (x,) = values
         matrix = x.reshape(len(x), -1, x.shape[-1]).swapaxes(1, 2)
         return matrix.reshape(len(x), *self.value.shape)
+
+
+@dataclass(frozen=True)
+class Sliced(Step):
+    """Consecutive channels or positions.
+
+    Attributes:
+        start: First channel or position.
+    """
+
+    start: int
+    over: Literal["channels", "places"]
+
+    def compute(self, *values: Integers) -> Integers:
+        (x,) = values
+        if self.over == "channels":
+            return x[..., self.start : self.start + self.value.shape[-1]]
+        places = x.reshape(len(x), -1, x.shape[-1])[:, self.start : self.start + self.value.shape[1]]
+        return places.reshape(len(x), *self.value.shape)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import numpy as np
+
 from sewdsl.analysis.memory_plan import Format, Role
 from sewdsl.integers.value import Integers, IntegerValue
 from sewdsl.light_dataclass import dataclass
@@ -46,6 +48,22 @@ class InputStep(Step):
     """Input of the network: pixels, or counts of events."""
 
     role = "input"
+
+
+@dataclass(frozen=True)
+class ConstantStep(Step):
+    """Constants, which need no memory of the state. The input only states the number of samples.
+
+    Attributes:
+        numbers: ``[H, W, C]``.
+    """
+
+    role = "input"
+
+    numbers: Integers
+
+    def compute(self, *values: Integers) -> Integers:
+        return np.broadcast_to(self.numbers, (len(values[0]), *self.value.shape))
 
 
 @dataclass(frozen=True)

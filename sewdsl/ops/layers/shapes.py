@@ -157,6 +157,11 @@ class Slice(KnowsSteps, Layer, kind="Slice"):
         lengths = {"channels": (stop - start, *source.shape[1:]), "places": (source.channels, stop - start)}
         return Signal(lengths.get(self.over, source.shape), source.values, source.varies)
 
+    def integers(self, law: Law, *inputs: Operand) -> Operand:
+        if self.over == "time":
+            return super().integers(law, *inputs)
+        return law.slice(inputs[0], *self.bounds(law.layer.inputs[0]), self.over)
+
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         start, stop = self.bounds(inputs[0])
         if self.over != "time":

@@ -115,6 +115,9 @@ class LearnedTokens(WeightedLayer, kind="TOK"):
     def parameters(self, *inputs: Signal) -> int:
         return prod(self.weight_shape(*inputs))
 
+    def integers(self, law: Law, *inputs: Operand) -> Operand:
+        return law.constant(*inputs)
+
     def build_layer(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         return runtime.LearnedTokens(*self.weight_shape(*inputs))
 

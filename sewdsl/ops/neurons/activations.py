@@ -74,7 +74,7 @@ class PReLU(Activation, kind="PReLU"):
         return 1 if self.shared else inputs[0].channels
 
     def integers(self, law: Law, *inputs: Operand) -> Operand:
-        return law.rectify(*inputs)
+        return law.rectify(*inputs, slope=True)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         return runtime.PReLU(self.parameters(*inputs), self.slope)

@@ -27,6 +27,7 @@ from sewdsl.exchange.write.c.run_file import (
 )
 from sewdsl.exchange.write.c.write_file import SampleVectors, write_c
 from sewdsl.integers import InputScaling, IntegerFormat, IntegerNetwork, NoIntegerLaw, build_integer_network
+from sewdsl.integers.steps.elementwise import Rescaled
 from sewdsl.integers.value import Integers
 from tests.effort import factor
 from tests.exchange.c.batch import run_batch
@@ -126,6 +127,29 @@ def test_spikes_are_bits() -> None:
         {"bytes": 432, "halves": 5},
         {"bytes": 3456, "halves": 5},
     )
+
+
+def test_currents_outside_their_measured_range_saturate() -> None:
+    this = case("rectified", 1)._replace(n=np.full((4, 1, 12, 12, 2), 5))
+    limits = {i: s.limit for i, s in enumerate(this.network.steps) if isinstance(s, Rescaled) and s.limit}
+
+    def saturated(network: IntegerNetwork) -> list[int]:
+        counts = dict.fromkeys(limits, 0)
+
+        def watch(_t: int, index: int, value: Integers) -> None:
+            if index in limits:
+                counts[index] += int((np.abs(value) == limits[index]).sum())
+
+        network.run(this.n, watch)
+        return [*counts.values()]
+
+    other = saturated(this.network)
+    assert len(limits) == 3
+    assert all(other)
+    # Rounded weights can change a spike.
+    assert 10 * sum(saturated(this.calibrated().network)) < sum(other)
+    assert _notices(this, r"n > limit \? limit : ", "")
+    assert not _notices(this, "n > limit ", "n >= limit ")
 
 
 BIT_MUTATIONS = {

@@ -14,10 +14,10 @@ from sewdsl.integers.network import IntegerNetwork
 from sewdsl.integers.steps.attention import TokenAttention
 from sewdsl.integers.steps.elementwise import Concatenated, Elementwise, Rescaled
 from sewdsl.integers.steps.equations import INSTRUCTIONS, EquationStep
-from sewdsl.integers.steps.moved import DelayStep, Reordered, SpreadValues, Transposed
+from sewdsl.integers.steps.moved import DelayStep, Reordered, Sliced, SpreadValues, Transposed
 from sewdsl.integers.steps.neuron import Drift, FiringStep, IntegerNeuron, Settled
 from sewdsl.integers.steps.pooling import ChannelSum, Pooled
-from sewdsl.integers.steps.step import InputStep, Step
+from sewdsl.integers.steps.step import ConstantStep, InputStep, Step
 from sewdsl.integers.steps.weighted import Convolution, Pair, Window
 from sewdsl.integers.value import LIMITS, Integers, IntegerValue, Shape
 from sewdsl.light_dataclass import dataclass
@@ -128,9 +128,12 @@ class _File:
             TokenAttention: self._head_product,
             SpreadValues: self._spread,
             Reordered: self._reordered,
+            Sliced: self._sliced,
             Transposed: self._transposed,
         }
         for index, step in enumerate(network.steps):
+            if isinstance(step, ConstantStep):
+                self._table("constant", index, step.numbers, self._type(index))
             if index in self._plan.values:
                 self._body += ["", f"/* {self._title(step)} */"]
                 start = len(self._body)
@@ -189,6 +192,8 @@ class _File:
         owner = self._plan.owners[index]
         if isinstance(self._network.steps[owner], DelayStep):
             return f"state->{self._names[owner]}"
+        if isinstance(self._network.steps[owner], ConstantStep):
+            return f"constant_{self._names[owner]}"
         return "in" if isinstance(self._network.steps[owner], InputStep) else f"v_{self._names[owner]}"
 
     def _table(self, kind: str, index: int, numbers: NDArray[np.integer], number_type: str = "int32_t") -> str:
@@ -414,6 +419,8 @@ class _File:
         shapes = [self._network.steps[i].value.shape for i in step.inputs]
         pairs = zip(step.inputs, shapes, strict=True)
         first, *others = (self._read(i, _element(shape, step.value.shape)) for i, shape in pairs)
+        if step.operation == "rectify":
+            first = f"{first} > 0 ? {first} : 0"
         for other in others:
             if step.operation == "max":
                 first = f"({first} > {other} ? {first} : {other})"
@@ -427,7 +434,8 @@ class _File:
         for position, (source, factors) in enumerate(zip(step.inputs, step.factors, strict=True)):
             table = self._table(f"factors{position}" if position else "factors", index, factors)
             terms.append(f"(int64_t){self._read(source, 'i')} * {table}[i % {channels}]")
-        self._each(index, f"({' + '.join(terms)} + {1 << step.shift >> 1}) >> {step.shift}")
+        rounded = f"({' + '.join(terms)} + {1 << step.shift >> 1}) >> {step.shift}"
+        self._each(index, rounded if step.limit is None else f"net_limited({rounded}, {step.limit})")
 
     def _concatenated(self, index: int, step: Concatenated) -> None:
         height, width, channels = step.value.shape
@@ -477,6 +485,14 @@ class _File:
         # The position in the order channel, row, column is common to both shapes.
         place = f"(i % {channels} * {height * width} + i / {channels})"
         element = f"{place} % {rows * columns} * {depth} + {place} / {rows * columns}"
+        self._each(index, self._read(step.inputs[0], element))
+
+    def _sliced(self, index: int, step: Sliced) -> None:
+        """Add a loop over the elements of the output."""
+        channels = step.value.shape[-1]
+        depth = self._network.steps[step.inputs[0]].value.shape[-1]
+        start = step.start * (1 if step.over == "channels" else depth)
+        element = f"i / {channels} * {depth} + {start} + i % {channels}"
         self._each(index, self._read(step.inputs[0], element))
 
     def _transposed(self, index: int, step: Transposed) -> None:
