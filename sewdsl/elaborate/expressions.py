@@ -208,6 +208,7 @@ class Walker:
         key = self._inflow(lets, at, frame)
         known = self._shapes.get(key, {})
         lasting: set[Diagnostic] | None = None  # misfits of all passes with a guess
+        ever = {*known}
         self._types_only = True
         while True:
             names = self._named(lets, dead, at, frame, known)
@@ -221,20 +222,24 @@ class Walker:
                     replace(each, label="") for each in self._reporter.diagnostics[reported:] if each in self._misfits
                 }
                 lasting = misfits if lasting is None else lasting & misfits
-            if inferred.keys() == known.keys():
+            # A value whose shape grows may leave another one without a shape in every second pass.
+            if inferred.keys() <= ever:
                 changes += 1
-                if not changed and inferred.keys() == early:
+                is_settled = inferred.keys() == known.keys() and not changed
+                if is_settled and inferred.keys() == early:
                     self._forget(reported)
                     self._guessing, self._shapes[key] = guessing, known
                     break
-                if not changed or changes == MAX_ROUNDS:
-                    first = next(name for name in names if name in (changed or early - inferred.keys()))
+                if is_settled or changes == MAX_ROUNDS:
+                    unknown = early - (inferred.keys() & known.keys())
+                    first = next(name for name in names if name in (changed or unknown))
                     if not outer:  # Otherwise the enclosing scope may still determine the shape.
                         self._report_unknown_shape(names[first], known.get(first), lasting or set(), reported, frame)
                     break
             if self._guessing:
                 self._forget(reported)
             known = inferred
+            ever |= inferred.keys()
             self._restart(mark, nearest)
         self._types_only = outer
         self._guessing = self._guessing and outer

@@ -179,6 +179,11 @@ def test_ranges_are_those_of_what_flows_around(body: str, values: str | None) ->
         ("let h = ADD[FC12 | h-FC12]-SN\nbody h", ["misplaced-name: 'h' is read before it is defined"]),
         ("let h = h-DELAY-FC12\nbody ADD[h | FC12]", ["unknown-shape: cannot infer the shape of 'h': it depends"]),
         ("let h = CAT[h-DELAY | id]\nbody h", ["unknown-shape: the shape of 'h' changes in every pass"]),
+        # Another value has a shape in every second pass only.
+        (
+            "let h = CAT[h-DELAY | id]\nlet u = MAX[h | u-DELAY-FC12]\noutputs h u",
+            ["unknown-shape: the shape of 'h' changes in every pass"],
+        ),
         ("let h = CAT[id | h-DELAY]-FC8-Foo\nbody h", ["unknown-name: unknown name 'Foo'"]),
         ("let h = CAT[id | h-DELAY]-Foo\nbody h", ["unknown-name: unknown name 'Foo'"]),
         ("let h = CAT[id | h-DELAY]-FC8-GN3\nbody h", ["groups-mismatch: 8 channels cannot be divided into 3"]),
