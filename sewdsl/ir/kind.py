@@ -48,8 +48,10 @@ def _repeat_length(value: object) -> object:
 # In compact notation, b0 and b1 are parsed as integers.
 Switch = Annotated[bool, BeforeValidator(lambda value: bool(value) if value in (0, 1) else value)]
 """On or off, or 1 or 0 in compact notation."""
-Positive = Annotated[int, Field(ge=1)]
-Natural = Annotated[int, Field(ge=0)]
+MAX_INTEGER = 10**9 - 1
+"""Largest integer that texts can contain by default. Numbers such as ``11e9`` are integers too."""
+Positive = Annotated[int, Field(ge=1, le=MAX_INTEGER)]
+Natural = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
 PositivePair = Annotated[tuple[Positive, Positive], BeforeValidator(_repeat_length)]
 """Height and width, both at least 1, or a single number for both."""
 NaturalPair = Annotated[tuple[Natural, Natural], BeforeValidator(_repeat_length)]

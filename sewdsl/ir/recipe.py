@@ -268,7 +268,7 @@ class Recipe(BaseModel):
     memory: Annotated[str | None, AfterValidator(_memory)] = None
     """Memory budget of a training step, e.g. ``2GB``. To meet it, values are recomputed in the backward pass instead of
     stored. None: no budget."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Natural = 0
     """Seed of the initial weights, sample order, augmentation, selected time-steps, dropout masks and validation
     split."""
     shift: Natural = 0

@@ -341,6 +341,8 @@ def test_synchronised_batch_norm(small: Path, tmp_path: Path, monkeypatch: pytes
     [
         ("clip 0", "0", "'clip' of the recipe must be greater than 0"),
         ("accumulate 0", "0", "'accumulate' of the recipe must be at least 1"),
+        # Written as an integer, it would have too many digits.
+        ("accumulate 11e9", "11e9", "'accumulate' of the recipe must be at most 999999999"),
         ("label_smoothing 1.0", "1.0", "'label_smoothing' of the recipe must be less than 1"),
         ("validation 1.0", "1.0", "'validation' of the recipe must be less than 1"),
         ("loss ted", "ted", "'loss' of the recipe must be a loss"),
