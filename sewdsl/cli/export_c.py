@@ -81,7 +81,9 @@ def export_c(
     vectors = None if first is None else _test_vectors(network, first)
     text = "" if samples is None else _accuracies(model, network, batches, labelled=labelled)
     file = write_c(network, _comment(model, network, text), vectors)
-    source, header = (rename(part, options.prefix) for part in (file.source, file.header))
+    # The first comment contains the text of the network, whose names stay.
+    comment, end, code = file.source.partition("*/")
+    source, header = comment + end + rename(code, options.prefix), rename(file.header, options.prefix)
     memory = (
         f"flash {file.flash:,} bytes of tables, RAM {file.ram:,} bytes ({file.potentials:,} for potentials of "
         f"{options.formats.state_bits} bits, {file.values:,} for values)"

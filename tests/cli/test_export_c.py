@@ -99,8 +99,9 @@ def test_a_spec_has_random_test_vectors(tmp_path: Path) -> None:
     ("words", "message"),
     [
         (("--state", "8"), "--state must be 16 or 32, got 8"),
+        (("--prefix", "1net"), "--prefix must be a C identifier in lower case, got '1net'"),
+        (("--prefix", "Net"), "--prefix must be a C identifier in lower case, got 'Net'"),
         (("--calibrate", "4"), "--calibrate requires a RUN, whose training samples it reads"),
-        (("--prefix", "1net"), "--prefix must be a C identifier, got '1net'"),
         (("--to", "onnx"), "--bits, --state, --prefix, --hoist, --pack, --calibrate require a C file; use --to c"),
     ],
 )
@@ -140,6 +141,7 @@ body {long}-FC3
 def test_odd_names_and_two_prefixes_in_one_program(tmp_path: Path) -> None:
     (tmp_path / "odd.net").write_text(ODD_NAMES, encoding="utf-8")
     run("export", tmp_path / "odd.net", tmp_path / "first.c", "--prefix", "first")
+    assert " net_state.if1: " in (tmp_path / "first.c").read_text("utf-8")
     run("export", "c4k3-LIF-FC5", tmp_path / "second.c", "--input", "2x6x6", "--steps", "2", "--prefix", "class")
     main = """\
 #include "first.h"
