@@ -13,6 +13,7 @@ from sewdsl.integers import InputScaling, IntegerFormat, NoIntegerLaw, build_int
 from sewdsl.integers.steps.moved import DelayStep
 from sewdsl.integers.steps.neuron import Drift, Dynamics, IntegerNeuron
 from sewdsl.lower import SpikingNetwork
+from tests.effort import factor
 from tests.integers import twin
 from tests.integers.zoo import NETWORKS, Case, case, trained
 
@@ -51,9 +52,23 @@ def spikes(model: SpikingNetwork, this: Case) -> tuple[dict[str, np.ndarray], np
     }, output
 
 
+CHUNKS = 20 if factor() > 1 else 0
+"""Inputs of 500 samples to compare in addition: 10,000 samples of each network in a deep run."""
+
+
+@pytest.mark.usefixtures("plain_pytorch")
 @pytest.mark.parametrize("name", TWINS)
 def test_integers_are_the_float64_network(name: str) -> None:
     this = case(name, 1, neuron="IF")
+    model = twin.load(this.model, this.network)
+    compare_with_twin(model, this)
+    for seed in range(CHUNKS):
+        shape = this.network.T, 500, *this.network.steps[0].value.shape
+        compare_with_twin(model, this._replace(n=np.random.default_rng(seed).poisson(0.4, shape)))
+
+
+def compare_with_twin(model: SpikingNetwork, this: Case) -> None:
+    """Compare all spikes and outputs of a network with those of its float64 module."""
     fired: dict[str, list[np.ndarray]] = {}
     indices = {index: step.name for index, step in this.network.neurons}
 
@@ -62,7 +77,7 @@ def test_integers_are_the_float64_network(name: str) -> None:
             fired.setdefault(indices[index], []).append(value)
 
     (outputs,) = this.network.run(this.n, watch).values()
-    layers, output = spikes(twin.load(this.model, this.network), this)
+    layers, output = spikes(model, this)
     assert {name: np.array_equal(np.stack(fired[name]), layer) for name, layer in layers.items()} == dict.fromkeys(
         layers, True
     )
