@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from sewdsl.integers import IntegerFormat, IntegerNetwork
     from sewdsl.integers.value import Integers
     from sewdsl.ir.network import Network
+    from sewdsl.ir.settings import InputSetting
     from sewdsl.lower import SpikingNetwork
+    from sewdsl.lower.inputs import Inputs
     from sewdsl.train.probe_target import ProbeSamples
 
 MAX_VECTORS, MAX_VECTOR_SIZE = 8, 1 << 18
@@ -102,8 +104,8 @@ def export_c(
 def count_vectors(network: Network) -> int:
     """Return the number of test samples in the file, which is smaller for large inputs."""
     settings = network.settings
-    frames = 1 if settings.encode == "direct" else settings.steps
-    return min(MAX_VECTORS, max(1, MAX_VECTOR_SIZE // (prod(settings.input) * frames)))
+    size = sum(prod(source.shape) * (1 if source.encode == "direct" else settings.steps) for source in settings.sources)
+    return min(MAX_VECTORS, max(1, MAX_VECTOR_SIZE // size))
 
 
 def random_samples(model: SpikingNetwork, seed: int) -> ProbeSamples:
@@ -115,14 +117,18 @@ def random_samples(model: SpikingNetwork, seed: int) -> ProbeSamples:
     from sewdsl.train.probe_target import ProbeSamples
 
     scaling, settings, count = input_scaling(model), model.network.settings, count_vectors(model.network)
-    random = np.random.default_rng(seed)
-    static = settings.encode == "direct"
-    shape = (count, *settings.input) if static else (settings.steps, count, *settings.input)
-    n = random.integers(0, scaling.high + 1, shape) if static else np.minimum(random.poisson(0.3, shape), scaling.high)
-    factor, shift = (
-        np.asarray(x).reshape(-1, *[1] * (len(settings.input) - 1)) for x in (scaling.factor, scaling.shift)
+    random, dtype = np.random.default_rng(seed), next(model.parameters()).dtype
+
+    def draw(source: InputSetting) -> Tensor:
+        static, (high, *numbers) = source.encode == "direct", scaling.of_source(source)
+        shape = (count, *source.shape) if static else (settings.steps, count, *source.shape)
+        n = random.integers(0, high + 1, shape) if static else np.minimum(random.poisson(0.3, shape), high)
+        factor, shift = (np.asarray(x).reshape(-1, *[1] * (len(source.shape) - 1)) for x in numbers)
+        return torch.from_numpy(n * factor + shift).to(dtype)
+
+    x: Inputs = (
+        {source.name: draw(source) for source in settings.sources} if settings.inputs else draw(settings.sources[0])
     )
-    x = torch.from_numpy(n * factor + shift).to(next(model.parameters()).dtype)
     return ProbeSamples([(x, torch.zeros(count, dtype=torch.int64))], None, count, 0)
 
 
@@ -137,7 +143,7 @@ def _test_vectors(network: IntegerNetwork, x: Integers) -> SampleVectors:
     from sewdsl.exchange.write.c.write_file import SampleVectors
 
     outputs = np.concatenate([*network.run(x).values()], 1)
-    return SampleVectors(x if network.static else x.swapaxes(0, 1), outputs)
+    return SampleVectors(network.by_sample(x), outputs)
 
 
 def _accuracies(
@@ -173,12 +179,15 @@ def _comment(model: SpikingNetwork, network: IntegerNetwork, accuracy: str) -> s
     """Return the first comment of the file: origin, input, bounds and the text of the network."""
     from sewdsl.exchange.write.formats import file_metadata
 
-    value = network.steps[0].value
-    height, width, channels = value.shape
-    kind = "at all time-steps" if network.static else f"for each of {network.T} time-steps"
+    inputs = []
+    for step in network.inputs:
+        kind, value = "at all time-steps" if step.static else f"for each of {network.T} time-steps", step.value
+        name = f" {step.name}" if len(network.inputs) > 1 else ""
+        shape = "".join(f"[{length}]" for length in value.shape)
+        inputs.append(f"Input{name}: uint8 {shape} from {value.low} to {value.high}, {kind}.")
     lines = [
         f"{network.name} in integers, written by sewdsl {installed_version('sewdsl')}.",
-        f"Input: uint8 [{height}][{width}][{channels}] from {value.low} to {value.high}, {kind}.",
+        *inputs,
         *([f"{accuracy[:1].upper()}{accuracy[1:]}."] if accuracy else []),
         *(f"Note: {note}." for note in network.notes),
         "",

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from sewdsl.ir.op import Surrogate
+    from sewdsl.ir.settings import InputSetting
     from sewdsl.lower import SpikingNetwork
     from sewdsl.ops.windows import Lengths
 
@@ -134,6 +135,10 @@ class InputScaling(NamedTuple):
     factor: Numbers = np.float64(1)
     shift: Numbers = np.float64(0)
 
+    def of_source(self, source: InputSetting) -> InputScaling:
+        """Return the scaling of an input. Integers of ``input … of N`` are not scaled."""
+        return self if source.of is None else InputScaling(source.of - 1)
+
     @classmethod
     def of_pixels(cls, mean: Sequence[float], deviation: Sequence[float], white: int = 255) -> InputScaling:
         """Return the scaling of pixels that are divided by ``white`` and normalised by channel."""
@@ -219,19 +224,21 @@ class LawBuilder:
         self._rounded: list[str] = []
         self._delays: dict[int, tuple[int, int]] = {}
         settings, graph = self._network.settings, self._network.graph
-        if settings.inputs:
-            raise NoIntegerLaw(
-                "", f"{self._network.name} has several inputs, and integer networks have one; export net.onnx instead"
-            )
-        if scaling.high > LIMITS["uint8"][1]:
-            raise NoIntegerLaw(
-                "", f"{self._network.name} reads integers up to {scaling.high:,}, and integer networks read 8 bits"
-            )
         self._learned: dict[int, EvaluatedLayer] = dict(evaluated_layers(model, dtype=np.dtype(np.float64)))
-        channels, *size = settings.input
-        height, width = (1, 1, *size)[-2:]
-        value = IntegerValue((height, width, channels), 0, scaling.high, scaling.factor, scaling.shift)
-        operands = {0: self._put(InputStep("input", (), value))}
+        operands, start = dict[int, Operand](), 0
+        for index, setting in zip(self._network.input_indices, settings.sources, strict=True):
+            channels, *size = setting.shape
+            shape = (*(1, 1, *size)[-2:], channels)
+            own = scaling.of_source(setting)
+            if own.high > LIMITS["uint8"][1]:
+                raise NoIntegerLaw(
+                    "", f"{self._network.name} reads integers up to {own.high:,}, and integer networks read 8 bits"
+                )
+            value = IntegerValue(shape, 0, own.high, own.factor, own.shift)  # type: ignore[arg-type]
+            operands[index] = self._put(
+                InputStep(setting.name or "input", (), value, setting.encode == "direct", start)
+            )
+            start += value.elements
         hosts = foldable_norms(self._network)
         needed = graph.lead_to(self._network.output_indices)
         for index, layer in self._learned.items():
@@ -264,7 +271,7 @@ class LawBuilder:
             tuple(self._steps),
             readouts,
             settings.steps,
-            settings.encode == "direct",
+            all(source.encode == "direct" for source in settings.sources),
             settings.readout,
             tuple(self._notes),
         )
@@ -688,7 +695,7 @@ class LawBuilder:
     def _readable(self, x: Operand, terms: int) -> Operand:
         """Return a value that a convolution can read: currents are rounded to 16 bits or less."""
         bits = min(READ_BITS, 31 - ceil(log2(terms * self._formats.largest_weight)))
-        if (x.value.magnitude < 2**bits and not x.value.has_border) or x.step == 0:
+        if (x.value.magnitude < 2**bits and not x.value.has_border) or isinstance(self._steps[x.step], InputStep):
             return x
         x = self._settled(x)
         if bits < 1:

@@ -13,11 +13,10 @@ from sewdsl.integers.steps.weighted import Convolution
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from torch import Tensor
-
     from sewdsl.integers.network import IntegerNetwork
     from sewdsl.integers.value import Numbers
     from sewdsl.lower import SpikingNetwork
+    from sewdsl.lower.inputs import Inputs
 
 CHANNEL_BITS = 8
 """Bits by which the range of a channel can be smaller than the largest range, in case the samples hardly use it."""
@@ -27,7 +26,7 @@ MARGIN = 1 + 1 / 16
 
 
 def measure_ranges(
-    model: SpikingNetwork, network: IntegerNetwork, batches: Iterable[Tensor]
+    model: SpikingNetwork, network: IntegerNetwork, batches: Iterable[Inputs]
 ) -> Mapping[str, tuple[Numbers, Numbers]]:
     """Return the smallest and the largest input ``[C]`` of each layer whose input the network rounds."""
     nodes = {node.name: node for node in model.network}

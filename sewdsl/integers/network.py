@@ -45,7 +45,7 @@ class IntegerNetwork:
     Attributes:
         steps: Computation of a time-step, in order. The first one is the input.
         T: Number of time-steps.
-        static: Whether the input is the same at each time-step.
+        static: Whether all inputs are the same at each time-step.
         reduction: Reduction of the outputs over time. The mean is not divided by T.
         notes: Roundings that the weights alone do not show, for the user.
         hoist: Whether C files compute the layers before the first neurons once, if the network is static.
@@ -66,6 +66,24 @@ class IntegerNetwork:
     def neurons(self) -> Iterator[tuple[int, FiringStep]]:
         """Neuron layers, with their indices."""
         return ((index, step) for index, step in enumerate(self.steps) if isinstance(step, FiringStep))
+
+    @property
+    def inputs(self) -> list[InputStep]:
+        """Inputs, in the order of the file."""
+        return [step for step in self.steps if isinstance(step, InputStep)]
+
+    @property
+    def input_sizes(self) -> list[int]:
+        """Number of integers of each input of a sample."""
+        return [step.elements * (1 if step.static else self.T) for step in self.inputs]
+
+    def by_sample(self, x: Integers) -> Integers:
+        """Return the input of :meth:`run` as ``[N, integers]``, one input after another, as C files read it."""
+        x = x[None] if self.static else x
+        flat = x.reshape(*x.shape[:2], -1).swapaxes(0, 1)
+        ends = [step.start + step.elements for step in self.inputs]
+        parts = [flat[:, : 1 if s.static else None, s.start : end] for s, end in zip(self.inputs, ends, strict=True)]
+        return np.concatenate([part.reshape(len(flat), -1) for part in parts], 1)
 
     @property
     def memory(self) -> MemoryPlan:
@@ -90,7 +108,8 @@ class IntegerNetwork:
         """Return the integer outputs ``[N, classes]``, by name.
 
         Args:
-            x: Integer input ``[N, H, W, C]`` of a static network, otherwise ``[T, N, H, W, C]``.
+            x: Integer input ``[N, H, W, C]`` of a static network, otherwise ``[T, N, H, W, C]``. Elements of several
+                inputs are consecutive: ``[N, elements]`` or ``[T, N, elements]``.
 
         Raises:
             BoundExceeded: If a value is outside its range.
@@ -121,7 +140,7 @@ class IntegerNetwork:
         values: list[Integers] = []
         for index, step in enumerate(self.steps):
             if isinstance(step, InputStep):
-                value = x.astype(np.int64)
+                value = step.compute(x)
             elif isinstance(step, DelayStep):
                 value = delayed[index][0]
             elif isinstance(step, FiringStep):

@@ -71,7 +71,7 @@ def factor_and_shift(norm: BatchNorm, learned: Mapping[str, Tensor]) -> tuple[Te
 def evaluated_layers(
     model: SpikingNetwork, dt: float = 1.0, dtype: np.dtype[np.float64] | None = None
 ) -> Iterator[tuple[int, EvaluatedLayer]]:
-    """Yield all nodes with their indices, except for the input and folded batch norms.
+    """Yield all nodes with their indices, except for inputs and folded batch norms.
 
     Args:
         dtype: Dtype of the weights. The default is that of the model.
@@ -82,12 +82,12 @@ def evaluated_layers(
     # float64, so that folding rounds once, when the weights are converted to the dtype of the file.
     learned = [
         {key: value.detach().cpu().double() for key, value in model.get_submodule(node.name).state_dict().items()}
-        if index
+        if index >= network.first_layer
         else {}
         for index, node in enumerate(network)
     ]
     for index, node in enumerate(network):
-        if index and index not in hosts:
+        if index >= network.first_layer and index not in hosts:
             norms = tuple((network.nodes[i].op, learned[i]) for i, host in hosts.items() if host == index)
             inputs = tuple(nodes[i].output for i in node.sources)
             yield index, EvaluatedLayer(node, inputs, learned[index], norms, dtype, dt)  # type: ignore[arg-type]

@@ -92,7 +92,7 @@ class IntegerSizes:
             # Laws may read parameters, which sizes do not depend on.
             learned = defaultdict[str, object](object)
             self.layer, self._index = SimpleNamespace(node=node, inputs=network.inputs(node), learned=learned), index
-            if not index:
+            if index < network.first_layer:
                 operands[index] = self._store(largest=LARGEST_INPUT, role="input")
             elif index in hosts:
                 operands[index] = operands[hosts[index]]
@@ -194,7 +194,8 @@ class IntegerSizes:
 
     def convolve(self, x: SizedOperand, stride: tuple[int, ...], padding: tuple[int, ...], *_: Any) -> SizedOperand:
         sums, lengths = self.connect(x), self.layer.node.output.shape[1:]
-        if not x.step and self._network.settings.encode == "direct":
+        sources = self._network.settings.sources
+        if x.step < len(sources) and sources[x.step].encode == "direct":
             # Pixels that are not 0 in the padding: the drift depends on the position near the border.
             classes = (min(n, 2 * -(-p // s) + 1) for n, p, s in zip(lengths, padding, stride, strict=True))
             self._drifts[sums.step] = prod(classes)

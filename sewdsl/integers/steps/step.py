@@ -45,9 +45,21 @@ class Step:
 
 @dataclass(frozen=True)
 class InputStep(Step):
-    """Input of the network: pixels, or counts of events."""
+    """Input of the network: pixels, or counts of events.
+
+    Attributes:
+        static: Whether the input is the same at each time-step.
+        start: Index of the first element among the elements of all inputs.
+    """
 
     role = "input"
+
+    static: bool
+    start: int = 0
+
+    def compute(self, *values: Integers) -> Integers:
+        flat = values[0].reshape(len(values[0]), -1)[:, self.start : self.start + self.elements]
+        return flat.reshape(-1, *self.value.shape).astype(np.int64)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,9 +23,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from sewdsl.integers.steps.step import InputStep
     from sewdsl.integers.value import Integers
     from sewdsl.ir.network import Network
     from sewdsl.lower import SpikingNetwork
+    from sewdsl.lower.inputs import Inputs
     from sewdsl.train.data.dataset import SampleSet
 
 TOLERANCE = 1e-2
@@ -44,23 +47,37 @@ def input_scaling(model: SpikingNetwork) -> InputScaling:
     ``input … of N`` are not scaled.
     """
     network = model.network
-    if network.settings.of is not None:
-        return InputScaling(network.settings.of - 1)
+    if all(source.of is not None for source in network.settings.sources):
+        return InputScaling()
     dataset = find_dataset(network.recipe.on) if network.recipe else None
-    normalisation = dataset(DataOptions(shape=network.settings.input)).normalisation() if dataset else None
+    options = DataOptions(shape=network.settings.input, inputs=network.settings.inputs)
+    normalisation = dataset(options).normalisation() if dataset else None
     if normalisation is None and dataset is None and network.settings.encode == "direct":
         normalisation = Normalisation((0.0,), (1.0,))
     return InputScaling() if normalisation is None else InputScaling.of_pixels(*normalisation)
 
 
-def to_integers(x: Tensor, network: IntegerNetwork) -> Integers:
-    """Return samples ``[N, C, *]`` or ``[T, N, C, *]`` as integers, with channels last.
+def to_integers(x: Inputs, network: IntegerNetwork) -> Integers:
+    """Return samples ``[N, C, *]`` or ``[T, N, C, *]`` as integers, with channels last, or elements of several inputs.
 
     Raises:
         NoIntegerInput: If the values are no integers.
     """
-    value = network.steps[0].value
-    axes = x.ndim - (1 if network.static else 2)
+    if not isinstance(x, Mapping):
+        return _to_integers(x, network.inputs[0])
+    parts = [_to_integers(x[step.name], step) for step in network.inputs]
+    if network.static:
+        return np.concatenate([part.reshape(len(part), -1) for part in parts], -1)
+    parts = [
+        np.broadcast_to(n, (network.T, *n.shape)) if s.static else n for n, s in zip(parts, network.inputs, strict=True)
+    ]
+    return np.concatenate([part.reshape(*part.shape[:2], -1) for part in parts], -1)
+
+
+def _to_integers(x: Tensor, step: InputStep) -> Integers:
+    """Return one input as integers."""
+    value = step.value
+    axes = x.ndim - (1 if step.static else 2)
     array = x.double().numpy()
     array = array.reshape(*array.shape[:-axes], array.shape[-axes], *(1, 1, *array.shape[x.ndim - axes + 1 :])[-2:])
     numbers = (np.moveaxis(array, -3, -1) - value.shift) / value.factor

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from sewdsl.cli.export_c import rename
-from sewdsl.exchange.write.c.run_file import DRIVER, SEEN, SampleTrace, find_compiler
+from sewdsl.exchange.write.c.run_file import SEEN, SampleTrace, driver, find_compiler
 from sewdsl.exchange.write.c.write_file import write_c
 from tests.integers.zoo import Case
 
@@ -23,7 +23,7 @@ def run_batch(cases: Sequence[Case], flags: Sequence[str] = ("-O0", *WARNINGS)) 
     with TemporaryDirectory() as folder:
         names = []
         for index, this in enumerate(cases):
-            text = SEEN + write_c(this.network).source + DRIVER.replace("drive(", "net_drive(")
+            text = SEEN + write_c(this.network).source + driver(this.network).replace("drive(", "net_drive(")
             names.append(f"{index}.c")
             Path(folder, names[-1]).write_text(rename(text, f"n{index}"), encoding="utf-8")
         command = [find_compiler() or "", "-std=c99", *flags, "-shared", "-fPIC", "-o", "all.so", *names]
@@ -35,11 +35,10 @@ def run_batch(cases: Sequence[Case], flags: Sequence[str] = ("-O0", *WARNINGS)) 
 
 def _run(drive: Callable[..., None], this: Case) -> SampleTrace:
     network = this.network
-    data = np.ascontiguousarray(this.n if network.static else this.n.swapaxes(0, 1)).astype(np.uint8)
-    samples, size = len(data), data[0].size
+    data = np.ascontiguousarray(network.by_sample(this.n), np.uint8)
+    samples, size = data.shape
     outputs = np.zeros((samples, sum(readout.bias.size for readout in network.readouts)), np.int32)
     sums = np.zeros((samples, network.T, 2 * len(network.steps)), np.uint32)
-    frame = 0 if network.static else size // network.T
     pointers = [ctypes.c_void_p(array.ctypes.data) for array in (data, outputs, sums)]
-    drive(pointers[0], samples, size, frame, *pointers[1:])
+    drive(pointers[0], samples, size, *pointers[1:])
     return SampleTrace(outputs.astype(np.int64), sums)

@@ -17,10 +17,10 @@ import torch
 import sewdsl
 from sewdsl.analysis.memory_plan import BLOCKS
 from sewdsl.exchange.write.c.run_file import (
-    DRIVER,
     SEEN,
     SampleTrace,
     differing_steps,
+    driver,
     find_compiler,
     run_c,
     run_reference,
@@ -29,6 +29,7 @@ from sewdsl.exchange.write.c.write_file import SampleVectors, write_c
 from sewdsl.integers import InputScaling, IntegerFormat, IntegerNetwork, NoIntegerLaw, build_integer_network
 from sewdsl.integers.steps.elementwise import Rescaled
 from sewdsl.integers.value import Integers
+from sewdsl.train.fit.integer_run import to_integers
 from tests.effort import factor
 from tests.exchange.c.batch import run_batch
 from tests.integers.zoo import EQUATIONS, NETWORKS, Case, case, trained
@@ -179,11 +180,11 @@ def test_arm(flags: tuple[str, ...], tmp_path: Path) -> None:
     int main(void) {{
         static int32_t logits[{expected.outputs.size}];
         static uint32_t sums[{expected.checksums.size}];
-        drive(in, {len(expected.outputs)}, {size}, {size // network.T}, logits, sums);
+        drive(in, {len(expected.outputs)}, {size}, logits, sums);
         for (int i = 0; i < {expected.outputs.size}; i++) printf("%ld ", (long)logits[i]);
         for (int i = 0; i < {expected.checksums.size}; i++) printf("%lu ", (unsigned long)sums[i]);
     }}"""
-    (tmp_path / "net.c").write_text(SEEN + write_c(network).source + DRIVER + main, encoding="utf-8")
+    (tmp_path / "net.c").write_text(SEEN + write_c(network).source + driver(network) + main, encoding="utf-8")
     subprocess.run([ARM, "-std=c99", "-O2", *flags, "-static", "-o", "net", "net.c"], cwd=tmp_path, check=True)
     done = subprocess.run(
         [shutil.which("qemu-arm") or "", str(tmp_path / "net")], capture_output=True, text=True, check=True
@@ -232,7 +233,7 @@ MUTATIONS = {
     ),
 }
 VECTOR_MUTATIONS = {
-    "counts listed once": (r"values\[i\] > k", "values[i] > 0 && !k"),
+    "counts listed once": (r"values\[element\] > k", "values[element] > 0 && !k"),
     "weights of the first row": (r"\(i \* w->columns - left\)", "(0 * w->columns - left)"),
     "events without the last position": (r"\? w->width : right", "? w->width - 1 : right"),
     "counts as spikes": (r"\(int\d+_t\)values\[\*event\]", "1"),
@@ -328,6 +329,40 @@ def test_several_outputs() -> None:
     assert not differing_steps(network, trace, run_reference(network, n))
 
 
+@pytest.mark.parametrize("encode", ["", "encode int direct", "encode direct"])
+def test_several_inputs(encode: str, tmp_path: Path) -> None:
+    model = trained(sewdsl.compile(TWO_INPUTS.format(encode=encode), seed=0), 0)
+    network = build_integer_network(model)
+    random = np.random.default_rng(0)
+    ns = {step.name: random.poisson(1.0, (*[3] * (not step.static), 4, *step.value.shape)) for step in network.inputs}
+    xs = {
+        name: torch.from_numpy(np.moveaxis(n, -1, -3).reshape(*n.shape[:-3], *shape).copy()).double()
+        for (name, n), shape in zip(ns.items(), [(2, 6, 6), (3, 5)], strict=True)
+    }
+    x = to_integers(xs, network)
+    trace = run_c(network, x, ("-O1", *WARNINGS))
+    assert not differing_steps(network, trace, run_reference(network, x))
+    with torch.no_grad():
+        expected = 3 * model(xs).numpy()
+    # A rounded weight can change a spike.
+    assert np.median(np.abs(trace.outputs * network.readouts[0].unit - expected)) < 0.02 * np.abs(expected).max()
+    file = write_c(network, "", SampleVectors(network.by_sample(x), trace.outputs))
+    assert "(net_state *state, const uint8_t *in_int, const uint8_t *in_right, int32_t *outputs);" in file.header
+    assert run_main(file.source, tmp_path) == (0, "4 samples equal")
+    moved = re.sub(r"k \* size \+ [1-9]\d*", "k * size + 0", file.source)
+    assert run_main(moved, tmp_path)[0] == 1
+
+
+TWO_INPUTS = """sewdsl 1
+input int 2x6x6
+input right 3x5
+steps 3
+{encode}
+neuron IF
+let a = int-c8k3-BN-SN-GAP-FC6-BN
+let b = right-c4k3-BN-SN-FC6-BN
+body CAT[a-SN | b-SN]-FC4
+"""
 TWO_OUTPUTS = """sewdsl 1
 input 2x8x8
 steps 3

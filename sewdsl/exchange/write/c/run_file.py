@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from string import Template
 from typing import NamedTuple
 
 import numpy as np
@@ -31,16 +32,16 @@ extern uint32_t *net_sums;
 DRIVER = """
 static uint32_t all_sums[2 * NET_STEPS];
 uint32_t *net_sums = all_sums;
-void drive(const uint8_t *in, int32_t samples, int32_t size, int32_t frame, int32_t *logits, uint32_t *sums) {
+void drive(const uint8_t *in, int32_t samples, int32_t size, int32_t *logits, uint32_t *sums) {
     static net_state state;
     int32_t step[NET_OUT];
     for (int32_t k = 0; k < samples; k++) {
         net_reset(&state);
         for (int32_t t = 0; t < NET_T; t++) {
-            net_step(&state, in + k * size + t * frame, step);
+            net_step(&state, $FRAMES, step);
             for (int32_t i = 0; i < 2 * NET_STEPS; i++) sums[(k * NET_T + t) * 2 * NET_STEPS + i] = all_sums[i];
         }
-        net_run(&state, in + k * size, logits + k * NET_OUT);
+        net_run(&state, $SAMPLES, logits + k * NET_OUT);
     }
 }
 """
@@ -56,6 +57,14 @@ class SampleTrace(NamedTuple):
 
     outputs: Integers
     checksums: NDArray[np.uint32]
+
+
+def driver(network: IntegerNetwork) -> str:
+    """Return a function ``drive`` in C that runs samples and stores their outputs and checksums."""
+    starts = [f"in + k * size + {sum(network.input_sizes[:i])}" for i in range(len(network.inputs))]
+    frames = (0 if step.static else step.elements for step in network.inputs)
+    moved = (f"{start} + t * {frame}" for start, frame in zip(starts, frames, strict=True))
+    return Template(DRIVER).substitute(FRAMES=", ".join(moved), SAMPLES=", ".join(starts))
 
 
 def find_compiler() -> str | None:
@@ -76,11 +85,11 @@ def run_c(network: IntegerNetwork, x: Integers, flags: tuple[str, ...] = ("-O2",
     compiler = find_compiler()
     if compiler is None:
         raise ExportError("no C compiler is installed; install cc, gcc or clang")
-    data = np.ascontiguousarray(x if network.static else x.swapaxes(0, 1)).astype(np.uint8)
-    samples, size = len(data), data[0].size
+    data = np.ascontiguousarray(network.by_sample(x), np.uint8)
+    samples, size = data.shape
     with tempfile.TemporaryDirectory() as folder:
         path, library = Path(folder, "net.c"), Path(folder, "net.so")
-        path.write_text(SEEN + (source or write_c(network).source) + DRIVER, encoding="utf-8")
+        path.write_text(SEEN + (source or write_c(network).source) + driver(network), encoding="utf-8")
         command = [compiler, "-std=c99", *flags, "-shared", "-fPIC", "-o", str(library), str(path)]
         done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 -- a C compiler
         if done.returncode:
@@ -88,8 +97,7 @@ def run_c(network: IntegerNetwork, x: Integers, flags: tuple[str, ...] = ("-O2",
         drive = ctypes.CDLL(str(library)).drive
         outputs = np.zeros((samples, sum(readout.bias.size for readout in network.readouts)), np.int32)
         sums = np.zeros((samples, network.T, 2 * len(network.steps)), np.uint32)
-        frame = 0 if network.static else size // network.T
-        drive(_pointer(data), samples, size, frame, _pointer(outputs), _pointer(sums))
+        drive(_pointer(data), samples, size, _pointer(outputs), _pointer(sums))
     return SampleTrace(outputs.astype(np.int64), sums)
 
 

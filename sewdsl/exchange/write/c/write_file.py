@@ -48,7 +48,7 @@ class SampleVectors:
     """Inputs of test samples and the outputs of the reference.
 
     Attributes:
-        inputs: ``[samples, …]``, in the order of the file's input.
+        inputs: ``[samples, integers]``, one input after another.
         outputs: ``[samples, outputs]``.
     """
 
@@ -194,7 +194,9 @@ class _File:
             return f"state->{self._names[owner]}"
         if isinstance(self._network.steps[owner], ConstantStep):
             return f"constant_{self._names[owner]}"
-        return "in" if isinstance(self._network.steps[owner], InputStep) else f"v_{self._names[owner]}"
+        if isinstance(self._network.steps[owner], InputStep):
+            return "in" if len(self._network.inputs) == 1 else f"in_{self._names[owner]}"
+        return f"v_{self._names[owner]}"
 
     def _table(self, kind: str, index: int, numbers: NDArray[np.integer], number_type: str = "int32_t") -> str:
         """Add a constant array, and return its name."""
@@ -523,15 +525,15 @@ class _File:
     def finished(self, comment: str, vectors: SampleVectors | None) -> CFile:
         """Return the whole file."""
         network, plan = self._network, self._plan
+        inputs = {self._array(i): step for i, step in enumerate(network.steps) if isinstance(step, InputStep)}
+        offsets = [sum(network.input_sizes[:i]) for i in range(len(inputs))]
         height, width, channels = network.steps[0].value.shape
+        sizes = {"HEIGHT": height, "WIDTH": width, "CHANNELS": channels, "IN": height * width * channels}
         outputs = [*self._outputs(), *self._delays()]
         if plan.hoisted:
             outputs.append("state->started = 1;")
         defines = {
-            "HEIGHT": height,
-            "WIDTH": width,
-            "CHANNELS": channels,
-            "IN": height * width * channels,
+            **(sizes if len(inputs) == 1 else {name.upper(): step.elements for name, step in inputs.items()}),
             "T": network.T,
             "CLASSES": network.readouts[0].bias.size,
             "OUT": sum(readout.bias.size for readout in network.readouts),
@@ -557,22 +559,27 @@ class _File:
             resets.append("state->t = 0;")
             outputs.append("if (state->t < NET_T - 1) state->t++;")
         blocks = [f"{TYPES[block]} {block}[{size}];" for block, size in plan.sizes.items()]
+        parameters = ", ".join(f"const uint8_t *{name}" for name in inputs)
         interface = fill_template(
             "interface.h",
             DEFINES="\n".join(f"#define NET_{name} {value}" for name, value in defines.items()),
             MEMBERS=_indented([*members, *blocks] or ["uint8_t unused[1];"]),
+            INPUTS=parameters,
         )
         program = fill_template(
             "program.c",
             RESETS=_indented(resets or ["(void)state;"]),
             BODY=_indented([*(arrays or ["(void)state;"]), *self._body, "", *outputs]),
-            FRAME="in" if network.static else "in + t * NET_IN",
+            INPUTS=parameters,
+            FRAMES=", ".join(n if s.static else f"{n} + t * {s.elements}" for n, s in inputs.items()),
             ADD="=" if network.reduction == "last" else "+=",
         )
         main = ""
         if vectors is not None:
-            inputs, outputs_ = (",\n    ".join(_lines(array)) for array in (vectors.inputs, vectors.outputs))
-            main = fill_template("main.c", INPUTS=inputs, OUTPUTS=outputs_, SAMPLES=str(len(vectors.outputs)))
+            arrays_ = (",\n    ".join(_lines(array)) for array in (vectors.inputs, vectors.outputs))
+            texts = dict(zip(("INPUTS", "OUTPUTS"), arrays_, strict=True))
+            arguments = ", ".join(f"test_inputs + k * size + {offset}" for offset in offsets)
+            main = fill_template("main.c", **texts, ARGUMENTS=arguments, SAMPLES=str(len(vectors.outputs)))
         parts = [
             f"/* {comment} */" if comment else "",
             interface,

@@ -17,11 +17,11 @@ extern "C" {
 /* Set all potentials to their initial values. */
 void net_reset(net_state *state);
 
-/* One time-step of an input [height][width][channels]. The outputs are those of this time-step. */
-void net_step(net_state *state, const uint8_t *in, int32_t *outputs);
+/* One time-step of each input [height][width][channels]. The outputs are those of this time-step. */
+void net_step(net_state *state, $INPUTS, int32_t *outputs);
 
 /* All time-steps, from the initial state. Returns the class. */
-int net_run(net_state *state, const uint8_t *in, int32_t *outputs);
+int net_run(net_state *state, $INPUTS, int32_t *outputs);
 
 #ifdef __cplusplus
 }

@@ -14,7 +14,7 @@ int main(void) {
     const clock_t start = clock();
     for (int k = 0; k < samples; k++) {
         int32_t outputs[NET_OUT];
-        net_run(&state, test_inputs + k * size, outputs);
+        net_run(&state, $ARGUMENTS, outputs);
         for (int i = 0; i < NET_OUT; i++) {
             const long expected = test_outputs[k * NET_OUT + i];
             if (outputs[i] == expected) continue;
