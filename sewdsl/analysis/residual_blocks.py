@@ -96,6 +96,9 @@ class _Residuals:
         for index, node in enumerate(self._network):
             if is_residual(self._network, index):
                 source, shortcut = starts[index], node.inputs[1]
+                # A join of several inputs has no S.
+                if source == 0 and self._network.settings.inputs:
+                    continue
                 yield ResidualBlock(source, index, self._activation(source, index), shortcut == source)
 
     def _find_ends(self) -> list[bool]:

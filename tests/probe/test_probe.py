@@ -90,6 +90,22 @@ def test_a_block_that_begins_the_network() -> None:
     assert amplitude.amplitude == pytest.approx(expected.norm().item())
 
 
+TWO_INPUTS = "sewdsl 1\ninput left 2x8x8\ninput right 2x8x8\nsteps 2\nneuron IF\n"
+
+
+def test_gradients_with_several_inputs() -> None:
+    """A join of several inputs is not a residual block."""
+    body = "body ADD[ADD[left-c2k3-BN-SN | left] | MUL[right | left]-c2k3-BN]-GAP-FC3\n"
+    module = sewdsl.compile(sewdsl.load(TWO_INPUTS + body), seed=0)
+    assert [(b.name, b.source) for b in named_residuals(module.network)] == [("branch", "left")]
+    x = {name: torch.rand(2, 4, 2, 8, 8) for name in ("left", "right")}
+    y = torch.tensor([0, 1, 2, 0])
+    x["left"].requires_grad_()
+    (expected,) = torch.autograd.grad(functional.cross_entropy(module(**x), y), x["left"])
+    (amplitude,) = block_gradients(module, [({name: each.detach() for name, each in x.items()}, y)])
+    assert amplitude.amplitude == pytest.approx(expected.norm().item())
+
+
 @pytest.mark.parametrize("body", [SEW, SPIKING])
 @pytest.mark.parametrize("optimize", [0, 1])
 def test_rates_by_hand(body: str, optimize: int) -> None:

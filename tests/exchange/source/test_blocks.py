@@ -67,3 +67,16 @@ def test_comments_of_blocks_and_repeats_state_their_line() -> None:
     file = SOURCES["python"](sewdsl.read(Source("repeated.net", text)).result())
     assert "# line 6: {SEW Block (c4)-MPk2s2}*2 -> [T, N, 4, 3, 3]\n" in file
     assert "# line 6: SEW Block (c4) -> " in file
+
+
+@pytest.mark.parametrize("dialect", SOURCES)
+@pytest.mark.parametrize("groups", [(1, 2, 8), (2, 1, 4)])
+def test_products_of_groups_and_of_one_channel(dialect: str, groups: tuple[int, ...]) -> None:
+    """PyTorch expands one channel of a gate, but no groups of channels."""
+    body = "-".join(f"c8k3-Gate(n={n})" for n in groups)
+    gate = "block Gate(n) = MUL[SUM(over=channels, groups=$(n)) | id]"
+    text = f"sewdsl 1\ninput 2x6x6\nsteps 2\nneuron IF\n{gate}\nbody {body}\n"
+    network = sewdsl.read(Source("gates.net", text)).result()
+    ours = sewdsl.compile(network, seed=0, optimize=0).to(DOUBLE)
+    x = torch.rand(2, 3, 2, 6, 6, dtype=DOUBLE, generator=torch.Generator().manual_seed(0))
+    same(outcome(made(SOURCES[dialect](network), ours), x), outcome(ours, x))

@@ -21,7 +21,7 @@ from sewdsl.exchange.write.source.expressions import (
     one_line_prose,
     string_literal,
 )
-from sewdsl.exchange.write.source.find_classes import ClassSpec, order_parameters, parameter_default
+from sewdsl.exchange.write.source.find_classes import ClassSpec, has_groups, order_parameters, parameter_default
 from sewdsl.exchange.write.source.value_flow import FlowStep, StepLoop
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import enclosing_parts
@@ -198,9 +198,8 @@ def merge_formula(op: Op, operands: Sequence[str], inputs: Sequence[Signal]) -> 
         case Attention():
             return f"attention({', '.join(operands)}, heads={op.heads}, scale={op.scale!r})"
         case Product():
-            channels = {signal.channels for signal in inputs}
-            # A single channel broadcasts over all others.
-            if len(channels - {1}) == 1:
+            # PyTorch expands a single channel, but no groups of channels.
+            if not has_groups(inputs):
                 return " * ".join(operands)
             return reduce(lambda one, other: f"gated({one}, {other})", operands)
         case Or():

@@ -28,10 +28,12 @@ from sewdsl.exchange.write.source.value_flow import Leaf, SourceItem, SourceSect
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.op import Activation, Join
+from sewdsl.ir.signal import Signal
 from sewdsl.light_dataclass import dataclass
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.linear import Linear
 from sewdsl.ops.layers.norms import Norm
+from sewdsl.ops.merges import Product
 
 
 class Layers(Protocol):
@@ -77,14 +79,14 @@ class _Instance:
             key for step in self.section.flow for key in step.keys[1:] if key and keys.get(key) == "shortcut"
         )
 
-    def form(self, ops: Callable[[int], object], *, bare: bool) -> Hashable:
+    def form(self, merge_form: Callable[[int], Hashable], *, bare: bool) -> Hashable:
         """Return the properties that instances of a class share. ``bare`` ignores shortcuts."""
         # Shortcuts are optional attributes of a class, so that they do not distinguish blocks.
         omitted = self.shortcuts if bare else frozenset()
         attributes = tuple((a.name, strip_numbers(a.value)) for a in self.attributes if a.name not in omitted)
         flow = tuple(
             (
-                None if step.merge is None else ops(step.merge),
+                None if step.merge is None else merge_form(step.merge),
                 *(None if key in omitted else key for key in step.keys),
                 step.reads,
                 step.gives,
@@ -96,6 +98,11 @@ class _Instance:
         section = self.section
         loops = section.loops, section.delays
         return section.kind, section.title, section.variables, attributes, flow, loops, starts
+
+
+def has_groups(operands: Iterable[Signal]) -> bool:
+    """Return whether a product has operands with a number of channels between 1 and that of another operand."""
+    return len({operand.channels for operand in operands} - {1}) > 1
 
 
 class ClassFinder:
@@ -193,10 +200,15 @@ class ClassFinder:
 
     # --- classes -------------------------------------------------------------------------------------------
 
+    def _merge_form(self, merge: int) -> Hashable:
+        """Return the properties of a merge that instances of a class share."""
+        node = self._network.nodes[merge]
+        return node.op, isinstance(node.op, Product) and has_groups(self._network.inputs(node))
+
     def _groups(self, instances: Sequence[_Instance]) -> Iterator[list[_Instance]]:
         by_form: dict[Hashable, dict[Hashable, list[_Instance]]] = {}
         for instance in instances:
-            bare, full = (instance.form(lambda join: self._network.nodes[join].op, bare=bare) for bare in (True, False))
+            bare, full = (instance.form(self._merge_form, bare=bare) for bare in (True, False))
             by_form.setdefault(bare, {}).setdefault(full, []).append(instance)
         for forms in by_form.values():
             groups = list(forms.values())
