@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 
 import sewdsl
 from sewdsl.integers import InputScaling, IntegerFormat, NoIntegerLaw, build_integer_network
+from sewdsl.integers.steps.equations import Instruction, Instructions
 from sewdsl.integers.steps.moved import DelayStep
 from sewdsl.integers.steps.neuron import Drift, Dynamics, IntegerNeuron
 from sewdsl.lower import SpikingNetwork
@@ -265,3 +267,57 @@ def test_bounds_of_leaky_neurons_need_few_time_steps() -> None:
     gain, drift, threshold, reset = (np.array(pair) for pair in ((3, -5), (1, 2), (800, 900), (0, 0)))
     dynamics = Dynamics(gain, Drift(drift), threshold, reset, leak=1 << 13, soft=False)
     assert dynamics.bound(-200, 300, 10**8) == dynamics.bound(-200, 300, 1000) > dynamics.bound(-200, 300, 2)
+
+
+@pytest.mark.parametrize("leak", [0, 1 << 14])
+@pytest.mark.parametrize(
+    ("reset", "soft"), [((0, 0), False), ((-2, 0), False), ((3, 0), False), ((0, -200), False), ((0, 0), True)]
+)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_bounds_are_those_of_all_potentials(sign: int, reset: tuple[int, int], leak: int, *, soft: bool) -> None:
+    constants = [np.array(pair) for pair in ((sign, 0), (sign, 5), (6, 10 if any(reset) or soft else 40), reset)]
+    low, high = -1, 9
+
+    def dynamics(channels: slice) -> Dynamics:
+        gain, drift, threshold, resets = (each[channels] for each in constants)
+        return Dynamics(gain, Drift(drift), threshold, resets, leak, soft)
+
+    largest = max(int(constants[2].max()), int(np.abs(constants[3]).max()))
+    for channel in range(2):
+        one = dynamics(slice(channel, channel + 1))
+        potentials = one.reset
+        for _ in range(4):
+            charged = one.charge(np.arange(low, high + 1)[:, None], potentials)
+            largest = max(largest, int(np.abs(charged).max()))
+            after = charged - one.threshold if soft else np.broadcast_to(one.reset, charged.shape)
+            potentials = np.unique(np.where(charged >= one.threshold, after, charged))
+    assert dynamics(slice(2)).bound(low, high, 4) == largest
+
+
+def test_potentials_of_32_bits_have_bounds_of_30_bits() -> None:
+    """A potential plus the terms of a time-step fits 32 bits, and no bit is wasted."""
+    model = sewdsl.compile("FC1b0-SN-FC3", neuron="IF(v_reset=none)", input="64", steps=50, seed=0).eval()
+    bounds = []
+    for high in range(120, 256, 5):
+        (neuron,) = (step for _, step in build_integer_network(model, InputScaling(high=high)).neurons)
+        bounds.append(neuron.bound)
+    assert 2**29.9 < max(bounds) < 2**30
+
+
+def test_potentials_saturate_at_the_first_bound_that_exceeds_16_bits() -> None:
+    network = case("rows", 0, IntegerFormat(state_bits=16)).network
+    step = next(step for _, step in network.neurons)
+    assert replace(step, bound=2**15).saturates
+    assert not replace(step, bound=2**15 - 1).saturates
+
+
+def test_bounds_of_instructions() -> None:
+    """A sum over time-steps has a bound for each channel, which includes drifts near the border and unused ones."""
+    lines = Instruction("t0", "add", ("x", "v0")), Instruction("t1", "add", ("t0", "b"))
+    drifts = Drift(np.array([[[5, -7]], [[1, 0]]]), (0, 1), (0,)), Drift(np.array([1000, 1]))
+    sums = Instructions(lines, "t1", ("t1",), (np.array([2, -3]),), drifts)
+    largest, (low, high) = sums.bounds([(-1, 4), (0, 0)], 3)
+    assert (largest, low.tolist(), high.tolist()) == (1000, [2, -27], [29, 9])
+    for constant, timed in (([1, 2], False), ([[1, 2], [3, 4], [5, 6]], True)):
+        scaled = Instruction("t2", "scale", ("t1",), (np.array(constant),))
+        assert replace(sums, lines=(*lines, scaled)).timed == timed

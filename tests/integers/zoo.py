@@ -49,7 +49,7 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "norm of counts": ("c8k3-BN-SN-SEW Block (c8)-BN-SN-FC5", {}),
     "norm of counts, convolution": ("c8k3-BN-SN-SEW Block (c8)-BN-SN-ADD[id | id]-BN-c8k3g2-SN-FC5", {}),
     "upsampling": ("c8k3-BN-SN-MPk2-c6k3-BN-SN-UP2-c8k3-BN-SN-GAP-FC5", {}),
-    "transposed": ("c8k3-BN-SN-MPk2-tc6k3s2-BN-SN-tc4k2s2g2-BN-SN-tc4k4s2p1-SN-GAP-FC5", {}),
+    "transposed": ("c8k3-BN-SN-MPk2-tc6k3s2-BN-SN-tc4k2s2g2-BN-SN-tc4k4s2p1-SN-GAP-FC5", {"input": "2x12x8"}),
     "loop": ("c8k3-BN-SN-LOOP[SN | c8k3-BN]-FC12-LOOP[SN | FC12]-FC5", {}),
     "delays of delays": ("c8k3-BN-SN-DELAY-ADD[DELAY2 | DELAY-DELAY3]-MPk2-FC5", {}),
     "delays": ("c8k3-BN-SN-ADD[DELAY3 | id]-c4k3-BN-SN-ReLU-DELAY-FC5", {}),

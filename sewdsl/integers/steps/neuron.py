@@ -140,10 +140,10 @@ class Dynamics:
             largest = max(largest, int(-lower.min()), int(upper.max()))
             if self.soft:
                 # A potential below the threshold is kept, and one above it loses the threshold.
-                lower, upper = np.minimum(lower, 0), np.maximum(upper - self.threshold, self.threshold - 1)
+                lower, fired = np.minimum(lower, 0), upper - self.threshold
             else:
-                lower = np.minimum(lower, self.reset)
-                upper = np.maximum(np.minimum(upper, self.threshold - 1), self.reset)
+                lower, fired = np.minimum(lower, self.reset), self.reset
+            upper = np.maximum(np.minimum(upper, self.threshold - 1), fired)
             if largest >= LARGEST_POTENTIAL or (np.array_equal(before[0], lower) and np.array_equal(before[1], upper)):
                 # More time-steps change nothing, or the bound is too large already.
                 break

@@ -1,0 +1,186 @@
+"""Tests notice each changed number and operator of the reference and of the laws of kinds.
+
+The checks are tests of this folder, and the comparison with C: a changed reference computes other values than before,
+which equal those of C (``tests/exchange/c/test_file.py``). A deep run judges all mutants, other runs a sample.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache, partial
+from itertools import product
+from types import CodeType, FrameType, ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+import sewdsl.integers.steps
+from sewdsl.exchange.write.c.run_file import SampleTrace, run_reference
+from sewdsl.integers import IntegerFormat, NoIntegerLaw
+from tests.exchange.c import test_random_networks
+from tests.integers import test_laws, test_twins
+from tests.integers.mutants import Mutant, mutants
+from tests.integers.zoo import EQUATIONS, NETWORKS, Case, case
+
+ONE_OF = 5
+"""Number of mutants of which one is judged in the default run."""
+COARSE = IntegerFormat(weight_bits=3, fraction_bits=0)
+"""Few units per threshold, so that potentials equal thresholds."""
+QUICK = "membrane shortcuts", "groups, dilation, rectangles", "tokens", "transposed", "attention", "gates of tokens"
+SKIPPED = "test_c_is_the_reference", "test_thresholds_beyond_16_bits_are_refused"
+"""Tests that call a compiler, or that skip themselves."""
+EQUIVALENT = {
+    "strict=True": "a guard: the lengths are equal",
+    "(1 - a) & b": "1 + a has the lowest bit of 1 - a",
+    "LIMIT = ": "bounds beyond that of a potential are refused, so that their values do not matter",
+    "largest > LARGEST_POTENTIAL": "a bound of 2^30 is as good as the one below",
+    ">= LIMIT:": "the same",
+    "fired = np.minimum(lower, 0), upper - self.threshold [0 -> 1]": "a lower bound above 0 is no magnitude",
+    "x = np.pad(x, ((0, 0), *((p, p)": "channels after the last are not read",
+    "np.zeros((samples, 0)": "neurons without states have no elements",
+    "numbers.ndim <= 1": "shifts are numbers, vectors or maps, and never matrices",
+}
+"""Parts of the lines of mutants that compute the same, with the reasons."""
+
+
+class Check(NamedTuple):
+    """Test of the reference.
+
+    Attributes:
+        codes: Functions of the package that it calls.
+    """
+
+    run: Callable[[], None]
+    seconds: float
+    codes: frozenset[CodeType]
+
+
+def all_mutants() -> Iterator[Mutant]:
+    yield from mutants_of_steps()
+    kinds = [module for name, module in sys.modules.items() if name.startswith(("sewdsl.ops.", "sewdsl.ir.op"))]
+    for module in kinds:
+        if any("integers" in vars(each) for each in vars(module).values() if isinstance(each, type)):
+            yield from mutants(module, ("integers",))
+
+
+def mutants_of_steps(one_of: int = 1) -> Iterator[Mutant]:
+    for step in pkgutil.iter_modules(sewdsl.integers.steps.__path__):
+        yield from mutants(importlib.import_module(f"sewdsl.integers.steps.{step.name}"), one_of=one_of)
+
+
+@pytest.mark.usefixtures("plain_pytorch")
+def test_a_sample_of_mutants_is_noticed() -> None:
+    floats = (partial(test_laws.test_outputs_are_near_those_of_floats, name, 0) for name in ("rows", *QUICK[:2]))
+    formats = COARSE, IntegerFormat(state_bits=16)
+    bounds = (each for each in parametrized(test_laws) if re.search("all_potentials|saturate", each.func.__name__))
+    quick = profiled([*comparisons(QUICK, formats), *floats, *bounds])
+    reached = frozenset().union(*(check.codes for check in quick))
+    sample = [x for x in mutants_of_steps(ONE_OF) if {code for _, code in x.codes} & reached and not reason(x)]
+    assert len(sample) > 8
+    missed = [each for each in sample if not is_noticed(each, quick)]
+    assert not [each.key for each in missed if not is_noticed(each, checks())]
+
+
+@pytest.mark.deep
+@pytest.mark.usefixtures("plain_pytorch")
+def test_all_mutants_are_noticed() -> None:
+    missed = [each.key for each in all_mutants() if not reason(each) and not is_noticed(each, checks())]
+    assert not missed, "\n".join(missed)
+
+
+def reason(mutant: Mutant) -> str:
+    return next((why for part, why in EQUIVALENT.items() if part in mutant.key), "")
+
+
+def is_noticed(mutant: Mutant, checks: Iterable[Check]) -> bool:
+    """Return whether a check fails, or takes more than 20 s of the processor."""
+    codes = {code for _, code in mutant.codes}
+    handler = signal.signal(signal.SIGVTALRM, expire)
+    try:
+        with mutant.active(), np.errstate(all="ignore"):
+            for check in checks:
+                if not codes or codes & check.codes:
+                    signal.setitimer(signal.ITIMER_VIRTUAL, 20)
+                    check.run()
+    except (Exception, pytest.fail.Exception):  # noqa: BLE001 -- any error of a test
+        return True
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, handler)
+    return False
+
+
+def expire(_number: int, _frame: object) -> None:
+    raise TimeoutError
+
+
+@cache
+def checks() -> list[Check]:
+    """Return all checks, the fastest first."""
+    formats = COARSE, IntegerFormat(), IntegerFormat(state_bits=16)
+    tests = (each for module in (test_laws, test_twins, test_random_networks) for each in parametrized(module))
+    return sorted(profiled([*comparisons(NETWORKS, formats), *tests]), key=lambda check: check.seconds)
+
+
+def comparisons(names: Iterable[str], formats: Iterable[IntegerFormat]) -> Iterator[Callable[[], None]]:
+    """Yield comparisons of the reference with its values before a change."""
+    seeds = {name: index for index, name in enumerate(NETWORKS)}
+    networks = [(name, seeds[name], None) for name in names]
+    if len(networks) == len(NETWORKS):
+        networks += [("sums of currents, equations", index, neuron) for index, neuron in enumerate(EQUATIONS)]
+    for (name, seed, neuron), each in product(networks, formats):
+        try:
+            this = case(name, seed % 3, each, neuron=neuron)
+        except NoIntegerLaw:
+            continue
+        expected = run_reference(this.network, this.n)
+        yield partial(compare, this, expected)
+
+
+def compare(this: Case, expected: SampleTrace) -> None:
+    trace = run_reference(this.network, this.n)
+    assert np.array_equal(trace.checksums, expected.checksums)
+    assert np.array_equal(trace.outputs, expected.outputs)
+
+
+def parametrized(module: ModuleType) -> Iterator[partial[None]]:
+    """Yield the tests of a module with all of their parameters."""
+    for name, function in vars(module).items():
+        if not name.startswith("test_") or name in SKIPPED:
+            continue
+        rows: list[list[dict[str, Any]]] = []
+        for mark in getattr(function, "pytestmark", ()):
+            if mark.name == "parametrize":
+                names = mark.args[0] if not isinstance(mark.args[0], str) else mark.args[0].split(", ")
+                values = mark.args[1]
+                rows.append([dict(zip(names, each if len(names) > 1 else [each], strict=True)) for each in values])
+        for row in product(*rows):
+            arguments = {key: value for each in row for key, value in each.items()}
+            yield partial(function, **arguments)
+
+
+def profiled(runs: Iterable[Callable[[], None]]) -> list[Check]:
+    """Return checks with their times and the functions of the package that they call."""
+    found = []
+    for run in runs:
+        codes: set[CodeType] = set()
+
+        def called(frame: FrameType, event: str, _argument: object, codes: set[CodeType] = codes) -> None:
+            if event == "call":
+                codes.add(frame.f_code)
+
+        start = time.process_time()
+        sys.setprofile(called)
+        try:
+            run()
+        finally:
+            sys.setprofile(None)
+        found.append(Check(run, time.process_time() - start, frozenset(codes)))
+    return found
