@@ -176,7 +176,9 @@ class EquationLaw:
 
     def _in_unit(self, entry: TapeEntry) -> str:
         """Return the name of a result in the unit of potentials."""
-        name = self._name(entry)
+        return self._to_unit(self._name(entry))
+
+    def _to_unit(self, name: str) -> str:
         return self._emit("scale", name, constants=(np.round(1 / self.unit),)) if name in self._whole else name
 
     def _value(self, terms: Terms) -> str:
@@ -265,13 +267,15 @@ class EquationLaw:
             condition, first, second = map(self._name, operands)
             whole = {first, second} <= self._whole
             if not whole:
-                first, second = (self._in_unit(operand) for operand in operands[1:])
+                first, second = self._to_unit(first), self._to_unit(second)
             return self._emit("choose", condition, first, second, whole=whole)
-        if operation in {"min", "max"}:
-            return self._emit("least" if operation == "min" else "largest", *map(self._in_unit, operands))
-        if operation == "clip":
-            x, low, high = map(self._in_unit, operands)
-            return self._emit("least", self._emit("largest", x, low), high)
+        if operation in {"min", "max", "clip"}:
+            names = [*map(self._name, operands)]
+            whole = {*names} <= self._whole
+            names = names if whole else [*map(self._to_unit, names)]
+            for part in ["largest", "least"] if operation == "clip" else ["least" if operation == "min" else "largest"]:
+                names[:2] = [self._emit(part, *names[:2], whole=whole)]
+            return names[0]
         if operation == "relu":
             return self._emit("largest", self._in_unit(operands[0]), self._emit("constant", constants=(0,)))
         if operation == "abs":
@@ -282,6 +286,9 @@ class EquationLaw:
 
     def _rounded(self, entry: TapeEntry) -> str:
         """Return the name of a rounded value: a comparison for each level, with halves rounded to even."""
+        name = self._name(entry)
+        if name in self._whole:
+            return name
         low, high, _ = value_range(entry)
         if not high - low <= MAX_LEVELS:
             raise NoEquationLaw(f"rounds values from {low:g} to {high:g}; clip them to at most {MAX_LEVELS} levels")
@@ -292,9 +299,6 @@ class EquationLaw:
             # A half between an even and an odd integer rounds to the even one.
             is_tie = half == np.round(half)
             ends.append(np.where(is_tie & (level % 2 == 1), half + 1, np.ceil(half)))
-        name = self._name(entry)
-        if name in self._whole:
-            return name
         return self._emit("levels", name, constants=(first, *ends), whole=True)
 
     def _output(self, entry: TapeEntry) -> tuple[str, Channels]:

@@ -26,7 +26,7 @@ from sewdsl.ops.layers.linear import Linear
 from sewdsl.ops.layers.norms import BatchNorm
 from sewdsl.ops.layers.pool import AvgPool, GlobalAvgPool, MaxPool
 from sewdsl.ops.layers.scaling import Dropout, Scale
-from sewdsl.ops.layers.shapes import Flatten
+from sewdsl.ops.layers.shapes import Flatten, Reshape, Upsample
 from sewdsl.ops.merges import Concatenation
 from sewdsl.ops.read_equations import input_names
 from sewdsl.source import Source
@@ -45,11 +45,15 @@ CONSTANTS = {
     TransposedConv: ("bias",),
     Linear: ("bias",),
     BatchNorm: ("bias", "running_mean"),
-    **dict.fromkeys((Add, AvgPool, Concatenation, Dropout, Flatten, GlobalAvgPool, MaxPool, Scale), ()),
+    **dict.fromkeys(
+        (Add, AvgPool, Concatenation, Dropout, Flatten, GlobalAvgPool, MaxPool, Reshape, Scale, Upsample), ()
+    ),
 }
-"""Kinds that can compute window by window, with their tensors that are added to the output.
+"""Kinds that can compute window by window, with their tensors that are added to the output."""
+ORDERED = Concatenation, Dropout, Flatten, MaxPool, Reshape, Upsample
+"""Kinds whose output has its spikes in the first time-steps of a window if their inputs have.
 
-The spikes of a count are the first time-steps of a window, so that maxima of counts are maxima of their spikes.
+Maxima of such counts are maxima of their spikes. The spikes of a sum of counts are not in order.
 """
 
 
@@ -100,7 +104,7 @@ def to_spikes(model: SpikingNetwork) -> ImportedNetwork:
         raise ExportError("no neuron outputs counts, as ILIF does")
     draft = Draft(settings.input, varies=settings.encode == "none")
     scale = draft.add(Scale(value=1 / D), (0,), SourcePart("input", "input"))
-    items, windows, silent = {0: scale}, {0: 0}, {0: False}
+    items, windows, silent, ordered = {0: scale}, {0: 0}, {0: False}, {0: False}
     for index, node in enumerate(nodes[1:], 1):
         origin = SourcePart(node.name, node.op.kind)
         tensors = {key: value.detach().clone() for key, value in model.get_submodule(node.name).state_dict().items()}
@@ -114,13 +118,15 @@ def to_spikes(model: SpikingNetwork) -> ImportedNetwork:
                 raise ExportError(f"{node.name}: a shortcut would be delayed by {late * D:,} time-steps")
             sources.append(draft.add(Delay(steps=late * D), (item,), origin) if is_late else item)
         op, constants = node.op, CONSTANTS.get(type(node.op))
+        is_count = node.output.values.count is not None
+        ordered[index] = is_count and isinstance(op, ORDERED) and all(ordered[source] for source in node.sources)
         if isinstance(op, Activation):
             op = _spiking(node, D, windows[index])
-            windows[index], silent[index] = windows[index] + 1, True
+            windows[index], silent[index], ordered[index] = windows[index] + 1, True, True
         else:
-            is_count = nodes[node.inputs[0]].output.values.count is not None
-            if constants is None or (isinstance(op, MaxPool) and not is_count):
-                values = "counts" if is_count else "currents"
+            if constants is None or (isinstance(op, MaxPool) and not ordered[index]):
+                counts = "counts" if constants is None else "sums of counts"
+                values = "currents" if nodes[node.inputs[0]].output.values.count is None else counts
                 raise ExportError(f"{node.name}: {op.kind} of {values} has no equal in spikes")
             added = [key for key in constants if key in tensors]
             silent[index] = all(silent[source] for source in node.sources) and not added
@@ -156,15 +162,17 @@ def _spiking(node: Node, D: int, windows: int) -> Activation:
         raise ExportError(f"{node.name}: {op.kind} has no equations, or learns numbers for each time-step")
     definition = op.definition
     used = {word.text for word in names_in(definition.equations)} | {*op.arguments}
-    start, sum_, step, window, rest, go, last, spike, count = (
+    start, sum_, step, rest, go, spike, count = (
         next(name for name in (base, *(f"{base}{i}" for i in range(len(used) + 1))) if name not in used)
-        for base in ("start", "sum", "step", "window", "rest", "go", "final", "spike", "count")
+        for base in ("start", "sum", "step", "rest", "go", "spike", "count")
     )
     states = {"v"} | {each.name.text for each in definition.equations if isinstance(each, StateDeclaration)}
     (x,) = input_names(definition)
     renamed, updates = {x: sum_}, list[str]()
-    lines = [f"state {name} = 0" for name in (sum_, step, window, rest)]
-    computed = [f"{go} = (1 - fire({step} - 1)) * fire({window} - {start} - 1)"]
+    # Time-steps count from the first input, and from D to 2D - 1 in each later window. Clipping bounds them and the
+    # remaining spikes, so that networks in integers store them exactly.
+    lines = [f"state {sum_} = 0", f"state {step} = -{D}*{start}", f"state {rest} = 0"]
+    computed = [f"{go} = fire({step} - {D}) * (1 - fire({step} - {D + 1}))"]
     # The printed definition has one equation in each line.
     for each, line in zip(definition.equations, op.definition_text().splitlines()[1:-1], strict=True):
         words = re.compile(rf"\b({'|'.join(map(re.escape, renamed))})\b")
@@ -184,11 +192,9 @@ def _spiking(node: Node, D: int, windows: int) -> Activation:
         *computed,
         *updates,
         f"{spike} = fire({count}*{go} + {rest}*(1 - {go}) - 1)",
-        f"{rest} = {count}*{go} + {rest}*(1 - {go}) - {spike}",
-        f"{sum_} = {x} + {sum_}*fire({step} - 1)",
-        f"{last} = fire({step} - {D - 1})",
-        f"{step} = ({step} + 1)*(1 - {last})",
-        f"{window} = {window} + {last}",
+        f"{rest} = round(clip({count}*{go} + {rest}*(1 - {go}) - {spike}, 0, {D}))",
+        f"{sum_} = {x} + {sum_}*fire({step} - 1)*(1 - {go})",
+        f"{step} = round(clip({step} + 1 - {D}*fire({step} - {2 * D - 1}), -{D}*{start}, {2 * D - 1}))",
         f"give {spike}",
     ]
     parameters = ", ".join(f"{name}={value!r}" for name, value in {**op.defaults, start: 0}.items())
