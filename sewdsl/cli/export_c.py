@@ -153,25 +153,32 @@ def _accuracies(
     *,
     labelled: bool,
 ) -> str:
-    """Return the accuracies in floats and in integers, and the number of equal classes."""
+    """Return a line for each output that is a class: accuracies in floats and in integers, number of equal classes."""
     import torch
 
-    main = network.readouts[0].name
-    count = equal = right_floats = right_integers = 0
+    names = [each.name for each in network.readouts if not labelled or each.name in model.network.classified]
+    results: dict[str, list[tuple[Integers, ...]]] = {name: [] for name in names}
     for n, x, y in batches:
         with torch.no_grad():
-            outputs = model(x)
-        floats = (outputs[main] if main else outputs).argmax(1).numpy()
-        integers = network.run(n)[main].argmax(1)
-        count += len(y)
-        equal += int((floats == integers).sum())
-        right_floats += int((floats == y.numpy()).sum())
-        right_integers += int((integers == y.numpy()).sum())
+            floats, integers = model(x), network.run(n)
+        for name, result in results.items():
+            classes = (floats[name] if name else floats).argmax(1).numpy()
+            result.append((classes, integers[name].argmax(1), y.numpy()))
+    return "\n".join(_describe_result(name, result, labelled=labelled) for name, result in results.items())
+
+
+def _describe_result(name: str, batches: Iterable[tuple[Integers, ...]], *, labelled: bool) -> str:
+    """Return the line of an output, from its classes in floats and in integers, and the labels."""
+    import numpy as np
+
+    floats, integers, labels = map(np.concatenate, zip(*batches, strict=True))
+    prefix, equal, count = f"{name}: " if name else "", int((floats == integers).sum()), len(labels)
     if not labelled:
-        return f"the same class as in floats for {equal:,} of {count:,} random inputs"
+        return f"{prefix}the same class as in floats for {equal:,} of {count:,} random inputs"
+    accuracies = [f"{(classes == labels).mean():.2%}" for classes in (floats, integers)]
     return (
-        f"accuracy on {count:,} test samples: {right_floats / count:.2%} in floats, {right_integers / count:.2%} in "
-        f"integers, the same class for {equal:,}"
+        f"{prefix}accuracy on {count:,} test samples: {accuracies[0]} in floats, {accuracies[1]} in integers, "
+        f"the same class for {equal:,}"
     )
 
 
@@ -188,7 +195,7 @@ def _comment(model: SpikingNetwork, network: IntegerNetwork, accuracy: str) -> s
     lines = [
         f"{network.name} in integers, written by sewdsl {installed_version('sewdsl')}.",
         *inputs,
-        *([f"{accuracy[:1].upper()}{accuracy[1:]}."] if accuracy else []),
+        *(f"{line}." for line in accuracy.splitlines()),
         *(f"Note: {note}." for note in network.notes),
         "",
         "Largest potential of each neuron layer, proven for all inputs:",

@@ -1,5 +1,6 @@
 """``sewdsl export``: a network as C in integers."""
 
+import json
 import os
 import re
 import shutil
@@ -93,6 +94,23 @@ def test_a_spec_has_random_test_vectors(tmp_path: Path) -> None:
     )
     assert lines[2].startswith("the same class as in floats for ")
     assert lines[2].endswith(" of 8 random inputs")
+
+
+def test_each_output_has_a_line(tmp_path: Path) -> None:
+    header, recipe = TEXT.split("body", 1)[0], TEXT[TEXT.index("train on") :]
+    # The third output learns no class.
+    body = "let stem = c4k3-BN-PLIF\nlet early = stem-GAP-FC10\nlet last = stem-FC10\nlet other = stem-FC10\n"
+    losses = "loss last CrossEntropy\n    loss early CrossEntropy 0.3x\n    loss other MSE(to=last)\n    optimizer"
+    text = f"{header}{body}outputs early last other\n{recipe.replace('optimizer', losses)}"
+    (tmp_path / "several.net").write_text(text, encoding="utf-8")
+    printed(run("train", tmp_path / "several.net", "--out", tmp_path / "run", "--device", "cpu"))
+    lines = printed(run("export", tmp_path / "run", tmp_path / "net.c"))
+    assert [line.partition(" on ")[0] for line in lines[2:]] == ["early: accuracy", "last: accuracy"]
+    accuracies = json.loads((tmp_path / "run" / "result.json").read_text("utf-8"))
+    assert f": {accuracies['accuracies']['early']:.2%} in floats" in lines[2]
+    assert f": {accuracies['accuracy']:.2%} in floats" in lines[3]
+    comment = (tmp_path / "net.c").read_text("utf-8").partition("*/")[0]
+    assert all(f"   {line}.\n" in comment for line in lines[2:])
 
 
 @pytest.mark.parametrize(
