@@ -174,6 +174,13 @@ def _run(
         # Only the first process evaluates and writes the results.
         if rank():
             raise SystemExit(0)
+        if recipe.weight_bits(fitted.epochs - 1) != recipe.grid_bits:
+            begin = recipe.epochs - (recipe.quantize_epochs or 0)
+            echo(
+                f"note: the run ended after epoch {fitted.epochs}, and 'quantize' rounds weights after epoch {begin}: "
+                "the saved weights are floats",
+                err=True,
+            )
         how = EvaluationOptions(options.processes.accelerator, fitted.precision, options.reading.readers)
         scores, confusion = _evaluate_both(module, folder, splits.test, how)
     measurements.write_confusion(folder.confusion, confusion, data.names)

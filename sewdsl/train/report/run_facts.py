@@ -42,8 +42,12 @@ def accuracies(facts: RunRecord) -> dict[str, str]:
     others = facts.result.get("accuracies")
     shares |= {f"last epoch, accuracy.{name}": value for name, value in (others or {}).items()}
     if integers := facts.result.get("integers"):
-        shares[f"last epoch, {integers}"] = integers.accuracy
-        shares[f"epoch {begin}, before rounding"] = facts.epochs.get(begin, {}).get("test_accuracy")
+        recipe = facts.network.recipe if facts.network is not None else None
+        is_float = recipe is not None and recipe.weight_bits(facts.result.get("epochs", 0) - 1) is None
+        after = ", rounded after training" if is_float else ""
+        shares[f"last epoch, integers of {integers.bits} bits{after}"] = integers.accuracy
+        split = ", validation" if selection_split(facts) == "validation" else ""
+        shares[f"epoch {begin}, before rounding{split}"] = facts.epochs.get(begin, {}).get(selecting)
     return {epoch: f"{value:.2%}" for epoch, value in shares.items() if isinstance(value, int | float)}
 
 
@@ -52,7 +56,9 @@ def begin_of_rounding(facts: RunRecord) -> int:
     recipe = facts.network.recipe if facts.network is not None else None
     if recipe is None or recipe.quantize is None or recipe.quantize_epochs is None:
         return 0
-    return recipe.epochs - recipe.quantize_epochs
+    begin = recipe.epochs - recipe.quantize_epochs
+    # A run can end before the rounding begins.
+    return begin if facts.result.get("epochs", begin + 1) > begin else 0
 
 
 def is_classified(facts: RunRecord) -> bool:
@@ -79,7 +85,11 @@ def choice(facts: RunRecord) -> str:
     """Describe the samples that selected the best epoch, and the consequence for its accuracy."""
     if "best_accuracy" not in facts.result or not is_classified(facts):
         return ""
-    basis = "Both accuracies are on the test samples. The best epoch was selected on"
+    integers = facts.result.get("integers")
+    in_integers = f", in integers on {integers.samples:,} of them" if integers else ""
+    basis = (
+        f"{'A' if integers else 'Both a'}ccuracies are on the test samples{in_integers}. The best epoch was selected on"
+    )
     if selection_split(facts) == "validation":
         share = facts.recipe.get("validation")
         part = f"{share:.0%} of the training samples" if isinstance(share, float) else "a part of the training samples"

@@ -25,11 +25,15 @@ MAX_LAYERS = 40
 
 
 class RateRow(NamedTuple):
-    """Firing rate of a layer: width of the bar in percent, and points of the line over epochs (empty for one epoch)."""
+    """Firing rate of a layer: width of the bar in percent, and points of the line over epochs (empty for one epoch).
+
+    ``before`` is the rate before weights were rounded, or empty.
+    """
 
     layer: str
     state: str
     rate: str
+    before: str
     width: str
     trend: str
 
@@ -37,11 +41,13 @@ class RateRow(NamedTuple):
 class FiringSection(NamedTuple):
     """Firing rates of all layers, and messages about dead or saturated layers.
 
+    ``begin`` is the last epoch before weights were rounded, if rates of this epoch are shown, or 0.
     ``dead`` and ``saturated`` are the start of a sentence, or empty. If there are many layers, ``first`` has the
     notable ones, and all layers are collapsed under the line ``folded``.
     """
 
     tested: bool
+    begin: int
     rows: list[RateRow]
     dead: str
     identity: bool
@@ -65,7 +71,8 @@ def firing_section(facts: RunRecord) -> FiringSection | None:
         RateRow(
             layer=name,
             state=kind(rate),
-            rate=f"{rate:.2%} ({before[name]:.2%} before rounding)" if name in before else f"{rate:.2%}",
+            rate=f"{rate:.2%}",
+            before=f"{before[name]:.2%}" if name in before else "",
             width=f"{100 * rate / scale:.2f}",
             trend=_trend([row[name] for row in epochs if name in row], scale),
         )
@@ -78,6 +85,7 @@ def firing_section(facts: RunRecord) -> FiringSection | None:
     is_long = len(rows) > MAX_LAYERS
     return FiringSection(
         tested=bool(facts.result.get("firing_rates")),
+        begin=begin if before else 0,
         rows=rows,
         dead=_count(dead),
         identity=0 in neutral,
