@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -145,7 +146,7 @@ class TestRun:
     def test_all_diverged(self, tmp_path: Path) -> None:
         text = SMALL + '\nstudy {\n    variant "hot" "train.optimizer.lr=100"\n}\n'
         outcome = Runs(diverge="variant=hot/seed-0").all(tmp_path, text)
-        assert row_cells(outcome.rows[0])[2:] == ["1 diverged", "–", "–", "–", "0"]
+        assert row_cells(outcome.rows[0], outcome.spreads)[2:] == ["1 diverged", "–", "–", "–", "0"]
         assert ",1,,,,,,,0.0\r\n" in table_to_csv(outcome)
 
     def test_no_cell_is_a_formula(self, tmp_path: Path) -> None:
@@ -291,3 +292,17 @@ class TestCommand:
         done = CliRunner().invoke(app, ["check", str(spec)])
         assert done.exit_code == 1
         assert "error[invalid-argument]" in done.stderr
+
+
+def test_accuracies_in_integers_are_a_column() -> None:
+    spread = Spread.of([0.5, 0.7])
+    made: dict[str, Any] = {"parameters": 1, "accuracy": spread}
+    rows = [VariantResult(labels={"bits": bits}, folder=bits, **made) for bits in ("none", "int2")]
+    rows[1] = rows[1].model_copy(update={"integers": Spread.of([0.4, 0.6])})
+    outcome = Outcome(network="n", data="d", runs=2, machine="m", rows=rows)
+    table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table_to_markdown(outcome).splitlines()]
+    assert [row[table[0].index("integers")] for row in table[2:]] == ["–", "50.00% ± 14.14%"]
+    first, second = csv.DictReader(io.StringIO(table_to_csv(outcome)))
+    assert (first["integers"], second["integers"], second["accuracy"]) == ("", "0.5", "0.6")
+    floats = outcome.model_copy(update={"rows": rows[:1]})
+    assert "integers" not in table_to_markdown(floats) + table_to_csv(floats)

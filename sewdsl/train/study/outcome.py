@@ -38,6 +38,8 @@ class VariantResult(BaseModel):
     """Fraction of correct test samples after the last epoch, or None before the first run is finished."""
     best_accuracy: Spread | None = None
     """The same after the best epoch."""
+    integers: Spread | None = None
+    """Accuracy in integers after the last epoch, or None without ``quantize``."""
     train_accuracy: Spread | None = None
     """Fraction of correct training samples in the last epoch, with dropout and augmentation."""
     seconds: float = 0.0
@@ -126,6 +128,11 @@ class Outcome(BaseModel):
         return sum(len(row.seeds) + len(row.diverged) for row in self.rows) == self.runs
 
     @property
+    def spreads(self) -> list[str]:
+        """Columns of accuracies."""
+        return [name for name in SPREADS if name != "integers" or any(row.integers for row in self.rows)]
+
+    @property
     def seconds(self) -> float:
         """Wall-clock time of the training, summed over runs."""
         return sum(row.seconds for row in self.rows)
@@ -193,9 +200,9 @@ def folder_name(variant: StudyVariant) -> str:
     return f"{plain[:MAX_FOLDER_NAME_LENGTH]}-{digest}"
 
 
-FIGURES = ("parameters", "seeds", "train", "last", "best", "seconds")
-"""Columns after the axes: ``train`` is the training accuracy of the last epoch, ``last`` and ``best`` are test
-accuracies."""
+SPREADS = {"train": "train_accuracy", "last": "accuracy", "best": "best_accuracy", "integers": "integers"}
+"""Fields of the columns of accuracies. ``train`` is the training accuracy of the last epoch, and the others are test
+accuracies. ``integers`` is omitted if no run has ``quantize``."""
 
 
 def write_tables(outcome: Outcome, folder: StudyFolder) -> None:
@@ -208,14 +215,14 @@ def write_tables(outcome: Outcome, folder: StudyFolder) -> None:
 def column_names(outcome: Outcome) -> list[str]:
     """Return the names of all columns."""
     searched = () if outcome.search is None else ("state", f"{outcome.search.metric} accuracy")
-    return [*outcome.axes, *searched, *FIGURES]
+    return [*outcome.axes, *searched, "parameters", "seeds", *outcome.spreads, "seconds"]
 
 
 def outcome_cells(outcome: Outcome) -> list[list[str]]:
     """Return the cells of each row (see :func:`row_cells`), for a search with state and accuracy of the trial."""
     table: list[list[str]] = []
     for row in outcome.rows:
-        cells, trial = row_cells(row), outcome.trial(row)
+        cells, trial = row_cells(row, outcome.spreads), outcome.trial(row)
         if trial is not None and outcome.search is not None:
             cells[: len(row.labels)] = [
                 *row.labels.values(),
@@ -226,9 +233,9 @@ def outcome_cells(outcome: Outcome) -> list[list[str]]:
     return table
 
 
-def row_cells(row: VariantResult) -> list[str]:
+def row_cells(row: VariantResult, spreads: Iterable[str]) -> list[str]:
     """Return the cells of a row: means, and sample standard deviations for several seeds."""
-    figures = ["–" if x is None else str(x) for x in (row.train_accuracy, row.accuracy, row.best_accuracy)]
+    figures = ["–" if x is None else str(x) for x in (getattr(row, SPREADS[name]) for name in spreads)]
     diverged = f"{len(row.diverged)} diverged" if row.diverged else ""
     seeds = ", ".join(filter(None, (", ".join(map(str, row.seeds)), diverged))) or "–"
     return [*row.labels.values(), f"{row.parameters:,}", seeds, *figures, f"{row.seconds:.0f}"]
@@ -246,7 +253,7 @@ def table_to_csv(outcome: Outcome) -> str:
     """Return the table in CSV, with numbers for metrics and empty cells for missing values."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
-    spreads = ("train_accuracy", "accuracy", "best_accuracy")
+    spreads = [SPREADS[name] for name in outcome.spreads]
     columns = [name for spread in spreads for name in (spread, f"{spread}_deviation")]
     searched = [] if outcome.search is None else ["state", f"{outcome.search.metric}_accuracy_of_search"]
     # Spreadsheets would evaluate cells that start with an equals sign.

@@ -72,6 +72,7 @@ class VariantRuns:
             diverged=self.diverged,
             accuracy=spread([result.accuracy for result in self.results]),
             best_accuracy=spread([result.best_accuracy for result in self.results]),
+            integers=spread([result.integers.accuracy for result in self.results if result.integers]),
             train_accuracy=spread(last),
             seconds=round(sum(result.seconds for result in self.results), 1),
         )
