@@ -7,6 +7,7 @@ from math import ceil, floor, log2, prod
 from typing import TYPE_CHECKING, Literal, NamedTuple, NoReturn, TypeAlias
 
 import numpy as np
+import torch
 
 from sewdsl.analysis.foldable_norms import foldable_norms
 from sewdsl.analysis.weight_units import reading_neuron
@@ -29,6 +30,7 @@ from sewdsl.ir.op import LinearNeuron, WeightedLayer
 from sewdsl.light_dataclass import dataclass
 from sewdsl.lower.evaluated_layers import EvaluatedLayer, evaluated_layers, factor_and_shift
 from sewdsl.snn.kernels.neuron.reference import factor_values
+from sewdsl.snn.weight_grid import grid_unit, largest_integer
 from sewdsl.user_error import UserError
 
 if TYPE_CHECKING:
@@ -109,7 +111,7 @@ class IntegerFormat:
     @property
     def largest_weight(self) -> int:
         """Largest weight."""
-        return (1 << self.weight_bits - 1) - 1
+        return largest_integer(self.weight_bits)
 
     @property
     def is_narrow(self) -> bool:
@@ -656,20 +658,21 @@ class LawBuilder:
         group = np.arange(outputs) * window.groups // outputs
         input_factors = source.by_channel(source.factor).reshape(window.groups, -1)[group].T
         weights_of_shift, weights = weights, weights * input_factors
-        largest = np.abs(weights).max((0, 1, 2))
+        # Channels that are compared or added need one unit.
+        axes, limit = (0, 1, 2) if neuron is not None else (0, 1, 2, 3), self._formats.largest_weight
+        unit: Numbers = grid_unit(torch.from_numpy(np.abs(weights)), axes, self._formats.weight_bits).numpy().ravel()
         factor: Numbers
         if neuron is None:
-            # Channels are compared or added, so they need one unit.
             biases = np.abs(np.zeros(1) if bias is None else bias).max() / 2**self._formats.threshold_bits
-            factor = np.float64(max(largest.max() / self._formats.largest_weight, biases) or 1.0)
+            factor = np.float64(max(float(unit[0]), biases) or 1.0)
         else:
             # A channel whose weights are small compared with the threshold needs no finer unit.
             node = self._network.nodes[neuron]
             dynamics = self._dynamics(neuron) if isinstance(node.op, LinearNeuron) else None
             gain = 1.0 if dynamics is None else dynamics[1]
             threshold = getattr(node.op, "v_threshold", 1.0) / (abs(gain) or 1.0)
-            factor = np.maximum(largest / self._formats.largest_weight, threshold / 2**self._formats.threshold_bits)
-        integers = np.round(weights / factor).astype(np.int64)
+            factor = np.maximum(unit, threshold / 2**self._formats.threshold_bits)
+        integers = np.round(weights / factor).clip(-limit, limit).astype(np.int64)
         if np.abs(weights / factor - integers).max() > ON_GRID:
             self._rounded.append(self._name)
         kernel = (weights.shape[0], weights.shape[1])

@@ -7,13 +7,33 @@ from torch import Tensor
 
 from sewdsl.light_dataclass import dataclass
 
+TERNARY_BITS = 2
+"""Bits of the integers -1, 0 and 1."""
+LARGE = 0.7
+"""Size of a large weight relative to the mean size, which approximates the smallest squared error (Li et al. 2016)."""
+
+
+def largest_integer(bits: int) -> int:
+    """Return the largest integer of a weight. The smallest is its negative."""
+    return (1 << bits - 1) - 1
+
+
+def grid_unit(sizes: Tensor, axes: tuple[int, ...], bits: int) -> Tensor:
+    """Return the unit of weights with the given absolute values. The axes of one unit are kept, with length 1."""
+    if bits != TERNARY_BITS:
+        return sizes.amax(axes, keepdim=True) / largest_integer(bits)
+    is_large = sizes > LARGE * sizes.mean(axes, keepdim=True)
+    return (sizes * is_large).sum(axes, keepdim=True) / is_large.sum(axes, keepdim=True).clamp(min=1)
+
 
 @dataclass(frozen=True)
 class WeightGrid:
     """Grid of the weights of a layer: integers of so many bits, times a unit for each output.
 
-    The unit is the largest weight of the output divided by the largest integer, in bfloat16. Its products with integers
-    of 8 bits are exact in float32. Rounded weights are therefore on their own grid.
+    The unit is the largest weight of the output divided by the largest integer. With 2 bits, the integers are -1, 0 and
+    1, and the unit is the mean of the large weights, as in ternary weight networks (Li et al. 2016, arXiv:1605.04711).
+    Units are rounded to bfloat16. Their products with integers of 8 bits are exact in float32. Rounded weights are
+    therefore on their own grid.
     """
 
     bits: int
@@ -30,7 +50,7 @@ class WeightGrid:
     @property
     def largest(self) -> int:
         """Largest integer."""
-        return (1 << self.bits - 1) - 1
+        return largest_integer(self.bits)
 
     def rounded(self, weight: Tensor) -> Tensor:
         """Return the rounded weight. Its gradient passes unchanged (the straight-through estimator)."""
@@ -45,7 +65,8 @@ class WeightGrid:
     def _unit(self, values: Tensor) -> Tensor:
         by_group = values.reshape(self.groups, -1, *values.shape[1:]) if self.groups else values
         others = (1, *range(3, by_group.ndim)) if self.groups else tuple(range(1, by_group.ndim))
-        largest = by_group.abs().amax(tuple(range(by_group.ndim)) if self.common else others, keepdim=True)
-        unit = (largest / self.largest).to(torch.bfloat16).to(values.dtype)
+        axes = tuple(range(by_group.ndim)) if self.common else others
+        unit = grid_unit(by_group.abs(), axes, self.bits)
+        unit = unit.to(torch.bfloat16).to(values.dtype)
         # [groups, 1, outputs, 1, 1] belongs to the inputs of each group.
         return unit.expand_as(by_group).reshape(values.shape) if self.groups else unit

@@ -113,7 +113,7 @@ def test_the_accuracy_of_rounded_weights_is_reported(quantized: Trained) -> None
 
 def test_a_run_that_ends_before_the_rounding(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     class Stop(Callback):
-        def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        def on_train_epoch_end(self, trainer: Trainer, _module: LightningModule) -> None:
             trainer.should_stop = True
 
     file = tmp_path / "short.net"
