@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from docs.site.read_shipped import read_shipped
@@ -15,8 +16,9 @@ PAGE = """\
 # Networks as C files
 
 Memory of each shipped network as a [C file](c.md), in bytes, with initial weights. *Weights* are the integers with
-8 bits. *RAM* is the size of a state with potentials of 32 bits, or of 16 bits (`--state 16`). *Rounded currents* is the
-number of layers that read currents, which are rounded first.
+8 bits. *RAM* is the size of a state with potentials of 32 bits, with potentials of 16 bits (`--state 16`), and with
+16 bits and spikes as bits (`--state 16 --pack`). *Rounded currents* is the number of layers that read currents, which
+are rounded first. Networks with `ReLU`, such as `resnet-18`, require `--calibrate`.
 
 """
 REFUSED = """\
@@ -44,7 +46,8 @@ def c_networks(*, whole: bool = False) -> str:
         if network is not None:
             is_kept = not whole and network.total_parameters > SMALL and f"`{name}`" in present
             rows.append(present[f"`{name}`"] if is_kept else c_row(name))
-    exported = table(("network", "weights", "RAM, 32 bits", "RAM, 16 bits", "rounded currents"), _of_length(rows, 5))
+    heads = ("network", "weights", "RAM, 32 bits", "RAM, 16 bits", "packed", "rounded currents")
+    exported = table(heads, _of_length(rows, len(heads)))
     refused = table(("network", "layer", "reason"), _of_length(rows, 3))
     return f"{PAGE}{exported}{REFUSED}{refused}"
 
@@ -57,7 +60,7 @@ def read_rows(page: str) -> Iterator[tuple[str, ...]]:
 
 
 def c_row(name: str) -> tuple[str, ...]:
-    """Return the row of a network: five cells with its memory, or three with the reason of its refusal."""
+    """Return the row of a network: six cells with its memory, or three with the reason of its refusal."""
     # torch takes seconds to import.
     import sewdsl  # noqa: PLC0415
     from sewdsl.integers import NoIntegerLaw, build_integer_network  # noqa: PLC0415
@@ -67,13 +70,15 @@ def c_row(name: str) -> tuple[str, ...]:
 
     model = sewdsl.compile(name, seed=0).eval()
     try:
-        network = build_integer_network(model, input_scaling(model))
+        network = build_integer_network(model, input_scaling(model), ranges={})
     except NoIntegerLaw as refusal:
         return f"`{name}`", f"`{refusal.node}`" if refusal.node else "–", refusal.reason
     weights = sum(step.weights.size for step in network.steps if isinstance(step, Convolution))
     ram = network.memory.size + network.state_size
     narrow = ram - sum(2 * step.value.elements for _, step in network.neurons if isinstance(step, IntegerNeuron))
-    return f"`{name}`", f"{weights:,}", f"{ram:,}", f"{narrow:,}", str(len(network.notes) or "–")
+    bits = replace(network, packed=True)
+    packed = narrow - ram + bits.memory.size + bits.state_size
+    return f"`{name}`", f"{weights:,}", f"{ram:,}", f"{narrow:,}", f"{packed:,}", str(len(network.notes) or "–")
 
 
 def _of_length(rows: Iterable[tuple[str, ...]], cells: int) -> list[tuple[str, ...]]:
