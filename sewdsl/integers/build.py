@@ -664,7 +664,7 @@ class LawBuilder:
         factor: Numbers
         if neuron is None:
             biases = np.abs(np.zeros(1) if bias is None else bias).max() / 2**self._formats.threshold_bits
-            factor = np.float64(max(float(unit[0]), biases) or 1.0)
+            factor = np.float64(max(float(np.max(unit)), biases) or 1.0)
         else:
             # A channel whose weights are small compared with the threshold needs no finer unit.
             node = self._network.nodes[neuron]
