@@ -231,7 +231,7 @@ class Walker:
                     self._guessing, self._shapes[key] = guessing, known
                     break
                 if is_settled or changes == MAX_ROUNDS:
-                    unknown = early - (inferred.keys() & known.keys())
+                    unknown = set(early) - (inferred.keys() & known.keys())
                     first = next(name for name in names if name in (changed or unknown))
                     if not outer:  # Otherwise the enclosing scope may still determine the shape.
                         self._report_unknown_shape(names[first], known.get(first), lasting or set(), reported, frame)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Protocol
@@ -79,20 +79,21 @@ class _Instance:
             key for step in self.section.flow for key in step.keys[1:] if key and keys.get(key) == "shortcut"
         )
 
-    def form(self, merge_form: Callable[[int], Hashable], *, bare: bool) -> Hashable:
+    def form(self, network: Network, *, bare: bool) -> Hashable:
         """Return the properties that instances of a class share. ``bare`` ignores shortcuts."""
+        merges = [None if step.merge is None else network.nodes[step.merge] for step in self.section.flow]
         # Shortcuts are optional attributes of a class, so that they do not distinguish blocks.
         omitted = self.shortcuts if bare else frozenset()
         attributes = tuple((a.name, strip_numbers(a.value)) for a in self.attributes if a.name not in omitted)
         flow = tuple(
             (
-                None if step.merge is None else merge_form(step.merge),
+                merge and (merge.op, isinstance(merge.op, Product) and has_groups(network.inputs(merge))),
                 *(None if key in omitted else key for key in step.keys),
                 step.reads,
                 step.gives,
                 step.module,
             )
-            for step in self.section.flow
+            for step, merge in zip(self.section.flow, merges, strict=True)
         )
         starts = tuple(start.name for start in self.starts)
         section = self.section
@@ -200,15 +201,10 @@ class ClassFinder:
 
     # --- classes -------------------------------------------------------------------------------------------
 
-    def _merge_form(self, merge: int) -> Hashable:
-        """Return the properties of a merge that instances of a class share."""
-        node = self._network.nodes[merge]
-        return node.op, isinstance(node.op, Product) and has_groups(self._network.inputs(node))
-
     def _groups(self, instances: Sequence[_Instance]) -> Iterator[list[_Instance]]:
         by_form: dict[Hashable, dict[Hashable, list[_Instance]]] = {}
         for instance in instances:
-            bare, full = (instance.form(self._merge_form, bare=bare) for bare in (True, False))
+            bare, full = (instance.form(self._network, bare=bare) for bare in (True, False))
             by_form.setdefault(bare, {}).setdefault(full, []).append(instance)
         for forms in by_form.values():
             groups = list(forms.values())
