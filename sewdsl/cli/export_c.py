@@ -216,7 +216,7 @@ def _check(network: IntegerNetwork, file: CFile, x: Integers) -> None:
     import numpy as np
 
     from sewdsl.exchange.write.c.run_file import differing_steps, find_compiler, run_c, run_reference
-    from sewdsl.integers.steps.elementwise import Rescaled
+    from sewdsl.integers.steps.functions import Rescaled
 
     samples, expected = x.shape[0 if network.static else 1], run_reference(network, x)
     limits = {i: step.limit for i, step in enumerate(network.steps) if isinstance(step, Rescaled) and step.limit}

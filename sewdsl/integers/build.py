@@ -17,15 +17,12 @@ from sewdsl.equations.tape import LEARNED, Tape
 from sewdsl.integers.calibration import CHANNEL_BITS, MARGIN
 from sewdsl.integers.lower_equations import EquationLaw, NoEquationLaw
 from sewdsl.integers.network import IntegerNetwork, Readout
-from sewdsl.integers.steps.attention import TokenAttention
-from sewdsl.integers.steps.elementwise import Concatenated, Elementwise, Operation, Rescaled
+from sewdsl.integers.steps import functions
 from sewdsl.integers.steps.equations import EquationStep
-from sewdsl.integers.steps.moved import DelayStep, Reordered, Sliced, SpreadValues, Transposed
 from sewdsl.integers.steps.neuron import LARGEST_POTENTIAL, LEAK_BITS, Drift, Dynamics, IntegerNeuron, Settled
-from sewdsl.integers.steps.pooling import ChannelSum, Pooled
-from sewdsl.integers.steps.step import ConstantStep, InputStep, Step, View
-from sewdsl.integers.steps.weighted import Convolution, Window, convolve
-from sewdsl.integers.value import LIMITS, IntegerValue, Numbers
+from sewdsl.integers.steps.step import ConstantStep, DelayStep, InputStep, Step, View
+from sewdsl.integers.steps.weighted import Convolution, Pair, Window, convolve
+from sewdsl.integers.value import LIMITS, ZERO, IntegerValue, Numbers, Shape
 from sewdsl.ir.op import LinearNeuron, WeightedLayer
 from sewdsl.light_dataclass import dataclass
 from sewdsl.lower.evaluated_layers import EvaluatedLayer, evaluated_layers, factor_and_shift
@@ -44,8 +41,6 @@ if TYPE_CHECKING:
     from sewdsl.lower import SpikingNetwork
     from sewdsl.ops.windows import Lengths
 
-NARROW = 16
-"""Bits of the narrow format of membrane potentials."""
 CURRENT_BITS = 27
 """Bits of the range of a sum of currents with different units."""
 FINER_BITS = 12
@@ -75,12 +70,7 @@ Ranges: TypeAlias = "Mapping[str, tuple[Numbers, Numbers]]"
 
 
 class NoIntegerLaw(UserError):
-    """Layer that cannot be computed in integers.
-
-    Attributes:
-        node: Name of the layer, or empty for the whole network.
-        reason: Kind of the layer and what it does.
-    """
+    """Layer, or the whole network if ``node`` is empty, that cannot be computed in integers."""
 
     def __init__(self, node: str, reason: str) -> None:
         super().__init__(f"{node}: {reason}" if node else reason)
@@ -114,28 +104,17 @@ class IntegerFormat:
         return largest_integer(self.weight_bits)
 
     @property
-    def is_narrow(self) -> bool:
-        """Whether potentials can saturate, because 16 bits do not hold their range."""
-        return self.state_bits == NARROW
-
-    @property
     def threshold_bits(self) -> int:
         """Bits of the largest threshold. With 16 bits, a potential then holds at least four thresholds."""
-        return 13 if self.is_narrow else 22
+        return {16: 13, 32: 22}[self.state_bits]
 
 
 class InputScaling(NamedTuple):
-    """Relation of the integer input to the input of the network: x = factor · n + shift.
-
-    Attributes:
-        high: Largest integer.
-        factor: One factor, or one for each channel.
-        shift: One number, or one for each channel.
-    """
+    """Relation x = factor · n + shift of integers n up to ``high`` to the input x, of all channels or of each one."""
 
     high: int = 255
     factor: Numbers = np.float64(1)
-    shift: Numbers = np.float64(0)
+    shift: Numbers = ZERO
 
     def of_source(self, source: InputSetting) -> InputScaling:
         """Return the scaling of an input. Integers of ``input … of N`` are not scaled."""
@@ -227,19 +206,14 @@ class LawBuilder:
         self._delays: dict[int, tuple[int, int]] = {}
         settings, graph = self._network.settings, self._network.graph
         self._learned: dict[int, EvaluatedLayer] = dict(evaluated_layers(model, dtype=np.dtype(np.float64)))
-        operands, start = dict[int, Operand](), 0
+        operands, start, name = dict[int, Operand](), 0, self._network.name
         for index, setting in zip(self._network.input_indices, settings.sources, strict=True):
-            channels, *size = setting.shape
-            shape = (*(1, 1, *size)[-2:], channels)
             own = scaling.of_source(setting)
             if own.high > LIMITS["uint8"][1]:
-                raise NoIntegerLaw(
-                    "", f"{self._network.name} reads integers up to {own.high:,}, and integer networks read 8 bits"
-                )
-            value = IntegerValue(shape, 0, own.high, own.factor, own.shift)  # type: ignore[arg-type]
-            operands[index] = self._put(
-                InputStep(setting.name or "input", (), value, setting.encode == "direct", start)
-            )
+                raise NoIntegerLaw("", f"{name} reads integers up to {own.high:,}, and integer networks read 8 bits")
+            value = IntegerValue(_shape(setting.shape), 0, own.high, own.factor, own.shift)
+            is_static = setting.encode == "direct"
+            operands[index] = self._put(InputStep(setting.name or "input", (), value, is_static, start))
             start += value.elements
         hosts = foldable_norms(self._network)
         needed = graph.lead_to(self._network.output_indices)
@@ -291,22 +265,17 @@ class LawBuilder:
         value = operand.value
         # Channels of zeros have the unit 0.
         unit = float(np.max(value.factor))
-        classes = value.elements
         numbers = np.round(np.asarray(value.shift) / (unit or 1.0))
         largest = (value.magnitude + float(np.abs(numbers).max())) * self._summed_steps
         if not largest <= LIMITS["int32"][1]:
             raise NoIntegerLaw(name, f"the outputs can reach {largest:,.0f}, which exceeds 32 bits")
         bias = np.broadcast_to(numbers, value.shape[-1]).astype(np.int64)
-        return Readout(name, operand.step, np.broadcast_to(bias, (classes // value.shape[-1], len(bias))).ravel(), unit)
+        return Readout(name, operand.step, np.tile(bias, value.elements // len(bias)), unit)
 
     # --- what laws consist of
 
     def refuse(self, reason: str) -> NoReturn:
-        """Refuse the current layer.
-
-        Raises:
-            NoIntegerLaw: Always.
-        """
+        """Raise NoIntegerLaw for the current layer."""
         raise NoIntegerLaw(self.layer.node.name, f"{self.layer.node.op.kind} {reason}")
 
     def scale(self, x: Operand, factor: Numbers | float, shift: Numbers | float = 0.0) -> Operand:
@@ -314,11 +283,7 @@ class LawBuilder:
         return self._put(View(self._name, (x.step,), x.value.scaled(factor, shift)))
 
     def normalise(self, x: Operand, step_weight: Tensor | None = None) -> Operand:
-        """Return the output of a batch norm that is not folded.
-
-        Args:
-            step_weight: Factor for each time-step, ``[T]``.
-        """
+        """Return the output of a batch norm that is not folded, times a factor for each time-step, ``[T]``."""
         factor, shift = factor_and_shift(self.layer.node.op, self.layer.learned)  # type: ignore[arg-type]
         if step_weight is not None:
             factor, shift = step_weight[:, None] * factor, step_weight[:, None] * shift
@@ -346,27 +311,17 @@ class LawBuilder:
 
     def reshape(self, x: Operand, shape: Sequence[int]) -> Operand:
         """Return the same elements in another shape ``[C, H, W]``, ``[C, L]`` or ``[F]``."""
-        channels, *size = shape
-        height, width = (1, 1, *size)[-2:]
-        x = self._settled(x, common=True)
-        value = x.value.with_range(x.value.low, x.value.high, (height, width, channels))
-        return self._put(Reordered(self._name, (x.step,), value))
+        return self._moved(functions.Reordered, x, shape)
 
     def swap(self, x: Operand, shape: Sequence[int]) -> Operand:
         """Return the exchange of channels and positions."""
-        channels, *size = shape
-        height, width = (1, 1, *size)[-2:]
-        x = self._settled(x, common=True)
-        value = x.value.with_range(x.value.low, x.value.high, (height, width, channels))
-        return self._put(Transposed(self._name, (x.step,), value))
+        return self._moved(functions.Transposed, x, shape)
 
     def convolve(self, x: Operand, stride: Lengths, padding: Lengths, dilation: Lengths, groups: int) -> Operand:
         """Return the convolution with the weights of the layer."""
         weights, bias = self.layer.folded()
-        kernel = (1, 1, *weights.shape[2:])[-2:]
-        weights = weights.reshape(*weights.shape[:2], *kernel).transpose(2, 3, 1, 0)
-        lengths = ((1, *stride)[-2:], (0, *padding)[-2:], (1, *dilation)[-2:])
-        return self._weigh(x, weights, bias, Window(*lengths, groups=groups))  # type: ignore[arg-type]
+        weights = weights.reshape(*weights.shape[:2], *_pair(weights.shape[2:])).transpose(2, 3, 1, 0)
+        return self._weigh(x, weights, bias, Window(_pair(stride), _pair(padding, 0), _pair(dilation), groups))
 
     def connect(self, x: Operand) -> Operand:
         """Return the product with the weights of a fully connected layer."""
@@ -381,13 +336,14 @@ class LawBuilder:
     ) -> Operand:
         """Return the transposed convolution: a convolution of the input with zeros between its values."""
         weights, bias = self.layer.folded()
-        kernel = (1, 1, *weights.shape[2:])[-2:]
+        kernel = _pair(weights.shape[2:])
         # [inputs, outputs / groups] of each group becomes [outputs / groups, inputs / groups].
         inputs, outputs = weights.shape[:2]
         grouped = weights.reshape(groups, inputs // groups, outputs, *kernel).swapaxes(1, 2)
         flipped = grouped.reshape(groups * outputs, inputs // groups, *kernel)[..., ::-1, ::-1].transpose(2, 3, 1, 0)
         spread = self.spread(x, stride, output_padding)
-        pads = tuple(k - 1 - p for k, p in zip(kernel, (0, *padding)[-2:], strict=True))
+        (down, right), (top, left) = kernel, _pair(padding, 0)
+        pads = (down - 1 - top, right - 1 - left)
         if min(pads) < 0:
             self.refuse("crops more positions than its kernel adds")
         return self._weigh(spread, flipped, bias, Window(padding=pads, groups=groups))
@@ -397,7 +353,7 @@ class LawBuilder:
         if not repeat and np.any(x.value.shift):
             self.refuse("inserts zeros between currents, expected spikes or counts; add SN before it")
         height, width, channels = x.value.shape
-        (down, right), (bottom, end) = (1, *factor)[-2:], (0, 0, *extra)[-2:]
+        (down, right), (bottom, end) = _pair(factor), _pair(extra, 0)
         size = (height * down, width * right)
         if not repeat:
             size = ((height - 1) * down + 1 + bottom, (width - 1) * right + 1 + end)
@@ -405,7 +361,7 @@ class LawBuilder:
         if x.value.has_border:
             shift = np.asarray(shift).repeat(down, 0).repeat(right, 1)
         value = IntegerValue((*size, channels), min(x.value.low, 0), x.value.high, x.value.factor, shift)
-        return self._put(SpreadValues(self._name, (x.step,), value, (down, right), repeat))
+        return self._put(functions.SpreadValues(self._name, (x.step,), value, (down, right), repeat))
 
     def rectify(self, x: Operand, *, slope: bool = False) -> Operand:
         """Return max(x, 0), or refuse a slope of negative values."""
@@ -416,8 +372,8 @@ class LawBuilder:
         if self._ranges is None:
             self.refuse("reads currents, whose ranges must be measured; use 'sewdsl export RUN net.c --calibrate 64'")
         x = self._settled(x, positive=True, common=True)
-        value = x.value.with_range(max(x.value.low, 0), max(x.value.high, 0))
-        return self._put(Elementwise(self._name, (x.step,), value, "rectify"))
+        value = IntegerValue(x.value.shape, max(x.value.low, 0), max(x.value.high, 0), x.value.factor)
+        return self._put(functions.Elementwise(self._name, (x.step,), value, "rectify"))
 
     def slice(self, x: Operand, start: int, stop: int, over: Literal["channels", "places"]) -> Operand:
         """Return consecutive channels or positions."""
@@ -429,7 +385,7 @@ class LawBuilder:
             factor, shift = (np.asarray(v)[selected] if np.ndim(v) else v for v in (value.factor, value.shift))
             magnitudes = None if value.magnitudes is None else value.magnitudes[selected]
             value = IntegerValue((*value.shape[:2], stop - start), value.low, value.high, factor, shift, magnitudes)
-        return self._put(Sliced(self._name, (x.step,), value, start, over))
+        return self._put(functions.Sliced(self._name, (x.step,), value, start, over))
 
     def constant(self, x: Operand) -> Operand:
         """Return the learned numbers of the layer ``[features, places]``, rounded with one unit."""
@@ -441,12 +397,10 @@ class LawBuilder:
 
     def delay(self, steps: int) -> Operand:
         """Return the value of an earlier time-step."""
-        signal = self.layer.node.output
-        channels, *size = signal.shape
-        shape = (*(1, 1, *size)[-2:], channels)
-        value = IntegerValue(shape, 0, signal.values.count or 0)  # type: ignore[arg-type]
+        shape, largest = _shape(self.layer.node.output.shape), 2**DELAYED_BITS
+        value = IntegerValue(shape, 0, self.layer.node.output.values.count or 0)
         if bound := self._bounds.get(self._index):
-            value = IntegerValue(shape, -(2**DELAYED_BITS), 2**DELAYED_BITS, np.float64(bound / 2**DELAYED_BITS))  # type: ignore[arg-type]
+            value = IntegerValue(shape, -largest, largest, np.float64(bound / largest))
         operand = self._put(DelayStep(self._name, (0,), value, steps))
         (source,) = self.layer.node.sources
         self._delays[operand.step] = source, self._index
@@ -461,16 +415,15 @@ class LawBuilder:
             self.refuse("adds padding zeros to values with a shift; use p0")
         if operation == "sum":
             x = self._fitted(x, prod(kernel))
-        size, step, pads = (1, *kernel)[-2:], (1, *stride)[-2:], (0, *padding)[-2:]
-        window = Window(step, pads)  # type: ignore[arg-type]
+        size, window = _pair(kernel), Window(_pair(stride), _pair(padding, 0))
         taps = prod(size) if operation == "sum" else 1
-        shape = (*window.size(x.value.shape[:2], size), x.value.shape[-1])  # type: ignore[arg-type]
+        shape = (*window.size(x.value.shape[:2], size), x.value.shape[-1])
         # With padding, a window can have fewer positions, down to none.
         low, high = x.value.low * taps, x.value.high * taps
-        if operation == "sum" and any(pads):
+        if operation == "sum" and any(padding):
             low, high = min(low, 0), max(high, 0)
         value = IntegerValue(shape, low, high, x.value.factor, np.asarray(x.value.shift) * taps)
-        return self._put(Pooled(self._name, (x.step,), value, operation, size, window))  # type: ignore[arg-type]
+        return self._put(functions.Pooled(self._name, (x.step,), value, operation, size, window))
 
     def pool_all(self, x: Operand) -> Operand:
         """Return the sum over all positions."""
@@ -482,49 +435,38 @@ class LawBuilder:
         x = self._settled(x, common=True)
         x = self._fitted(x, size)
         height, width, channels = x.value.shape
-        value = x.value.with_range(x.value.low * size, x.value.high * size, (height, width, channels // size))
-        return self._put(ChannelSum(self._name, (x.step,), value, size))
+        value = IntegerValue((height, width, channels // size), x.value.low * size, x.value.high * size, x.value.factor)
+        return self._put(functions.ChannelSum(self._name, (x.step,), value, size))
 
     def add(self, *operands: Operand) -> Operand:
         """Return the sum, which is exact if all operands have one unit."""
         operands = tuple(self._fitted(x, len(operands)) for x in operands)
         values = [x.value for x in operands]
         factors = {float(v.factor) if not np.ndim(v.factor) else None for v in values}
-        shift = sum((np.asarray(v.shift) for v in values), np.float64(0))
+        shift = sum((np.asarray(v.shift) for v in values), ZERO)
         if len(factors) > 1 or None in factors:
             return self._rescale(operands, shift)
-        value = IntegerValue(
-            values[0].shape, sum(v.low for v in values), sum(v.high for v in values), values[0].factor, shift
-        )
-        return self._put(Elementwise(self._name, _indices(operands), value, "add"))
+        return self._combine("add", operands, values[0].factor, shift)
 
-    def combine_spikes(self, operation: Operation, *operands: Operand) -> Operand:
+    def combine_spikes(self, operation: functions.Operation, *operands: Operand) -> Operand:
         """Return a function of spikes whose result is spikes."""
         if not all(x.value.binary and x.value.plain and float(x.value.factor) == 1 for x in operands):
             self.refuse("requires spikes; add SN to its operands")
-        return self._put(Elementwise(self._name, _indices(operands), operands[0].value, operation))
+        return self._combine(operation, operands, np.float64(1))
 
     def maximum(self, *operands: Operand) -> Operand:
         """Return the largest operand."""
         values = [x.value for x in operands]
         if not all(v.plain and float(v.factor) == float(values[0].factor) > 0 for v in values):
             self.refuse("compares values with different units; add SN before it")
-        value = values[0].with_range(max(v.low for v in values), max(v.high for v in values))
-        return self._put(Elementwise(self._name, _indices(operands), value, "max"))
+        return self._combine("max", operands, values[0].factor)
 
     def multiply(self, *operands: Operand) -> Operand:
         """Return the product. Smaller operands are gates."""
         values = [x.value for x in operands]
         if not all(v.plain for v in values):
             self.refuse("multiplies currents; add SN before it")
-        shape = max((v.shape for v in values), key=prod)
-        low, high = 1, 1
-        for v in values:
-            ends = [a * b for a in (low, high) for b in (v.low, v.high)]
-            low, high = min(ends), max(ends)
-        self._check_sum(low, high)
-        value = IntegerValue(shape, low, high, np.float64(prod(float(v.factor) for v in values)))
-        return self._put(Elementwise(self._name, _indices(operands), value, "multiply"))
+        return self._combine("multiply", operands, np.float64(prod(float(v.factor) for v in values)))
 
     def concatenate(self, *operands: Operand) -> Operand:
         """Return the channels of all operands side by side."""
@@ -532,12 +474,12 @@ class LawBuilder:
         values = [x.value for x in operands]
         shape = (*values[0].shape[:2], sum(v.shape[-1] for v in values))
         factor: Numbers = values[0].factor
-        shift: Numbers = np.float64(0)
+        shift: Numbers = ZERO
         if not all(v.plain and float(v.factor) == float(values[0].factor) for v in values):
             factor = np.concatenate([v.by_channel(v.factor) for v in values])
             shift = np.concatenate([v.by_channel(v.shift) for v in values])
         value = IntegerValue(shape, min(v.low for v in values), max(v.high for v in values), factor, shift)
-        return self._put(Concatenated(self._name, _indices(operands), value))
+        return self._put(functions.Concatenated(self._name, _indices(operands), value))
 
     def attend(self, heads: int, scale: float, q: Operand, k: Operand, v: Operand) -> Operand:
         """Return the attention q (kᵀ v) · scale of spikes and counts."""
@@ -549,7 +491,7 @@ class LawBuilder:
         self._check_sum(0, high)
         factor = np.float64(scale * prod(float(x.factor) for x in values))
         value = IntegerValue((*q.value.shape[:2], v.value.shape[-1]), 0, high, factor)
-        return self._put(TokenAttention(self._name, _indices((q, k, v)), value, heads))
+        return self._put(functions.TokenAttention(self._name, _indices((q, k, v)), value, heads))
 
     def fire(self, neuron: LinearNeuron, x: Operand) -> Operand:
         """Return the spikes of a linear neuron."""
@@ -577,7 +519,7 @@ class LawBuilder:
         else:
             self.refuse(f"can reach a potential of {max(bound, terms):,} units, which exceeds 32 bits")
         largest = int(max(dynamics.threshold.max(), np.abs(dynamics.reset).max()))
-        if formats.is_narrow and largest > LIMITS["int16"][1]:
+        if largest >= 1 << formats.state_bits - 1:
             self.refuse(f"has a threshold of {largest:,} units, which exceeds 16 bits; use 32 bits")
         value = IntegerValue(x.value.shape, 0, 1)
         return self._put(IntegerNeuron(self._name, (x.step,), value, formats.state_bits, bound, dynamics))
@@ -590,13 +532,33 @@ class LawBuilder:
 
     # --- parts of laws
 
+    def _combine(
+        self, operation: functions.Operation, operands: Sequence[Operand], factor: Numbers, shift: Numbers = ZERO
+    ) -> Operand:
+        """Return a function of the elements of operands."""
+        low, high = operands[0].value.low, operands[0].value.high
+        function, _ = functions.PAIRS[operation]
+        for _, value in operands[1:]:
+            ends = [int(function(a, b)) for a in (low, high) for b in (value.low, value.high)]
+            low, high = min(ends), max(ends)
+        self._check_sum(low, high)
+        shape = max((x.value.shape for x in operands), key=prod)
+        value = IntegerValue(shape, low, high, factor, shift)
+        return self._put(functions.Elementwise(self._name, _indices(operands), value, operation))
+
+    def _moved(self, step: type[Step], x: Operand, shape: Sequence[int]) -> Operand:
+        """Return the same elements, at other places of a shape ``[C, H, W]``, ``[C, L]`` or ``[F]``."""
+        x = self._settled(x, common=True)
+        value = IntegerValue(_shape(shape), x.value.low, x.value.high, x.value.factor)
+        return self._put(step(self._name, (x.step,), value))
+
     def _delayed(self, x: Operand, delay: int, value: IntegerValue) -> Operand:
         """Return currents in the unit of a delay, and note whether they exceed its bound."""
         x = self._settled(x, common=True)
         bound = abs(float(x.value.factor)) * x.value.magnitude
         if bound > self._bounds.get(delay, 0.0):
             self.exceeded[delay] = bound
-        return self._rescale([x], np.float64(0), unit=value.by_channel(value.factor))
+        return self._rescale([x], ZERO, unit=value.by_channel(value.factor))
 
     def _compute_equations(
         self, step: NeuronStep, factors: Mapping[int, NDArray[np.float64]], *operands: Operand
@@ -606,10 +568,9 @@ class LawBuilder:
         inputs = [x.value for x in operands]
         steps, bound = self._network.settings.steps, 0
         for fraction_bits in range(self._formats.fraction_bits, -1, -1):
-            units, shifts = [v.by_channel(v.factor) for v in inputs], [np.asarray(v.shift) for v in inputs]
             smallest = getattr(self.layer.node.op, "v_threshold", 1.0) / 2**EQUATION_BITS
             try:
-                law = EquationLaw(step, factors, units, shifts, fraction_bits, smallest)
+                law = EquationLaw(step, factors, inputs, fraction_bits, smallest)
             except NoEquationLaw as error:
                 self.refuse(str(error))
             bound, (low, high) = law.instructions.bounds([(v.low, v.high) for v in inputs], steps)
@@ -617,16 +578,13 @@ class LawBuilder:
                 break
         else:
             self.refuse(f"can reach a potential of {bound:,} units, which exceeds 32 bits")
-        unit = _collapsed(law.output_factor)
-        magnitudes = np.maximum(np.abs(low), np.abs(high))
-        value = IntegerValue(inputs[0].shape, int(low.min()), int(high.max()), unit, magnitudes=magnitudes)
+        value = IntegerValue.between(inputs[0].shape, low, high, _collapsed(law.output_factor), ZERO)
         return self._put(EquationStep(self._name, _indices(operands), value, 32, bound, law.instructions))
 
     @property
     def _summed_steps(self) -> int:
         """Number of time-steps whose outputs are added."""
-        settings = self._network.settings
-        return 1 if settings.readout == "last" else settings.steps
+        return 1 if self._network.settings.readout == "last" else self._network.settings.steps
 
     @property
     def _name(self) -> str:
@@ -676,7 +634,7 @@ class LawBuilder:
         if np.abs(weights / factor - integers).max() > ON_GRID:
             self._rounded.append(self._name)
         kernel = (weights.shape[0], weights.shape[1])
-        shift: Numbers = np.float64(0) if bias is None else bias
+        shift: Numbers = ZERO if bias is None else bias
         if np.any(source.shift):
             # With the rounded weights, the errors of both parts of the input cancel.
             rounded = integers * factor / np.where(input_factors == 0, 1.0, input_factors)
@@ -687,12 +645,11 @@ class LawBuilder:
             shift = shift + (sums if any(window.padding) else sums[0, 0])
         negative, positive = np.minimum(integers, 0).sum((0, 1, 2)), np.maximum(integers, 0).sum((0, 1, 2))
         # Zeros of the padding are in the range too.
-        least, most = min(source.low, 0), max(source.high, 0)
-        low, high = int((negative * most + positive * least).min()), int((positive * most + negative * least).max())
-        self._check_sum(low, high)
-        magnitudes = np.maximum(positive * most + negative * least, -(negative * most + positive * least))
+        low, high = min(source.low, 0), max(source.high, 0)
+        least, most = negative * high + positive * low, positive * high + negative * low
+        self._check_sum(int(least.min()), int(most.max()))
         shape = (*window.size(source.shape[:2], kernel), outputs)
-        value = IntegerValue(shape, low, high, factor, shift, magnitudes)
+        value = IntegerValue.between(shape, least, most, factor, shift)
         return self._put(Convolution(self._name, (x.step,), value, integers.astype(np.int8), window))
 
     def _readable(self, x: Operand, terms: int) -> Operand:
@@ -746,13 +703,11 @@ class LawBuilder:
         unit = np.where(is_zero, 1.0, unit)
         gain = np.round(factors / unit).astype(np.int64)
         drift = Drift.of(np.round(added / unit).astype(np.int64), len(unit))
-        ends = np.array([gain * np.maximum(x.value.low, -magnitudes), gain * np.minimum(x.value.high, magnitudes)])
-        table = drift.table.reshape(-1, len(unit))
+        ends, table = np.multiply(gain, x.value.ends), drift.table.reshape(-1, len(unit))
         least, most = ends.min(0) + table.min(0), ends.max(0) + table.max(0)
-        kept = np.float64(0) if x.value.has_border or differs else shift
-        magnitudes = np.maximum(np.abs(least), np.abs(most))
+        kept = ZERO if x.value.has_border or differs else shift
         unit = _collapsed(np.where(is_zero, 0.0, unit))
-        value = IntegerValue(x.value.shape, int(least.min()), int(most.max()), unit, kept, magnitudes)
+        value = IntegerValue.between(x.value.shape, least, most, unit, kept)
         return self._put(Settled(self._name, (x.step,), value, gain, drift))
 
     def _fitted(self, x: Operand, terms: int) -> Operand:
@@ -783,7 +738,7 @@ class LawBuilder:
         magnitudes = [v.magnitude_by_channel for v in values]
         # The unit of a channel of zeros is 0, so that it determines no unit of weights that read it.
         factors = [np.where(m == 0, 0.0, v.by_channel(v.factor)) for v, m in zip(values, magnitudes, strict=True)]
-        bound = sum((np.abs(f) * m for f, m in zip(factors, magnitudes, strict=True)), np.float64(0))
+        bound = sum((np.abs(f) * m for f, m in zip(factors, magnitudes, strict=True)), ZERO)
         finest = np.minimum.reduce([np.where(f == 0, np.inf, np.abs(f)) for f in factors])
         is_fine = is_fine and unit is None
         unit = bound / (2**bits - 1) if unit is None else unit
@@ -795,28 +750,20 @@ class LawBuilder:
         largest = max(float(np.abs(ratio).max()) for ratio in ratios)
         fraction = max(0, min(15 if is_fine else 30, FACTOR_BITS - floor(log2(largest + 1))))
         integers = tuple(np.round(ratio * 2.0**fraction).astype(np.int64) for ratio in ratios)
-        ends = [
-            (f * np.maximum(v.low, -m), f * np.minimum(v.high, m))
-            for f, v, m in zip(integers, values, magnitudes, strict=True)
-        ]
-        least = np.sum([np.minimum(*pair) for pair in ends], 0) >> fraction
-        most = (np.sum([np.maximum(*pair) for pair in ends], 0) >> fraction) + 1
+        ends = [np.multiply(f, v.ends) for f, v in zip(integers, values, strict=True)]
+        least = np.sum([each.min(0) for each in ends], 0) >> fraction
+        most = (np.sum([each.max(0) for each in ends], 0) >> fraction) + 1
         if limit is not None:
             least, most = np.maximum(least, -limit), np.minimum(most, limit)
-        low, high = int(least.min()), int(most.max())
-        unit = np.where(bound == 0, 0.0, unit)
-        value = IntegerValue(
-            values[0].shape, low, high, _collapsed(unit), shift, np.maximum(np.abs(least), np.abs(most))
-        )
-        return self._put(Rescaled(self._name, _indices(operands), value, integers, fraction, limit))
+        value = IntegerValue.between(values[0].shape, least, most, _collapsed(np.where(bound == 0, 0.0, unit)), shift)
+        return self._put(functions.Rescaled(self._name, _indices(operands), value, integers, fraction, limit))
 
     def _dynamics(self, index: int) -> tuple[float, float, float] | None:
         """Return decay, gain and drift of a linear neuron, or None without a common law for all channels."""
         layer = self._learned[index]
         decay, gain, drift = layer.node.op.dynamics(**dict(layer.learned))  # type: ignore[attr-defined]
-        if any(np.ndim(number) and np.size(number) > 1 for number in (decay, gain, drift)):
-            return None
-        if not 0 <= float(decay) <= 1:
+        is_common = all(np.size(np.asarray(number)) == 1 for number in (decay, gain, drift))
+        if not is_common or not 0 <= float(decay) <= 1:
             return None
         return float(decay), float(gain), float(drift)
 
@@ -832,6 +779,17 @@ def _dynamics(neuron: LinearNeuron, factor: Numbers, shift: Numbers, decay: floa
         leak=round((1 - decay) * 2**LEAK_BITS),
         soft=neuron.v_reset is None,
     )
+
+
+def _shape(shape: Sequence[int]) -> Shape:
+    """Return ``[C, H, W]``, ``[C, L]`` or ``[F]`` as height, width and channels."""
+    return (*_pair(shape[1:]), shape[0])
+
+
+def _pair(lengths: Sequence[int], missing: int = 1) -> Pair:
+    """Return lengths by height and width. Rows have no height, and vectors no lengths."""
+    height, width = (missing, missing, *lengths)[-2:]
+    return height, width
 
 
 def _collapsed(unit: NDArray[np.float64]) -> Numbers:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from sewdsl.integers.steps.elementwise import Rescaled
+from sewdsl.integers.steps.functions import Rescaled
 from sewdsl.integers.steps.weighted import Convolution
 
 if TYPE_CHECKING:

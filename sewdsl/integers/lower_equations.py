@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sewdsl.equations.step import NeuronStep
+    from sewdsl.integers.value import IntegerValue
 
 Channels: TypeAlias = "NDArray[np.float64]"
 """One number for each channel, ``[C]``, or for each time-step and channel, ``[T, C]``."""
@@ -33,6 +34,10 @@ FACTOR_BITS = 30
 """Bits of a factor, without the sign."""
 MAX_SHIFT = 15
 """Largest shift of a factor."""
+SIGNS = {"add": 1, "sub": -1, "neg": -1, "detach": 1}
+"""Sign of the last operand of each sum."""
+LIMITERS = {"min": ["least"], "max": ["largest"], "clip": ["largest", "least"], "relu": ["largest"]}
+"""Instructions with the second operand and with the third one. The second operand of ReLU is 0."""
 
 
 class NoEquationLaw(Exception):
@@ -40,37 +45,31 @@ class NoEquationLaw(Exception):
 
 
 class EquationLaw:
-    """Integer instructions of a time-step.
+    """Integer instructions of a time-step, or NoEquationLaw if an operation has none.
 
     Args:
-        step: Time-step.
         factors: Values of the factors of the time-step, ``[T or 1, C or 1]`` each.
-        inputs: Value of the integer 1 of each input, ``[C]``.
-        shifts: Number added to each input: one number, ``[C]`` or ``[H, W, C]``.
         fraction_bits: Bits by which the unit of potentials is finer than that of the coarsest input.
         smallest: Smallest unit of the inputs.
 
     Attributes:
         unit: Unit of the potentials, ``[C]``.
         output_factor: Value of the integer 1 of the output, ``[C]``.
-
-    Raises:
-        NoEquationLaw: If an operation has no law.
     """
 
-    def __init__(  # noqa: PLR0913 -- all numbers of a layer
+    def __init__(
         self,
         step: NeuronStep,
         factors: Mapping[int, Channels],
-        inputs: Sequence[Channels],
-        shifts: Sequence[NDArray[np.float64]],
+        inputs: Sequence[IntegerValue],
         fraction_bits: int,
         smallest: float,
     ) -> None:
         order = [entry for entry in needed([step.given, *step.after], STEP) if entry.level == STEP]
         if any(entry.width > 1 for entry in (*order, *step.factors)):
             raise NoEquationLaw("has vectors as states, and integer neurons have numbers; export net.onnx instead")
-        self._factors, self._channels, self._inputs = factors, len(inputs[0]), inputs
+        self._factors, self._channels = factors, inputs[0].shape[-1]
+        self._inputs = [x.by_channel(x.factor) for x in inputs]
         self._lines: list[Instruction] = []
         self._sums: dict[int, Terms] = {}
         self._names: dict[int, str] = {leaf.index: f"v{i}" for i, leaf in enumerate(step.states)}
@@ -91,10 +90,9 @@ class EquationLaw:
             if entry.index in self._sums and entry.index in shared:
                 self._name(entry)
         output, self.output_factor = self._output(step.given)
-        units = [np.ones(self._channels) if f"v{i}" in self._whole else self.unit for i in range(len(step.after))]
         after = tuple(self._after(f"v{i}", entry) for i, entry in enumerate(step.after))
-        starts = tuple(np.round(x / unit).astype(np.int64) for x, unit in zip(step.rest, units, strict=True))
-        drifts = tuple(Drift.of(np.round(x / self.unit).astype(np.int64), self._channels) for x in shifts)
+        starts = tuple(np.round(x / self._unit(f"v{i}")).astype(np.int64) for i, x in enumerate(step.rest))
+        drifts = tuple(Drift.of(np.round(x.shift / self.unit).astype(np.int64), self._channels) for x in inputs)
         self.instructions = Instructions(tuple(self._lines), output, after, starts, drifts)
 
     # --- numbers
@@ -136,16 +134,16 @@ class EquationLaw:
         if entry.index in self._sums:
             return self._sums[entry.index]
         name = self._names[entry.index]
-        return {name: np.ones(self._channels) if name in self._whole else self.unit}
+        return {name: self._unit(name)}
+
+    def _unit(self, name: str) -> Channels:
+        """Return the unit of a result."""
+        return np.ones(self._channels) if name in self._whole else self.unit
 
     def _emit(
         self, operation: str, *operands: str, constants: tuple[Any, ...] = (), shift: int = 0, whole: bool = False
     ) -> str:
-        """Add an instruction, and return the name of its result.
-
-        Args:
-            whole: Whether the unit of the result is 1.
-        """
+        """Add an instruction, whose result has the unit 1 if it is ``whole``, and return the name of the result."""
         target = f"t{len(self._lines)}"
         shapes = ((*np.shape(number)[:-1], self._channels) for number in constants)
         tables = (np.broadcast_to(x, shape).astype(np.int64) for x, shape in zip(constants, shapes, strict=True))
@@ -157,26 +155,22 @@ class EquationLaw:
 
     def _name(self, entry: TapeEntry) -> str:
         """Return the name of a result, in the unit of potentials or in the unit 1."""
-        if entry.index not in self._names or entry.level < STEP:
-            name = self._value(self._terms(entry))
-            if entry.level < STEP:
-                return name
+        if entry.index in self._names:
+            return self._names[entry.index]
+        name = self._value(self._terms(entry))
+        if entry.level == STEP:
             self._names[entry.index] = name
             self._sums.pop(entry.index, None)
-        return self._names[entry.index]
+        return name
 
     def _after(self, state: str, entry: TapeEntry) -> str:
         """Return the name of the value of a state after the time-step."""
         if state not in self._whole:
-            return self._in_unit(entry)
+            return self._to_unit(self._name(entry))
         name = self._name(entry)
         if name not in self._whole:
             raise NoEquationLaw("computes the integers of a state from potentials")
         return name
-
-    def _in_unit(self, entry: TapeEntry) -> str:
-        """Return the name of a result in the unit of potentials."""
-        return self._to_unit(self._name(entry))
 
     def _to_unit(self, name: str) -> str:
         return self._emit("scale", name, constants=(np.round(1 / self.unit),)) if name in self._whole else name
@@ -215,13 +209,9 @@ class EquationLaw:
     def _lower(self, entry: TapeEntry) -> None:
         operation, operands = entry.operation, entry.operands
         varies = [operand.level == STEP for operand in operands]
-        if operation in {"add", "sub"}:
-            sign = 1 if operation == "add" else -1
-            self._sums[entry.index] = self._sum(self._terms(operands[0]), self._terms(operands[1]), sign)
-        elif operation == "neg":
-            self._sums[entry.index] = {name: -factor for name, factor in self._terms(operands[0]).items()}
-        elif operation == "detach":
-            self._sums[entry.index] = dict(self._terms(operands[0]))
+        if operation in SIGNS:
+            *first, last = map(self._terms, operands)
+            self._sums[entry.index] = self._sum(first[0] if first else {}, last, SIGNS[operation])
         elif operation in {"mul", "div"} and not all(varies) and varies.index(True) <= (operation == "mul"):
             source, number = (operands[0], operands[1]) if varies[0] else (operands[1], operands[0])
             factor = self._number(number) if operation == "mul" else 1 / self._number(number)
@@ -255,12 +245,10 @@ class EquationLaw:
     def _function(self, entry: TapeEntry) -> str:
         """Return the name of the result of an operation that is no sum."""
         operation, operands = entry.operation, entry.operands
-        if operation == "fire":
-            return self._emit("reaches", self._value(self._terms(operands[0])), constants=(0,), whole=True)
-        if operation in {"less", "most"}:
-            difference = self._sum(self._terms(operands[1]), self._terms(operands[0]), -1)
-            least = 1 if operation == "less" else 0
-            return self._emit("reaches", self._value(difference), constants=(least,), whole=True)
+        if operation in {"fire", "less", "most"}:
+            terms, *others = map(self._terms, operands)
+            excess = self._sum(others[0], terms, -1) if others else terms
+            return self._emit("reaches", self._value(excess), constants=(int(operation == "less"),), whole=True)
         if operation == "round":
             return self._rounded(operands[0])
         if operation == "where":
@@ -269,15 +257,14 @@ class EquationLaw:
             if not whole:
                 first, second = self._to_unit(first), self._to_unit(second)
             return self._emit("choose", condition, first, second, whole=whole)
-        if operation in {"min", "max", "clip"}:
+        if operation in LIMITERS:
             names = [*map(self._name, operands)]
-            whole = {*names} <= self._whole
-            names = names if whole else [*map(self._to_unit, names)]
-            for part in ["largest", "least"] if operation == "clip" else ["least" if operation == "min" else "largest"]:
-                names[:2] = [self._emit(part, *names[:2], whole=whole)]
-            return names[0]
-        if operation == "relu":
-            return self._emit("largest", self._in_unit(operands[0]), self._emit("constant", constants=(0,)))
+            whole = operation != "relu" and {*names} <= self._whole
+            name, *limits = names if whole else map(self._to_unit, names)
+            limits = limits or [self._emit("constant", constants=(0,))]
+            for instruction, limit in zip(LIMITERS[operation], limits, strict=True):
+                name = self._emit(instruction, name, limit, whole=whole)
+            return name
         if operation == "abs":
             name = self._name(operands[0])
             whole = name in self._whole
@@ -311,4 +298,4 @@ class EquationLaw:
             if factor.ndim == 1:
                 return name, factor
         name = self._name(entry)
-        return name, np.ones(self._channels) if name in self._whole else self.unit
+        return name, self._unit(name)

@@ -8,9 +8,8 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 
 from sewdsl.analysis.memory_plan import BLOCKS, WIDTHS, MemoryPlan, plan_memory, stored_elements
-from sewdsl.integers.steps.moved import DelayStep
 from sewdsl.integers.steps.neuron import FiringStep
-from sewdsl.integers.steps.step import InputStep, Step
+from sewdsl.integers.steps.step import DelayStep, InputStep, Step
 from sewdsl.integers.value import Integers
 from sewdsl.light_dataclass import dataclass
 
@@ -27,7 +26,6 @@ class Readout(NamedTuple):
 
     Attributes:
         name: Name of the output, or empty for a single output.
-        step: Index of the step.
         bias: Integers added to the result at each time-step, ``[classes]``.
         unit: Value of the integer 1.
     """
@@ -44,7 +42,6 @@ class IntegerNetwork:
 
     Attributes:
         steps: Computation of a time-step, in order. The first one is the input.
-        T: Number of time-steps.
         static: Whether all inputs are the same at each time-step.
         reduction: Reduction of the outputs over time. The mean is not divided by T.
         notes: Roundings that the weights alone do not show, for the user.
@@ -105,14 +102,11 @@ class IntegerNetwork:
         return ((index, step) for index, step in enumerate(self.steps) if isinstance(step, DelayStep))
 
     def run(self, x: Integers, watch: Watch | None = None) -> Mapping[str, Integers]:
-        """Return the integer outputs ``[N, classes]``, by name.
+        """Return the integer outputs ``[N, classes]``, by name, or raise BoundExceeded.
 
         Args:
             x: Integer input ``[N, H, W, C]`` of a static network, otherwise ``[T, N, H, W, C]``. Elements of several
                 inputs are consecutive: ``[N, elements]`` or ``[T, N, elements]``.
-
-        Raises:
-            BoundExceeded: If a value is outside its range.
         """
         samples = x.shape[0 if self.static else 1]
         potentials = {index: step.start(samples) for index, step in self.neurons}
@@ -147,14 +141,13 @@ class IntegerNetwork:
                 value, potentials[index] = step.fire([values[i] for i in step.inputs], potentials[index], t)
                 largest = int(np.abs(potentials[index]).max(initial=0))
                 if largest > step.bound:
-                    message = f"{step.name}: a potential of {largest} exceeds the bound {step.bound}"
-                    raise BoundExceeded(message)
+                    raise BoundExceeded(f"{step.name}: a potential of {largest} exceeds the bound {step.bound}")
             else:
                 value = step.compute(*(values[i] for i in step.inputs))
             low, high = int(value.min()), int(value.max())
             if low < step.value.low or high > step.value.high:
-                bounds = f"{step.value.low}..{step.value.high}"
-                message = f"{step.name}: {low}..{high} is outside the range {bounds}"
-                raise BoundExceeded(message)
+                raise BoundExceeded(
+                    f"{step.name}: {low}..{high} is outside the range {step.value.low}..{step.value.high}"
+                )
             values.append(value)
         return values

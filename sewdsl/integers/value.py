@@ -15,6 +15,8 @@ Integers: TypeAlias = NDArray[np.int64]
 Numbers: TypeAlias = NDArray[np.float64] | np.float64
 Shape: TypeAlias = tuple[int, int, int]
 """Height, width and channels."""
+ZERO = np.float64(0)
+"""Shift of values without a shift."""
 
 LIMITS: dict[Format, tuple[int, int]] = {
     "bit": (0, 1),
@@ -44,7 +46,7 @@ class IntegerValue:
     low: int
     high: int
     factor: Numbers = np.float64(1)
-    shift: Numbers = np.float64(0)
+    shift: Numbers = ZERO
     magnitudes: Integers | None = None
 
     @property
@@ -82,9 +84,16 @@ class IntegerValue:
         """Largest absolute value of each channel."""
         return np.full(self.shape[-1], self.magnitude) if self.magnitudes is None else self.magnitudes
 
-    def with_range(self, low: int, high: int, shape: Shape | None = None, factor: float = 1.0) -> IntegerValue:
-        """Return a value with another range and shape, and with the factor multiplied. The shift is kept."""
-        return IntegerValue(shape or self.shape, low, high, self.factor * factor, self.shift)
+    @property
+    def ends(self) -> tuple[Integers, Integers]:
+        """Lower and upper bound of each channel."""
+        return np.maximum(self.low, -self.magnitude_by_channel), np.minimum(self.high, self.magnitude_by_channel)
+
+    @classmethod
+    def between(cls, shape: Shape, least: Integers, most: Integers, factor: Numbers, shift: Numbers) -> IntegerValue:
+        """Return a value with a lower and an upper bound for each channel."""
+        magnitudes = np.maximum(np.abs(least), np.abs(most))
+        return cls(shape, int(least.min()), int(most.max()), factor, shift, magnitudes)
 
     def scaled(self, factor: Numbers | float, shift: Numbers | float = 0.0) -> IntegerValue:
         """Return the type of the same integers after y = factor · x + shift."""

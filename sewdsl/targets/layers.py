@@ -38,12 +38,10 @@ class LayerTarget(Target):
     Attributes:
         layers: Kinds of layers. Neurons, dropout, flattening and norms that fold into weights are not listed.
         undocumented: Kinds that the sources neither list nor exclude.
-        leak: Whether neurons have a leak.
         chain: Whether each layer has one reader.
         fires: Whether each layer with weights is before one layer of neurons, and each layer of neurons after weights.
         separate: Whether layers with weights must not read each other.
         plain: Whether convolutions have neither groups nor dilation.
-        bias: Whether layers with weights may have a bias.
         neurons: Largest number of neurons that are not outputs, or None without a limit.
     """
 

@@ -35,12 +35,7 @@ class Misfit(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """Result of a check.
-
-    Attributes:
-        rows: Table of the resources of each layer, by column.
-        unknown: Properties that the network alone does not determine.
-    """
+    """Limits that a network exceeds, the resources of each layer, and unknown properties as in a target."""
 
     misfits: tuple[Misfit, ...]
     rows: tuple[Row, ...]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,10 @@ import torch
 
 import sewdsl
 from sewdsl.integers import InputScaling, IntegerFormat, NoIntegerLaw, build_integer_network
-from sewdsl.integers.steps.equations import Instruction, Instructions
-from sewdsl.integers.steps.moved import DelayStep
+from sewdsl.integers.steps.equations import INSTRUCTIONS, Instruction, Instructions
+from sewdsl.integers.steps.functions import PAIRS
 from sewdsl.integers.steps.neuron import Drift, Dynamics, IntegerNeuron
+from sewdsl.integers.steps.step import DelayStep
 from sewdsl.lower import SpikingNetwork
 from tests.effort import factor
 from tests.integers import twin
@@ -321,3 +323,30 @@ def test_bounds_of_instructions() -> None:
     for constant, timed in (([1, 2], False), ([[1, 2], [3, 4], [5, 6]], True)):
         scaled = Instruction("t2", "scale", ("t1",), (np.array(constant),))
         assert replace(sums, lines=(*lines, scaled)).timed == timed
+
+
+@pytest.mark.parametrize("operation", INSTRUCTIONS)
+def test_bounds_of_an_instruction_are_those_of_all_operands(operation: str) -> None:
+    random = np.random.default_rng(0)
+    count = {"constant": 0, "scale": 1, "reaches": 1, "levels": 1, "choose": 3}.get(operation, 2)
+    for _ in range(20):
+        ends = np.sort(random.integers(-4, 5, (count, 2, 1)), 1)
+        constants = tuple(np.sort(random.integers(-4, 5, (3, 1)), 0))
+        line = Instruction("t", operation, (), constants, int(random.integers(0, 3)))
+        values = product(*(np.arange(low[0], high[0] + 1)[:, None] for low, high in ends))
+        results = [int(line.compute(each, 0)[0]) for each in values]
+        low, high = (int(bound[0]) for bound in line.bounds([*ends], 0))
+        assert low <= min(results) <= max(results) <= high
+        # A condition selects each operand, also if its range contains no 0.
+        assert operation == "choose" or (low, high) == (min(results), max(results))
+
+
+@pytest.mark.parametrize("operation", PAIRS)
+def test_functions_of_two_integers_have_their_bounds_at_ends(operation: Any) -> None:
+    function, _ = PAIRS[operation]
+    least, most = (0, 1) if operation in {"and", "iand", "or"} else (-3, 3)
+    numbers = range(least, most + 1)
+    for a, b, c, d in product(numbers, repeat=4):
+        results = [int(function(x, y)) for x in range(a, b + 1) for y in range(c, d + 1)]
+        ends = [int(function(x, y)) for x in (a, b) for y in (c, d)]
+        assert not results or (min(ends), max(ends)) == (min(results), max(results))

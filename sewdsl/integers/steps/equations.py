@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
+from itertools import product
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -20,7 +21,6 @@ class Instruction(NamedTuple):
     """Integer operation.
 
     Attributes:
-        target: Name of the result.
         operation: Name in :data:`INSTRUCTIONS`.
         operands: Names of earlier results, of the inputs ``x``, ``x1``, …, of their drifts ``b``, ``b1``, … and of the
             states ``v0``, ``v1``, ….
@@ -34,83 +34,56 @@ class Instruction(NamedTuple):
     constants: tuple[Integers, ...] = ()
     shift: int = 0
 
-    def at(self, t: int) -> list[Integers]:
-        """Return the constants of a time-step."""
-        return [each if each.ndim == 1 else each[t] for each in self.constants]
+    def compute(self, operands: Sequence[Any], t: int) -> Integers:
+        """Return the result in a time-step."""
+        constants = [each if each.ndim == 1 else each[t] for each in self.constants]
+        result: Integers = INSTRUCTIONS[self.operation].compute(operands, constants, self.shift)
+        return result
+
+    def bounds(self, operands: Sequence[Interval], t: int) -> Interval:
+        """Return the range of the result in a time-step, which ends where all operands are bounds."""
+        if self.operation == "choose":
+            # Not the bounds of a condition, but its truth selects the operand.
+            operands = [(np.zeros(1, np.int64), np.ones(1, np.int64)), *operands[1:]]
+        results = [self.compute(ends, t) for ends in product(*operands)]
+        return reduce(np.minimum, results), reduce(np.maximum, results)
 
 
 class InstructionMeaning(NamedTuple):
-    """InstructionMeaning of an instruction.
+    """Meanings of an instruction, as functions of the operands, the constants and the shift.
 
     Attributes:
-        compute: Function of the operands, the constants and the shift.
-        bounds: Function of the intervals of the operands, the constants and the shift that returns an interval.
-        c: Expression of C, as a function of the names of operands and constants, and of the shift.
+        compute: Result in numpy. With the other operands constant, the result grows or falls with an operand.
+        c: Expression of C, from names instead of numbers.
     """
 
     compute: Callable[[Sequence[Any], Sequence[Any], int], Any]
-    bounds: Callable[[Sequence[Interval], Sequence[Any], int], Interval]
     c: Callable[[Sequence[str], Sequence[str], int], str]
 
 
-def _hull(*values: Any) -> Interval:
-    return reduce(np.minimum, values), reduce(np.maximum, values)
-
-
-def _monotone(function: Callable[[Any, Sequence[Any], int], Any]) -> Callable[..., Interval]:
-    """Return the bounds of a function that grows or falls with its only operand."""
-    return lambda x, k, s: _hull(function(x[0][0], k, s), function(x[0][1], k, s))
-
-
-def _scaled(a: Any, k: Sequence[Any], s: int) -> Any:
-    return (a * k[0] + (1 << s >> 1)) >> s
-
-
-def _levels(a: Any, k: Sequence[Any], _s: int) -> Any:
-    return k[0] + sum((a >= end).astype(np.int64) for end in k[1:])
-
-
 INSTRUCTIONS: Mapping[str, InstructionMeaning] = {
-    "constant": InstructionMeaning(lambda _x, k, _s: k[0], lambda _x, k, _s: (k[0], k[0]), lambda _x, k, _s: k[0]),
-    "add": InstructionMeaning(
-        lambda x, _k, _s: x[0] + x[1],
-        lambda x, _k, _s: (x[0][0] + x[1][0], x[0][1] + x[1][1]),
-        lambda x, _k, _s: f"{x[0]} + {x[1]}",
-    ),
-    "multiply": InstructionMeaning(
-        lambda x, _k, _s: x[0] * x[1],
-        lambda x, _k, _s: _hull(*(a * b for a in x[0] for b in x[1])),
-        lambda x, _k, _s: f"{x[0]} * {x[1]}",
-    ),
+    "constant": InstructionMeaning(lambda _x, k, _s: k[0], lambda _x, k, _s: k[0]),
+    "add": InstructionMeaning(lambda x, _k, _s: x[0] + x[1], lambda x, _k, _s: f"{x[0]} + {x[1]}"),
+    "multiply": InstructionMeaning(lambda x, _k, _s: x[0] * x[1], lambda x, _k, _s: f"{x[0]} * {x[1]}"),
     "scale": InstructionMeaning(
-        lambda x, k, s: _scaled(x[0], k, s),
-        _monotone(_scaled),
+        lambda x, k, s: (x[0] * k[0] + (1 << s >> 1)) >> s,
         lambda x, k, s: f"(int32_t)(((int64_t){x[0]} * {k[0]} + {1 << s >> 1}) >> {s})" if s else f"{x[0]} * {k[0]}",
     ),
     "reaches": InstructionMeaning(
-        lambda x, k, _s: (x[0] >= k[0]).astype(np.int64),
-        _monotone(lambda a, k, _s: (a >= k[0]).astype(np.int64)),
-        lambda x, k, _s: f"{x[0]} >= {k[0]}",
+        lambda x, k, _s: (x[0] >= k[0]).astype(np.int64), lambda x, k, _s: f"{x[0]} >= {k[0]}"
     ),
     "levels": InstructionMeaning(
-        lambda x, k, s: _levels(x[0], k, s),
-        _monotone(_levels),
+        lambda x, k, _s: k[0] + sum((x[0] >= end).astype(np.int64) for end in k[1:]),
         lambda x, k, _s: " + ".join([k[0], *(f"({x[0]} >= {end})" for end in k[1:])]),
     ),
     "least": InstructionMeaning(
-        lambda x, _k, _s: np.minimum(*x),
-        lambda x, _k, _s: (np.minimum(x[0][0], x[1][0]), np.minimum(x[0][1], x[1][1])),
-        lambda x, _k, _s: f"{x[0]} < {x[1]} ? {x[0]} : {x[1]}",
+        lambda x, _k, _s: np.minimum(*x), lambda x, _k, _s: f"{x[0]} < {x[1]} ? {x[0]} : {x[1]}"
     ),
     "largest": InstructionMeaning(
-        lambda x, _k, _s: np.maximum(*x),
-        lambda x, _k, _s: (np.maximum(x[0][0], x[1][0]), np.maximum(x[0][1], x[1][1])),
-        lambda x, _k, _s: f"{x[0]} > {x[1]} ? {x[0]} : {x[1]}",
+        lambda x, _k, _s: np.maximum(*x), lambda x, _k, _s: f"{x[0]} > {x[1]} ? {x[0]} : {x[1]}"
     ),
     "choose": InstructionMeaning(
-        lambda x, _k, _s: np.where(x[0] != 0, x[1], x[2]),
-        lambda x, _k, _s: (np.minimum(x[1][0], x[2][0]), np.maximum(x[1][1], x[2][1])),
-        lambda x, _k, _s: f"{x[0]} ? {x[1]} : {x[2]}",
+        lambda x, _k, _s: np.where(x[0] != 0, x[1], x[2]), lambda x, _k, _s: f"{x[0]} ? {x[1]} : {x[2]}"
     ),
 }
 
@@ -120,8 +93,6 @@ class Instructions:
     """Time-step in integers.
 
     Attributes:
-        lines: Instructions in order.
-        output: Name of the output.
         after: Names of the states after the time-step.
         start: Initial states, ``[C]`` each.
         drifts: Shift of each input, in the unit of the potentials.
@@ -141,15 +112,10 @@ class Instructions:
     def run(self, names: dict[str, Any], t: int) -> None:
         """Add the results of a time-step to the values of inputs, drifts and states."""
         for line in self.lines:
-            operands = [names[name] for name in line.operands]
-            names[line.target] = INSTRUCTIONS[line.operation].compute(operands, line.at(t), line.shift)
+            names[line.target] = line.compute([names[name] for name in line.operands], t)
 
     def bounds(self, inputs: Sequence[tuple[int, int]], steps: int) -> tuple[int, Interval]:
-        """Return the largest magnitude of all results, and the range of the output.
-
-        Args:
-            inputs: Lower and upper bound of each input.
-        """
+        """Return the largest magnitude of all results, and the range of the output, from the bounds of the inputs."""
         full = np.ones(self.drifts[0].table.shape[-1], np.int64)
         names: dict[str, Interval] = {}
         for number, ((low, high), drift) in enumerate(zip(inputs, self.drifts, strict=True)):
@@ -161,8 +127,7 @@ class Instructions:
         outputs = []
         for t in range(steps):
             for line in self.lines:
-                operands = [names[name] for name in line.operands]
-                bounds = INSTRUCTIONS[line.operation].bounds(operands, line.at(t), line.shift)
+                bounds = line.bounds([names[name] for name in line.operands], t)
                 names[line.target] = bounds[0] * full, bounds[1] * full
                 largest = max(largest, *(int(np.abs(bound).max()) for bound in names[line.target]))
                 if largest >= LIMIT:

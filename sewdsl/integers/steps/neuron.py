@@ -55,11 +55,7 @@ def _classes(array: Integers) -> tuple[Integers, tuple[int, ...]]:
 
 @dataclass(frozen=True)
 class Settled(Step):
-    """Value whose shift and sign are computed: n · gain + drift.
-
-    Attributes:
-        gain: Factor for each channel, ``[C]``.
-    """
+    """Value whose shift and sign are computed: n · gain + drift, with a gain for each channel."""
 
     gain: Integers
     drift: Drift

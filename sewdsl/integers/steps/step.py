@@ -18,8 +18,6 @@ class Step:
     Attributes:
         name: Node of the network.
         inputs: Indices of the steps whose values are read.
-        value: Type of the result.
-        role: Purpose of the step in the plan of the memory.
     """
 
     role: ClassVar[Role] = "value"
@@ -86,3 +84,12 @@ class View(Step):
 
     def compute(self, *values: Integers) -> Integers:
         return values[0].reshape(len(values[0]), *self.value.shape)
+
+
+@dataclass(frozen=True)
+class DelayStep(Step):
+    """Value from ``steps`` time-steps before, zeros at first. The input can be a later step."""
+
+    role = "delay"
+
+    steps: int

@@ -17,11 +17,7 @@ Pair: TypeAlias = tuple[int, int]
 
 @dataclass(frozen=True)
 class Window:
-    """Window of a convolution or of pooling, by height and width.
-
-    Attributes:
-        groups: Number of groups of channels.
-    """
+    """Window of a convolution or of pooling, by height and width, and the number of groups of channels."""
 
     stride: Pair = (1, 1)
     padding: Pair = (0, 0)

@@ -27,7 +27,7 @@ from sewdsl.exchange.write.c.run_file import (
 )
 from sewdsl.exchange.write.c.write_file import SampleVectors, write_c
 from sewdsl.integers import InputScaling, IntegerFormat, IntegerNetwork, NoIntegerLaw, build_integer_network
-from sewdsl.integers.steps.elementwise import Rescaled
+from sewdsl.integers.steps.functions import Rescaled
 from sewdsl.integers.value import Integers
 from sewdsl.train.fit.integer_run import to_integers
 from tests.effort import factor
@@ -61,7 +61,7 @@ def test_c_is_the_reference(name: str, variant: int) -> None:
         this = case(name, variant, FORMATS[variant])
     except NoIntegerLaw:
         # A threshold of fine currents needs 32 bits.
-        assert FORMATS[variant].is_narrow
+        assert FORMATS[variant].state_bits == 16
         this = case(name, variant)
     assert not differing_steps(this.network, run_c(this.network, this.n, ("-O1", *WARNINGS)), reference(this))
 

@@ -7,13 +7,13 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from string import Template
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray  # noqa: TC002 -- a tuple of this type
 
 from sewdsl.exchange.errors import ExportError
+from sewdsl.exchange.write.c.kernels import fill_template
 from sewdsl.exchange.write.c.write_file import write_c
 from sewdsl.integers.network import IntegerNetwork
 from sewdsl.integers.steps.neuron import FiringStep
@@ -21,30 +21,8 @@ from sewdsl.integers.value import Integers
 
 MULTIPLIER = 2654435761
 """Factor of the position in a checksum."""
-SEEN = f"""#include <stdint.h>
-extern uint32_t *net_sums;
-#define NET_SUM(index, value, count) do {{ uint32_t sum_ = 0; \\
-    for (int32_t i_ = 0; i_ < (count); i_++) sum_ += (uint32_t)(value) * ((uint32_t)i_ * {MULTIPLIER}u + 1u); \\
-    net_sums[index] = sum_; }} while (0)
-#define NET_SEEN(index, values, count) NET_SUM(index, (values)[i_], count)
-#define NET_SEEN_BITS(index, bits, count) NET_SUM(index, NET_BIT(bits, i_), count)
-"""
-DRIVER = """
-static uint32_t all_sums[2 * NET_STEPS];
-uint32_t *net_sums = all_sums;
-void drive(const uint8_t *in, int32_t samples, int32_t size, int32_t *logits, uint32_t *sums) {
-    static net_state state;
-    int32_t step[NET_OUT];
-    for (int32_t k = 0; k < samples; k++) {
-        net_reset(&state);
-        for (int32_t t = 0; t < NET_T; t++) {
-            net_step(&state, $FRAMES, step);
-            for (int32_t i = 0; i < 2 * NET_STEPS; i++) sums[(k * NET_T + t) * 2 * NET_STEPS + i] = all_sums[i];
-        }
-        net_run(&state, $SAMPLES, logits + k * NET_OUT);
-    }
-}
-"""
+SEEN = fill_template("seen.h", MULTIPLIER=str(MULTIPLIER)) + "\n"
+"""Start of a file that stores a checksum of each value."""
 
 
 class SampleTrace(NamedTuple):
@@ -64,7 +42,7 @@ def driver(network: IntegerNetwork) -> str:
     starts = [f"in + k * size + {sum(network.input_sizes[:i])}" for i in range(len(network.inputs))]
     frames = (0 if step.static else step.elements for step in network.inputs)
     moved = (f"{start} + t * {frame}" for start, frame in zip(starts, frames, strict=True))
-    return Template(DRIVER).substitute(FRAMES=", ".join(moved), SAMPLES=", ".join(starts))
+    return fill_template("drive.c", FRAMES=", ".join(moved), SAMPLES=", ".join(starts)) + "\n"
 
 
 def find_compiler() -> str | None:

@@ -11,13 +11,10 @@ import numpy as np
 from sewdsl.analysis.memory_plan import BLOCKS, stored_elements
 from sewdsl.exchange.write.c.kernels import Kernels, fill_template, read_template
 from sewdsl.integers.network import IntegerNetwork
-from sewdsl.integers.steps.attention import TokenAttention
-from sewdsl.integers.steps.elementwise import Concatenated, Elementwise, Rescaled
+from sewdsl.integers.steps import functions
 from sewdsl.integers.steps.equations import INSTRUCTIONS, EquationStep
-from sewdsl.integers.steps.moved import DelayStep, Reordered, Sliced, SpreadValues, Transposed
 from sewdsl.integers.steps.neuron import Drift, FiringStep, IntegerNeuron, Settled
-from sewdsl.integers.steps.pooling import ChannelSum, Pooled
-from sewdsl.integers.steps.step import ConstantStep, InputStep, Step
+from sewdsl.integers.steps.step import ConstantStep, DelayStep, InputStep, Step
 from sewdsl.integers.steps.weighted import Convolution, Pair, Window
 from sewdsl.integers.value import LIMITS, Integers, IntegerValue, Shape
 from sewdsl.light_dataclass import dataclass
@@ -40,7 +37,6 @@ MIN_EVENTS = 32
 """Smallest number of events whose sums of 16 bits are added to sums of 32 bits."""
 SKIP = "if (!(($1) & 7) && c + 8 <= inputs && !values[($1) >> 3]) { c += 7; continue; }"
 """Skip eight channels without spikes, whose bits are a byte."""
-POINTWISE = {"add": "{} + {}", "and": "{} & {}", "iand": "(1 - {}) & {}", "or": "{} | {}", "multiply": "{} * {}"}
 
 
 @dataclass(frozen=True)
@@ -120,16 +116,16 @@ class _File:
             IntegerNeuron: self._neuron,
             EquationStep: self._equations,
             Settled: self._settled,
-            Elementwise: self._elementwise,
-            Rescaled: self._rescaled,
-            Concatenated: self._concatenated,
-            Pooled: self._pooled,
-            ChannelSum: self._channel_sum,
-            TokenAttention: self._head_product,
-            SpreadValues: self._spread,
-            Reordered: self._reordered,
-            Sliced: self._sliced,
-            Transposed: self._transposed,
+            functions.Elementwise: self._elementwise,
+            functions.Rescaled: self._rescaled,
+            functions.Concatenated: self._concatenated,
+            functions.Pooled: self._pooled,
+            functions.ChannelSum: self._channel_sum,
+            functions.TokenAttention: self._head_product,
+            functions.SpreadValues: self._spread,
+            functions.Reordered: self._reordered,
+            functions.Sliced: self._sliced,
+            functions.Transposed: self._transposed,
         }
         for index, step in enumerate(network.steps):
             if isinstance(step, ConstantStep):
@@ -206,11 +202,19 @@ class _File:
         self._flash += np.size(numbers) * BYTES[number_type]
         return name
 
-    def _window(self, index: int, source: Shape, kernel: Pair, window: Window) -> str:
-        name, shape = f"window_{self._names[index]}", self._network.steps[index].value.shape
-        numbers = (*source, *shape, *kernel, *window.stride, *window.padding, *window.dilation, window.groups)
-        self._tables.append(f"static const net_window {name} = {{{', '.join(map(str, numbers))}}};")
+    def _structure(self, kind: str, index: int, *members: object) -> str:
+        """Add a constant ``net_…`` of ``types.h``, and return its name."""
+        name = f"{kind}_{self._names[index]}"
+        self._tables.append(f"static const net_{kind} {name} = {{{', '.join(map(str, members))}}};")
         return name
+
+    def _window(self, index: int, source: int, kernel: Pair, window: Window) -> str:
+        lengths = (*self._shape(source), *self._shape(index), *kernel)
+        pairs = (*window.stride, *window.padding, *window.dilation)
+        return self._structure("window", index, *lengths, *pairs, window.groups)
+
+    def _shape(self, index: int) -> Shape:
+        return self._network.steps[index].value.shape
 
     def _loop(self, shape: Shape, lines: Iterable[str], sums: Iterable[_Sums] = ()) -> None:
         """Add a loop over the positions of a value, with the lists of events of convolutions."""
@@ -237,7 +241,7 @@ class _File:
         suffix = f"{kind}_{_short(written)}"
         kernel = self._kernels.use("conv_at", suffix, **macros)
         weights = self._table("weights", index, step.weights, "int8_t")
-        window = self._window(index, value.shape, step.weights.shape[:2], step.window)
+        window = self._window(index, source, step.weights.shape[:2], step.window)
         # Sums have at least 16 bits, also if their range needs fewer.
         if read != "uint8_t" or not self._reads_events(step, value):
             return _Sums(f"{kernel}({target}, {self._array(source)}, {weights}, y, x, &{window});")
@@ -315,10 +319,8 @@ class _File:
             self._table("thresholds", index, dynamics.threshold),
             self._table("resets", index, dynamics.reset) if resets else "0",
         ]
-        name = f"neuron_{self._names[index]}"
-        numbers = ", ".join([*tables, *map(str, (dynamics.gain[0], dynamics.leak, step.value.shape[-1]))])
-        self._tables.append(f"static const net_neuron {name} = {{{numbers}}};")
-        self._fire(index, step, (dynamics.drift,), f"{kernel}({{}}, &{name}, {{}});")
+        neuron = self._structure("neuron", index, *tables, dynamics.gain[0], dynamics.leak, step.value.shape[-1])
+        self._fire(index, step, (dynamics.drift,), f"{kernel}({{}}, &{neuron}, {{}});")
 
     def _equations(self, index: int, step: EquationStep) -> None:
         """Add a function for a position, and its calls."""
@@ -417,39 +419,34 @@ class _File:
         step = self._network.steps[index]
         self._body.append(f"for (int32_t i = 0; i < {step.value.elements}; i++) {self._write(index, 'i', expression)}")
 
-    def _elementwise(self, index: int, step: Elementwise) -> None:
-        shapes = [self._network.steps[i].value.shape for i in step.inputs]
-        pairs = zip(step.inputs, shapes, strict=True)
-        first, *others = (self._read(i, _element(shape, step.value.shape)) for i, shape in pairs)
+    def _elementwise(self, index: int, step: functions.Elementwise) -> None:
+        first, *others = (self._read(i, _element(self._shape(i), step.value.shape)) for i in step.inputs)
         if step.operation == "rectify":
             first = f"{first} > 0 ? {first} : 0"
         for other in others:
-            if step.operation == "max":
-                first = f"({first} > {other} ? {first} : {other})"
-            else:
-                first = f"({POINTWISE[step.operation].format(first, other)})"
+            first = f"({functions.PAIRS[step.operation][1].format(first, other)})"
         self._each(index, first)
 
-    def _rescaled(self, index: int, step: Rescaled) -> None:
+    def _rescaled(self, index: int, step: functions.Rescaled) -> None:
         channels = step.value.shape[-1]
         terms = []
         for position, (source, factors) in enumerate(zip(step.inputs, step.factors, strict=True)):
-            table = self._table(f"factors{position}" if position else "factors", index, factors)
+            table = self._table(f"factors{position or ''}", index, factors)
             terms.append(f"(int64_t){self._read(source, 'i')} * {table}[i % {channels}]")
         rounded = f"({' + '.join(terms)} + {1 << step.shift >> 1}) >> {step.shift}"
         self._each(index, rounded if step.limit is None else f"net_limited({rounded}, {step.limit})")
 
-    def _concatenated(self, index: int, step: Concatenated) -> None:
+    def _concatenated(self, index: int, step: functions.Concatenated) -> None:
         height, width, channels = step.value.shape
         start = 0
         for source in step.inputs:
-            count = self._network.steps[source].value.shape[-1]
+            count = self._shape(source)[-1]
             moved = self._write(index, f"p * {channels} + {start} + c", self._read(source, f"p * {count} + c"))
             lines = self._copied(count, moved)
             self._body += [f"for (int32_t p = 0; p < {height * width}; p++)", *(f"    {line}" for line in lines)]
             start += count
 
-    def _pooled(self, index: int, step: Pooled) -> None:
+    def _pooled(self, index: int, step: functions.Pooled) -> None:
         (source,) = step.inputs
         macros = {"IN": self._type(source), "OUT": self._type(index)}
         if step.operation == "max":
@@ -458,10 +455,10 @@ class _File:
         macros["WRITE"] = "NET_SET_BIT($1, $2, $3)" if self._is_packed(index) else f"$1[$2] = ({macros['OUT']})$3"
         suffix = f"{self._kind(source)}_{self._kind(index)}"
         kernel = self._kernels.use(f"pool_{step.operation}", suffix, **macros)
-        window = self._window(index, self._network.steps[source].value.shape, step.kernel, step.window)
+        window = self._window(index, source, step.kernel, step.window)
         self._body.append(f"{kernel}({self._array(index)}, {self._array(source)}, &{window});")
 
-    def _channel_sum(self, index: int, step: ChannelSum) -> None:
+    def _channel_sum(self, index: int, step: functions.ChannelSum) -> None:
         element = self._read(step.inputs[0], f"i * {step.size} + c")
         self._body += [
             f"for (int32_t i = 0; i < {step.value.elements}; i++) {{",
@@ -471,9 +468,9 @@ class _File:
             "}",
         ]
 
-    def _spread(self, index: int, step: SpreadValues) -> None:
+    def _spread(self, index: int, step: functions.SpreadValues) -> None:
         (source,), (_, width, channels) = step.inputs, step.value.shape
-        rows, columns, _ = self._network.steps[source].value.shape
+        rows, columns, _ = self._shape(source)
         down, right = step.factor
         outside = f"y % {down} || x % {right} || y >= {rows * down} || x >= {columns * right}"
         inside = "" if step.repeat else f"{outside} ? 0 : "
@@ -481,32 +478,30 @@ class _File:
         spread = self._write(index, f"(y * {width} + x) * {channels} + c", f"{inside}{element}")
         self._loop(step.value.shape, self._copied(channels, spread))
 
-    def _reordered(self, index: int, step: Reordered) -> None:
+    def _reordered(self, index: int, step: functions.Reordered) -> None:
         height, width, channels = step.value.shape
-        rows, columns, depth = self._network.steps[step.inputs[0]].value.shape
+        rows, columns, depth = self._shape(step.inputs[0])
         # The position in the order channel, row, column is common to both shapes.
         place = f"(i % {channels} * {height * width} + i / {channels})"
         element = f"{place} % {rows * columns} * {depth} + {place} / {rows * columns}"
         self._each(index, self._read(step.inputs[0], element))
 
-    def _sliced(self, index: int, step: Sliced) -> None:
+    def _sliced(self, index: int, step: functions.Sliced) -> None:
         """Add a loop over the elements of the output."""
         channels = step.value.shape[-1]
-        depth = self._network.steps[step.inputs[0]].value.shape[-1]
+        depth = self._shape(step.inputs[0])[-1]
         start = step.start * (1 if step.over == "channels" else depth)
         element = f"i / {channels} * {depth} + {start} + i % {channels}"
         self._each(index, self._read(step.inputs[0], element))
 
-    def _transposed(self, index: int, step: Transposed) -> None:
+    def _transposed(self, index: int, step: functions.Transposed) -> None:
         """Add a loop over the elements of the output, whose channels are the positions of the input."""
         positions = step.value.shape[-1]
-        channels = self._network.steps[step.inputs[0]].value.shape[-1]
+        channels = self._shape(step.inputs[0])[-1]
         self._each(index, self._read(step.inputs[0], f"i % {positions} * {channels} + i / {positions}"))
 
-    def _head_product(self, index: int, step: TokenAttention) -> None:
-        (height, width, channels), (rows, columns, _), (*_, values) = (
-            self._network.steps[i].value.shape for i in step.inputs
-        )
+    def _head_product(self, index: int, step: functions.TokenAttention) -> None:
+        (height, width, channels), (rows, columns, _), (*_, values) = map(self._shape, step.inputs)
         keys, outputs = channels // step.heads, values // step.heads
         types = [self._type(i) for i in (*step.inputs, index)]
         products = keys * outputs
@@ -514,9 +509,7 @@ class _File:
         macros = dict(zip(("Q", "K", "V", "OUT"), types, strict=True))
         macros |= dict(zip(("READ_Q", "READ_K", "READ_V"), map(self._reading, step.inputs), strict=True))
         kernel = self._kernels.use("attend", suffix, **macros, PRODUCTS=str(products))
-        heads = f"heads_{self._names[index]}"
-        numbers = ", ".join(map(str, (step.heads, height * width, rows * columns, keys, outputs)))
-        self._tables.append(f"static const net_heads {heads} = {{{numbers}}};")
+        heads = self._structure("heads", index, step.heads, height * width, rows * columns, keys, outputs)
         arrays = ", ".join(self._array(i) for i in (index, *step.inputs))
         self._body.append(f"{kernel}({arrays}, &{heads});")
 
