@@ -14,7 +14,7 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE,
@@ -117,7 +117,7 @@ def mutants(module: ModuleType, names: Sequence[str] = (), one_of: int = 1) -> I
         key = f"{line} [{ast.get_source_segment(text, node)} -> {ast.unparse(replacement)}]"
         if sha256(key.encode()).digest()[0] % one_of:
             continue
-        changed_tree = _Replaced(node, replacement).visit(ast.parse(text))
+        changed_tree: Any = _Replaced(node, replacement).visit(ast.parse(text))
         changed = compile(ast.fix_missing_locations(changed_tree), str(path), "exec", dont_inherit=True)
         codes = list(_differences(original, changed))
         if not codes or (names and not {code.co_name for _, code in codes} & {*names}):
