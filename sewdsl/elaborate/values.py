@@ -1,11 +1,13 @@
-"""Evaluation of values in arguments and settings, and of integer arithmetic in ``$(…)``."""
+"""Evaluation of values in arguments and settings, and of arithmetic in ``$(…)``."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from dataclasses import field
-from operator import add, floordiv, mul, sub
+from fractions import Fraction
+from math import isfinite
+from operator import add, mul, sub, truediv
 from typing import Any, TypeVar
 
 from sewdsl.elaborate.arguments import GivenArgument, validate_arguments
@@ -27,6 +29,7 @@ from sewdsl.syntax.tree import (
     Formula,
     Interpolation,
     Name,
+    Negation,
     Number,
     Parameter,
     Quantity,
@@ -38,10 +41,11 @@ from sewdsl.syntax.tree import (
 Made = TypeVar("Made", bound=Kind)
 
 MAX_FORMULA_VALUE = 999_999_999
+LARGEST_SHOWN = 10**30
 _WORDS: dict[str, Any] = {"none": None, "on": True, "true": True, "off": False, "false": False}
 _SIZE = re.compile(r"\d+(x\d+)+")
 _NO_NEURONS = NeuronKinds()
-_OPERATIONS = {"+": add, "-": sub, "*": mul, "/": floordiv}
+_OPERATIONS = {"+": add, "-": sub, "*": mul, "/": truediv}
 
 
 @dataclass(frozen=True)
@@ -147,56 +151,65 @@ class ValueReader:
         return arguments
 
     def evaluate(self, formula: Formula, *, signed: bool = False) -> float:
-        """Return the value of a ``$(…)``: an integer, any number for a single parameter, or a fraction.
+        """Return the value of a ``$(…)``. The value of arithmetic is exact, and an integer if it is a whole number.
 
         Args:
-            signed: Whether a single parameter can be negative, and the quotient of two integers a fraction, as in named
+            signed: Whether the value can be negative, and the quotient of two integers a fraction, as in named
                 arguments.
 
         Raises:
-            InvalidText: If a parameter is unknown, arithmetic uses a fraction, another division has a remainder, or the
-                result of arithmetic is not in 0 to 999,999,999.
+            InvalidText: If a parameter is unknown, a division by zero or outside of named arguments has a remainder, or
+                the magnitude exceeds 999,999,999.
         """
         value = self.parameters.get(formula.name) if isinstance(formula, Parameter) else None
         if value is not None and (signed or (isinstance(value, float) and value >= 0)):
             return value
-        if signed and isinstance(formula, Arithmetic) and formula.operator == "/":
-            dividend, divisor = self.evaluate_whole(formula.left), self.evaluate_whole(formula.right)
-            if divisor and dividend % divisor:
-                return dividend / divisor
-        return self.evaluate_whole(formula)
+        return self._in_range(formula, signed=signed)
 
     def evaluate_whole(self, formula: Formula) -> int:
         """Return the integer value of a ``$(…)``, e.g. a count, or raise InvalidText, also for fractions."""
-        value = self._compute(formula)
-        if not 0 <= value <= MAX_FORMULA_VALUE:
-            message = f"'{formula.span.text}' is {value}, expected 0 to {MAX_FORMULA_VALUE:,}"
-            raise self._invalid(message, formula, "change the formula or the arguments of the block")
-        return value
+        value = self._in_range(formula, signed=False)
+        if isinstance(value, int):
+            return value
+        message = f"'{formula.span.text}' is {format_value(value)}, expected an integer"
+        raise self._invalid(message, formula, "change the formula or the arguments of the block")
 
-    def _compute(self, formula: Formula) -> int:
+    def _in_range(self, formula: Formula, *, signed: bool) -> float:
+        exact = self._compute(formula, fractions=signed)
+        least = -MAX_FORMULA_VALUE if signed else 0
+        if not least <= exact <= MAX_FORMULA_VALUE:
+            # Decimals can have 300 digits, and their products too many for a text.
+            shown = format_value(_number(exact)) if abs(exact) < LARGEST_SHOWN else "too large"
+            message = f"'{formula.span.text}' is {shown}, expected {least:,} to {MAX_FORMULA_VALUE:,}"
+            raise self._invalid(message, formula, "change the formula or the arguments of the block")
+        return _number(exact)
+
+    def _compute(self, formula: Formula, *, fractions: bool) -> Fraction:
+        """Return the exact value of a formula. Unless ``fractions``, quotients of integers must be integers."""
         match formula:
-            case Number(value=int(value)):
-                return value
-            case Number():
-                raise self._invalid(f"'{formula.text}' is not an integer", formula, "use integers in formulas")
+            case Number(value=value):
+                return self._exact(value, formula)
             case Parameter(name=name) if name in self.parameters:
-                parameter = self.parameters[name]
-                if isinstance(parameter, int):
-                    return parameter
-                message = f"'{name}' is {format_value(parameter)}, expected an integer"
-                hint = f"use an integer; only $({name}) by itself, as an argument, can be a fraction"
-                raise self._invalid(message, formula, hint)
+                return self._exact(self.parameters[name], formula)
             case Parameter():
                 raise self._unknown(formula)
+            case Negation(operand=operand):
+                return -self._compute(operand, fractions=fractions)
             case Arithmetic(operator=operator):
-                left, right = self._compute(formula.left), self._compute(formula.right)
-                if operator == "/" and (not right or left % right):
-                    message = f"{left} / {right} is not an integer"
+                left = self._compute(formula.left, fractions=fractions)
+                right = self._compute(formula.right, fractions=fractions)
+                whole = not fractions and left.denominator == right.denominator == 1
+                if operator == "/" and (not right or (whole and left % right)):
+                    message = f"{left} / {right} is not an integer" if whole else f"{left} / {right} has no value"
                     hint = "use a multiple of the divisor" if right else "use a divisor other than 0"
                     raise self._invalid(message, formula, hint)
-                computed: int = _OPERATIONS[operator](left, right)
-                return computed
+                return _OPERATIONS[operator](left, right)
+
+    def _exact(self, value: float, formula: Formula) -> Fraction:
+        """Return the decimal number that is written, e.g. 1/10 for 0.1, or raise InvalidText for an infinite one."""
+        if not isfinite(value):
+            raise self._invalid(f"'{formula.span.text}' is {value}, expected a number", formula, "use a smaller number")
+        return Fraction(repr(value))
 
     def _unknown(self, parameter: Parameter) -> InvalidText:
         name, known = parameter.name, f"known parameters: {listed(self.parameters)}"
@@ -211,6 +224,10 @@ class ValueReader:
 
     def _invalid(self, message: str, formula: Formula, hint: str) -> InvalidText:
         return self.reporter.refuse("invalid-formula", message, formula.span, help=hint, path=self.path)
+
+
+def _number(value: Fraction) -> int | float:
+    return int(value) if value.denominator == 1 else float(value)
 
 
 def _how_to_name(call: Call) -> str:

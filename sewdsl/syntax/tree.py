@@ -65,14 +65,20 @@ class Parameter(SyntaxNode):
 
 
 class Arithmetic(SyntaxNode):
-    """Integer arithmetic inside ``$(…)``. Division must be exact."""
+    """Arithmetic inside ``$(…)``."""
 
     operator: Literal["+", "-", "*", "/"]
     left: Formula
     right: Formula
 
 
-Formula = Number | Parameter | Arithmetic
+class Negation(SyntaxNode):
+    """Negation ``-x`` in an equation or in ``$(…)``."""
+
+    operand: RealExpression | Formula
+
+
+Formula = Number | Parameter | Arithmetic | Negation
 
 
 class Interpolation(SyntaxNode):
@@ -242,12 +248,6 @@ class Variable(SyntaxNode):
     """Name in an equation."""
 
     name: str
-
-
-class Negation(SyntaxNode):
-    """Negation ``-x`` in an equation."""
-
-    operand: RealExpression
 
 
 class Infix(SyntaxNode):

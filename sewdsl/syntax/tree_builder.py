@@ -234,6 +234,9 @@ class TreeBuilder:
     def _negative(self, children: Children, span: Span) -> tree.Number:
         return tree.Number("-" + children[0].replace("\u2212", "-"), span=span)
 
+    def _opposite(self, children: Children, span: Span) -> tree.Interpolation:
+        return tree.Interpolation(tree.Negation(self.build(children[0]).formula, span=span), span=span)
+
     def _size(self, children: Children, span: Span) -> tree.Size:
         return tree.Size(tuple(map(int, children[0].replace("\u00d7", "x").split("x"))), span=span)
 

@@ -29,10 +29,21 @@ def load(block: str, body: str) -> Network:
         ("B(c=in) = SCALE(value=$((c+1)/(c*2)))", "B", "SCALE(value=0.75, learn=off)"),
         ("B(c=in) = Reshape($(c)x$(c*2)x16)", "B", "Reshape(shape=2x4x16)"),
         ("B(c=in) = Swap(to=$(c/2)x2)", "B", "Swap(heads=none, to=1x2)"),
+        ("B(c=in) = Reshape(4x$(c)x16)", "B", "Reshape(shape=4x2x16)"),
+        ("B(c=in) = Reshape(4x4x$(c*4))", "B", "Reshape(shape=4x4x8)"),
+        ("B(c=in) = UP2x$(c)", "B", "UP2(mode=nearest)"),
+        ("B(c=in) = Slice(start=-$(c))", "B", "Slice(start=-2, stop=none, over=channels, steps=1)"),
+        ("B(c=in) = Slice(stop=$(1-c))", "B", "Slice(start=0, stop=-1, over=channels, steps=1)"),
+        ("B(c=in) = Slice(stop=$(-(c-1)))", "B", "Slice(start=0, stop=-1, over=channels, steps=1)"),
+        ("B(p=0.1) = DP$(3*p)", "B", "DP0.3"),
+        ("B(c=in, w=0.5) = c$(c*w)k1", "B", "c1k1s1p0d1g1b1"),
+        ("B(c) = c$(2*c)k1", "B (c1.5)", "c3k1s1p0d1g1b1"),
+        ("B(n) = {BN}*$(n)", "B (n2.0)", "BN(eps=1e-05, momentum=0.1, weight=1.0)"),
+        ("B(c=in) = SCALE(value=$(1/c/4))", "B", "SCALE(value=0.125, learn=off)"),
         ("B(w) = BN(weight=$(w))", "B (w=-0.5)", "BN(eps=1e-05, momentum=0.1, weight=-0.5)"),
     ],
 )
-def test_a_parameter_by_itself_is_any_number(block: str, body: str, wanted: str) -> None:
+def test_a_formula_is_any_number(block: str, body: str, wanted: str) -> None:
     assert str(load(block, body).nodes[1].op) == wanted
 
 
@@ -44,11 +55,14 @@ def test_it_is_passed_on() -> None:
 @pytest.mark.parametrize(
     ("block", "body", "code", "says"),
     [
-        ("B(c) = c$(2*c)k1", "B (c1.5)", "invalid-formula", "'c' is 1.5, expected an integer"),
-        ("B(n) = {BN}*$(n)", "B (n2.0)", "invalid-formula", "'n' is 2.0, expected an integer"),
+        ("B(c) = c$(c*c)k1", "B (c1.5)", "invalid-argument", "channels of 'c' must be an integer"),
+        ("B(n) = {BN}*$(n)", "B (n2.5)", "invalid-formula", "'n' is 2.5, expected an integer"),
+        ("B(n) = DP(p=$(n*n))", "B (n=1e200)", "invalid-formula", "is too large, expected -999,999,999 to 999,999,999"),
+        ("B(n) = DP(p=$(2*n))", "B (n=1e999)", "invalid-formula", "'n' is inf, expected a number"),
+        ("B(c) = SCALE(value=$(1/(c-2)))", "B (c2)", "invalid-formula", "1 / 0 has no value"),
         ("B(c) = c$(c)k1", "B (c1.5)", "invalid-argument", "channels of 'c' must be an integer"),
         ("B(c) = c$(c)k1", "B (c=-2)", "invalid-formula", "'c' is -2, expected 0 to 999,999,999"),
-        ("B(p) = DP$(p)", "B (p=-0.5)", "invalid-formula", "'p' is -0.5, expected an integer"),
+        ("B(p) = DP$(p)", "B (p=-0.5)", "invalid-formula", "'p' is -0.5, expected 0 to 999,999,999"),
         ("B(p) = DP$(p)", "B (p=on)", "invalid-argument", "'p' must be a number, got"),
     ],
 )

@@ -74,7 +74,7 @@ STATEMENTS = {
     "block B(c=in) = GAP-Reshape($(c)x1x)\nbody B-FC2": ("invalid-argument", "$(c)x1x"),
     "block B(c=in) = GAP-Reshape($(c)y1)\nbody B-FC2": ("invalid-argument", "$(c)y1"),
     "block B(c=in) = SCALE(value=$(1/0))\nbody B-FC2": ("invalid-formula", "1/0"),
-    "block B(c=in) = SCALE(value=$(1/c/3))\nbody B-FC2": ("invalid-formula", "1/c"),
+    "block B(c=in) = SCALE(value=$(1/(c-c)))\nbody B-FC2": ("invalid-formula", "1/(c-c)"),
     "block B(c=in) = SUM(over=channels, groups=$(1/c))\nbody B-FC2": ("invalid-argument", "groups=$(1/c)"),
     "block id = c2k3\nbody FC2": ("duplicate-block", "id"),
     "part P = c2k3\nneuron P { give x }\nbody P-P-FC2": ("duplicate-neuron", "P"),

@@ -37,10 +37,10 @@ parameters = st.builds(tree.Parameter, words)
 
 
 def _formulas(inner: st.SearchStrategy[tree.Formula]) -> st.SearchStrategy[tree.Formula]:
-    return inner | st.builds(tree.Arithmetic, st.sampled_from("+-*/"), inner, inner)
+    return inner | st.builds(tree.Negation, inner) | st.builds(tree.Arithmetic, st.sampled_from("+-*/"), inner, inner)
 
 
-formulas = _formulas(_formulas(st.builds(tree.Number, integers) | parameters))
+formulas = _formulas(_formulas(positive | parameters))
 interpolations = st.builds(tree.Interpolation, formulas)
 
 
@@ -67,7 +67,14 @@ def _calls(names: st.SearchStrategy[tree.Name], values: st.SearchStrategy[tree.V
     return st.builds(tree.Call, names, st.lists(arguments, max_size=3).map(tuple), called=st.booleans())
 
 
-_filled_sizes = interpolations.map(lambda first: tree.Name((first, tree.Word("x2x3")), (False, False)))
+_filled_sizes = interpolations.flatmap(
+    lambda length: st.sampled_from(
+        [
+            tree.Name((length, tree.Word("x2x3")), (False, False)),
+            tree.Name((tree.Word("2"), tree.Word("x3x"), length), (False, False, False)),
+        ]
+    )
+)
 _simple_values = constants | interpolations | _filled_sizes | st.builds(tree.Call, names())
 values = _simple_values | _calls(names(), _simple_values | _calls(names(), constants))
 calls = _calls(names(), values)
