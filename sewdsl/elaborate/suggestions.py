@@ -125,12 +125,15 @@ def listed(names: Iterable[str]) -> str:
 CUSTOM = "define it as a layer in Python, in a file for --plugin"
 """Help for a layer without a replacement in the language."""
 
+_SELECTIONS = "as in docs/attention.md, 'Selections and samplings'"
+
 ABSENT: Mapping[str, tuple[str, str]] = {
-    "deformable convolution: the positions of its taps would depend on values": ("dcn|deform(able)?", CUSTOM),
-    "top-k selection: its result would depend on the order of values": ("top_?k|k_?wta|argmax|sort", CUSTOM),
-    "gather or scatter: positions would depend on values": (
-        "gather|scatter|index_?select|lookup",
-        "use EMB to read a table",
+    "deformable convolution": ("dcn|deform(able)?|grid_?sample", f"write it with APPLY, {_SELECTIONS}"),
+    "top-k selection": ("top_?k|k_?wta|argmax", f"write it with the rank of each value, {_SELECTIONS}"),
+    "sorting": ("(arg)?sort", CUSTOM),
+    "gather or scatter": (
+        "gather|scatter(_?add)?|index_?(select|add)|lookup",
+        f"use EMB to read a table, or APPLY, {_SELECTIONS}",
     ),
     "sampling: evaluation has no random numbers": (
         "sampl(e|er|ing)|gaussian|reparam(eteri[sz]e)?|bernoulli|noise",
@@ -138,7 +141,7 @@ ABSENT: Mapping[str, tuple[str, str]] = {
     ),
     "window of positions: attention reads all positions": (
         "(shifted_?)?windows?|w_?msa|swin|roll|shift",
-        "use APk2 to reduce the number of keys",
+        f"multiply the scores by a mask, {_SELECTIONS}",
     ),
     "attention with built-in projections": (
         "(spik(e|ing)_?)?(multi_?head|self|cross)(_?self)?|mh?sa|mha|ssa",
@@ -148,14 +151,18 @@ ABSENT: Mapping[str, tuple[str, str]] = {
     "instance norm": ("instance_?norm|in", "use GN with a group for each channel: GN32 after c32k3"),
     "split into parts": ("split|chunk|unbind", "use a Slice for each part, e.g. Slice(stop=64)"),
     "adaptive pooling": ("aap|amp", "use AP with the kernel and stride for the size: APk2s1"),
-    "graph convolution: no layer reads an adjacency of nodes": ("gcn|graph|gat", CUSTOM),
+    "graph convolution": ("gcn|graph|gat", "use APPLY[ adjacency | nodes ] with the adjacency as a second input"),
     "gated cell": ("lstm|gru|rnn", "write it with named values and DELAY, as the GRU in docs/language.md"),
     "matrix product": ("matmul|bmm|dot|einsum", "use SCORES, APPLY or ATTN"),
     "gated linear unit": ("glu|swiglu|geglu", "use MUL[ c64k1-Logistic | c64k1 ]"),
     "permutation": ("permute|transpose|rearrange", "use Swap or Reshape"),
     "padding layer": ("(zero_?|reflect_?)?pad", "use the argument p of a layer: c32k3p1"),
     "time reversal: time-steps are computed in order": ("reverse|flip|bidirectional", CUSTOM),
-    "learned constant": ("const|constant|(cls_?)?tokens?|queries|query", "use TOK4, or add POS to a value"),
+    "layer of constants": (
+        "const|constant|ones|zeros|(cls_?)?tokens?|queries|query",
+        "use TOK4 or POS, which are learned, or MAP{1} in the shape of a value",
+    ),
+    "layer of coordinates": ("arange|coord(inate)?s?|mesh_?grid", f"add up ones, {_SELECTIONS}"),
     "layer of quantised weights": (
         "binary|q_?(uant)?|q_?linear",
         "use c or FC, and 'quantize int8' in the recipe",

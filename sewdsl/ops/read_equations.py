@@ -653,9 +653,11 @@ class _Translation:
         for name, word in self.assigned.items():
             if name not in self.start and name not in self.reader.read:
                 self._report("without-effect", f"'{name}' is never read", word.span, "use it, or remove the equation")
+        # MAP{1} is a constant in the shape of its input. In 0*x + 1, x is probably a mistake.
+        constant = is_pointwise(neuron) and not any(names_in(self.definition.equations))
         for leaf, name in zip((step.x, *step.more_inputs), self.inputs, strict=True):
-            if leaf.index not in reached:
+            if leaf.index not in reached and not constant:
                 message = f"the output of {neuron} does not depend on its input {name}"
                 hint = f"use {name} in an equation, as in 'h = v + {name}'"
-                hint = f"use {name}, e.g. MAP{{1 - {name}}}" if is_pointwise(neuron) else hint
+                hint = f"use {name}, or write a constant without it: MAP{{1}}" if is_pointwise(neuron) else hint
                 self._report("without-effect", message, self.definition.name.span, hint)

@@ -25,7 +25,7 @@ BODIES = {
     "MAP{where(x = 1, 1, 0)}": ("unexpected-token", "="),
     "MAP(surrogate=ATan){1 - x}": ("unknown-argument", "surrogate=ATan"),
     "MAP(v_threshold=2.0){fire(x - 1)}": ("unknown-argument", "v_threshold=2.0"),
-    "MAP{1}": ("without-effect", "MAP{1}"),
+    "MAP{0*x + 1}": ("without-effect", "MAP{0*x + 1}"),
     "MAP{x/0}": ("invalid-equation", "x/0"),
     "MAP{log(0)*x}": ("invalid-equation", "log(0)"),
     "MAP(1 - x)": ("unexpected-token", "-"),

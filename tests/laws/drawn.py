@@ -65,7 +65,7 @@ LAYERS = (
     *("CAT[Slice(start=-2) | SN-Slice(stop=2)]", "BNTT", "TAB(momentum=0.3)"),
     *("Swap[BN-SN]", "Swap(heads=2)[SN]", "Swap", "Swap[Swap[BN]]"),
     *("SUM(over=time)", "DELAY", "DELAY2", "LOOP[SN | c4k3-BN]", "FIRk3d2", "FIRk2-BN-SN", "LOOP[SN | FIRk2-DELAY2]"),
-    *("MAP{1 - x}", "MAP{clip(x, -0.7, 0.8)*tanh(x)}", "MAP(surrogate=Triangle){2*fire(x - 0.3)}-BN"),
+    *("MAP{1 - x}", "MAP{0.5}", "MAP{clip(x, -0.7, 0.8)*tanh(x)}", "MAP(surrogate=Triangle){2*fire(x - 0.3)}-BN"),
     *("SCALE(value=0.5)", "SCALE(value=-1.5)", "SCALE(learn=on)", "SCALE(value=0.5, learn=on, per=channel)"),
 )
 BLOCKS = (

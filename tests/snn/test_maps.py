@@ -46,6 +46,27 @@ def test_it_is_a_neuron_with_one_line(text: str, level: int) -> None:
     assert [node.output for node in own.network] == [node.output for node in other.network]
 
 
+@pytest.mark.parametrize("level", [0, 1, 2])
+def test_a_constant_has_the_shape_of_its_input(level: int) -> None:
+    body = "let a = c4k3-LIF\nlet b = MUL[a | a-MAP{0.5}]\nbody ADD[b | a-MAP{3}]"
+    model = sewdsl.compile(f"{HEAD}{body}\n", seed=0, optimize=level)
+    x = torch.randn(4, 2, 3, 4, 4, requires_grad=True)
+    spikes = sewdsl.compile(f"{HEAD}body c4k3-LIF\n", seed=0)(x, return_sequence=True)
+    y = model(x, return_sequence=True)
+    torch.testing.assert_close(y, 0.5 * spikes + 3)
+    assert 0 < spikes.mean() < 1
+    (one,), (other,) = (torch.autograd.grad(each.square().sum(), x) for each in (y, 0.5 * spikes + 3))
+    torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("text", ["MAP{1}", "MAP{2*3 - 0.5}"])
+def test_a_constant_comes_back(text: str) -> None:
+    network = sewdsl.read(Source("t", f"{HEAD}block B(c=in) = {text}-MAP{{$(c)}}\nbody c4k3-B-FC3\n")).result()
+    written = write_net(network)
+    assert [node.op for node in sewdsl.read(Source("t", written)).result()] == [node.op for node in network]
+    assert network.nodes[3].op.kind == "MAP{4}"
+
+
 @pytest.mark.parametrize("text", MAPS)
 def test_it_comes_back(text: str) -> None:
     network = sewdsl.read(Source("t", f"{HEAD}body c4k3-{text}-MAP{{x/2}}-FC3\n")).result()
@@ -71,7 +92,7 @@ def test_no_neuron_refers_to_it() -> None:
 @pytest.mark.parametrize(
     ("text", "code", "spot"),
     [
-        ("MAP{1}", "without-effect", "MAP{1}"),
+        ("MAP{0*x + 1}", "without-effect", "MAP{0*x + 1}"),
         ("MAP{x + y}", "unknown-name", "y"),
         ("MAP{v + x}", "unknown-name", "v"),
         ("MAP{exq(x)}", "unknown-name", "exq"),
