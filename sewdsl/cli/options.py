@@ -109,7 +109,10 @@ SPEC_HELP = (
 )
 Spec = Annotated[str, argument("SPEC", SPEC_HELP, autocompletion=complete_spec)]
 Run = Annotated[Path, argument("RUN", "Run folder written by `sewdsl train`.")]
-Input = Annotated[str | None, HelpPanel.NETWORK.option("--input CxHxW", "Input shape, e.g. 2x128x128.", FROM_FILE)]
+Input = Annotated[
+    str | None,
+    HelpPanel.NETWORK.option("--input CxHxW", "Input shape, e.g. 2x128x128, or '128 of 30522' for tokens.", FROM_FILE),
+]
 Data = Annotated[
     Path | None, HelpPanel.DATA.option("--data DIR", "Dataset folder, or folder of several datasets.", "$SEWDSL_DATA")
 ]

@@ -107,6 +107,10 @@ def _describe(
 ) -> Iterator[Diagnostic]:
     seen = set(reported)
     problems = error.errors(include_url=False)
+    # Of two numbers such as 0x3, one is wrong: that they are not one number is no error.
+    problems = [
+        each for each in problems if each["type"] != "int_type" or not isinstance(each["input"], tuple)
+    ] or problems
     for problem in problems:
         name = str(problem["loc"][0]) if problem["loc"] else ""
         if name in seen:
@@ -121,7 +125,7 @@ def _describe(
         if problem["type"] == "missing" and any(other == mark or nearest_name(other, [name]) for other in others):
             continue
         if problem["type"] == "missing":
-            hint = f"add '{name}' and its value"
+            hint = _how_to_add(model, name)
             if mark is not None:
                 hint = f"add '{mark}' and a number, e.g. {mark}3" if mark else "add the number right after the name"
             message = f"{what} requires '{name}'"
@@ -134,12 +138,22 @@ def _describe(
             message += "".join(f" or {each['ctx']['expected']}" for each in words if str(each["loc"][0]) == name)
             if isinstance(problem["input"], str) and problem["input"].casefold() in {"none", "null"}:
                 near = {"help": "use 'none'", "fixes": ()}
-            label = f"got {_shown(problem['input'])}"
+            got = _shown(problem["input"])
+            label = f"got '{got}'" if isinstance(problem["input"], str | Kind) else f"got {got}"
             yield Diagnostic("invalid-argument", Severity.ERROR, message, argument_span, label=label, path=path, **near)
         else:
             message = f"{what}: {problem['msg'].removeprefix('Value error, ')}"
             shown = ", ".join(f"{key}={_shown(item.value)}" for key, item in given.items())
             yield Diagnostic("invalid-argument", Severity.ERROR, message, span, label=f"got {shown}", path=path)
+
+
+def _how_to_add(model: type[BaseModel], name: str) -> str:
+    """Return the help for a missing argument, with the first example of its kind in the catalogue."""
+    if not issubclass(model, Kind):
+        return f"add '{name}' and its value"
+    value = r"[^)`]*" if name == model.unnamed() else rf"[^)`]*\b{name}=[^)`]*"
+    example = re.search(rf"\b{model.kind}\({value}\)", model.__doc__ or "")
+    return f"add '{name}', e.g. {example[0] if example else f'{model.kind}({name}=…)'}"
 
 
 def argument_name(model: type[BaseModel], name: str) -> str:

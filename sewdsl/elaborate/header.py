@@ -21,14 +21,15 @@ from sewdsl.ops.joins import Add
 from sewdsl.ops.neurons.integrate_and_fire import IF
 from sewdsl.reporter import InvalidText, Reporter
 from sewdsl.source import Span
+from sewdsl.syntax.lexicon import OF
 from sewdsl.syntax.tree import Call, Number, Setting, Text, Value, Word
 
 Family = TypeVar("Family", bound=Kind)
 
 HEADER_CHOICES: dict[str, tuple[str, ...]] = {"encode": ("none", "direct"), "readout": ("mean", "sum", "last")}
 RANKS = (1, 2, 3)
-OF, MIN_VALUES = "of", 2
-"""Word before the number of values of an input, and the smallest number."""
+MIN_VALUES = 2
+"""Smallest number of values of an input."""
 _SEPARATED = re.compile(r"[0-9\s,;x×X*()\[\]]+")
 """Shape with any separators."""
 EXPECTED = {

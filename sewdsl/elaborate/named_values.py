@@ -19,7 +19,7 @@ from sewdsl.ops import find, is_reserved
 from sewdsl.ops.layers.delay import Delay
 from sewdsl.source import Span
 from sewdsl.syntax import tree
-from sewdsl.syntax.lexicon import OWN_JOIN
+from sewdsl.syntax.lexicon import OF, OWN_JOIN
 from sewdsl.syntax.tree import BlockDefinition, Call, Item, Let, Word
 
 _NAME = re.compile("[A-Za-z][A-Za-z0-9_]*")
@@ -143,8 +143,9 @@ def check_names(
         elif not _NAME.fullmatch(name):
             message, hint = f"invalid name '{name}' of a value", "use letters, digits and underscores"
             yield Diagnostic("reserved-name", Severity.ERROR, message, word.span, help=hint)
-        elif word in inputs and (name in INPUT_ATTRIBUTES or iskeyword(name)):
+        elif word in inputs and (name in INPUT_ATTRIBUTES or iskeyword(name) or name == OF):
             reason = "a keyword of Python" if iskeyword(name) else "an attribute or argument of modules"
+            reason = "written between a shape and a number of values" if name == OF else reason
             message, hint = f"an input cannot be named '{name}', which is {reason}", "rename the input"
             yield Diagnostic("reserved-name", Severity.ERROR, message, word.span, help=hint)
         elif not is_free_name(name, vocabulary):

@@ -597,7 +597,7 @@ def _help_for_join(smaller: tuple[int, ...], larger: tuple[int, ...]) -> str:
     if prod(smaller) != larger[0] or len(smaller) > len(larger) or smaller[0] != larger[0] or len(larger) == 1:
         return "use equal channels and strides in both, or a projection as shortcut, e.g. 'id or c64k1s2-BN'"
     channels, *sides = larger
-    reshape = "" if len(smaller) > 1 else f"Reshape({'x'.join(map(str, (channels, *[1] * len(sides))))})-"
+    reshape = "" if len(smaller) == len(larger) else f"Reshape({'x'.join(map(str, (channels, *[1] * len(sides))))})-"
     return f"repeat the smaller operand at all positions: append {reshape}UP{'x'.join(map(str, dict.fromkeys(sides)))}"
 
 

@@ -30,10 +30,13 @@ class Concatenation(Merge, kind="CAT"):
         first = inputs[0]
         for position, other in enumerate(inputs[1:], start=2):
             if not self.fits(first, other):
+                tokens = first.channels == other.channels and 2 in {len(first.shape), len(other.shape)}  # noqa: PLR2004 -- [C, L]
                 raise ShapeMismatch(
                     "join-shape-mismatch",
                     f"operand 1 of CAT has shape [{first.size}] but operand {position} has shape [{other.size}]",
-                    "make height and width equal, by equal strides or by pooling",
+                    "CAT joins channels; write CAT[ a-Swap | b-Swap ]-Swap to join positions"
+                    if tokens
+                    else "make height and width equal, by equal strides or by pooling",
                 )
         shape = (sum(signal.channels for signal in inputs), *first.shape[1:])
         return Signal(shape, widest_range(signal.values for signal in inputs), any(signal.varies for signal in inputs))

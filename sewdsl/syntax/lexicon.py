@@ -45,6 +45,9 @@ COMPARISON_TOKENS = {"LESS": "_BELOW", "MORE": "_ABOVE"}
 SETTINGS = ("network", "input", "steps", "encode", "neuron", "join", "init", "readout", "outputs")
 """Keys of the settings in the header of a file."""
 
+OF = "of"
+"""Word between the shape and the number of values of an input."""
+
 IDENTITY, OWN_NEURON, OWN_JOIN = "id", "SN", "g"
 """Names in sequences that the language defines: the identity, the neuron and the join of the file."""
 

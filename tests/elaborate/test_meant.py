@@ -133,6 +133,12 @@ MISTAKES = {
     "body FC2\ntrain on digits {\noptimizer Adam\nlabel-smoothing 0.1\n}": (
         "use '_' in names of settings: label_smoothing"
     ),
+    "body ADD[TOK1 | id]": "repeat the smaller operand at all positions: append Reshape(4x1x1)-UP8",
+    "body CAT[TOK1 | id]": "CAT joins channels; write CAT[ a-Swap | b-Swap ]-Swap to join positions",
+    "body CAT[APk2 | id]": "make height and width equal, by equal strides or by pooling",
+    "body UP2x3x4": "use at most two numbers, e.g. 2x3",
+    "body Reshape": "add 'shape', e.g. Reshape(512x4x4)",
+    "body TOK4(init=uniform)": "add 'low', e.g. uniform(low=-0.1, high=0.1)",
     "body FC2\nneuron N { h = {IF}*2 give h }": (
         "move layers to 'body', 'let' or 'block'; equations contain only numbers"
     ),
@@ -143,6 +149,26 @@ MISTAKES = {
 def test_help_leads_to_the_right_fix(lines: str, help_: str) -> None:
     first, *_ = sewdsl.read(f"{HEAD}{lines}\n").diagnostics
     assert first.help == help_
+
+
+@pytest.mark.parametrize(
+    ("body", "message", "label"),
+    [
+        ("UP0x3", "factor of 'UP' must be at least 1", "got 0x3"),
+        ("UP2.5x3", "factor of 'UP' must be an integer", "got 2.5x3"),
+        ("MEAN(over=foo)", "'over' of 'MEAN' must be 'channels', 'places' or 'time'", "got 'foo'"),
+        ("FC2(init=foo)", "'init' of 'FC' must be an init rule", "got 'foo'"),
+        ("FC2(init=LIF)", "'init' of 'FC' must be an init rule", "got 'LIF'"),
+    ],
+)
+def test_messages_name_the_value(body: str, message: str, label: str) -> None:
+    (found,) = sewdsl.read(f"{HEAD}body {body}\n").diagnostics
+    assert (found.message, found.label) == (message, label)
+
+
+def test_an_input_is_not_named_like_the_word_before_its_values() -> None:
+    first, *_ = sewdsl.read("FC2", input="of 128").diagnostics
+    assert (first.code, first.span.text) == ("reserved-name", "of")
 
 
 @pytest.mark.parametrize("body", ["c8k3-FC2", "BN-SN-c8k3-FC2", "tc8k2s2-FC2"])
@@ -175,8 +201,18 @@ def test_names_of_networks(spec: str, help_: str, tmp_path: Path, monkeypatch: p
     [
         (
             "DCNv3",
-            "the language has no deformable convolution: the positions of its taps would depend on values",
-            "define it as a layer in Python, in a file for --plugin",
+            "the language has no deformable convolution",
+            "write it with APPLY, as in docs/attention.md, 'Selections and samplings'",
+        ),
+        (
+            "TopK",
+            "the language has no top-k selection",
+            "write it with the rank of each value, as in docs/attention.md, 'Selections and samplings'",
+        ),
+        (
+            "ScatterAdd",
+            "the language has no gather or scatter",
+            "use EMB to read a table, or APPLY, as in docs/attention.md, 'Selections and samplings'",
         ),
         (
             "InstanceNorm2d",
