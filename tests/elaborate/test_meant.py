@@ -154,8 +154,8 @@ def test_help_leads_to_the_right_fix(lines: str, help_: str) -> None:
 @pytest.mark.parametrize(
     ("body", "message", "label"),
     [
-        ("UP0x3", "factor of 'UP' must be at least 1", "got 0x3"),
-        ("UP2.5x3", "factor of 'UP' must be an integer", "got 2.5x3"),
+        ("UP0x3", "factor of 'UP' must be at least 1", "got 0"),
+        ("UP2.5x3", "factor of 'UP' must be an integer", "got 2.5"),
         ("MEAN(over=foo)", "'over' of 'MEAN' must be 'channels', 'places' or 'time'", "got 'foo'"),
         ("FC2(init=foo)", "'init' of 'FC' must be an init rule", "got 'foo'"),
         ("FC2(init=LIF)", "'init' of 'FC' must be an init rule", "got 'LIF'"),

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 class Reduction(Layer):
     """Base class of sums and means. Reduced axes keep the length 1, so that the result can gate the input.
 
-    Over time, the shape is kept, and every time-step has the same value.
+    Over time, the shape is kept, and every time-step has the same value. The value is static only if the input is:
+    programs compute static values from a single time-step of the input.
     """
 
     saves = "nothing"  # the gradient is constant within each reduced group
