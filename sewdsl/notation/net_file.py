@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from sewdsl.analysis.named_parts import fold_parts, match_nodes, match_parameters
+from sewdsl.elaborate import Context, elaborate
+from sewdsl.elaborate.assembly import assemble
+from sewdsl.elaborate.definitions import shipped_blocks
 from sewdsl.elaborate.header import RANKS
 from sewdsl.elaborate.neuron_kinds import is_shipped
 from sewdsl.ir.kind import Kind
@@ -36,9 +40,11 @@ from sewdsl.notation.item_text import (
 from sewdsl.notation.kind_text import kind_text, quote_text, value_text
 from sewdsl.notation.part_text import scopes
 from sewdsl.ops.input import Input
+from sewdsl.reporter import Reporter
 from sewdsl.source import Source
 from sewdsl.syntax.formatter import format_source
 from sewdsl.syntax.lexicon import HEADER_VALUE_COLUMN, VERSION
+from sewdsl.syntax.parser import parse
 
 WIDTH = 120
 """Line width in characters."""
@@ -102,7 +108,8 @@ def _item_lines(item: TextItem | BracketText, indent: int) -> list[str]:
 def write_net(network: Network, name: str | None = None) -> str:
     """Return the text of a ``.net`` file with the layers, edges, settings, recipe and figures of a network.
 
-    The compiler assigns new names and paths to the nodes. Keys of a ``state_dict`` can therefore differ.
+    The compiler assigns new names and paths to the nodes. Keys of a ``state_dict`` can therefore differ. ``freeze`` and
+    ``lr`` select the same layers by their new names.
 
     Args:
         network: Any network. Its paths determine names of blocks and calls of blocks without a join.
@@ -119,7 +126,6 @@ def write_net(network: Network, name: str | None = None) -> str:
     try:
         header = "".join(f"{line}\n" for line in _header(network, name or network.name, items))
         figures = "".join(f"{_figure(item)}\n" for item in network.expectations)
-        recipe = _recipe(network.recipe) if network.recipe is not None else ""
     except ValueError as error:
         raise UnwritableNetwork(None, str(error)) from error
     lets, rest = split_lets(items)
@@ -127,8 +133,44 @@ def write_net(network: Network, name: str | None = None) -> str:
     body = "".join(f"{head}{wrap_sequence(row, HEADER_VALUE_COLUMN, len(head))}\n" for head, row in heads)
     last = outputs_text(network) if network.outputs else f"body {wrap_sequence(rest, HEADER_VALUE_COLUMN)}"
     body += f"{last}\n"
-    text = neurons + "\n".join(filter(None, (*map(_block, definitions), part_lines, header + body, figures, recipe)))
-    return format_source(Source(network.name, f"sewdsl {VERSION}\n\n{text}"), UNLIMITED)
+    text = neurons + "\n".join(filter(None, (*map(_block, definitions), part_lines, header + body, figures)))
+    source = Source(network.name, f"sewdsl {VERSION}\n\n{text}")
+    try:
+        recipe = "" if network.recipe is None else f"\n{_recipe(_with_new_names(network, network.recipe, source))}"
+    except ValueError as error:
+        raise UnwritableNetwork(None, str(error)) from error
+    return format_source(Source(network.name, source.text + recipe), UNLIMITED)
+
+
+def _with_new_names(network: Network, recipe: Recipe, source: Source) -> Recipe:
+    """Return a recipe that selects the same layers by the names that the compiler gives them in a text.
+
+    Raises:
+        ValueError: If the layers of the text are not those of the network.
+    """
+    if not (recipe.freeze or recipe.lr):
+        return recipe
+    reporter = Reporter(UNLIMITED)
+    document = reporter.take(parse(source, UNLIMITED))
+    assembly = reporter.take(assemble(document, lambda _: None))
+    written = elaborate(assembly, document, Context(network.name, shipped_blocks()), reporter).network
+    if written is None or [node.op for node in written] != [node.op for node in network]:
+        message = "'freeze' and 'lr' name layers, and the layers of the text are others"
+        raise ValueError(message)
+    freeze = (name for pattern in recipe.freeze for name in _new_patterns(network, written, pattern))
+    rates = ((name, rate) for pattern, rate in recipe.lr for name in _new_patterns(network, written, pattern))
+    return recipe.model_copy(update={"freeze": tuple(freeze), "lr": tuple(rates)})
+
+
+def _new_patterns(network: Network, written: Network, pattern: str) -> Sequence[str]:
+    """Return the patterns that select the same nodes or parameters of a network with other names."""
+    nodes, parameters = match_nodes(network, pattern), match_parameters(network, pattern)
+    if nodes:
+        same = match_nodes(written, pattern) == nodes
+        return [pattern] if same else fold_parts(written, sorted(nodes), range(len(written)))
+    names = {node.name: other.name for node, other in zip(network, written, strict=True)}
+    keys = [f"{names[layer]}.{key}" for layer, _, key in (each.rpartition(".") for each in sorted(parameters))]
+    return [pattern] if match_parameters(written, pattern) == {*keys} else keys
 
 
 def neuron_definitions(network: Network) -> list[str]:
