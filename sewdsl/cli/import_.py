@@ -134,7 +134,7 @@ def _shape(text: str | None) -> InputSize | None:
     try:
         return parse_input_sizes(text)
     except ValueError:
-        exit_with_usage_error(f"--input must be CxHxW or a number of features, got '{text[:40]}'")
+        exit_with_usage_error(f"--input must be CxHxW, CxL or a number of features, got '{text[:40]}'")
 
 
 def _from_python(

@@ -290,7 +290,7 @@ def header_assumptions(network: Network, *, steps: bool, readout: bool) -> tuple
     return (steps_note,) * steps + (readout_note,) * readout
 
 
-_TEXT = re.compile(r"[1-9][0-9]{0,8}(?:x[1-9][0-9]{0,8}x[1-9][0-9]{0,8})?")
+_TEXT = re.compile(r"[1-9][0-9]{0,8}(?:x[1-9][0-9]{0,8}){0,2}")
 InputSize = tuple[int, ...] | dict[str, tuple[int, ...]]
 """Shape of one time-step of one sample, or of each input by its name."""
 
@@ -311,15 +311,13 @@ def parse_input_sizes(value: str | tuple[int, ...] | Mapping[str, str | tuple[in
 
 
 def parse_input_size(value: str | tuple[int, ...]) -> tuple[int, ...]:
-    """Parse an input size: ``"2x128x128"``, ``(2, 128, 128)``, ``"784"`` or ``(784,)``.
+    """Parse an input size: ``"2x128x128"``, ``(2, 128, 128)``, ``"2x700"``, ``"784"`` or ``(784,)``.
 
     Raises:
         ValueError: If the value has another form.
     """
     text = value if isinstance(value, str) else "x".join(map(str, value)) if isinstance(value, tuple | list) else ""
     if not _TEXT.fullmatch(text):
-        message = (
-            f"input must be a shape, '2x128x128' or (2, 128, 128), or a number of features, '784'; got {value!r:.40}"
-        )
+        message = f"input must be a shape, '2x128x128', (2, 128, 128), '2x700' or '784'; got {value!r:.40}"
         raise ValueError(message)
     return tuple(map(int, text.split("x")))

@@ -144,7 +144,7 @@ def test_what_is_assumed_is_said(
         (["net.nir", "out.net", "--dt", "0"], "--dt must be above 0 and finite, got 0"),
         (["a:b", "out.net", "--python"], "--python requires --input, e.g. --input 2x128x128"),
         (["ab", "out.net", "--python", "--input", "4"], "--python requires MODULE:CALLABLE, got 'ab'"),
-        (["net.nir", "out.net", "--input", "2x8"], "--input must be CxHxW or a number of features, got '2x8'"),
+        (["net.nir", "out.net", "--input", "2x0"], "--input must be CxHxW, CxL or a number of features, got '2x0'"),
     ],
 )
 def test_usage(arguments: list[str], said: str) -> None:

@@ -388,7 +388,17 @@ def test_a_shape_is_said_as_everywhere(said: Any) -> None:
     assert network.settings.input == (2, 8, 8)
 
 
-@pytest.mark.parametrize("said", ["2x8", "", "2x8x0", (2, 8), (2.0, 8, 8), 784, None])
+def test_a_row_with_channels() -> None:
+    module = nn.Sequential(nn.Conv1d(8, 4, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(24, 2)).eval()
+    network, weights = sewdsl.from_torch(module, "8x6")
+    assert network.settings.input == (8, 6)
+    model = sewdsl.compile(network).eval()
+    model.load_state_dict(weights)
+    x = torch.rand(3, 8, 6)
+    torch.testing.assert_close(model(x[None]), module(x))
+
+
+@pytest.mark.parametrize("said", ["2x8x8x8", "", "2x8x0", (2, 0), (2.0, 8, 8), 784, None])
 def test_what_is_no_shape(said: Any) -> None:
     with raises(ValueError):
         sewdsl.from_torch(nn.Sequential(nn.Linear(784, 3)), said)
