@@ -384,6 +384,8 @@ def _compare(
         f"(largest value {output.largest:.3g}, tolerance {output.tolerance:.1e})"
         for output in comparison.outputs
     ]
+    if any(output.tolerance > format_.tolerance * output.largest for output in comparison.outputs):
+        lines.append("the tolerance is twice the change by rounding, which moves spikes")
     text = "\n  ".join([*lines, *coverage])
     if not all(output.accepted for output in comparison.outputs):
         fail(text)

@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 import sewdsl
 from sewdsl.cli.app import app
 from sewdsl.exchange.errors import UnsupportedLayer
+from sewdsl.exchange.write.compare_outputs import compare_outputs
 from sewdsl.exchange.write.formats import FORMAT_BY_SUFFIX
 from sewdsl.exchange.write.formats import FORMATS as FORMATS_BY_NAME
 from sewdsl.lower import SpikingNetwork
@@ -182,3 +183,20 @@ def test_a_folder_without_source_is_not_written(tmp_path: Path, monkeypatch: pyt
 def test_data_is_that_of_a_run(tmp_path: Path) -> None:
     result = export(BIAS, tmp_path / "net.py", *INPUT, "--data", tmp_path)
     assert result.exit_code == 2
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_sums_without_weights_can_tie_with_the_threshold(wrong: bool) -> None:  # noqa: FBT001 -- a table
+    """SpikingJelly rounds 0.3 n / 3 in another way. Spikes of ties may differ, but no others."""
+    pytest.importorskip("spikingjelly")
+    body = "SUM(over=channels)-SCALE(value=0.3)-LIF(tau=3.0, v_threshold=0.6)-GAP-FC3"
+    model = sewdsl.compile(f"sewdsl 1\ninput 8x6x6 of 2\nsteps 12\nbody {body}\n", seed=0).double().eval()
+    x = torch.randint(2, (12, 2, 8, 6, 6), generator=torch.Generator().manual_seed(0)).double()
+    format_ = FORMATS_BY_NAME["spikingjelly"]
+    written = format_.write(model, "")
+    if wrong:
+        assert b"v_threshold=0.6" in written
+        written = written.replace(b"v_threshold=0.6", b"v_threshold=0.9")
+    (output,) = compare_outputs(model, format_, written, x).outputs
+    assert output.difference > 1e-3
+    assert output.accepted is not wrong
