@@ -103,7 +103,9 @@ def _proposals(view: EditorView, context: CursorContext, datasets: Collection[st
             network = view.compilation.network if context.key == INIT and len(context.statement) == 1 else None
             parts = () if network is None else (Completion(name, "value") for name in part_names(network))
             return chain(_of_type(view, _HEADER.get(context.key)), parts)
-        case "KEY" if context.key == "input" and context.last in {"INTEGER", "SIZE"} and lexicon.OF not in context.statement:
+        case "KEY" if (
+            context.key == "input" and context.last in {"INTEGER", "SIZE"} and lexicon.OF not in context.statement
+        ):
             about = "Number of values of an input of integers from 0: `128 of 30522`."
             return iter([Completion(lexicon.OF, "statement", about=about)])
         case _:

@@ -198,9 +198,9 @@ class ValueReader:
             case Arithmetic(operator=operator):
                 left = self._compute(formula.left, fractions=fractions)
                 right = self._compute(formula.right, fractions=fractions)
-                whole = not fractions and left.denominator == right.denominator == 1
-                if operator == "/" and (not right or (whole and left % right)):
-                    message = f"{left} / {right} is not an integer" if whole else f"{left} / {right} has no value"
+                are_integers = not fractions and left.denominator == right.denominator == 1
+                if operator == "/" and (not right or (are_integers and left % right)):
+                    message = f"{left} / {right} is not an integer" if right else f"{left} / {right} has no value"
                     hint = "use a multiple of the divisor" if right else "use a divisor other than 0"
                     raise self._invalid(message, formula, hint)
                 return _OPERATIONS[operator](left, right)
