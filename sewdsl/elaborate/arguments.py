@@ -152,7 +152,7 @@ def _how_to_add(model: type[BaseModel], name: str) -> str:
     if not issubclass(model, Kind):
         return f"add '{name}' and its value"
     value = r"[^)`]*" if name == model.unnamed() else rf"[^)`]*\b{name}=[^)`]*"
-    example = re.search(rf"\b{model.kind}\({value}\)", model.__doc__ or "")
+    example = re.search(rf"\b{model.kind}[\w.]*\({value}\)", model.__doc__ or "")
     return f"add '{name}', e.g. {example[0] if example else f'{model.kind}({name}=…)'}"
 
 
