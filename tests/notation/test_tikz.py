@@ -342,6 +342,31 @@ def test_words(text: str, shape: str, words: list[str]) -> None:
     assert list(figure.texts.values()) == words
 
 
+def test_an_operand_of_a_part_is_the_name_of_a_value() -> None:
+    text = (
+        "sewdsl 1\ninput 4x4x4\npart Mix[a | b] = CAT[b-c4k1 | a]\nlet u = c4k1\nbody ADD[Mix[u | id] | Mix[id | u]]\n"
+    )
+    drawn = tikz(sewdsl.read(Source("t", text)).result())
+    assert re.search(r"\\node\[sew signal, below=5mm of side1\] \(value1\) \{operand2\};", drawn)
+    assert not re.search(r"\\draw\[sew line\] [^;]* \(value1\);", drawn)
+
+
+def test_an_arc_passes_the_box_of_a_merge() -> None:
+    drawn = tikz(sewdsl.load("APPLY(causal=places)[SCORES(heads=4, scale=0.25)[id | id] | id]-GAP", input="8x4x4"))
+    (width,) = re.findall(r"minimum width=(\d+)mm", drawn)
+    (shift,) = re.findall(r"\(arc1\) at \(\[shift=\{\(([\d.]+)mm", drawn)
+    assert float(shift) > int(width) / 2
+    assert int(width) > 35
+
+
+def test_the_number_of_copies_stands_beside_the_shortcut() -> None:
+    shifts = []
+    for operand in ("{c4k1-BN}*3", "c4k1-BN"):
+        drawn = tikz(sewdsl.load(f"ADD[id | {operand}]-GAP", input="4x4x4", neuron="LIF"))
+        shifts += re.findall(r"\(side1\) at \(\[xshift=([\d.]+)mm", drawn)
+    assert float(shifts[0]) == float(shifts[1]) + 8
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_names_are_only_text(name: str) -> None:
     network = own(SMALL)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import zip_longest
 from typing import NamedTuple
 
@@ -24,12 +24,13 @@ from sewdsl.notation.item_text import (
     RepeatText,
     TextItem,
     TextItems,
+    child_sequences,
     first_node,
     item_text,
     walk_items,
 )
 from sewdsl.notation.latex import tex
-from sewdsl.notation.part_calls import is_call
+from sewdsl.notation.part_calls import CalledPart, PartOperand, is_call
 from sewdsl.notation.tikz.boxes import BoxText, drawn_boxes
 
 LIBRARIES = "arrows.meta, calc, decorations.pathreplacing, fit, positioning"
@@ -73,8 +74,9 @@ def style_preamble() -> str:
 
 BOX, GAP, LEAD, TO_JOIN, JOIN = 5.0, 4.0, 5.0, 8.0, 5.0
 """Lengths in mm: height of a box, gap between boxes, lead after a fork, distance to a join, diameter of a join."""
-ARC, SIDE, ALONE = 5.0, 6.0, 12.0
-"""Distances in mm from the branch to the arc and to the boxes of the shortcut, and to the arc without a branch."""
+ARC, SIDE, ALONE, BRACE = 5.0, 6.0, 12.0, 8.0
+"""Distances in mm from the branch to the arc and to the boxes of the shortcut, and to the arc without a branch. Width
+of the brace of a repeat with its number."""
 NARROWEST, BESIDE, SIZE, SERIF = 19.0, 4.0, 9.0, 0.9 * 25.4 / 72
 """Smallest width and margins of a box in mm, font size in pt, and mm per pt of text width. Serif fonts are narrower
 than the measured font."""
@@ -135,7 +137,8 @@ class Picture:
     ) -> None:
         self._first_copy_note = first_copy_note
         self._nodes, self._network, self._items, self._texts = network.nodes, network, items, texts
-        longest = max((text_width(self._text(box).plain, SIZE) * SERIF for box in drawn_boxes(items)), default=0.0)
+        texts_in_boxes = [*(self._text(box).plain for box in drawn_boxes(items)), *_names_of_merges(items)]
+        longest = max((text_width(text, SIZE) * SERIF for text in texts_in_boxes), default=0.0)
         self._width = round(max(NARROWEST, longest + BESIDE))
         self._lines: list[str] = []
         self._edges: list[str] = []
@@ -194,6 +197,10 @@ class Picture:
     def _item(self, item: TextItem, start: _Start) -> str:
         """Draw an item, and return the name of its output node."""
         match item:
+            case ReadText():
+                return self._value(self._name_of(item), start)
+            case LayerText(op=PartOperand(title=title) as op) if not isinstance(op, CalledPart):
+                return self._value(BoxText.of(title).source, start)
             case LayerText(op=op):
                 return self._box(_stem(op.key), style_of(op), self._text(item), start)
             case BlockText():
@@ -204,12 +211,14 @@ class Picture:
                 return self._loop(item, delay, start)
             case MergeText():
                 return self._merge(item, start)
-            case ReadText():
-                name = self._name("value")
-                self._inside.append(name)
-                self._lines.append(rf"\node[sew signal, {start.position}] ({name}) {{{self._name_of(item)}}};")
-                return name
         raise AssertionError(f"unexpected item in a body: {item}")
+
+    def _value(self, text: str, start: _Start) -> str:
+        """Draw the name of a value, without an incoming edge."""
+        name = self._name("value")
+        self._inside.append(name)
+        self._lines.append(rf"\node[sew signal, {start.position}] ({name}) {{{text}}};")
+        return name
 
     def _name_of(self, value: ReadText) -> str:
         return BoxText.of(value.name).source
@@ -337,12 +346,15 @@ class Picture:
         first = merge.operands[0]
         corner = self._name("side" if operand else "arc")
         if not operand:
-            offset = f"xshift={ARC:g}mm]{left}.east" if left != fork else f"shift={{({ALONE:g}mm, {-LEAD:g}mm)}}]{fork}"
+            # The arc passes the circle of a join, or the box of another merge.
+            alone = ALONE if isinstance(merge.op, Join) else self._width / 2 + ARC
+            offset = f"xshift={ARC:g}mm]{left}.east" if left != fork else f"shift={{({alone:g}mm, {-LEAD:g}mm)}}]{fork}"
             self._lines.append(rf"\coordinate ({corner}) at ([{offset});")
             self._inside.append(corner)
             return _Start(corner, "", f"({fork}) -| ({corner}) |-")
         east = f"{left}.east |- {fork}" if left != fork else fork
-        self._lines.append(rf"\coordinate ({corner}) at ([xshift={SIDE + self._width / 2:g}mm]{east});")
+        shift = SIDE + self._width / 2 + BRACE * any(isinstance(item, RepeatText) for item in walk_items(operand))
+        self._lines.append(rf"\coordinate ({corner}) at ([xshift={shift:g}mm]{east});")
         # Centre a shorter operand next to the branch.
         drop = LEAD + max(0, (self._length(first) - self._length(operand)) / 2)
         start = _Start(fork, f"below={drop:g}mm of {corner}", f"({fork}) -|")
@@ -376,6 +388,16 @@ class Picture:
     def _name(self, stem: str) -> str:
         self._names[stem] += 1
         return f"{stem}{self._names[stem]}"
+
+
+def _names_of_merges(items: TextItems) -> Iterator[str]:
+    """Yield the texts in the boxes of merges."""
+    for item in items:
+        if isinstance(item, MergeText) and item.delay is None and not isinstance(item.op, Join):
+            yield item.name
+        if isinstance(item, MergeText | RepeatText):
+            for inner in child_sequences(item):
+                yield from _names_of_merges(inner)
 
 
 def _is_alone(item: TextItem) -> bool:
