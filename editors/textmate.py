@@ -51,7 +51,7 @@ WORD = f"(?>{_terminal('WORD')})"
 WORD_END = f"(?!{_terminal('WORD').removeprefix('[A-Za-z]').removesuffix('*')})"
 DASH, STAR, EQUAL, BAR = map(_terminal, ("_DASH", "_STAR", "_EQUAL", "_BAR"))
 PATTERN = _terminal("PATTERN")
-SIZE, QUANTITY, DECIMAL, INTEGER = map(_terminal, ("SIZE", "QUANTITY", "DECIMAL", "INTEGER"))
+SIZE, LENGTHS, QUANTITY, DECIMAL, INTEGER = map(_terminal, ("SIZE", "LENGTHS", "QUANTITY", "DECIMAL", "INTEGER"))
 FORMULA_BEHIND = f"(?={_terminal('_OPEN')})"
 CALLED = rf"(?={GAP}[(\[])"
 
@@ -140,7 +140,7 @@ def _tokens() -> dict[str, Rule]:
         "number": {
             "patterns": [
                 _match("value", PATTERN),
-                _match("number", SIZE),
+                _match("number", SIZE, LENGTHS),
                 {"match": QUANTITY, "captures": {"0": {"patterns": unit}}},
                 _match("number", DECIMAL, INTEGER),
             ]

@@ -122,7 +122,7 @@ def check_characters(source: Source, tokens: list[Token], limits: Limits) -> Rep
 
 def to_ascii(character: str, before: str, after: str, *, dash: bool = False) -> str:
     """Return the ASCII text of a typographic character between two neighbours, read as a dash if ``dash``."""
-    if character == "\u00d7" and before.isdecimal() and after.isdecimal():
+    if character == "\u00d7" and before.isdecimal() and (after.isdecimal() or after == "$"):
         return "x"
     return "" if character == "\u00ad" and not dash else TYPOGRAPHIC[character]
 

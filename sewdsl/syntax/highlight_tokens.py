@@ -58,7 +58,7 @@ _KEYWORDS = frozenset(
 _PLAIN: dict[str, TokenType] = {
     **dict.fromkeys(_KEYWORDS, "keyword"),
     **dict.fromkeys(("STRING", "UNTERMINATED"), "string"),
-    **dict.fromkeys(("INTEGER", "DECIMAL", "SIZE"), "number"),
+    **dict.fromkeys(("INTEGER", "DECIMAL", "SIZE", "LENGTHS"), "number"),
     **dict.fromkeys(("LBRACE", "RBRACE", "LESS", "MORE", "_LSQB", "_RSQB", "_LPAR", "_RPAR"), "bracket"),
     "COMMENT": "comment",
     "KEY": "key",

@@ -71,7 +71,7 @@ _filled_sizes = interpolations.flatmap(
     lambda length: st.sampled_from(
         [
             tree.Name((length, tree.Word("x2x3")), (False, False)),
-            tree.Name((tree.Word("2"), tree.Word("x3x"), length), (False, False, False)),
+            tree.Name((tree.Word("2x3x"), length), (False, False)),
         ]
     )
 )
