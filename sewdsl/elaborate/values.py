@@ -209,7 +209,7 @@ class ValueReader:
         """Return the decimal number that is written, e.g. 1/10 for 0.1, or raise InvalidText for an infinite one."""
         if not isfinite(value):
             raise self._invalid(f"'{formula.span.text}' is {value}, expected a number", formula, "use a smaller number")
-        return Fraction(repr(value))
+        return Fraction(repr(value) if isinstance(value, float) else value)
 
     def _unknown(self, parameter: Parameter) -> InvalidText:
         name, known = parameter.name, f"known parameters: {listed(self.parameters)}"
