@@ -29,8 +29,8 @@ from sewdsl.syntax.tree import (
     Formula,
     Interpolation,
     Name,
-    Negation,
     Number,
+    Opposite,
     Parameter,
     Quantity,
     Size,
@@ -193,7 +193,7 @@ class ValueReader:
                 return self._exact(self.parameters[name], formula)
             case Parameter():
                 raise self._unknown(formula)
-            case Negation(operand=operand):
+            case Opposite(operand=operand):
                 return -self._compute(operand, fractions=fractions)
             case Arithmetic(operator=operator):
                 left = self._compute(formula.left, fractions=fractions)
@@ -203,7 +203,8 @@ class ValueReader:
                     message = f"{left} / {right} is not an integer" if right else f"{left} / {right} has no value"
                     hint = "use a multiple of the divisor" if right else "use a divisor other than 0"
                     raise self._invalid(message, formula, hint)
-                return _OPERATIONS[operator](left, right)
+                computed: Fraction = _OPERATIONS[operator](left, right)
+                return computed
 
     def _exact(self, value: float, formula: Formula) -> Fraction:
         """Return the decimal number that is written, e.g. 1/10 for 0.1, or raise InvalidText for an infinite one."""

@@ -76,7 +76,7 @@ def _print_sum(node: tree.RealExpression | tree.Formula, binding: int) -> str:
             return print_expression(node)
         case tree.FunctionCall():
             return f"{node.name.text}({', '.join(_print_sum(operand, 0) for operand in node.operands)})"
-        case tree.Negation():
+        case tree.Negation() | tree.Opposite():
             own, text = _NEGATION_BINDING, f"-{_print_sum(node.operand, _NEGATION_BINDING)}"
         case tree.Infix() | tree.Arithmetic():
             own = _BINDING[node.operator]

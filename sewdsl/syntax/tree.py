@@ -72,13 +72,13 @@ class Arithmetic(SyntaxNode):
     right: Formula
 
 
-class Negation(SyntaxNode):
-    """Negation ``-x`` in an equation or in ``$(…)``."""
+class Opposite(SyntaxNode):
+    """Negation ``-c`` inside ``$(…)``."""
 
-    operand: RealExpression | Formula
+    operand: Formula
 
 
-Formula = Number | Parameter | Arithmetic | Negation
+Formula = Number | Parameter | Arithmetic | Opposite
 
 
 class Interpolation(SyntaxNode):
@@ -248,6 +248,12 @@ class Variable(SyntaxNode):
     """Name in an equation."""
 
     name: str
+
+
+class Negation(SyntaxNode):
+    """Negation ``-x`` in an equation."""
+
+    operand: RealExpression
 
 
 class Infix(SyntaxNode):

@@ -34,6 +34,7 @@ _NODES: dict[str, Callable[..., tree.SyntaxNode]] = {
     "assignment": tree.Assignment,
     "gives": tree.Gives,
     "real_negation": tree.Negation,
+    "formula_negation": tree.Opposite,
     "alternative": tree.Alternative,
     "interpolation": tree.Interpolation,
     "add": partial(tree.Arithmetic, "+"),
@@ -235,7 +236,7 @@ class TreeBuilder:
         return tree.Number("-" + children[0].replace("\u2212", "-"), span=span)
 
     def _opposite(self, children: Children, span: Span) -> tree.Interpolation:
-        return tree.Interpolation(tree.Negation(self.build(children[0]).formula, span=span), span=span)
+        return tree.Interpolation(tree.Opposite(self.build(children[0]).formula, span=span), span=span)
 
     def _size(self, children: Children, span: Span) -> tree.Size:
         return tree.Size(tuple(map(int, children[0].replace("\u00d7", "x").split("x"))), span=span)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 import sewdsl
@@ -32,11 +34,12 @@ def load(text: str) -> Network:
     return sewdsl.read(Source("t", text)).result()
 
 
-def selected(network: Network, pattern: str) -> list[object]:
+def selected(network: Network, pattern: str) -> list[Any]:
     """Return the indices of the nodes of a pattern, or of the nodes of each parameter with its name."""
     index = {node.name: i for i, node in enumerate(network)}
     keys = (key.rpartition(".") for key in match_parameters(network, pattern))
-    return sorted(match_nodes(network, pattern)) or sorted((index[layer], name) for layer, _, name in keys)
+    nodes: list[Any] = sorted(match_nodes(network, pattern))
+    return nodes or sorted((index[layer], name) for layer, _, name in keys)
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ parameters = st.builds(tree.Parameter, words)
 
 
 def _formulas(inner: st.SearchStrategy[tree.Formula]) -> st.SearchStrategy[tree.Formula]:
-    return inner | st.builds(tree.Negation, inner) | st.builds(tree.Arithmetic, st.sampled_from("+-*/"), inner, inner)
+    return inner | st.builds(tree.Opposite, inner) | st.builds(tree.Arithmetic, st.sampled_from("+-*/"), inner, inner)
 
 
 formulas = _formulas(_formulas(positive | parameters))
