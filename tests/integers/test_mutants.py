@@ -132,7 +132,7 @@ def checks() -> list[Check]:
 def comparisons(names: Iterable[str], formats: Iterable[IntegerFormat]) -> Iterator[Callable[[], None]]:
     """Yield comparisons of the reference with its values before a change."""
     seeds = {name: index for index, name in enumerate(NETWORKS)}
-    networks = [(name, seeds[name], None) for name in names]
+    networks: list[tuple[str, int, str | None]] = [(name, seeds[name], None) for name in names]
     if len(networks) == len(NETWORKS):
         networks += [("sums of currents, equations", index, neuron) for index, neuron in enumerate(EQUATIONS)]
     for (name, seed, neuron), each in product(networks, formats):
