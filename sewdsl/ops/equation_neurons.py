@@ -31,10 +31,10 @@ from sewdsl.ir.op import (
     Spiking,
     Surrogate,
     common_shape,
-    default_surrogate,
 )
 from sewdsl.ir.signal import BINARY, MAX_COUNT, REAL, Signal, ValueRange
 from sewdsl.ops.read_equations import input_names, parameter_defaults, read_equations
+from sewdsl.ops.surrogates import ATan
 from sewdsl.reporter import Reported
 from sewdsl.snn.limits import MAX_KERNEL_ENTRIES
 from sewdsl.source import BUILTIN, Source, Span
@@ -76,7 +76,7 @@ class EquationKind(Op):
     """Membrane potential after a spike, and initial value of v. None: a reset subtracts, and v starts at 0."""
     detach_reset: bool = True
     """Whether the gradient ignores the spike in the reset."""
-    surrogate: SerializeAsAny[Surrogate] = Field(default_factory=default_surrogate)
+    surrogate: SerializeAsAny[Surrogate] = Field(default_factory=ATan)
     """Derivative of the step function in the backward pass."""
 
     @property

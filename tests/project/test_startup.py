@@ -98,3 +98,10 @@ def test_check_loads_what_it_needs() -> None:
     """No tables, no passes, of the blocks those that are called, and dataclasses that cost little."""
     done = subprocess.run([sys.executable, "-c", LEAN], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.stdout.splitlines()[-3:] == ["[]", "['SEWBlock']", "[]"], done.stderr
+
+
+def test_equations_without_other_kinds() -> None:
+    """Their default surrogate is available in a process that has not loaded the catalogue."""
+    command = [sys.executable, "-m", "sewdsl", "check", "MAP{1 - x}", "--input", "7"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
