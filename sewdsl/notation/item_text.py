@@ -23,7 +23,7 @@ from sewdsl.ir.structure import DelayedItem, Item, Items, LayerItem, LoopItem, M
 from sewdsl.ir.structure import nodes as wired_nodes
 from sewdsl.ir.wiring import UnstructuredError
 from sewdsl.light_dataclass import dataclass
-from sewdsl.notation.part_calls import is_call
+from sewdsl.notation.part_calls import PartOperand, is_call
 from sewdsl.ops.input import Input
 from sewdsl.ops.merges import Loop
 
@@ -317,7 +317,8 @@ def network_items(
     Raises:
         UnwritableNetwork: If no text has these nodes and edges.
     """
-    nodes, named = network.nodes, range(1, network.first_layer)
+    nodes = network.nodes
+    named = {*range(1, network.first_layer), *(i for i, node in enumerate(nodes) if type(node.op) is PartOperand)}
     if not nodes or not isinstance(nodes[0].op, Input):
         raise UnwritableNetwork(nodes[0] if nodes else None, "a network must begin with its input")
     for node in network.layers:
@@ -333,7 +334,7 @@ def network_items(
             wiring = network.wiring_with(frozenset(calls))
     except UnstructuredError as error:
         raise UnwritableNetwork(nodes[error.node] if error.node is not None else None, error.why) from None
-    names = _value_names(network, [index for index, _ in wiring.values], taken)
+    names = _value_names(network, named, [index for index, _ in wiring.values], taken)
 
     def to_texts(items: Items) -> TextItems:
         return tuple(text for item in items for text in item_texts(item))
@@ -366,10 +367,16 @@ def network_items(
     return *lets, *others, *to_texts(wiring.body)
 
 
-def _value_names(network: Network, indices: Sequence[int], parts: Collection[str]) -> dict[int, str]:
-    """Return the names of values by node: from paths if they are valid and free, otherwise generated."""
+def _value_names(
+    network: Network, named: Collection[int], indices: Sequence[int], parts: Collection[str]
+) -> dict[int, str]:
+    """Return the names of values by node: from paths if they are valid and free, otherwise generated.
+
+    Args:
+        named: Inputs and operands, which have the names of their nodes.
+    """
     vocabulary = Vocabulary(library=shipped_blocks())
-    names: dict[int, str] = {i: network.nodes[i].name for i in range(1, network.first_layer)}
+    names: dict[int, str] = {i: network.nodes[i].name for i in named}
     for name, index in network.outputs:
         names.setdefault(index, name)
     blocks = {"".join(step.label.split()) for node in network for step in node.path if step.kind == "block"}

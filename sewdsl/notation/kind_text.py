@@ -131,7 +131,8 @@ class NodeTexts:
     def __init__(self, network: Network, order: Iterable[int]) -> None:
         self._network, self._header = network, network.settings
         rank = {index: position for position, index in enumerate((*network.input_indices, *order))}
-        consumers = [sorted(group, key=rank.__getitem__) for group in network.graph.consumers]
+        # Operands of a part have no text, and no rank.
+        consumers = [sorted(group, key=lambda index: rank.get(index, 0)) for group in network.graph.consumers]
         self._followers = FollowerIndex([node.op for node in network], consumers, network.settings.steps)
         self._texts: dict[Op, str] = {}
 

@@ -205,7 +205,9 @@ def diff_networks(one: Network, other: Network) -> Difference:
     """
     before, after = _parts(one, other), _parts(other, one)
     inside = {part.item.name: part.sides[0] for part in before if isinstance(part.item, PartText)}
-    after = tuple(_with_names(part, inside.get(_title(part), ())) for part in after)
+    before, after = (
+        tuple(_with_names(part, inside.get(_title(part), ())) for part in each) for each in (before, after)
+    )
     names = _same_names(before, after)
     neurons = _definitions(one), _definitions(other)
     defined = ({key: each[key] for key in each if key in neurons[0].keys() & neurons[1].keys()} for each in neurons)
@@ -304,10 +306,12 @@ def _with_names(part: Part, other: Parts) -> Part:
 def _value_keys(parts: Parts) -> dict[str, str]:
     """Return a key for each named value, equal for values with the same computation."""
     keys: dict[str, str] = {}
+    defined = {part.item.name for part in parts if isinstance(part.item, LetText)}
 
     def text(part: Part) -> str:
         if isinstance(part.item, ReadText):
-            return keys.get(part.item.name, "later")  # Delays can read values that are defined later.
+            # Delays can read values that are defined later. Other names are those of inputs and operands.
+            return keys.get(part.item.name, "later" if part.item.name in defined else part.item.name)
         own = item_text(part.item) if isinstance(part.item, LayerText) else type(part.item).__name__
         own = part.item.name if isinstance(part.item, MergeText) else own
         return f"{own}({';'.join('-'.join(map(text, side)) for side in part.sides)})"
@@ -321,9 +325,11 @@ def _value_keys(parts: Parts) -> dict[str, str]:
 
 
 def _renamed(parts: Parts, names: Mapping[str, str]) -> Parts:
-    """Rename the values of a body, and sort them by name."""
+    """Rename the values of a body, and sort them by name. Parts have values of their own."""
 
     def renamed(part: Part) -> Part:
+        if isinstance(part.item, PartText):
+            return part
         sides = tuple(tuple(map(renamed, side)) for side in part.sides)
         item = part.item
         if isinstance(item, ReadText | LetText):

@@ -147,9 +147,8 @@ class _Scopes:
                 if operand_index
                 else Input(shape=signal.shape, varies=signal.varies)
             )
-            nodes.append(
-                Node(f"operand{operand_index}" if operand_index else "input", op, (0,) if operand_index else (), signal)
-            )
+            name = names[operand_index] if operand_index else "input"
+            nodes.append(Node(name, op, (0,) if operand_index else (), signal))
             origins.append(source)
         number_of = {slot: operand_index for operand_index, slots in enumerate(operands) for slot in slots}
         places: dict[int, int] = {}

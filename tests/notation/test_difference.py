@@ -28,6 +28,7 @@ from tests.laws.drawn import Drawn, nets
 from tests.laws.strategies import CALLS, MAPS, NETWORKS, NEURONS, sequences
 from tests.notation.handmade import shuffled
 from tests.notation.same import anonymous
+from tests.shipped import SHIPPED, shipped
 
 ITEMS = st.lists(st.one_of(MAPS, NEURONS, CALLS, sequences()), min_size=1, max_size=7)
 
@@ -49,8 +50,15 @@ def test_equal_networks(drawn: Drawn, another: Drawn) -> None:
     one, other = drawn.network, another.network
     assert not diff_networks(one, shuffled(one, drawn.seed))
     assert not diff_networks(anonymous(other), other)
+    assert not diff_networks(other, other)
     same = one.settings == other.settings and compact_text(one) == compact_text(other)
     assert bool(diff_networks(one, other)) == bool(diff_networks(other, one)) == (not same)
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_network_does_not_differ_from_itself(name: str) -> None:
+    assert not diff_networks(shipped(name), shipped(name))
 
 
 @examples(25)

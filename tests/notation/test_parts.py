@@ -39,6 +39,8 @@ TEXTS = {
     "own neuron": "part Eye = c4k3-LIF(tau=3.0)-tdBN\nbody Eye-Eye-SN-GAP-FC3",
     "named like a stride": "part P2s1 = c4k3-SN\npart P2s2 = c4k3-SN\n"
     "body ADD[P2s1 | id]-ADD[P2s2 | id]-P2s1-P2s2-GAP-FC3",
+    "operands read twice": "part P[a | b] {\n    let h = MUL[b | a-SN]\n    give ADD[MUL[b | h-SN] | h]\n}\n"
+    "let h = c4k1\nbody ADD[P[id | h] | P[h | id]]-GAP-FC3",
     "named like a value": "part value1 = c4k3-SN\nlet x = value1-c4k1\nbody ADD[x-value1 | x]-GAP-FC3",
 }
 
@@ -57,6 +59,7 @@ def test_the_text_has_parts_and_is_read_as_the_same_network(name: str) -> None:
         assert again.total_parameters == network.total_parameters
         assert text.count("\npart ") == TEXTS[name].count("part ")
         assert not diff_networks(each, network)
+        assert not diff_networks(network, again)
     assert len(latex(network)) > 0
     assert "same weights" in fragment(network) or "operands" in name
 
@@ -66,6 +69,33 @@ def test_a_text_is_written_back_as_it_is() -> None:
     assert compact_text(network) == "part Eye = c4k3s1-BN-IF\n{Eye}*3-GAP-FC3"
     assert essence(compiled(write_net(network))) == essence(network)
     assert "part P {\n    let h = c4k1s1-IF\n    let k = h-c4k3s1\n    give " in write_net(load("named inside"))
+
+
+def test_operands_need_no_line() -> None:
+    assert "part P[operand1 | operand2] {\n    let h = MUL[operand2 | IF]\n    give ADD[" in write_net(
+        load("operands read twice")
+    )
+
+
+def test_values_of_a_part_are_not_renamed_like_values_of_the_body() -> None:
+    part = "part P {\n    let h = c4k3\n    give CAT[h | SN | h-SN]\n}\n"
+    one, other = (
+        sewdsl.load(f"{HEAD}{part}let {name} = c4k1\nbody CAT[P | P | {name}-SN | {name}]-GAP-FC3\n")
+        for name in ("a", "h")
+    )
+    assert not diff_networks(one, other)
+
+
+def test_values_of_equal_layers_of_two_inputs_are_matched_by_their_input() -> None:
+    head = HEAD.replace("input 4x8x8", "input left 4x8x8\ninput right 4x8x8")
+    one, other = (
+        sewdsl.load(f"{head}{values}body CAT[a | b | a-SN | b-SN]-GAP-FC3\n".replace("CAT[a | b", f"CAT[{first}"))
+        for values, first in (
+            ("let a = left-c4k1\nlet b = right-c4k1\n", "a | b"),
+            ("let b = right-c4k1\nlet a = left-c4k1\n", "a | b"),
+        )
+    )
+    assert not diff_networks(one, other)
 
 
 @pytest.mark.parametrize("name", TEXTS)
