@@ -25,7 +25,7 @@ class BlockRate(NamedTuple):
     """Mean of O. With ADD, this is a mean count, which may exceed 1."""
 
 
-def block_rates(model: SpikingNetwork, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[BlockRate, ...]:
+def block_rates(model: SpikingNetwork, batches: Iterable[tuple[Inputs, Tensor]]) -> tuple[BlockRate, ...]:
     """Measure the firing rates of all blocks over all batches, in the current mode of the network.
 
     Args:
@@ -67,7 +67,7 @@ class GradientAmplitude(NamedTuple):
     batch, averaged over batches."""
 
 
-def block_gradients(model: SpikingNetwork, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[GradientAmplitude, ...]:
+def block_gradients(model: SpikingNetwork, batches: Iterable[tuple[Inputs, Tensor]]) -> tuple[GradientAmplitude, ...]:
     """Measure the gradient of the cross-entropy at the input S of each block, in the current mode of the network.
 
     Gradients of weights are neither computed nor changed.

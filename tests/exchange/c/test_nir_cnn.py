@@ -8,6 +8,7 @@ sums over windows.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import nir
 import numpy as np
@@ -25,7 +26,6 @@ from sewdsl.train.data import load
 from sewdsl.train.fit.integer_run import input_scaling, to_integers
 from tests.exchange.incoming.graphs import conv, fires, flatten, graph, pool
 from tests.train.data import writers
-from tests.train.data.trees import folder
 
 pytestmark = pytest.mark.skipif(find_compiler() is None, reason="there is no C compiler")
 
@@ -37,7 +37,7 @@ def cnn() -> nir.NIRGraph:
     """The graph, whose nodes have numbers as sinabs numbers them."""
     random = np.random.default_rng(0)
 
-    def without_bias(before: int, after: int, kernel: int, scale: float, **options: object) -> nir.Conv2d:
+    def without_bias(before: int, after: int, kernel: int, scale: float, **options: Any) -> nir.Conv2d:
         weight = random.normal(0, scale, (after, before, kernel, kernel))
         return conv(before, after, kernel, weight=weight, bias=np.zeros(after), padding=(1, 1), **options)
 
@@ -68,7 +68,7 @@ def test_the_network_of_the_article_from_nir_to_c(tmp_path: Path) -> None:
     # Recordings as N-MNIST stores them, read as counts of events.
     for label in range(10):
         for part, number in (("Train", 0), ("Test", 1), ("Test", 2)):
-            path = folder(tmp_path / "NMNIST" / part / str(label) / f"{number:05}.bin")
+            path = writers.folder(tmp_path / "NMNIST" / part / str(label) / f"{number:05}.bin")
             writers.nmnist_bin(path, writers.some_events(3000, 34, 10 * label + number))
     samples = load("nmnist", tmp_path / "NMNIST", steps=STEPS, subset=True).test
     batch = samples.batch(torch.arange(len(samples.y)))

@@ -532,7 +532,9 @@ class _File:
             "OUT": sum(readout.bias.size for readout in network.readouts),
             "STEPS": len(network.steps),
         }
-        arrays = []
+        # A network of learned tokens may read only the shape of an input.
+        code = "\n".join(line for line in (*self._body, *outputs) if not line.startswith("/*"))
+        arrays = [f"(void){name};" for name in inputs if not re.search(rf"\b{name}\b", code)]
         for index, place in sorted(plan.values.items()):
             block = BLOCKS[network.steps[index].format]
             cast = "(int8_t *)" if network.steps[index].format == "int8" else ""
