@@ -14,7 +14,7 @@ from sewdsl.ops.layers.conv import Conv, TransposedConv
 from sewdsl.ops.layers.linear import Linear
 from sewdsl.ops.layers.norms import GroupNorm, LayerNorm, Norm, RootMeanSquareNorm
 from sewdsl.ops.layers.pool import GlobalAvgPool, Pool
-from sewdsl.ops.layers.shapes import Upsample
+from sewdsl.ops.layers.shapes import Pad, Upsample
 from sewdsl.ops.layers.time_filters import DelayedLinear
 from sewdsl.ops.layers.tokens import TokenEmbedding
 
@@ -46,7 +46,7 @@ FAMILIES: tuple[tuple[tuple[type[Op], ...], FamilyStyle], ...] = (
     ((Conv, TransposedConv), FamilyStyle("convolution", "#D6E6F8", "#3F77B5")),
     ((Norm, GroupNorm, LayerNorm, RootMeanSquareNorm), FamilyStyle("norm", "#E9E6F5", "#8578B5")),
     ((Activation,), NEURON),
-    ((Pool, GlobalAvgPool, Upsample), POOLING),
+    ((Pool, GlobalAvgPool, Pad, Upsample), POOLING),
     ((Linear, DelayedLinear, TokenEmbedding), FamilyStyle("linear", "#D3ECEC", "#2F8C8C")),
     ((Join,), FamilyStyle("join", "#FFFFFF", "#344054")),
 )

@@ -159,7 +159,6 @@ ABSENT: Mapping[str, tuple[str, str]] = {
     "leaky ReLU": ("(leaky_?|l)relu", "use MAP{max(x, 0.01*x)}, or PReLU with learned slopes"),
     "softplus": ("softplus", "use MAP{max(x, 0) + log(1 + exp(-abs(x)))}"),
     "permutation": ("permute|transpose|rearrange", "use Swap or Reshape"),
-    "padding layer": ("(zero_?|reflect_?)?pad", "use the argument p of a layer: c32k3p1"),
     "time reversal: time-steps are computed in order": ("reverse|flip|bidirectional", CUSTOM),
     "layer of constants": (
         "const|constant|ones|zeros|(cls_?)?tokens?|queries|query",

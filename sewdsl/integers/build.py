@@ -412,7 +412,7 @@ class LawBuilder:
         """Return the maximum or the sum over windows."""
         x = self._settled(x, positive=operation == "max")
         if operation == "sum" and np.any(x.value.shift) and any(padding):
-            self.refuse("adds padding zeros to values with a shift; use p0")
+            self.refuse("adds padding zeros to values with a shift; use p0, or add SN before it")
         if operation == "sum":
             x = self._fitted(x, prod(kernel))
         size, window = _pair(kernel), Window(_pair(stride), _pair(padding, 0))

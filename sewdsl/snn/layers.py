@@ -174,6 +174,30 @@ class Upsample(nn.Module):
         return f"factor={self.factor}, mode={self.mode}"
 
 
+class Padding(nn.Module):
+    """Zeros or reflected values around every map.
+
+    Args:
+        pads: Positions added on each side of every spatial axis.
+        mode: ``zeros`` or ``reflect``.
+
+    Shape: ``[T, N, C, H, W]`` to ``[T, N, C, H + 2·pads[0], W + 2·pads[1]]``, or of ``[T, N, C, L]``.
+    """
+
+    def __init__(self, pads: tuple[int, ...], mode: str = "zeros") -> None:
+        super().__init__()
+        self.pads, self.mode = pads, mode
+
+    def forward(self, x_TN: Tensor) -> Tensor:
+        # PyTorch's order of the sides: left, right, top, bottom.
+        sides = [pad for pad in reversed(self.pads) for _ in range(2)]
+        mode = "constant" if self.mode == "zeros" else self.mode
+        return over_steps(lambda x: functional.pad(x, sides, mode), x_TN)
+
+    def extra_repr(self) -> str:
+        return f"{self.pads}, mode={self.mode}"
+
+
 class LayerNorm(nn.LayerNorm):
     """Layer norm over the channels of each position of ``[T, N, C, H, W]`` or ``[T, N, F]``.
 

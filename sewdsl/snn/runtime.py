@@ -32,6 +32,7 @@ class Runtime:
     ConvTranspose1d = layers.ConvTranspose1d
     ConvTranspose2d = layers.ConvTranspose2d
     Upsample = layers.Upsample
+    Padding = layers.Padding
     Linear = layers.Linear
     Flatten = layers.Flatten
     Reshape = layers.Reshaping

@@ -41,6 +41,8 @@ BODIES = {
     "Flatten-Reshape(2x256)-UP2x3": ("wrong-rank", "UP2x3"),
     "UP2x3x4": ("unknown-argument", "x4"),
     "Slice(stop=99)": ("invalid-argument", "Slice(stop=99)"),
+    "PAD16(mode=reflect)": ("invalid-argument", "PAD16(mode=reflect)"),
+    "FC8-PAD1": ("wrong-rank", "PAD1"),
     "Slice(start=2)": ("invalid-argument", "Slice(start=2)"),
     "Slice(start=1, stop=1, over=places)": ("invalid-argument", "Slice(start=1, stop=1, over=places)"),
     "Slice(start=2, over=time)": ("invalid-argument", "Slice(start=2, over=time)"),

@@ -53,7 +53,15 @@ MERGES = (
 )
 
 PARTS = (
-    *("Slice(stop=2)", "Slice(start=-3, over=places)-SN", "SN-Slice(start=1, over=places)", "CAT[Slice(stop=1) | id]"),
+    *(
+        "PAD1",
+        "SN-PAD1",
+        "BN-PAD2-ReLU-MPk2",
+        "Slice(stop=2)",
+        "Slice(start=-3, over=places)-SN",
+        "SN-Slice(start=1, over=places)",
+        "CAT[Slice(stop=1) | id]",
+    ),
     *(
         "BN-ReLU",
         "ADD[ReLU | id]-ReLU-c4k1-SN",

@@ -61,6 +61,8 @@ LAYERS = (
         "CAT[TOK1-Swap | Swap]-Swap",
         "Slice(start=-1, over=time)",
         "Slice(start=1, over=places)",
+        "PAD1x2",
+        "SN-PAD(p=1, mode=reflect)",
     ),
     *("CAT[Slice(start=-2) | SN-Slice(stop=2)]", "BNTT", "TAB(momentum=0.3)"),
     *("Swap[BN-SN]", "Swap(heads=2)[SN]", "Swap", "Swap[Swap[BN]]"),

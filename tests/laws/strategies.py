@@ -52,6 +52,8 @@ MAPS = st.sampled_from(
                 "MEAN(over=time)",
                 "TOK2",
                 "Slice(stop=1)",
+                "PAD1",
+                "PAD0x1(mode=reflect)",
                 "Slice(start=-1, over=time)",
                 "BNTT",
                 "TAB",

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
 import sewdsl
 from sewdsl.snn.runtime import Runtime
+from tests.effort import examples
 from tests.words import raises
 
 
@@ -38,6 +41,8 @@ def pairs() -> list[tuple[nn.Module, nn.Module]]:
         (turned, same_turned),
         (Runtime.Upsample(3), nn.Upsample(scale_factor=3)),
         (Runtime.Upsample(2, "bilinear"), nn.Upsample(scale_factor=2, mode="bilinear")),
+        (Runtime.Padding((1, 2)), nn.ZeroPad2d((2, 2, 1, 1))),
+        (Runtime.Padding((3, 0), "reflect"), nn.ReflectionPad2d((0, 0, 3, 3))),
         (grouped, same_grouped),
         (slopes, same_slopes),
         (Runtime.PReLU(1, 0.1), nn.PReLU(init=0.1)),
@@ -63,6 +68,28 @@ def test_every_step_is_torchs_own_layer(index: int) -> None:
     x = frames(3, 2, 4, 6, 6)
     torch.testing.assert_close(layer(x), torch.stack([same(step) for step in x]))
     assert layer(x[:, :0]).shape == (3, 0, *layer(x).shape[2:])
+
+
+@examples(30)
+@given(data=st.data())
+def test_padding_of_maps_of_all_shapes(data: st.DataObject) -> None:
+    """The values and gradients of PyTorch's padding, and the shape and range of the signal."""
+    size = data.draw(st.lists(st.integers(1, 6), min_size=1, max_size=2))
+    mode = data.draw(st.sampled_from(["zeros", "reflect"]))
+    pads = [data.draw(st.integers(0, length - 1 if mode == "reflect" else 7)) for length in size]
+    text = f"IF-PAD{'x'.join(map(str, pads))}(mode={mode})"
+    model = sewdsl.compile(text, input="x".join(map(str, (3, *size))), steps=4)
+    source, output = model.network.nodes[-2].output, model.network.nodes[-1].output
+    assert output.values == source.values
+    assert output.shape == (3, *(length + 2 * pad for length, pad in zip(size, pads, strict=True)))
+    x = frames(4, 2, 3, *size).requires_grad_()
+    y = model.get_submodule("pad1")(x)
+    sides = [pad for pad in reversed(pads) for _ in "12"]
+    expected = functional.pad(x.flatten(0, 1), sides, "reflect" if mode == "reflect" else "constant")
+    expected = expected.unflatten(0, (4, 2))
+    assert torch.equal(y, expected)
+    g = frames(*y.shape)
+    assert torch.equal(*(torch.autograd.grad(value, x, g)[0] for value in (y, expected)))
 
 
 def test_parameters_have_plain_names() -> None:

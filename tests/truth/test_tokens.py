@@ -78,6 +78,16 @@ LAYERS: dict[str, tuple[str, Reference]] = {
     "UP2x3": ("4x5x3", lambda x, _: x.repeat_interleave(2, 3).repeat_interleave(3, 4)),
     "ADD[ GAP-Reshape(4x1x1)-UP5x3 | id ]": ("4x5x3", lambda x, _: x + x.mean((3, 4), keepdim=True)),
     "ADD[ SUM(over=channels)-Swap-UP4-Swap(to=5x3) | id ]": ("4x5x3", lambda x, _: x + x.sum(2, keepdim=True)),
+    "PAD1x2": ("4x5x3", lambda x, _: functional.pad(x, (2, 2, 1, 1))),
+    "PAD2": ("4x5", lambda x, _: functional.pad(x, (2, 2))),
+    "PAD(p=2, mode=reflect)": (
+        "4x5x3",
+        lambda x, _: x[..., [2, 1, 0, 1, 2, 1, 0]][..., [2, 1, 0, 1, 2, 3, 4, 3, 2], :],
+    ),
+    "ADD[PAD1-ReLU-c4k3p0 | id]": (
+        "4x5x3",
+        lambda x, w: x + functional.conv2d(x.relu().flatten(0, 1), *w, padding=1).view(x.shape),
+    ),
     "Slice(stop=3)": ("7", lambda x, _: torch.stack([x[:, :, i] for i in range(3)], 2)),
     "Slice(start=1, stop=-1)": ("4x5x3", lambda x, _: torch.stack([x[:, :, 1], x[:, :, 2]], 2)),
     "Slice(start=-2, over=places)": ("4x5x3", lambda x, _: x[:, :, :, 4, 1:]),
@@ -120,7 +130,18 @@ def test_the_same(text: str, level: int, *, static: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["RMS", "POS", "POS(per=step)", "Reshape(6x2)", "Swap[c4k1-BN-LIF]", "TOK3", "Slice(start=1)"]
+    "text",
+    [
+        "RMS",
+        "POS",
+        "POS(per=step)",
+        "Reshape(6x2)",
+        "Swap[c4k1-BN-LIF]",
+        "TOK3",
+        "Slice(start=1)",
+        "PAD1",
+        "PAD(p=3, mode=reflect)",
+    ],
 )
 def test_streams(text: str) -> None:
     model = sewdsl.compile(f"{text}-LIF", input="3x4", steps=T, seed=0).double().eval()

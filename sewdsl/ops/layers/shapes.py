@@ -1,4 +1,4 @@
-"""Changes of shape: ``Flatten``, ``Reshape`` to any shape, ``Slice`` of elements, ``UP2`` to a larger feature map."""
+"""Changes of shape: ``Flatten``, ``Reshape``, ``Slice`` of elements, ``PAD1`` and ``UP2`` to larger feature maps."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BeforeValidator
 
-from sewdsl.ir.kind import Letter, Positive, Unnamed
+from sewdsl.ir.kind import Letter, NaturalPair, Positive, Unnamed
 from sewdsl.ir.op import KnowsSteps, Layer, ShapeMismatch
 from sewdsl.ir.signal import REAL, Signal
-from sewdsl.ops.windows import row_or_map_shape
+from sewdsl.ops.windows import Lengths, along_axes, row_or_map_shape
 
 if TYPE_CHECKING:
     from torch import nn
@@ -168,6 +168,52 @@ class Slice(KnowsSteps, Layer, kind="Slice"):
             return runtime.Slice(start, stop, self.over)
         # A module has one time-step of a static input, and inputs can have another number of time-steps than 'steps'.
         return runtime.TimeSlice(self.start if inputs[0].varies else 0)
+
+
+class Pad(Layer, kind="PAD"):
+    """Zeros or reflected values around a feature map.
+
+    In a network: ``PAD1``, ``PAD1x2``, ``PAD1(mode=reflect)``. After ``c32k1-PAD1-BN``, the zeros are normalised too.
+    The padding of a layer after the batch norm, ``c32k1-BN-c32k3``, is 0.
+
+    Shape: ``[C, H, W]`` to ``[C, H + 2p, W + 2p]``, ``[C, L]`` to ``[C, L + 2p]``. Spikes and counts are preserved.
+    """
+
+    saves = "nothing"  # the gradient depends on the shape only
+
+    p: Annotated[NaturalPair, Letter("")]
+    """Rows and columns added on each side, or positions on ``[C, L]``. Two numbers are for height and width."""
+    mode: Literal["zeros", "reflect"] = "zeros"
+    """``zeros``, or ``reflect``: the values mirrored at the first and last position, which are not repeated."""
+
+    def pads(self, source: Signal) -> Lengths:
+        """Return the padding of each axis of the input, or raise ShapeMismatch if a reflection does not fit it."""
+        _, *size = row_or_map_shape("padding", source)
+        (pads,) = along_axes("padding", source, self.p)
+        if self.mode == "reflect" and any(pad >= length for pad, length in zip(pads, size, strict=True)):
+            raise ShapeMismatch(
+                "invalid-argument",
+                f"{self.label} reflects more positions than [{source.size}] has without its edge",
+                f"use less than {min(size)}, or mode=zeros",
+            )
+        return pads
+
+    def infer(self, *inputs: Signal) -> Signal:
+        (source,) = inputs
+        lengths = (length + 2 * pad for length, pad in zip(source.shape[1:], self.pads(source), strict=True))
+        # All ranges of integers contain 0.
+        return Signal((source.channels, *lengths), source.values, source.varies)
+
+    def integers(self, law: Law, *inputs: Operand) -> Operand:
+        if self.mode != "zeros":
+            law.refuse("reflects values, which cannot be computed in integers; use mode=zeros")
+        pads = self.pads(law.layer.inputs[0])
+        ones = (1,) * len(pads)
+        # Sums over windows of one position are the values, and zeros outside of the map.
+        return law.pool("sum", inputs[0], ones, ones, pads)
+
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
+        return runtime.Padding(self.pads(inputs[0]), self.mode)
 
 
 Factors = Annotated[

@@ -409,6 +409,8 @@ def test_what_is_no_shape(said: Any) -> None:
 ENLARGING: dict[str, nn.Module] = {
     "c4k3p1": nn.Conv2d(2, 4, 3, padding=1),
     "PReLU": nn.PReLU(),
+    "PAD(p=1, mode=reflect)": nn.ReflectionPad2d(1),
+    "PAD0x2": nn.ZeroPad2d((2, 2, 0, 0)),
     "GN2": nn.GroupNorm(2, 4),
     "GELU": nn.GELU(),
     "tc6k3s2": nn.ConvTranspose2d(4, 6, 3, 2, 1, 1),
@@ -423,10 +425,11 @@ ENLARGING: dict[str, nn.Module] = {
 
 
 def test_layers_that_enlarge_and_norms_of_each_sample() -> None:
-    module = nn.Sequential(*ENLARGING.values(), nn.Flatten(), nn.Linear(6 * 24 * 24, 3)).double()
+    module = nn.Sequential(*ENLARGING.values(), nn.Flatten(), nn.Linear(6 * 48 * 96, 3)).double()
     found = same(module, torch.randn(2, 2, 2, 2, dtype=torch.float64))
     for kind in ("PReLU", "GN2", "GELU", "tc6k3s2", "PReLU(shared=off)", "UP2", "SiLU", "UP3(mode=bilinear)", "Tanh"):
         assert kind in body(found)
+    assert "PReLU-PAD1(mode=reflect)-PAD0x2-GN2" in body(found)
 
 
 @pytest.mark.parametrize(
@@ -436,6 +439,9 @@ def test_layers_that_enlarge_and_norms_of_each_sample() -> None:
         (nn.Upsample(scale_factor=2.5), "by unequal or fractional factors"),
         (nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True), "with align_corners"),
         (nn.ConvTranspose2d(2, 2, 3, dilation=2), "has a dilation"),
+        (nn.ZeroPad2d((0, 1, 0, 1)), "has padding"),
+        (nn.ZeroPad2d(-1), "has padding"),
+        (nn.ZeroPad1d(1), "has a 1-D kernel"),
         (nn.GELU("tanh"), "uses approximate='tanh'"),
         (nn.SiLU(inplace=True), "works in place"),
     ],

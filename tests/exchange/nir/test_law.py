@@ -14,7 +14,7 @@ from sewdsl.ops.layers.conv import TransposedConv
 from sewdsl.ops.layers.norms import GroupNorm, LayerNorm, RootMeanSquareNorm
 from sewdsl.ops.layers.pool import MaxPool
 from sewdsl.ops.layers.reduction import Mean, Sum
-from sewdsl.ops.layers.shapes import Reshape, Slice, Upsample
+from sewdsl.ops.layers.shapes import Pad, Reshape, Slice, Upsample
 from sewdsl.ops.layers.tokens import LearnedPosition, LearnedTokens, Swap
 from sewdsl.passes import Program
 from tests.effort import examples
@@ -23,7 +23,7 @@ from tests.laws.outcomes import DOUBLE, build, expected
 
 REFUSED = (
     Activation | MaxPool | Merge | Sum | Mean | Upsample | TransposedConv | LayerNorm | GroupNorm
-    | RootMeanSquareNorm | Reshape | Slice | Swap | LearnedTokens | LearnedPosition
+    | RootMeanSquareNorm | Pad | Reshape | Slice | Swap | LearnedTokens | LearnedPosition
 )  # fmt: skip
 """Layers that NIR has no node for, or none for what they read here."""
 drawn_nets = nets()

@@ -259,6 +259,7 @@ class Square(Layer):
         (network("c4k3-Swap-IF"), r"^swap1 \(Swap\) has no equivalent in NIR"),
         (network("c4k3-POS-IF"), r"^pos1 \(POS\) has no equivalent in NIR"),
         (network("c4k3-IF-Slice(stop=2)-FC2"), r"^slice1 \(Slice\) has no equivalent in NIR"),
+        (network("c4k3-IF-PAD1-FC2"), r"^pad1 \(PAD1\) has no equivalent in NIR"),
         (network("c4k3-IF-TOK1-FC2"), r"^tok1 \(TOK1\) has no equivalent in NIR"),
         (network("c4k3-POS(per=step)-IF"), r"^pos1 \(POS\) has weights for each time-step"),
         (network("c4k3-RMS-IF"), r"^rms_norm1 \(RMS\) has no equivalent in NIR"),

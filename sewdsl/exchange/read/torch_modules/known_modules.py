@@ -19,7 +19,7 @@ from sewdsl.ops.layers.conv import Conv, TransposedConv
 from sewdsl.ops.layers.linear import Linear
 from sewdsl.ops.layers.norms import BatchNorm, GroupNorm
 from sewdsl.ops.layers.pool import AvgPool
-from sewdsl.ops.layers.shapes import Upsample
+from sewdsl.ops.layers.shapes import Pad, Upsample
 from sewdsl.ops.neurons.activations import GELU, Logistic, PReLU, SiLU, Tanh
 from sewdsl.ops.neurons.integrate_and_fire import IF, LIF, PLIF
 
@@ -164,6 +164,18 @@ def _upsample(trace: Trace, module: nn.Upsample, a: TracedTensor) -> TracedTenso
     return trace.add(make_op(Upsample, trace.origin, factor=int(factors[0]), mode=mode), a)
 
 
+def _pad(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
+    """Add zero or reflection padding."""
+    sides = tuple(module.padding)  # left, right, top, bottom
+    _require_axes(trace, a, len(sides) // 2)
+    if sides[::2] != sides[1::2] or min(sides) < 0:
+        raise trace.refusal(f"has padding {sides}, expected equal padding on opposite sides, at least 0")
+    mode = "reflect" if type(module).__name__.startswith("Reflection") else "zeros"
+    return trace.add(
+        make_op(Pad, trace.origin, p=functions.pair(sides[::-2]), mode=mode), functions.require_map(trace, a)
+    )
+
+
 def _group_norm(trace: Trace, module: nn.GroupNorm, a: TracedTensor) -> TracedTensor:
     functions.require_width(trace, a, module.num_channels)
     tensors = _copy_parameters(module)
@@ -293,6 +305,7 @@ OF_MAPS: dict[str, Leaf] = {
     "ConvTranspose1d": _transposed_conv,
     "ConvTranspose2d": _transposed_conv,
     "Upsample": _upsample,
+    **{f"{name}Pad{axes}d": _pad for name in ("Zero", "Reflection") for axes in (1, 2)},
     "GroupNorm": _group_norm,
     "MaxPool1d": _max_pool,
     "MaxPool2d": _max_pool,

@@ -272,6 +272,12 @@ TRANSLATIONS: dict[type[nn.Module], Translate] = {
     layers.ConvTranspose1d: _with_own_weights,
     layers.Upsample: _upsample,
     layers.Slicing: _slice,
+    layers.Padding: lambda scope, layer, x: scope.add_output(
+        "Pad",
+        x,
+        scope.graph.sizes(*(0, 0, *layer.pads) * 2),
+        mode="constant" if layer.mode == "zeros" else layer.mode,
+    ),
     layers.LayerNorm: lambda scope, layer, x: _centred(scope, layer, x, [1]),
     layers.GroupNorm: _group_norm,
     layers.RMSNorm: _root_mean_square,

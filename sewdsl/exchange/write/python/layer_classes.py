@@ -510,6 +510,17 @@ LAYER_TEXTS = {
     "Reshaping": runtime_class("layers", "Reshaping"),
     "Slicing": runtime_class("layers", "Slicing"),
     "TimeSlice": runtime_class("layers", "TimeSlice"),
+    **{
+        name: f"""\
+class {name}(nn.{name}):
+    \"""Padding of each time-step: [T, N, C, *], with longer axes.\"""
+
+    def forward(self, x: Tensor) -> Tensor:
+        \"""Process all time-steps.\"""
+        return super().forward(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+"""
+        for name in ("ZeroPad1d", "ZeroPad2d", "ReflectionPad1d", "ReflectionPad2d")
+    },
     "PReLU": '''\
 class PReLU(nn.PReLU):
     """max(x, 0) + weight * min(x, 0), with a weight per channel: [T, N, C, *], unchanged."""

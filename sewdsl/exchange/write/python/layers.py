@@ -23,7 +23,7 @@ from sewdsl.ops.layers.linear import Linear
 from sewdsl.ops.layers.pool import AvgPool, GlobalAvgPool, MaxPool
 from sewdsl.ops.layers.reduction import Mean, Sum
 from sewdsl.ops.layers.scaling import Dropout, DropPath, Scale
-from sewdsl.ops.layers.shapes import Flatten, Reshape, Slice, Upsample
+from sewdsl.ops.layers.shapes import Flatten, Pad, Reshape, Slice, Upsample
 from sewdsl.ops.layers.time_filters import DelayedLinear, TimeFilter
 from sewdsl.ops.layers.tokens import LearnedPosition, LearnedTokens, Swap, TokenEmbedding
 from sewdsl.ops.neurons.activations import GELU, Logistic, PReLU, ReLU, SiLU, Tanh
@@ -146,6 +146,15 @@ def _reduction(op: Sum | Mean, x: Signal) -> PyCall:
     return PyCall(f"{type(op).__name__}{_rows(x)}", (_positional("groups", groups),))
 
 
+def _pad(op: Pad, x: Signal) -> PyCall:
+    """Return the call of PyTorch's padding layer."""
+    height, width = op.p
+    # PyTorch's order: left, right, top, bottom.
+    sides = height if height == width else (width, width, height, height)
+    name = "ZeroPad" if op.mode == "zeros" else "ReflectionPad"
+    return PyCall(f"{name}{_axes(x)}", (Arg("padding", Literal(sides), positional=True),))
+
+
 def _position(op: LearnedPosition, x: Signal) -> PyCall:
     if op.per == "step":
         return PyCall("StepPosition", (_channels(x), _positional("steps", op.T)))
@@ -197,6 +206,7 @@ LAYER_CALLS: dict[type[Op], Callable[..., PyCall]] = {
             _named("mode", "linear" if op.mode == "bilinear" and _rows(x) else op.mode, "nearest"),
         ),
     ),
+    Pad: _pad,
     Linear: _linear,
     Flatten: lambda *_: PyCall("nn.Flatten", (_positional("start_dim", 2),)),
     Reshape: lambda op, _: PyCall("Reshaping", (_shape(op.shape),)),
