@@ -371,6 +371,25 @@ class Dropout(nn.Module):
         return f"p={self.p}"
 
 
+class StepDropout(nn.Module):
+    """Dropout with a mask for each sample and time-step, drawn anew in every forward pass.
+
+    Attributes:
+        p: Probability of zeroing an element in training, 0 <= p < 1. Other elements are scaled by 1 / (1 - p).
+    """
+
+    def __init__(self, p: float = 0.5) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, x_TN: Tensor) -> Tensor:
+        # A mask in row-major order does not depend on the memory format of the input.
+        return x_TN * functional.dropout(x_TN.new_ones(x_TN.shape), self.p) if self.training else x_TN
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}"
+
+
 class DropPath(Dropout):
     """Stochastic depth: zeros all time-steps of random samples, drawn anew in every forward pass.
 

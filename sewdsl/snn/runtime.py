@@ -39,6 +39,7 @@ class Runtime:
     Slice = layers.Slicing
     TimeSlice = layers.TimeSlice
     Dropout = layers.Dropout
+    StepDropout = layers.StepDropout
     DropPath = layers.DropPath
     Scale = layers.Scale
     ChannelScale = layers.ChannelScale

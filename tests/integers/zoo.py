@@ -72,7 +72,7 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
         {},
     ),
     "neurons with two inputs": (TWO_INPUTS, {}),
-    "vectors, dropout": ("c8k3-tdBN-SN-DP0.2-FC20-DP0.5-SN-FC5", {}),
+    "vectors, dropout": ("c8k3-tdBN-SN-DP(p=0.2, per=step)-FC20-DP0.5-SN-FC5", {}),
     "padded averages": ("c8k3-BN-SN-APk3s2p1-c4k3-BN-SN-FC5", {}),
 }
 NEURONS = (

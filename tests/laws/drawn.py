@@ -41,7 +41,18 @@ STYLES = list(map(Style, SURROGATES, cycle(("on", "off")), cycle(("0.0", "none",
 ]
 """One style, which other tests compile kernels for too. A deep run takes all: each needs kernels for each dtype."""
 LAYERS = (
-    *("BN", "tdBN", "BN(eps=0.001, momentum=0.3)", "tdBN(alpha=0.5)", "c4k3-BN", "ReLU", "DP", "DP0.25", "DP0"),
+    *(
+        "BN",
+        "tdBN",
+        "BN(eps=0.001, momentum=0.3)",
+        "tdBN(alpha=0.5)",
+        "c4k3-BN",
+        "ReLU",
+        "DP",
+        "DP0.25",
+        "DP0",
+        "DP(per=step)",
+    ),
     *("MPk2", "MPk3s2p1", "MPk3s1p1", "MPk2x1", "APk2", "APk3s2p1", "APk2x1"),
     *("TEBN", "TA(r=1)", "TA(r=2)-ReLU", "CA(r=1)-SA(k=3)", "SN-CA(r=2)-ReLU-SN", "TCJA(kernel_t=2, kernel_c=3)"),
     *(

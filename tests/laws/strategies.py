@@ -37,6 +37,7 @@ MAPS = st.sampled_from(
         "APk2",
         "DP",
         "DP0.25",
+        "DP(p=0.3, per=step)",
         "SUM(over=channels, groups=2)",
         "SUM(over=places)",
         *(

@@ -46,7 +46,7 @@ NETS = {
     "average pooling": ("c4k3-BN-SN-APk2-c3k3-BN-SN-GAP-FC3", "2x6x6"),
     "projections": ("c4k3-BN-SN-SEW Block (c6s2)-SEW Block (c6)-FC3", "2x6x5"),
     "vectors": ("FC6-SN-FC5-SN-FC4", "7"),
-    "dropout": ("c4k3-BN-SN-SEW Block-DP-FC6-SN-DP0.2-FC3", "2x4x4"),
+    "dropout": ("c4k3-BN-SN-SEW Block-DP-FC6-SN-DP(p=0.2, per=step)-FC3", "2x4x4"),
 }
 
 

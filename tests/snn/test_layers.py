@@ -211,8 +211,54 @@ def test_a_learned_factor_is_one_parameter() -> None:
     assert learned(x.bfloat16()).dtype == torch.bfloat16
 
 
+@pytest.mark.parametrize("encode", ["none", "direct"])
+@pytest.mark.parametrize("level", [0, 1, 2])
+@pytest.mark.parametrize("text", ["DP(p=0.25, per=step)", "LOOP[DP(p=0.25, per=step) | DELAY-SCALE(value=0.1)]"])
+def test_each_time_step_has_a_mask(text: str, level: int, encode: str) -> None:
+    """The masks of time-steps differ and have the same seed, and their gradients are the masks."""
+    network = sewdsl.load(text, input="40x6x5", steps=3, set={"encode": encode})
+    model = sewdsl.compile(network, optimize=level, seed=0)
+    x = (torch.ones(2, 40, 6, 5) if encode == "direct" else torch.ones(3, 2, 40, 6, 5)).requires_grad_()
+    torch.manual_seed(4)
+    y = model(x, return_sequence=True)
+    dropped = y < 0.9
+    assert all(torch.allclose(share, torch.tensor(0.25), atol=0.04) for share in dropped.float().mean((1, 2, 3, 4)))
+    assert all(0.3 < (dropped[0] != dropped[step]).float().mean() < 0.45 for step in (1, 2))
+    torch.manual_seed(4)
+    assert torch.equal(model(x, return_sequence=True), y)
+    if "LOOP" not in text:
+        (gradient,) = torch.autograd.grad(y.sum(), x)
+        assert torch.equal(gradient, y.sum(0) if encode == "direct" else y)
+    model.eval()
+    assert not (model(x, return_sequence=True) < 0.9).any()
+
+
+def test_masks_of_time_steps_are_those_of_all_levels() -> None:
+    """Recomputation does not draw the masks again."""
+    text = "c16k3-BN-IF-DP(per=step)-SEW Block (c16)-DP(p=0.2, per=step)-GAP-FC3"
+    network = sewdsl.load(text, input="2x12x12", steps=4)
+    x, outcomes = frames(4, 3, 2, 12, 12), []
+    for level in (0, 1, 2):
+        model = sewdsl.compile(network, optimize=level, seed=0).double()
+        torch.manual_seed(1)
+        y = model(x.double(), return_sequence=True)
+        gradients = torch.autograd.grad(y.square().sum(), [*model.parameters()])
+        outcomes.append((y, *gradients))
+    for other in outcomes[1:]:
+        torch.testing.assert_close(outcomes[0], other)
+
+
+def test_streams_in_training_mode_draw_masks_of_single_time_steps() -> None:
+    model = sewdsl.compile("DP(per=step)", input="40x5", steps=3)
+    y, state = model.stream()(torch.ones(2, 40, 5))
+    other, _ = model.stream()(torch.ones(2, 40, 5), state)
+    assert {*y.unique().tolist()} == {0, 2}
+    assert not torch.equal(y, other)
+
+
 def test_layers_print_their_arguments() -> None:
     assert str(Runtime.Dropout(0.25)) == "Dropout(p=0.25)"
+    assert str(Runtime.StepDropout(0.25)) == "StepDropout(p=0.25)"
     assert str(Runtime.Upsample(2)) == "Upsample(factor=2, mode=nearest)"
     assert str(Runtime.Scale(0.5, learn=False)) == "Scale(0.5, learn=False)"
     assert str(Runtime.VotingPool(10)) == "VotingPool(kernel=10)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -99,23 +100,32 @@ class _Dropped(Layer):
 
 
 class Dropout(_Dropped, kind="DP", key="dropout"):
-    """Dropout with one mask for all time-steps of a sample.
+    """Dropout with one mask for all time-steps of a sample, or a mask for each time-step.
 
-    In a network: ``DP`` (p = 0.5), ``DP0.25``.
+    In a network: ``DP`` (p = 0.5), ``DP0.25``, ``DP(p=0.1, per=step)``. PyTorch's ``nn.Dropout`` on ``[T, N, *]`` has a
+    mask for each time-step.
 
     Shape: any, unchanged. In training, the remaining values are scaled by 1 / (1 - p), so spikes become real values.
     """
 
     p: Annotated[float, Letter(""), Field(ge=0, lt=1)] = 0.5
     """Drop probability of an element, in [0, 1)."""
+    per: Literal["sequence", "step"] = "sequence"
+    """``sequence``: one mask for all time-steps of a sample. ``step``: a mask for each time-step."""
+
+    def infer(self, *inputs: Signal) -> Signal:
+        """Return a signal of real values, unless p is 0. Masks of each time-step make it depend on time."""
+        signal = super().infer(*inputs)
+        return replace(signal, varies=signal.varies or (self.per == "step" and self.p > 0))
 
     def keeps(self, *inputs: Signal) -> SavedForBackward:
-        """Return the mask of each sample, with four bytes per element."""
-        # One mask per sample, independent of the number of time-steps.
-        return SavedForBackward(bytes_per_sample=4 * inputs[0].elements)
+        """Return the masks, with four bytes per element."""
+        size = 4 * inputs[0].elements
+        # One mask per sample is independent of the number of time-steps.
+        return SavedForBackward(bytes_per_step=size) if self.per == "step" else SavedForBackward(bytes_per_sample=size)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
-        return runtime.Dropout(self.p)
+        return runtime.StepDropout(self.p) if self.per == "step" else runtime.Dropout(self.p)
 
 
 class DropPath(_Dropped, kind="DropPath", key="drop_path"):

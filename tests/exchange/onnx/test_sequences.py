@@ -29,6 +29,7 @@ BODIES = (
         "UP2x3-IF",
         "PAD1x2",
         "PAD(p=2, mode=reflect)-IF",
+        "DP(per=step)-IF",
     ),
     *("Slice(start=-1, over=time)", "c3k3-IF-Slice(start=1, stop=2, over=time)"),
     *("RMS", "FC6-RMS(eps=0.1)", "FC24-Reshape(2x3x4)-Reshape(6x4)-Reshape(24)"),

@@ -288,6 +288,7 @@ TRANSLATIONS: dict[type[nn.Module], Translate] = {
         "Mul", x, _weight_of_channels(scope, "factor", layer.weight)
     ),
     layers.Dropout: _identity,
+    layers.StepDropout: _identity,
     layers.DropPath: _identity,
     nn.Identity: _identity,
     nn.ReLU: lambda scope, _, x: scope.add_output("Relu", x),

@@ -536,6 +536,9 @@ class PReLU(nn.PReLU):
     "StepPosition": STEP_POSITION,
     "Scale": runtime_class("layers", "Scale"),
     "ChannelScale": runtime_class("layers", "ChannelScale"),
+    "StepDropout": DROPPING.format(
+        name="StepDropout", what="Dropout with a mask for each time-step: [T, N, *].", mask="x.new_ones(x.shape)"
+    ),
     "DropPath": DROPPING.format(
         name="DropPath",
         what="Drop path: zeroes whole samples in training, at all time-steps: [T, N, *].",

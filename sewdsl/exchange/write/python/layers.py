@@ -223,7 +223,7 @@ LAYER_CALLS: dict[type[Op], Callable[..., PyCall]] = {
         "Tokens", (_positional("channels", op.weight_shape(x)[0]), _positional("tokens", op.tokens))
     ),
     Swap: lambda op, x: PyCall("Exchange", (_shape(op.infer(x).shape),)),
-    Dropout: lambda op, _: PyCall("Dropout", (_positional("p", op.p),)),
+    Dropout: lambda op, _: PyCall("StepDropout" if op.per == "step" else "Dropout", (_positional("p", op.p),)),
     DropPath: lambda op, _: PyCall("DropPath", (_positional("p", op.p),)),
     ReLU: lambda *_: PyCall("nn.ReLU"),
     GELU: lambda *_: PyCall("nn.GELU"),
