@@ -504,7 +504,7 @@ class Walker:
         """Create the nodes of operands. ``id or X`` selects the alternative that fits the first operand."""
         places: list[Place] = []
         # An identity shortcut does not fit a strided branch, even if the shapes are equal, e.g. for a 1x1 input.
-        begin, strided = len(self._builder.nodes), False
+        strided = False
         for operand, step in zip(item.operands, steps, strict=True):
             inside = frame.inside(step)
             if isinstance(operand, Alternative):
@@ -512,8 +512,24 @@ class Walker:
             else:
                 places.append(self.sequence(operand, at, inside))
             if len(places) == 1:
-                strided = any(node.op.strided for node in self._builder.nodes[begin:])
+                strided = self._strided(at, places[0])
         return places
+
+    def _strided(self, start: Place, end: Place) -> bool:
+        """Return whether all paths between two places have a stride that no upsampling follows.
+
+        A gate or another side operand does not make a branch strided if the rest of the branch has no stride.
+        """
+        if start is None or end is None:
+            return False
+        nodes, strided = self._builder.nodes, {start: False}
+        for index in range(start + 1, end + 1):
+            node = nodes[index]
+            # Values before the start, and constants, have no path from the start.
+            inputs = [strided[source] for source in node.inputs if source in strided]
+            if inputs:
+                strided[index] = (node.op.strided or all(inputs)) and not node.op.upsamples
+        return strided.get(end, False)
 
     def _loop(self, item: MergeOf, op: FeedbackSum, at: Place, frame: CallFrame) -> Place:
         """Create the nodes of a loop: the delay of its output, the feedback, the sum and the body."""
@@ -669,11 +685,7 @@ class Walker:
         if any(diagnostic not in self._misfits for diagnostic in fresh):
             return None  # The first alternative has an error other than its shape.
         nodes = self._builder.nodes
-        if (
-            index is not None
-            and fits(nodes[first].output, nodes[index].output)
-            and any(node.op.strided for node in nodes[mark.nodes :]) == strided
-        ):
+        if index is not None and fits(nodes[first].output, nodes[index].output) and self._strided(at, index) == strided:
             return index
         self._reporter.take_back(reported)
         self._builder.cut(mark)

@@ -183,6 +183,9 @@ class Op(Kind):
         """True if the op skips positions of a feature map, because its window moves by more than one."""
         return False
 
+    upsamples: ClassVar[bool] = False
+    """Whether the op adds positions to a feature map."""
+
     @property
     def step_multiple(self) -> int:
         """Number that divides every number of time-steps that the op accepts."""

@@ -178,6 +178,26 @@ def test_they_stream() -> None:
     torch.testing.assert_close(torch.stack(outputs), wanted)
 
 
+@pytest.mark.parametrize(
+    ("branch", "shortcut"),
+    [
+        ("c8k3-MUL[MPk8 | id]-BN", "BN"),
+        ("c8k3-BN-ADD[APk2-UP2 | id]", "BN"),
+        ("c8k3s2-BN-IF-UP2", "BN"),
+        ("c8k3s2-BN-IF-tc8k2s2", "BN"),
+        ("MPk2s2", "AP"),
+    ],
+)
+def test_a_side_branch_with_a_pool_is_no_stride(branch: str, shortcut: str) -> None:
+    network = sewdsl.load(f"BN-ADD[{branch} | id or APk2s2]-FC2", input="8x8x8")
+    assert network.nodes[network.nodes[-2].inputs[1]].op.kind == shortcut
+
+
+def test_a_gate_of_a_strided_branch_keeps_the_projection() -> None:
+    network = sewdsl.load("BN-ADD[c8k3s2-BN-MUL[MPk1 | id] | id or IF]-FC2", input="8x1x1")
+    assert network.nodes[network.nodes[-2].inputs[1]].op.kind == "IF"
+
+
 @pytest.mark.parametrize(("operands", "kind"), [("BN | MPk1s2 | id or IF", "BN"), ("MPk1s2 | BN | id or IF", "IF")])
 def test_an_alternative_goes_with_the_first_operand(operands: str, kind: str) -> None:
     """Strides of the other operands do not matter."""

@@ -191,6 +191,7 @@ class TransposedConv(_Convolution, kind="tc", key="transposed_conv"):
     ``[C, L]`` to ``[channels, L']``.
     """
 
+    upsamples = True
     output_padding: Annotated[NaturalPair | None, Letter("o")] = None
     groups: Annotated[Positive, Letter("g")] = 1
     bias: Annotated[Switch | None, Letter("b")] = None

@@ -235,6 +235,7 @@ class Upsample(Layer, kind="UP", key="upsample"):
     preserved with ``nearest``, and become real values with ``bilinear``.
     """
 
+    upsamples = True
     saves = "nothing"  # the gradient depends on the shape only
 
     factor: Annotated[Factors, Letter("")]
