@@ -10,9 +10,18 @@ from sewdsl.ops.layers.delay import Delay
 
 
 def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
-    """Warn about delays with a static input, which only zero the first time-step."""
+    """Warn about delays of all values after a static input, which only zero the first time-step.
+
+    A delay beside other readers of the input, as in ``ADD[id | DELAY-SCALE(value=-1)]``, selects time-steps.
+    """
+    consumers = network.graph.consumers
     for node in network:
         if isinstance(node.op, Delay) and not any(signal.varies for signal in network.inputs(node)):
+            source = node
+            while len(source.inputs) == 1 and len(consumers[source.inputs[0]]) == 1:
+                source = network.nodes[source.inputs[0]]
+            if source.inputs:
+                continue
             yield Diagnostic(
                 "static-delay",
                 Severity.WARNING,

@@ -148,3 +148,8 @@ def test_what_is_not_reached_can_be_padded_or_allowed() -> None:
 def test_scores_are_followed_to_their_values(attention: str, codes: list[str]) -> None:
     text = f"sewdsl 1\ninput 2x8x8\nsteps 4\nbody c8k3-BN-IF-{attention}-GAP-FC10\n"
     assert [diagnostic.code for diagnostic in sewdsl.read(text).diagnostics] == codes
+
+
+@pytest.mark.parametrize("body", ["ADD[id | DELAY-SCALE(value=-1)]", "FC4-MUL[ReLU | Tanh-DELAY-ReLU]"])
+def test_a_delay_that_selects_time_steps_is_needed(body: str) -> None:
+    assert not sewdsl.read(f"sewdsl 1\ninput 4\nsteps 3\nencode direct\nbody {body}-LIF-FC2\n").diagnostics
