@@ -30,8 +30,8 @@ ALTERNATIVE = "or"
 
 _RESERVED = frozenset({*RESERVED_NAMES, ALTERNATIVE}) - {OWN_JOIN}
 
-INPUT_ATTRIBUTES = MODULE_ATTRIBUTES | {"return_sequence", "self", "state", "torch", "x", "x_N"}
-"""Names that inputs cannot have, because they are attributes or other arguments of the module."""
+FORWARD_NAMES = frozenset({"return_sequence", "self", "state", "torch", "x", "x_N"})
+"""Other arguments of the module, and names in exported files, that inputs cannot have. ``x`` is any first input."""
 
 
 def value_keys(names: Iterable[str]) -> dict[str, str]:
@@ -143,10 +143,11 @@ def check_names(
         elif not _NAME.fullmatch(name):
             message, hint = f"invalid name '{name}' of a value", "use letters, digits and underscores"
             yield Diagnostic("reserved-name", Severity.ERROR, message, word.span, help=hint)
-        elif word in inputs and (name in INPUT_ATTRIBUTES or iskeyword(name) or name == OF):
-            reason = "a keyword of Python" if iskeyword(name) else "an attribute or argument of modules"
+        elif word in inputs and (name in MODULE_ATTRIBUTES | FORWARD_NAMES or iskeyword(name) or name == OF):
+            reason = "an argument or a variable of forward" if name in FORWARD_NAMES else "an attribute of modules"
+            reason = "a keyword of Python" if iskeyword(name) else reason
             reason = "written between a shape and a number of values" if name == OF else reason
-            message, hint = f"an input cannot be named '{name}', which is {reason}", "rename the input"
+            message, hint = f"an input cannot be named '{name}', which is {reason}", f"rename the input, e.g. '{name}1'"
             yield Diagnostic("reserved-name", Severity.ERROR, message, word.span, help=hint)
         elif not is_free_name(name, vocabulary):
             block = vocabulary.blocks.get(name)
