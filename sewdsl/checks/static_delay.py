@@ -12,7 +12,7 @@ from sewdsl.ops.layers.delay import Delay
 def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
     """Warn about delays of all values after a static input, which only zero the first time-step.
 
-    A delay beside other readers of the input, as in ``ADD[id | DELAY-SCALE(value=-1)]``, selects time-steps.
+    A delay next to other readers of the input, as in ``ADD[id | DELAY-SCALE(value=-1)]``, selects time-steps.
     """
     consumers = network.graph.consumers
     for node in network:
