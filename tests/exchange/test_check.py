@@ -111,7 +111,11 @@ def test_a_file_of_other_outputs_ends_with_exit_code_1(
     first, *more = result.stderr.splitlines()
     assert first.startswith(("error: outputs differ by ", "error: outputs of all time-steps differ by "))
     assert ", tolerance " in first
-    assert more == ["  for 2 samples of random input", "  all 2 neuron layers fired"]
+    moved = "  the tolerance is twice the change by rounding, which moves spikes"
+    assert [line for line in more if line != moved] == [
+        "  for 2 samples of random input",
+        "  all 2 neuron layers fired",
+    ]
     assert "differ" not in result.stdout
 
 

@@ -86,7 +86,7 @@ LAYERS: dict[str, tuple[str, Reference]] = {
     ),
     "ADD[PAD1-ReLU-c4k3p0 | id]": (
         "4x5x3",
-        lambda x, w: x + functional.conv2d(x.relu().flatten(0, 1), *w, padding=1).view(x.shape),
+        lambda x, w: x + functional.conv2d(x.relu().flatten(0, 1), w[0], w[1], padding=1).view(x.shape),
     ),
     "Slice(stop=3)": ("7", lambda x, _: torch.stack([x[:, :, i] for i in range(3)], 2)),
     "Slice(start=1, stop=-1)": ("4x5x3", lambda x, _: torch.stack([x[:, :, 1], x[:, :, 2]], 2)),
