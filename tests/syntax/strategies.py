@@ -262,7 +262,7 @@ def untidy(draw: st.DrawFn, text: str) -> str:
     depth, before, pieces = 0, first, [str(first)]
     for token in rest:
         gap = text[token_end(before) : token_start(token)]
-        within_name = before.type in {"WORD", "_RPAR"} and token.type in {"WORD", "_OPEN"}
+        within_name = before.type in {"WORD", "_RPAR", "LENGTHS"} and token.type in {"WORD", "_OPEN"}
         if "NEWLINE" not in {before.type, token.type} and (gap or not within_name):
             goes_on = depth or before in {"-", "|", "="}
             broken = goes_on and not within_name and token not in KEYWORDS and draw(st.booleans())

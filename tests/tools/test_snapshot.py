@@ -57,7 +57,8 @@ def test_wrong_texts_have_every_code(tmp_path: Path) -> None:
     wrong = [text for text in TEXTS.values() if text.group in {"wrong", "dialect"}]
     found = {diagnostic.code for text in wrong for diagnostic in read(text, tmp_path / text.name).diagnostics}
     pages = {page.stem for page in (ROOT / "docs/codes").glob("*.md")}
-    assert pages - found == {"data-mismatch", "missing-recipe", "several-outputs"}
+    commands = {"data-mismatch", "missing-recipe", "several-outputs", "target-limit", "teacher-mismatch"}
+    assert pages - found == commands
 
 
 def run(out: Path, tree: Path) -> None:

@@ -110,7 +110,7 @@ class Dropout(_Dropped, kind="DP", key="dropout"):
 
     p: Annotated[float, Letter(""), Field(ge=0, lt=1)] = 0.5
     """Drop probability of an element, in [0, 1)."""
-    per: Literal["sequence", "step"] = "sequence"
+    per: Annotated[Literal["sequence", "step"], OmittedDefault()] = "sequence"
     """``sequence``: one mask for all time-steps of a sample. ``step``: a mask for each time-step."""
 
     def infer(self, *inputs: Signal) -> Signal:
