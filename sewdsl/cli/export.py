@@ -202,9 +202,13 @@ def command(
         exit_with_usage_error(f"--dt must be above 0 and finite, got {dt:g}")
     if state not in {None, 16, 32}:
         exit_with_usage_error(f"--state must be 16 or 32, got {state}")
-    if prefix is not None and not re.fullmatch("[a-z_][a-z0-9_]*", prefix):
-        # Macros have the prefix in upper case, so that two prefixes could share macros otherwise.
-        exit_with_usage_error(f"--prefix must be a C identifier in lower case, got '{prefix}'")
+    if prefix is not None and not re.fullmatch("[a-z](_?[a-z0-9])*", prefix):
+        # Macros have the prefix in upper case, so that two prefixes could share macros otherwise. C reserves names that
+        # begin with an underscore, such as the guard _STDINT_H of <stdint.h>, and C++ those with two in a row.
+        exit_with_usage_error(
+            "--prefix must be lower-case letters, digits and single underscores between them, and begin with a letter, "
+            f"got '{prefix}'"
+        )
     license_id = "" if license is None else license_option(license)
     set_up_process()
     with run_errors():

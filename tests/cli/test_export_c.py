@@ -117,8 +117,14 @@ def test_each_output_has_a_line(tmp_path: Path) -> None:
     ("words", "message"),
     [
         (("--state", "8"), "--state must be 16 or 32, got 8"),
-        (("--prefix", "1net"), "--prefix must be a C identifier in lower case, got '1net'"),
-        (("--prefix", "Net"), "--prefix must be a C identifier in lower case, got 'Net'"),
+        *(
+            (
+                ("--prefix", prefix),
+                "--prefix must be lower-case letters, digits and single underscores between them, and begin with a "
+                f"letter, got '{prefix}'",
+            )
+            for prefix in ("1net", "Net", "_stdint", "my__net", "net_", "")
+        ),
         (("--calibrate", "4"), "--calibrate requires a RUN, whose training samples it reads"),
         (("--to", "onnx"), "--bits, --state, --prefix, --hoist, --pack, --calibrate require a C file; use --to c"),
     ],
