@@ -20,7 +20,6 @@ from sewdsl.draw.geometry import Length
 from sewdsl.draw.scene import PictureOptions, require_known
 from sewdsl.draw.style import PLAIN
 from sewdsl.draw.write_dot import RenderingError, dot
-from sewdsl.draw.write_mermaid import mermaid
 from sewdsl.draw.write_pdf import pdf
 from sewdsl.ir.network import Network
 from sewdsl.paths import write_atomically
@@ -145,11 +144,9 @@ def aspect_ratio(picture: bytes, format: RenderedFormat) -> float:
     return float(height / width)
 
 
-PictureFormat = Literal["svg", "png", "pdf", "dot", "mermaid"]
+PictureFormat = Literal["svg", "png", "pdf", "dot"]
 FORMATS: tuple[PictureFormat, ...] = get_args(PictureFormat)
-SUFFIXES: dict[str, PictureFormat] = {
-    ".svg": "svg", ".png": "png", ".pdf": "pdf", ".dot": "dot", ".gv": "dot", ".mmd": "mermaid", ".mermaid": "mermaid"
-}  # fmt: skip
+SUFFIXES: dict[str, PictureFormat] = {".svg": "svg", ".png": "png", ".pdf": "pdf", ".dot": "dot", ".gv": "dot"}
 """Formats by file suffix, in lower case."""
 
 
@@ -159,16 +156,10 @@ def render_picture(network: Network, format: PictureFormat = "svg", **options: U
     Raises:
         RenderingError: If the picture has too many boxes, the text is too small at the requested width, or rendering
             ``svg``, ``png`` or ``pdf`` fails.
-        ValueError: If a width is set for Mermaid text.
     """
     require_known(options, "render_picture")
-    width = options.get("look", PLAIN).width
-    if format != "mermaid":
-        text = dot(network, **options)
-        return text.encode() if format == "dot" else render(text, format, width=width)
-    if width is not None:
-        raise ValueError("Mermaid text has no width; the page that shows it sets the width")
-    return mermaid(network, **options).encode()
+    text = dot(network, **options)
+    return text.encode() if format == "dot" else render(text, format, width=options.get("look", PLAIN).width)
 
 
 def write_picture(
@@ -187,7 +178,7 @@ def write_picture(
         overwrite: Whether to replace an existing file.
 
     Raises:
-        ValueError: If no format is set and the suffix is unknown, or a width is set for Mermaid text.
+        ValueError: If no format is set and the suffix is unknown.
         RenderingError: As for :func:`render_picture`.
         FileExistsError: If the file exists.
         OSError: If the file cannot be written.
