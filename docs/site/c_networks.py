@@ -74,11 +74,10 @@ def c_row(name: str) -> tuple[str, ...]:
     except NoIntegerLaw as refusal:
         return f"`{name}`", f"`{refusal.node}`" if refusal.node else "–", refusal.reason
     weights = sum(step.weights.size for step in network.steps if isinstance(step, Convolution))
-    ram = network.memory.size + network.state_size
-    narrow = ram - sum(2 * step.value.elements for _, step in network.neurons if isinstance(step, IntegerNeuron))
-    bits = replace(network, packed=True)
-    packed = narrow - ram + bits.memory.size + bits.state_size
-    return f"`{name}`", f"{weights:,}", f"{ram:,}", f"{narrow:,}", f"{packed:,}", str(len(network.notes) or "–")
+    steps = (replace(step, bits=16) if isinstance(step, IntegerNeuron) else step for step in network.steps)
+    narrow = replace(network, steps=tuple(steps))
+    sizes = (f"{each.state_size:,}" for each in (network, narrow, replace(narrow, packed=True)))
+    return f"`{name}`", f"{weights:,}", *sizes, str(len(network.notes) or "–")
 
 
 def _of_length(rows: Iterable[tuple[str, ...]], cells: int) -> list[tuple[str, ...]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 Format: TypeAlias = Literal["bit", "uint8", "int8", "int16", "int32"]
@@ -13,6 +13,8 @@ BLOCKS: Mapping[Format, str] = {"bit": "bytes", "uint8": "bytes", "int8": "bytes
 """Block of memory for each format. C does not allow formats of different widths in one block."""
 WIDTHS = {"bytes": 1, "halves": 2, "words": 4}
 """Bytes of an element of a block."""
+WORD = 4
+"""Bytes of a constant of a channel, of a potential of equations and of a counter."""
 
 
 class MemoryStep(Protocol):
@@ -64,10 +66,13 @@ class MemoryPlan(NamedTuple):
     packed: bool = False
     """Whether a byte holds eight spikes."""
 
-    @property
-    def size(self) -> int:
-        """Bytes of all blocks."""
-        return sum(WIDTHS[block] * size for block, size in self.sizes.items())
+    def state_size(self, members: Iterable[tuple[int, int]]) -> int:
+        """Return the bytes of a state in C: potentials and delays, as width and number of elements, and the blocks."""
+        started = [(1, 1)] if self.hoisted else []
+        every = [*members, *((WIDTHS[block], size) for block, size in self.sizes.items()), *started]
+        total, widest = sum(width * size for width, size in every), max((width for width, _ in every), default=1)
+        # Members are ordered by width, so that C pads only the end. C does not allow a structure without members.
+        return max(1, -(-total // widest) * widest)
 
 
 def stored_elements(step: MemoryStep, *, packed: bool, steps: int = 1) -> int:

@@ -7,7 +7,8 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from sewdsl.analysis.memory_plan import BLOCKS, WIDTHS, MemoryPlan, plan_memory, stored_elements
+from sewdsl.analysis.memory_plan import BLOCKS, WIDTHS, WORD, MemoryPlan, plan_memory, stored_elements
+from sewdsl.integers.steps.equations import EquationStep
 from sewdsl.integers.steps.neuron import FiringStep
 from sewdsl.integers.steps.step import DelayStep, InputStep, Step
 from sewdsl.integers.value import Integers
@@ -89,12 +90,23 @@ class IntegerNetwork:
         return plan_memory(self.steps, outputs, hoist=self.hoist and self.static, packed=self.packed)
 
     @property
+    def state_members(self) -> Iterator[tuple[int, int]]:
+        """Bytes of an element and number of elements, of the potentials, the delays and the counter of time-steps."""
+        yield from ((step.bits // 8, step.elements * step.states) for _, step in self.neurons if step.states)
+        for _, step in self.delays:
+            yield WIDTHS[BLOCKS[step.format]], stored_elements(step, packed=self.packed, steps=step.steps)
+        if self.timed:
+            yield WORD, 1
+
+    @property
     def state_size(self) -> int:
-        """Bytes of the potentials and of delayed values."""
-        potentials = sum(step.elements * step.states * step.bits // 8 for _, step in self.neurons)
-        return potentials + sum(
-            WIDTHS[BLOCKS[x.format]] * stored_elements(x, packed=self.packed, steps=x.steps) for _, x in self.delays
-        )
+        """Bytes of a state in C: potentials, delays, and the values within a time-step."""
+        return self.memory.state_size(self.state_members)
+
+    @property
+    def timed(self) -> bool:
+        """Whether constants depend on the time-step."""
+        return any(isinstance(step, EquationStep) and step.instructions.timed for step in self.steps)
 
     @property
     def delays(self) -> Iterator[tuple[int, DelayStep]]:

@@ -10,15 +10,15 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, cast
 
 from sewdsl.analysis.foldable_norms import foldable_norms
-from sewdsl.analysis.memory_plan import BLOCKS, WIDTHS, Format, Role, plan_memory, stored_elements
+from sewdsl.analysis.memory_plan import BLOCKS, WIDTHS, WORD, Format, Role, plan_memory, stored_elements
 from sewdsl.ir.op import KnowsSteps, WeightedLayer
 
 if TYPE_CHECKING:
     from sewdsl.ir.integer_law import Law
     from sewdsl.ir.network import Network
 
-LARGEST_WEIGHT, LARGEST_INPUT, WORD = 127, 255, 4
-"""Largest values of 8 bits, and bytes of a constant of a channel."""
+LARGEST_WEIGHT, LARGEST_INPUT = 127, 255
+"""Largest values of 8 bits."""
 NO_CURRENTS = {"maximum": "compares", "multiply": "multiplies", "attend": "reads"}
 """Laws of spikes and counts only."""
 
@@ -50,12 +50,12 @@ class SizedStep(NamedTuple):
             return "int16"
         return "bit" if self.largest == 1 else "uint8"
 
-    def state_size(self, width: int, *, packed: bool) -> int:
-        """Return the bytes of the states, with potentials of ``width`` bytes."""
+    def member(self, width: int, *, packed: bool) -> tuple[int, int]:
+        """Return width and number of the states, with potentials of ``width`` bytes."""
         if self.role == "delay":
             steps = self.states // self.elements
-            return WIDTHS[BLOCKS[self.format]] * stored_elements(self, packed=packed, steps=steps)
-        return self.states * (width if self.linear else WORD)
+            return WIDTHS[BLOCKS[self.format]], stored_elements(self, packed=packed, steps=steps)
+        return (width if self.linear else WORD) if self.states else 1, self.states
 
 
 class SizedOperand(NamedTuple):
@@ -82,7 +82,7 @@ class IntegerSizes:
 
     def __init__(self, network: Network) -> None:
         self._network, self.steps, self.refused = network, list[SizedStep](), dict[int, str]()
-        self.estimated = False
+        self.estimated = self._timed = False
         hosts, nodes = foldable_norms(network), network.nodes
         needed, delays = network.graph.lead_to(network.output_indices), list[tuple[int, int]]()
         operands, self._drifts = dict[int, SizedOperand](), dict[int, int]()
@@ -113,9 +113,12 @@ class IntegerSizes:
         self._outputs = [operands[i].step for i in network.output_indices]
         self.biases = WORD * sum(nodes[i].output.elements for i in network.output_indices)
 
-    def values(self, *, packed: bool) -> int:
-        """Return the bytes of the values of a time-step."""
-        return plan_memory(self.steps, self._outputs, packed=packed).size
+    def state_size(self, width: int, *, packed: bool) -> int:
+        """Return the bytes of a state, with potentials of ``width`` bytes."""
+        members = [step.member(width, packed=packed) for step in self.steps]
+        if self._timed:
+            members.append((WORD, 1))
+        return plan_memory(self.steps, self._outputs, packed=packed).state_size(members)
 
     def __getattr__(self, law: str) -> Callable[..., SizedOperand]:
         return partial(self._store, law=law)
@@ -154,6 +157,7 @@ class IntegerSizes:
         node = self.layer.node
         if not isinstance(node.op, KnowsSteps):
             return x
+        self._timed = True
         tables = 2 * WORD * self._network.settings.steps * node.output.channels
         return self._store(x, role="neuron", largest=None, tables=tables)
 
@@ -231,4 +235,5 @@ class IntegerSizes:
         output = self.layer.node.output
         states = output.elements * sum(max(1, state.width) for state in step.states)
         constants = (1 + len(step.factors)) * WORD * output.channels
+        self._timed |= isinstance(self.layer.node.op, KnowsSteps)
         return self._store(*operands, role="neuron", tables=constants, states=states)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from math import prod
 
 from sewdsl.ir.network import Network
 from sewdsl.light_dataclass import dataclass
@@ -42,12 +43,14 @@ class Microcontroller(Target):
         misfits = [Misfit(nodes[i], reason, "replace it, or export to ONNX") for i, reason in sizes.refused.items()]
         layers: dict[str, list[int]] = {}
         for step in sizes.steps:
-            states = (step.state_size(width, packed=packed) for width, packed, _ in OPTIONS.values())
+            states = (prod(step.member(width, packed=packed)) for width, packed, _ in OPTIONS.values())
             before = layers.get(step.name, [0] * (1 + len(OPTIONS)))
             layers[step.name] = [a + b for a, b in zip(before, (step.tables, *states), strict=True)]
-        values = (sizes.values(packed=packed) for _, packed, _ in OPTIONS.values())
+        flash, *states = (sum(column) for column in zip(*layers.values(), strict=True))
+        flash += sizes.biases
+        rams = [sizes.state_size(width, packed=packed) for width, packed, _ in OPTIONS.values()]
+        values = (ram - state for ram, state in zip(rams, states, strict=True))
         shared = [("outputs", [sizes.biases, *[0] * len(OPTIONS)]), ("values", [0, *values])]
-        flash, *rams = (sum(column) for column in zip(*layers.values(), *(size for _, size in shared), strict=True))
         smallest = 1 + rams.index(min(rams))
         for column, total, limit, what in ((0, flash, self.flash, "flash"), (smallest, min(rams), self.ram, "RAM")):
             used = [layers[node.name][column] if node.name in layers else 0 for node in nodes]

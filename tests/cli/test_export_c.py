@@ -120,8 +120,10 @@ def test_each_output_has_a_line(tmp_path: Path) -> None:
         *(
             (
                 ("--prefix", prefix),
-                "--prefix must be lower-case letters, digits and single underscores between them, and begin with a "
-                f"letter, got '{prefix}'",
+                (
+                    "--prefix must be lower-case letters, digits and single underscores between them, and begin with "
+                    f"a letter, got '{prefix}'"
+                ),
             )
             for prefix in ("1net", "Net", "_stdint", "my__net", "net_", "")
         ),

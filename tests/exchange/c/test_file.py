@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from dataclasses import replace
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,22 @@ def test_c_is_the_reference(name: str, variant: int) -> None:
     assert not differing_steps(this.network, run_c(this.network, this.n, ("-O1", *WARNINGS)), reference(this))
 
 
+def test_memory_is_the_size_of_the_state(tmp_path: Path) -> None:
+    files, headers, sizes = [], "", ""
+    for number, (name, hoist, packed) in enumerate(product(NETWORKS, (False, True), (False, True))):
+        network = replace(case(name, number // 4 % 3).network, hoist=hoist, packed=packed)
+        files.append(write_c(network))
+        header = re.sub(r"\bnet_", f"net{number}_", re.sub(r"\bNET_", f"NET{number}_", files[-1].header))
+        headers += header
+        sizes += f'    printf("%zu\\n", sizeof(net{number}_state));\n'
+    source, program = tmp_path / "sizes.c", tmp_path / "sizes"
+    source.write_text(f"#include <stdio.h>\n{headers}int main(void) {{\n{sizes}    return 0;\n}}\n", encoding="utf-8")
+    subprocess.run([find_compiler() or "", "-std=c99", "-o", program, source], check=True)
+    printed = subprocess.run([program], check=True, capture_output=True, text=True).stdout
+    assert [file.ram for file in files] == [*map(int, printed.split())]
+    assert all(0 <= file.values < file.ram for file in files)
+
+
 @cache
 def processor() -> frozenset[str]:
     """Flags of this processor, if the system lists them."""
@@ -107,7 +124,7 @@ def test_layers_before_the_first_neurons_are_computed_once() -> None:
     network, n, expected = wide("sums that are stored", static=True)
     hoisted = replace(network, hoist=True)
     assert hoisted.memory.hoisted
-    assert hoisted.memory.size > network.memory.size
+    assert hoisted.state_size > network.state_size
     source = write_c(hoisted).source
     assert not differing_steps(hoisted, run_c(hoisted, n, ("-O1", *WARNINGS)), expected)
     late = source.replace("if (!state->started) {", "if (state->started) {")
@@ -122,7 +139,7 @@ def test_spikes_are_bits() -> None:
             assert not differing_steps(this.network, trace, reference(this))
     for before, after in zip(bytes_, bits, strict=True):
         sizes = write_c(before.network).ram, write_c(after.network).ram
-        assert sizes[1] == after.network.memory.size + after.network.state_size < sizes[0]
+        assert sizes[1] == after.network.state_size < sizes[0]
     # Where all values are spikes, only the sums that are read out are not bits.
     assert (bits[2].network.memory.sizes, bytes_[2].network.memory.sizes) == (
         {"bytes": 432, "halves": 5},

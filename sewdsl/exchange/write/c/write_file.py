@@ -59,20 +59,20 @@ class CFile(NamedTuple):
         source: C99 file, which needs no other file.
         header: Interface of the file.
         flash: Bytes of all tables. The code is not included.
-        potentials: Bytes of the membrane potentials.
-        values: Bytes of the values within a time-step.
+        ram: Bytes of a state.
+        potentials: Bytes of its membrane potentials and delayed values.
     """
 
     source: str
     header: str
     flash: int
+    ram: int
     potentials: int
-    values: int
 
     @property
-    def ram(self) -> int:
-        """Bytes of a state."""
-        return self.potentials + self.values
+    def values(self) -> int:
+        """Bytes of the values within a time-step, and of the padding of the state."""
+        return self.ram - self.potentials
 
 
 def write_c(network: IntegerNetwork, comment: str = "", vectors: SampleVectors | None = None) -> CFile:
@@ -343,12 +343,12 @@ class _File:
         leaves |= {f"v{i}": f"states[{i * elements} + c]" for i in range(step.states)}
         stores = [f"out[c] = ({self._type(index)}){instructions.output};"]
         stores += [f"states[{i * elements} + c] = {after};" for i, after in enumerate(instructions.after)]
-        arguments = [f"int32_t *restrict states, {self._type(index)} *restrict out"]
+        arguments = ["int32_t *restrict states"] if step.states else []
+        arguments += [f"{self._type(index)} *restrict out"]
         arguments += [f"const {self._type(i)} *restrict in{n}" for n, i in zip(numbers, step.inputs, strict=True)]
         arguments += [f"const int32_t *restrict drift{n}" for n in numbers] + ["int32_t t"] * instructions.timed
         names = {f"b{n}": f"drift{n}" for n in numbers} | {f"x{n}": f"in{n}" for n in numbers}
         unused = "".join(f"    (void){argument};\n" for leaf, argument in names.items() if leaf not in read)
-        unused += "" if step.states else "    (void)states;\n"
         self._functions.append(
             f"/* One time-step of the equations of {step.name} at a position. */\n"
             f"static void step_{name}({', '.join(arguments)}) {{\n{unused}"
@@ -366,11 +366,12 @@ class _File:
         """
         _, width, channels = step.value.shape
         position, lines, sums = f"(y * {width} + x) * {channels}", [], []
-        arrays = [f"state->{self._names[index]} + {position}", f"{self._array(index)} + {position}"]
+        arrays = [f"state->{self._names[index]} + {position}"] if step.states else []
+        arrays.append(f"{self._array(index)} + {position}")
         after = []
         if self._is_packed(index):
             lines.append(f"uint8_t out[{channels}];")
-            arrays[1] = "out"
+            arrays[-1] = "out"
             after = self._copied(channels, self._write(index, f"{position} + c", "out[c]"))
         for source in (self._plan.owners[i] for i in step.inputs):
             convolution = self._network.steps[source]
@@ -540,25 +541,28 @@ class _File:
             cast = "(int8_t *)" if network.steps[index].format == "int8" else ""
             source = f"{cast}(state->{block} + {place.offset})" if cast else f"state->{block} + {place.offset}"
             arrays.append(f"{self._type(index)} *const {self._array(index)} = {source};")
-        resets, members = (["state->started = 0;"], ["uint8_t started;"]) if plan.hoisted else ([], [])
+        resets, members = (["state->started = 0;"], ["uint8_t started;"]) if plan.hoisted else ([], list[str]())
         for index, step in self._firing:
             name, size = self._names[index], step.value.elements
-            members.append(f"int{step.bits}_t {name}[{max(1, size * step.states)}];")
+            if step.states:
+                members.append(f"int{step.bits}_t {name}[{size * step.states}];")
             resets += self._reset(index, step)
         for index, delay in network.delays:
             size = stored_elements(delay, packed=plan.packed, steps=delay.steps)
             members.append(f"{self._type(index)} {self._names[index]}[{size}];")
             resets.append(f"for (int32_t i = 0; i < {size}; i++) state->{self._names[index]}[i] = 0;")
-        if any(isinstance(step, EquationStep) and step.instructions.timed for _, step in self._firing):
+        if network.timed:
             members.append("int32_t t;")
             resets.append("state->t = 0;")
             outputs.append("if (state->t < NET_T - 1) state->t++;")
-        blocks = [f"{TYPES[block]} {block}[{size}];" for block, size in plan.sizes.items()]
+        members += [f"{TYPES[block]} {block}[{size}];" for block, size in plan.sizes.items()]
+        # The size of the state is computed for this order.
+        members.sort(key=lambda member: -BYTES[member.split()[0]])
         parameters = ", ".join(f"const uint8_t *{name}" for name in inputs)
         interface = fill_template(
             "interface.h",
             DEFINES="\n".join(f"#define NET_{name} {value}" for name, value in defines.items()),
-            MEMBERS=_indented([*members, *blocks] or ["uint8_t unused[1];"]),
+            MEMBERS=_indented(members or ["uint8_t unused[1];"]),
             INPUTS=parameters,
         )
         program = fill_template(
@@ -589,7 +593,7 @@ class _File:
             interface + "\n",
             self._flash,
             network.state_size,
-            plan.size,
+            sum(width * count for width, count in network.state_members),
         )
 
     def _reset(self, index: int, step: FiringStep) -> list[str]:
