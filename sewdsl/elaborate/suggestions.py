@@ -169,7 +169,7 @@ ABSENT: Mapping[str, tuple[str, str]] = {
         "binary|q_?(uant)?|q_?linear",
         "use c or FC, and 'quantize int8' in the recipe",
     ),
-    "wavelet or Fourier transform": ("d?wt|haar|fft|dct|stft", "use a convolution with fixed weights from Python"),
+    "wavelet or cosine transform": ("d?wt|haar|dct|stft", "use a convolution with fixed weights from Python"),
 }
 """Layers of papers that the language does not have, some with the reason: patterns of their names, and the help."""
 

@@ -168,6 +168,7 @@ NAMES_ELSEWHERE = {
     "padding": "PAD",
     "zeropad": "PAD",
     "reflectionpad": "PAD",
+    **dict.fromkeys(("fourier", "rfft", "ifft", "irfft"), "FFT"),
     "unflatten": "Reshape",
     "layerscale": "SCALE",
     "swish": "SiLU",

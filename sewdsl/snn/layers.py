@@ -5,6 +5,7 @@ Parameters have the names of PyTorch (``weight``, ``bias``), which makes checkpo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 
@@ -196,6 +197,49 @@ class Padding(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.pads}, mode={self.mode}"
+
+
+class FourierTransform(nn.Module):
+    """Orthonormal Fourier transform of every map, whose channels 2c and 2c + 1 are the parts of channel c.
+
+    Args:
+        inverse: Whether to compute the values of a spectrum.
+
+    Shape: ``[T, N, C, H, W]`` to ``[T, N, 2C, H, W / 2 + 1]``, or of ``[T, N, C, L]``, and back with ``inverse``.
+    """
+
+    def __init__(self, *, inverse: bool = False) -> None:
+        super().__init__()
+        self.inverse = inverse
+
+    def forward(self, x_TN: Tensor) -> Tensor:
+        *rows, width = x_TN.shape[3:]
+        length = 2 * (width - 1) if self.inverse else width
+        columns = self.matrix(length, x_TN)[0, :, :, : length // 2 + 1]
+        # A row has one position along the first axis, whose transform is the identity.
+        x = x_TN.reshape(*x_TN.shape[:3], math.prod(rows), width)
+        if self.inverse:
+            # The first and the last frequency are real. The others stand for two frequencies.
+            columns = torch.cat((columns[..., :1], 2 * columns[..., 1:-1], columns[..., -1:]), -1)
+            x = x.unflatten(2, (-1, 2))
+            x = torch.einsum("...qkv,pjqk->...pjv", x, self.matrix(rows[0], x)) if rows else x
+            return torch.einsum("...qjv,wqv->...jw", x, columns).reshape(*x.shape[:3], *rows, length)
+        x = torch.einsum("...jw,wqv->...qjv", x, columns)
+        x = torch.einsum("...pjv,pjqk->...qkv", x, self.matrix(rows[0], x)) if rows else x
+        return x.reshape(*x.shape[:2], 2 * x.shape[2], *rows, length // 2 + 1)
+
+    @staticmethod
+    def matrix(length: int, like: Tensor) -> Tensor:
+        """Return the transform of an axis: part and position of the input, part and frequency of the output."""
+        index, part = torch.arange(length, device=like.device), torch.arange(2, device=like.device)
+        # The angles are integers in units of a quarter turn / length, reduced to one turn. Their cosines are exact.
+        index_angles = (4 * index[:, None] * index)[:, None]
+        turns = (index_angles + length * (part[:, None] - part[:, None, None, None])) % (4 * length)
+        dtype = torch.float64 if like.dtype == torch.float64 else torch.float32
+        return ((turns.to(dtype) * (math.pi / 2 / length)).cos() / math.sqrt(length)).to(like.dtype)
+
+    def extra_repr(self) -> str:
+        return f"inverse={self.inverse}"
 
 
 class LayerNorm(nn.LayerNorm):

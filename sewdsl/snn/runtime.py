@@ -33,6 +33,7 @@ class Runtime:
     ConvTranspose2d = layers.ConvTranspose2d
     Upsample = layers.Upsample
     Padding = layers.Padding
+    Fourier = layers.FourierTransform
     Linear = layers.Linear
     Flatten = layers.Flatten
     Reshape = layers.Reshaping

@@ -74,6 +74,7 @@ LAYERS = (
         "Slice(start=1, over=places)",
         "PAD1x2",
         "SN-PAD(p=1, mode=reflect)",
+        "UP2-FFT-ReLU-FFT(inverse=on)",
     ),
     *("CAT[Slice(start=-2) | SN-Slice(stop=2)]", "BNTT", "TAB(momentum=0.3)"),
     *("Swap[BN-SN]", "Swap(heads=2)[SN]", "Swap", "Swap[Swap[BN]]"),

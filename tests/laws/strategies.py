@@ -55,6 +55,7 @@ MAPS = st.sampled_from(
                 "Slice(stop=1)",
                 "PAD1",
                 "PAD0x1(mode=reflect)",
+                "UP2-FFT-IF-FFT(inverse=on)",
                 "Slice(start=-1, over=time)",
                 "BNTT",
                 "TAB",

@@ -43,6 +43,8 @@ def pairs() -> list[tuple[nn.Module, nn.Module]]:
         (Runtime.Upsample(2, "bilinear"), nn.Upsample(scale_factor=2, mode="bilinear")),
         (Runtime.Padding((1, 2)), nn.ZeroPad2d((2, 2, 1, 1))),
         (Runtime.Padding((3, 0), "reflect"), nn.ReflectionPad2d((0, 0, 3, 3))),
+        (Runtime.Fourier(), Spectrum(inverse=False)),
+        (Runtime.Fourier(inverse=True), Spectrum(inverse=True)),
         (grouped, same_grouped),
         (slopes, same_slopes),
         (Runtime.PReLU(1, 0.1), nn.PReLU(init=0.1)),
@@ -52,6 +54,20 @@ def pairs() -> list[tuple[nn.Module, nn.Module]]:
         (Runtime.Tanh(), nn.Tanh()),
         (Runtime.Identity(), nn.Identity()),
     ]
+
+
+class Spectrum(nn.Module):
+    """PyTorch's transform of a map, with the real and imaginary parts as channels."""
+
+    def __init__(self, *, inverse: bool) -> None:
+        super().__init__()
+        self.inverse = inverse
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.inverse:
+            return torch.fft.irfft2(torch.complex(x[:, ::2], x[:, 1::2]), norm="ortho")
+        spectrum = torch.fft.rfft2(x, norm="ortho")
+        return torch.stack((spectrum.real, spectrum.imag), 2).flatten(1, 2)
 
 
 def two_slopes() -> tuple[nn.Module, nn.Module]:

@@ -56,6 +56,16 @@ def class_tokens(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
     return torch.cat([first, x.flatten(3).transpose(2, 3)], dim=2).transpose(2, 3)
 
 
+def parts(spectrum: Tensor) -> Tensor:
+    """Return the real and imaginary parts as two channels each."""
+    return torch.stack((spectrum.real, spectrum.imag), 3).flatten(2, 3)
+
+
+def complex_channels(x: Tensor) -> Tensor:
+    """Return complex channels of pairs of channels."""
+    return torch.complex(x[:, :, ::2], x[:, :, 1::2])
+
+
 LAYERS: dict[str, tuple[str, Reference]] = {
     "RMS(eps=0.01)": ("4x5x3", rms),
     "POS": ("4x5x3", positions),
@@ -87,6 +97,20 @@ LAYERS: dict[str, tuple[str, Reference]] = {
     "ADD[PAD1-ReLU-c4k3p0 | id]": (
         "4x5x3",
         lambda x, w: x + functional.conv2d(x.relu().flatten(0, 1), w[0], w[1], padding=1).view(x.shape),
+    ),
+    "FFT": ("4x5x6", lambda x, _: parts(torch.fft.rfft2(x, norm="ortho"))),
+    "PAD1-FFT": ("3x1x2", lambda x, _: parts(torch.fft.rfft2(functional.pad(x, (1, 1, 1, 1)), norm="ortho"))),
+    "Reshape(4x30)-FFT": ("4x5x6", lambda x, _: parts(torch.fft.rfft(x.flatten(3), norm="ortho"))),
+    "FFT(inverse=on)": ("6x5x4", lambda x, _: torch.fft.irfft2(complex_channels(x), norm="ortho")),
+    "SiLU-FFT(inverse=on)": ("2x3", lambda x, _: torch.fft.irfft(complex_channels(functional.silu(x)), norm="ortho")),
+    "FFT-c8k1-ReLU-FFT(inverse=on)": (
+        "4x3x8",
+        lambda x, w: torch.fft.irfft2(
+            complex_channels(
+                functional.conv2d(parts(torch.fft.rfft2(x, norm="ortho")).flatten(0, 1), *w).relu().view(T, -1, 8, 3, 5)
+            ),
+            norm="ortho",
+        ),
     ),
     "Slice(stop=3)": ("7", lambda x, _: torch.stack([x[:, :, i] for i in range(3)], 2)),
     "Slice(start=1, stop=-1)": ("4x5x3", lambda x, _: torch.stack([x[:, :, 1], x[:, :, 2]], 2)),
@@ -141,6 +165,7 @@ def test_the_same(text: str, level: int, *, static: bool) -> None:
         "Slice(start=1)",
         "PAD1",
         "PAD(p=3, mode=reflect)",
+        "FFT",
     ],
 )
 def test_streams(text: str) -> None:

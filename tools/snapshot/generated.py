@@ -447,6 +447,8 @@ class _YoungerGrowth(_Growth):
             return f"{tokens}-Slice(start=1, over=places)-Reshape({shape})", Values(value.shape, 1)
         if chance < 0.64 and len(value.shape) == 3:
             return "PAD1-MPk3s1p0", value
+        if chance < 0.66 and len(value.shape) == 3 and value.shape[-1] % 2 == 0:
+            return "FFT-SN-FFT(inverse=on)", Values(value.shape, None)
         if chance < 0.7 and places <= MAX_TOKENS:
             return f"Swap[ c{places}k1-BN-SN ]", Values(value.shape, 1)
         gate = self.random.choice(("SUM(over=places)", "SUM(over=channels)", "MEAN(over=places)"))

@@ -11,6 +11,7 @@ from sewdsl.exchange.write.nir.execute import NirExecutor
 from sewdsl.exchange.write.nir.write_graph import from_bytes, to_bytes
 from sewdsl.ir.op import Activation, Merge, Neuron, Op
 from sewdsl.ops.layers.conv import TransposedConv
+from sewdsl.ops.layers.fourier import Fourier
 from sewdsl.ops.layers.norms import GroupNorm, LayerNorm, RootMeanSquareNorm
 from sewdsl.ops.layers.pool import MaxPool
 from sewdsl.ops.layers.reduction import Mean, Sum
@@ -22,7 +23,7 @@ from tests.laws.drawn import Drawn, nets
 from tests.laws.outcomes import DOUBLE, build, expected
 
 REFUSED = (
-    Activation | MaxPool | Merge | Sum | Mean | Upsample | TransposedConv | LayerNorm | GroupNorm
+    Activation | MaxPool | Merge | Sum | Mean | Upsample | TransposedConv | Fourier | LayerNorm | GroupNorm
     | RootMeanSquareNorm | Pad | Reshape | Slice | Swap | LearnedTokens | LearnedPosition
 )  # fmt: skip
 """Layers that NIR has no node for, or none for what they read here."""

@@ -30,6 +30,8 @@ BODIES = (
         "PAD1x2",
         "PAD(p=2, mode=reflect)-IF",
         "DP(per=step)-IF",
+        "PAD(p=1)-UP2-FFT-c4k1-FFT(inverse=on)",
+        "UP2-Reshape(4x120)-FFT-IF-FFT(inverse=on)",
     ),
     *("Slice(start=-1, over=time)", "c3k3-IF-Slice(start=1, stop=2, over=time)"),
     *("RMS", "FC6-RMS(eps=0.1)", "FC24-Reshape(2x3x4)-Reshape(6x4)-Reshape(24)"),

@@ -22,6 +22,7 @@ BODIES = (
     "c6k3-IF-APk2-UP2x3-Slice(start=-2, stop=-1, over=time)-c4k3-ADD[TOK54-Reshape(4x6x9) | id]-FC3",
     "c6k3-PAD1x2-BN-IF-PAD(p=2, mode=reflect)-c4k3-APk2-Reshape(4x42)-PAD1-IF-PAD(p=3, mode=reflect)-FC3",
     "c6k3-DP(p=0.3, per=step)-IF-LOOP[DP(per=step)-IF | c6k3]-DP-FC3",
+    "c6k3-UP2-FFT-c8k1-BN-ReLU-FFT(inverse=on)-IF-Reshape(4x168)-FFT-FFT(inverse=on)-FC3",
     "c6k3-BNTT-IF-c4k3-TAB(momentum=0.3)-LIF-FC5-BNTT(eps=0.1)-TAB-FC3",
     "FC6-PSN(surrogate=Triangle(alpha=0.7))-FC6-IF-FC5-MaskedPSN-FC5-CA(r=2)-FC3",
 )

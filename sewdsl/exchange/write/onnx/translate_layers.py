@@ -7,6 +7,7 @@ from copy import deepcopy
 from math import prod, sqrt
 from typing import TYPE_CHECKING, Any
 
+import torch
 from onnx import TensorProto
 from torch import nn
 
@@ -148,6 +149,25 @@ def _slice(scope: NodeScope, layer: layers.Slicing, x: str) -> str:
     return scope.add_output("Slice", x, sizes(layer.start), sizes(layer.stop), sizes(axis))
 
 
+def _fourier(scope: NodeScope, layer: layers.FourierTransform, x: str) -> str:
+    """Append a Fourier transform as products with a matrix for each axis."""
+    channels, *rows, width = scope.shape
+    like = torch.ones((), dtype=torch.float64)
+    length = 2 * (width - 1) if layer.inverse else width
+    columns = layer.matrix(length, like)[0, :, :, : length // 2 + 1]
+    sizes = scope.graph.sizes
+    x = scope.add("Reshape", x, sizes(-1, *([channels // 2, 2] if layer.inverse else [channels]), prod(rows), width))
+    both = [scope.constant("rows", tensor_to_array(layer.matrix(rows[0], like)))] if rows else []
+    if layer.inverse:
+        columns[..., 1:-1] *= 2
+        x = scope.add("Einsum", x, *both, equation="ncqkv,pjqk->ncpjv") if rows else x
+        x = scope.add("Einsum", x, scope.constant("columns", tensor_to_array(columns)), equation="ncqjv,wqv->ncjw")
+        return scope.add_output("Reshape", x, sizes(-1, channels // 2, *rows, length))
+    x = scope.add("Einsum", x, scope.constant("columns", tensor_to_array(columns)), equation="ncjw,wqv->ncqjv")
+    x = scope.add("Einsum", x, *both, equation="ncpjv,pjqk->ncqkv") if rows else x
+    return scope.add_output("Reshape", x, sizes(-1, 2 * channels, *rows, length // 2 + 1))
+
+
 def _identity(_: NodeScope, __: nn.Module, x: str) -> str:
     """Return the input of a layer that is an identity in evaluation mode."""
     return x
@@ -278,6 +298,7 @@ TRANSLATIONS: dict[type[nn.Module], Translate] = {
         scope.graph.sizes(*(0, 0, *layer.pads) * 2),
         mode="constant" if layer.mode == "zeros" else layer.mode,
     ),
+    layers.FourierTransform: _fourier,
     layers.LayerNorm: lambda scope, layer, x: _centred(scope, layer, x, [1]),
     layers.GroupNorm: _group_norm,
     layers.RMSNorm: _root_mean_square,

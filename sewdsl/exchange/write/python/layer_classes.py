@@ -510,6 +510,7 @@ LAYER_TEXTS = {
     "Reshaping": runtime_class("layers", "Reshaping"),
     "Slicing": runtime_class("layers", "Slicing"),
     "TimeSlice": runtime_class("layers", "TimeSlice"),
+    "FourierTransform": runtime_class("layers", "FourierTransform"),
     **{
         name: f"""\
 class {name}(nn.{name}):

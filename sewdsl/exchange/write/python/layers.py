@@ -19,6 +19,7 @@ from sewdsl.ops.layers import norms
 from sewdsl.ops.layers.attention import ChannelAttention, SpatialAttention, TemporalAttention, TemporalChannelAttention
 from sewdsl.ops.layers.conv import Conv, TransposedConv
 from sewdsl.ops.layers.delay import Delay
+from sewdsl.ops.layers.fourier import Fourier
 from sewdsl.ops.layers.linear import Linear
 from sewdsl.ops.layers.pool import AvgPool, GlobalAvgPool, MaxPool
 from sewdsl.ops.layers.reduction import Mean, Sum
@@ -207,6 +208,7 @@ LAYER_CALLS: dict[type[Op], Callable[..., PyCall]] = {
         ),
     ),
     Pad: _pad,
+    Fourier: lambda op, _: PyCall("FourierTransform", (_named("inverse", op.inverse, default=False),)),
     Linear: _linear,
     Flatten: lambda *_: PyCall("nn.Flatten", (_positional("start_dim", 2),)),
     Reshape: lambda op, _: PyCall("Reshaping", (_shape(op.shape),)),
