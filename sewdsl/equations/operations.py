@@ -22,7 +22,8 @@ class Spelling(NamedTuple):
     """Code of an operation for each backend, with ``{0}``, ``{1}``, … for its operands."""
 
     numba: str
-    """Code for a CPU kernel, which defines ``zero``, ``one``, ``two``, ``exp`` and ``rint``, and imports ``math``."""
+    """Code for a CPU kernel, which defines ``zero``, ``one``, ``two``, ``exp``, ``rint``, ``floor`` and ``ceil``, and
+    imports ``math``."""
     triton: str
     """Code for a CUDA kernel."""
     python: str
@@ -81,6 +82,22 @@ def _between(low: float, high: float, *, whole: bool = False) -> Callable[..., E
 
 def _round(x: float) -> float:
     return x if math.isinf(x) or math.isnan(x) else float(round(x))
+
+
+def _step_function(name: str, about: str) -> Operation:
+    """Return a rounding of numbers whose gradient is 0."""
+
+    def number(x: float) -> float:
+        return float(getattr(math, name)(x)) if math.isfinite(x) else x
+
+    python = f"float(math.{name}({{0}}))"
+    return Operation(
+        Spelling(f"{name}({{0}})", f"tl.{name}({{0}})", python, name.capitalize(), name),
+        number,
+        lambda _y, _g, _a: (None,),
+        lambda a: EquationRange(number(a.low), number(a.high), whole=True),
+        f"`{name}(a)`: {about}, with gradient 0.",
+    )
 
 
 def _infix(sign: str, onnx: str, number: Callable[..., float], pull: Any, values: Any) -> Operation:
@@ -193,6 +210,8 @@ OPERATIONS: dict[str, Operation] = {
         lambda a: EquationRange(_round(a.low), _round(a.high), whole=True),
         "`round(a)`: nearest integer, with gradient 1.",
     ),
+    "floor": _step_function("floor", "largest integer that is not above a"),
+    "ceil": _step_function("ceil", "smallest integer that is not below a"),
     "relu": Operation(
         Spelling(
             "({0} if not {0} <= zero else zero)", "tl.where({0} <= 0.0, 0.0, {0})", "max({0}, 0.0)", "Relu", "relu"

@@ -163,7 +163,7 @@ class NeuronStep:
         Args:
             x: Value of every input.
             states: States before the time-step.
-            margin: Smallest distance to a discontinuity of ``fire`` or ``round``, unless it is 0.
+            margin: Smallest distance to a discontinuity of ``fire``, ``round``, ``floor`` or ``ceil``, unless it is 0.
 
         Returns:
             None if a result has no value or is within the margin, and with a margin if there are vectors.
@@ -185,6 +185,8 @@ class NeuronStep:
             if entry.operation == "fire" and 0 < abs(operand) < margin:
                 return None
             if entry.operation == "round" and abs(operand % 1 - 0.5) < margin:
+                return None
+            if entry.operation in {"floor", "ceil"} and 0 < abs(operand - round(operand)) < margin:
                 return None
         output = values[self.given.index]
         assert not isinstance(output, tuple)  # noqa: S101 -- the output is a single number

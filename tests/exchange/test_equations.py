@@ -88,6 +88,7 @@ def network(body: str, folder: Path, size: str = "6") -> Network:
         "Vectors(M=4, v_threshold=0.3)",
         "Vectors(N=1)",
         "MAP{x - 2*detach(1 - 0.25)}",
+        "MAP{floor(3*x)*x + ceil(x - 0.2)}",
     ],
 )
 def test_source(neuron: str, dialect: str, tmp_path: Path) -> None:

@@ -237,6 +237,7 @@ class _Draw:
             f"sin({a})",
             f"cos({a})",
             f"round({a})",
+            f"{self.pick(('floor', 'ceil'))}({a})",
             f"detach({a})",
             f"min({a}, {b})",
             f"max({a}, {b})",
@@ -343,12 +344,14 @@ class _Run:
         self.functions: dict[str, Callable[..., Any]] = {
             name: getattr(torch, name)
             for name, item in OPERATIONS.items()
-            if item.arity == 1 and name not in {*SIGNS, "fire", "round", "detach"}
+            if item.arity == 1 and name not in {*SIGNS, "fire", "round", "floor", "ceil", "detach"}
         }
         self.functions |= {
             "number": lambda value: torch.tensor(float(value), dtype=torch.float64),
             "fire": lambda u: _Fire.apply(self.apart(u)),  # type: ignore[no-untyped-call]
             "round": lambda a: a + (self.halves(a).round() - a).detach(),
+            "floor": lambda a: self.wholes(a).floor(),
+            "ceil": lambda a: self.wholes(a).ceil(),
             "detach": Tensor.detach,
             "where": torch.where,
             "less": lambda a, b: self.apart(a - b) < 0,
@@ -367,6 +370,10 @@ class _Run:
 
     def halves(self, a: Tensor) -> Tensor:
         self.apart((a % 1) - 0.5)
+        return a
+
+    def wholes(self, a: Tensor) -> Tensor:
+        self.apart(a - a.detach().round())
         return a
 
     def clip(self, a: Tensor, low: Tensor, high: Tensor) -> Tensor:

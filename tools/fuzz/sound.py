@@ -198,6 +198,7 @@ def _neuron(random: Random, name: str, inputs: tuple[str, ...]) -> str:
     lines += [f"h = {' + '.join([x, *total])} - {_sum(random, [*scalars, v])}"]
     spikes = (
         *("fire(h - v_threshold)", "fire(h)", "round(clip(h, 0, D))", "clip(round(h), -1, D)", "relu(h)", "tanh(h)"),
+        *("floor(clip(h, 0, D))", "h - ceil(h)"),
         *("max(h, p)", "where(h > p, h, 0)"),
     )
     lines += [f"s = {pick(spikes)}"]

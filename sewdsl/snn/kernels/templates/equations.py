@@ -16,11 +16,18 @@ places = int64[:, ::1]
 layers = types.float64[:, :, ::1]
 
 
-@intrinsic
-def rint(context, a):
-    """Return the nearest integer; ties are rounded to even."""
+def unary(name):
+    """Return a function of LLVM for floating-point numbers."""
 
-    def generate(context, builder, signature, values):
-        return builder.call(builder.module.declare_intrinsic("llvm.rint", [values[0].type]), values)
+    @intrinsic
+    def call(context, a):
+        def generate(context, builder, signature, values):
+            return builder.call(builder.module.declare_intrinsic(f"llvm.{name}", [values[0].type]), values)
 
-    return a(a), generate
+        return a(a), generate
+
+    return call
+
+
+# Nearest integer, with ties rounded to even. The functions of math return integers of 64 bits.
+rint, floor, ceil = unary("rint"), unary("floor"), unary("ceil")
