@@ -157,7 +157,6 @@ def _folder(path: Path, *, overwrite: bool) -> RunFolder:
 
 
 def _progress_bar() -> Callback | None:
-    """Return a callback with a progress bar, or None outside a notebook."""
     try:
         from IPython import get_ipython  # IPython is installed with notebooks only.
         from IPython.display import ProgressBar

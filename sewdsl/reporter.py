@@ -43,7 +43,6 @@ class Reporter:
     """Collector of diagnostics without duplicates."""
 
     limits: Limits = DEFAULT_LIMITS
-    """Limits of the compilation."""
     diagnostics: list[Diagnostic] = field(default_factory=list)
     """Diagnostics in the order of their reports."""
     site: Span | None = None

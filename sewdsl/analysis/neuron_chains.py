@@ -46,7 +46,6 @@ class Responses(NamedTuple):
     """Responses of a neuron to several spike sequences, as arrays ``[T, sequences]``."""
 
     spikes: NDArray[np.bool_]
-    """Output spikes."""
     slopes: NDArray[np.float64]
     """Derivative of a spike with respect to the charged potential, σ'(H[t] - v_threshold)."""
     carries: NDArray[np.float64]

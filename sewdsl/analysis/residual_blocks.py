@@ -80,8 +80,6 @@ def is_residual(network: Network, index: int) -> bool:
 
 
 class _Residuals:
-    """Detection of the residual blocks of a network."""
-
     def __init__(self, network: Network) -> None:
         # A weak reference: _RESIDUALS caches this object only as long as the network exists.
         self._network: Network = weakref.proxy(network)
@@ -177,7 +175,6 @@ class BranchEnd:
     """Last ops of a branch."""
 
     activation: Activation | None
-    """Activation at the end, if any."""
     norm: Node | None
     """Batch norm before the activation or at the end, or None if another op is there."""
     why: str = ""

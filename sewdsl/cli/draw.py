@@ -160,7 +160,6 @@ def _length(width: str | None) -> Length | None:
 
 
 def _format(out: str | None, form: PictureFormat | None) -> PictureFormat:
-    """Return the format of ``--format``, or of the file suffix."""
     if form is not None:
         return form
     if out is None or out == "-":

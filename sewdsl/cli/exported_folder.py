@@ -34,7 +34,6 @@ class WeightsSource(NamedTuple):
     best: bool
     """Whether the weights are from the best epoch of the run instead of the last."""
     seed: int
-    """Seed of the initial weights."""
 
     def describe(self) -> str:
         """Describe the source in sentences for the model card, without local paths."""

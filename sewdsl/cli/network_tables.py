@@ -205,7 +205,6 @@ def print_network(network: Network, *, expand: bool) -> None:
 
 
 def _pairs(title: str, values: Iterable[tuple[str, str]], title_style: str | None = None) -> Table:
-    """Return a table with one row per name and value."""
     table = Table(title=title, title_style=title_style, title_justify="left", show_header=False, box=None)
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(overflow="fold")

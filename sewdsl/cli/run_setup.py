@@ -201,7 +201,6 @@ def _print_resume_commands(run: RunFolder) -> None:
 
 
 def _resume_command(run: RunFolder) -> str:
-    """Return the command that resumes a run on the same data."""
     from sewdsl.train.data.data_folders import data_folder_variable
     from sewdsl.train.store.run_folder import RunError
     from sewdsl.train.store.run_notes import read_data_path
@@ -216,7 +215,6 @@ def _resume_command(run: RunFolder) -> str:
 
 
 def _plugin_words() -> list[str]:
-    """Return the ``--plugin`` options of this process."""
     return [word for file in plugin_files() for word in ("--plugin", str(file.path))]
 
 

@@ -32,7 +32,6 @@ encode  direct
 neuron  PLIF(tau=2.0)
 body    c16k5s2-BN-PLIF-{SEW Block (c16)-MPk3s2p1}*2-FC10
 """
-"""Contents of a new file."""
 SHUTDOWN_SECONDS = 10.0
 """Default time limit in seconds of a request."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")

@@ -170,8 +170,6 @@ def command(
 
 @dataclass(frozen=True)
 class _StudyOptions:
-    """Options of the runs of a study."""
-
     data: Path | None
     reading: Reading
     device: Device
@@ -238,7 +236,6 @@ class _StudyOptions:
 def _select_variants(
     variants: tuple[CompiledVariant, ...], only: list[str] | None, seeds: int | None
 ) -> tuple[CompiledVariant, ...]:
-    """Select variants by ``--only``, each with the first ``--seeds`` seeds."""
     texts = [text.casefold() for text in only or [""]]
     selected = [varied for varied in variants if any(text in varied.variant.title.casefold() for text in texts)]
     if not selected:

@@ -131,7 +131,6 @@ def _unreached_help(unreached: Sequence[Node], body: Body | None) -> str:
 
 
 def _describe_unused(changes: Sequence[Override], name: str, ops: Sequence[Op]) -> Diagnostic:
-    """Return the warning for overrides of an unused name."""
     kinds = ", ".join(dict.fromkeys(op.kind for op in ops))
     alternative = f", or use {name} in a body or block"
     label = f"the network uses {kinds}" if ops else ""
@@ -176,7 +175,6 @@ def check_variants(changes: Sequence[Override], variants: Sequence[Sequence[Over
 
 
 def _replaces(other: Override, change: Override) -> bool:
-    """Return whether an override replaces another one completely."""
     return change.key == other.key or change.key.startswith(f"{other.key}.")
 
 

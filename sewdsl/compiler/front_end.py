@@ -141,7 +141,6 @@ class Compilation:
         return print_document(Document(tuple(statements)))
 
     def _missing_body_help(self) -> str:
-        """Return the help for a file without a body."""
         if self.spec_source is None or self.assembly is None or not self.assembly.networks:
             return "add 'body …'"
         used = self.assembly.networks[0]

@@ -55,7 +55,6 @@ class SpecSource:
     dialect: Conventions | None = None
     """Dialect of a bare expression. None: the language of sewdsl."""
     reach: FileAccess = ON_DISK
-    """Access to used files."""
 
     @property
     def compact(self) -> bool:

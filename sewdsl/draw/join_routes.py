@@ -64,7 +64,6 @@ def join_routes(wiring: Wiring, routes: list[Route]) -> tuple[list[EdgeLine], li
 
 
 def _insert(trees: dict[PictureLayer, _Turn], route: Route) -> None:
-    """Add a route to the tree of its value."""
     corners = [_rounded(corner) for corner in route.line.corners]
     turn = trees.setdefault(route.line.layer, _Turn(corners[0], route))
     for corner, next_corner in pairwise(corners):

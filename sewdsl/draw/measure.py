@@ -365,7 +365,6 @@ class Measure:
         return measured[1]
 
     def _sequence(self, items: PictureItems) -> Extent:
-        """Measure a row of items."""
         if not items:
             return Extent(0.0, 0.0, 0.0)
         extents = [self.item(item) for item in items]

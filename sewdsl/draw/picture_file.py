@@ -72,7 +72,6 @@ def renderers() -> tuple[Path, ...]:
 
 
 def _run(program: Path, dot_text: str, options: list[str], timeout: float) -> bytes:
-    """Run a renderer and return its output."""
     # neato -n2 keeps the positions and splines of the text.
     command = [str(program), "-Kneato", "-n2", *options]
     try:
@@ -97,7 +96,6 @@ _ZOOM = re.compile(rb"scale\(([^ )]*)")
 
 
 def _set_size(svg: bytes, width: Length) -> bytes:
-    """Replace the size of an SVG by the requested width."""
     # Renderers round the size to whole points. The background has the exact size.
     background, zoom = _VIEWPORT.search(svg), _ZOOM.search(svg)
     if background is None or zoom is None:

@@ -138,7 +138,6 @@ def inner_rows(item: PictureItem) -> tuple[PictureItems, ...]:
 
 
 def _with_rows(item: PictureItem, rows: Iterable[PictureItems]) -> PictureItem:
-    """Return a copy of an item with other rows."""
     match item:
         case PictureBlock() | PictureRepeat():
             (inner,) = rows
@@ -368,7 +367,6 @@ def frame_depth(items: PictureItems) -> int:
 
 
 def _copies(layer: PictureLayer) -> tuple[tuple[int, ...], ...]:
-    """Return the nodes of a layer by copy."""
     return layer.inside if isinstance(layer, PictureCall) else tuple((index,) for index in layer.nodes)
 
 
@@ -515,8 +513,6 @@ def _outline(
     layer_kind: Callable[[PictureLayer], Hashable],
     repeat_kind: Callable[[PictureRepeat], Hashable],
 ) -> Hashable:
-    """Return a hashable description of the items' appearance."""
-
     def outline(item: PictureItem) -> Hashable:
         match item:
             case PictureLayer():
@@ -562,7 +558,6 @@ class _Folder:
         return tuple(drawn for item in items for drawn in self._draw(item, prefix))
 
     def _draw(self, item: structure.Item, prefix: str) -> PictureItems:
-        """Return the drawn items of a structure item."""
         match item:
             case structure.LayerItem(node):
                 return (PictureLayer((node,)),)
@@ -644,7 +639,6 @@ def _merged(sequences: Iterable[PictureItems]) -> PictureItems:
 
 
 def _merge(items: Sequence[PictureItem]) -> PictureItem:
-    """Merge items of equal structure."""
     if isinstance(items[0], PictureLayer):
         return _merge_layers(item for item in items if isinstance(item, PictureLayer))
     merged = _with_rows(items[0], map(_merged, zip(*map(inner_rows, items), strict=True)))

@@ -107,7 +107,6 @@ class Placer:
         return line and line.via((row, line.corners[-1][1]), (row, across))
 
     def _label(self, text: str, point: Point) -> LineLabel:
-        """Return the label of a line at a point of the line."""
         along, across = point
         far = LABEL_GAP + text_width(text, SMALL) / 2
         return LineLabel(text, point, (along, across + far) if self._measure.vertical else (along, across - 8))
@@ -337,7 +336,6 @@ def possible_stops(measure: Measure, items: PictureItems, room: float) -> Iterat
 
 
 def _row(measure: Measure, items: PictureItems, ends: list[int], extents: list[Extent]) -> _Row:
-    """Return the unbreakable groups as a row."""
     gaps = [measure.gap(items, end - 1).length for end in ends[:-1]]
     return _Row([extent.length for extent in extents], [0.0, *gaps])
 

@@ -27,7 +27,6 @@ class FamilyStyle:
     """Style of a family of layers, or of frames."""
 
     name: str
-    """Name of the family: ``convolution``."""
     fill: str
     edge: str
     """Colour of the border."""
@@ -77,7 +76,6 @@ class Stroke:
     width: float
     """Width in points."""
     sample: str = "——"
-    """Sample in the legend."""
 
 
 SPIKES = Stroke("spikes, 0 or 1", "#E8770C", 1.3)
@@ -183,7 +181,6 @@ class PictureLook:
     title: bool = True
     """Whether to show the network's name and facts."""
     legend: bool = True
-    """Whether to show a legend."""
     width: Length | None = None
     """Width of the picture. The layout keeps the text legible at this width. Default: natural width."""
 

@@ -201,7 +201,6 @@ def _files(view: EditorView) -> Iterator[Completion]:
 
 
 def _items(view: EditorView, context: CursorContext) -> Iterator[Completion]:
-    """Propose items of an expression."""
     bracket = context.opened[-1][0] if context.opened else ""
     if any(kind == "LBRACE" and context.statement[index - 1] == lexicon.POINTWISE for kind, index in context.opened):
         yield Completion(lexicon.INPUT, "value", about=kind_docs.EQUATION_NAMES[lexicon.INPUT])

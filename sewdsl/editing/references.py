@@ -150,7 +150,6 @@ def _path(block: BlockDefinition) -> Path:
 
 
 def _is_shipped(span: Span) -> bool:
-    """Return whether a span is in the shipped library."""
     name, libraries = span.source.name, ("blocks.net", LIBRARY)
     return name in libraries or Path(name).resolve() in {
         (resource_folder("nets") / each).resolve() for each in libraries

@@ -569,7 +569,6 @@ class Walker:
         return index
 
     def _sum(self, op: FeedbackSum, inputs: tuple[int, int], item: MergeOf, frame: CallFrame, name: str) -> Place:
-        """Create the sum of the input and the feedback of a loop."""
         try:
             op.infer(*map(self._builder.signal, inputs))
         except ShapeMismatch as misfit:
@@ -588,7 +587,6 @@ class Walker:
         return self.sequence(operand, at, frame)
 
     def _merge_op(self, item: MergeOf, frame: CallFrame) -> Merge | None:
-        """Return the op of a merge, or None after an error."""
         name, path = item.name, frame.where(item.name.span.text)
         text = name.plain or name.span.text
         kind = self._vocabulary.neurons.find(text)

@@ -50,7 +50,6 @@ class NamedValue:
     """Named value in one expansion of a scope."""
 
     defined: Span
-    """Span of the name in its definition."""
     index: int | None = None
     """Index of the node with the value. None before it is computed, and after an error."""
     computed: bool = False

@@ -135,7 +135,6 @@ class CallResolver:
         self.reporter.extend(check_unknown(name, self.vocabulary, path, values))
 
     def _own_neuron(self, call: Call, frame: CallFrame, nearest: Activation | None, path: tuple[str, ...]) -> Op | None:
-        """Return the neuron of an ``SN`` call."""
         neuron = frame.neuron or nearest
         if neuron is None and "neuron" in self.vocabulary.unread:
             return None

@@ -37,9 +37,7 @@ _LOOK = "write 'probe rates' or 'probe gradients'"
 _NAMED = """write 'variant "SEW AND" "join=AND" "train.optimizer.lr=0.03"'"""
 
 SCALES = ("log", "linear")
-"""Scales of a range."""
 METHODS = ("TPE", "Random")
-"""Search methods."""
 SIGNIFICANT_DIGITS = 4
 """Significant digits of numbers from a range, to keep tables readable."""
 BOUNDS = 2
@@ -73,7 +71,6 @@ class StudyRange:
     name: str
     """Key of the setting."""
     scale: str
-    """One of :data:`SCALES`."""
     low: Override
     """Override with the smallest number."""
     high: Override
@@ -135,7 +132,6 @@ class StudyVariant:
     labels: dict[str, str]
     """Label on each axis except the seeds: ``{"join": "AND", "train.T_train": "6"}``."""
     overrides: tuple[Override, ...]
-    """Overrides of all labels."""
 
     @property
     def title(self) -> str:
@@ -242,8 +238,6 @@ def _read(section: Section, reader: _Reader) -> Study:
 
 @dataclass
 class _Reader:
-    """Reader of the lines of a section."""
-
     reporter: Reporter = field(default_factory=Reporter)
     named: dict[str, AxisValue] = field(default_factory=dict)
     varied: dict[str, StudyAxis | StudyRange] = field(default_factory=dict)
@@ -386,5 +380,4 @@ class _Reader:
 
 
 def _inside(value: Value) -> Span:
-    """Return the span of a value without its quotes."""
     return value.span.part(1, len(value.span.text) - 1) if isinstance(value, Text) else value.span

@@ -55,7 +55,6 @@ class Names:
 
 
 def _folded(name: str) -> str:
-    """Return a name in lower case with ``-`` for ``_``."""
     return name.casefold().replace("_", "-")
 
 

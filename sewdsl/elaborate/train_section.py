@@ -122,7 +122,6 @@ class _RecipeReader:
         return GivenArgument(ValueReader(self.reporter).read(value), value.span)
 
     def _losses(self, lines: Iterable[Setting]) -> tuple[LossTerm, ...]:
-        """Return the terms of ``loss`` lines, or none after an error."""
         terms = []
         for line in lines:
             *words, last = line.values
@@ -247,7 +246,6 @@ def unknown_part(network: Network, pattern: str, span: Span, layers: Collection[
 
 
 def _describe_unknown(key: Word) -> Diagnostic:
-    """Return the diagnostic for an unknown key of a recipe, with a suggestion."""
     alias = resolve_key_alias(key.text) or ""
     name, _, argument = alias.removeprefix("train.").partition(".")
     similar = name if name in KEYS and not argument else nearest_name(key.text, KEYS)

@@ -39,7 +39,6 @@ class Vocabulary:
     own: Mapping[str, BlockDefinition] = field(default_factory=dict)
     """Blocks of the source and its used files, by name without white space."""
     library: Mapping[str, BlockDefinition] = field(default_factory=dict)
-    """Shipped blocks."""
     unread: frozenset[str] = frozenset()
     """Names of blocks and settings whose statements have syntax errors. Their uses are not reported."""
     siblings: SiblingBlocks | None = None

@@ -101,7 +101,6 @@ def _step_function(name: str, about: str) -> Operation:
 
 
 def _infix(sign: str, onnx: str, number: Callable[..., float], pull: Any, values: Any) -> Operation:
-    """Return a binary operation with an infix operator."""
     text = f"{{0}} {sign} {{1}}"
     return Operation(Spelling(text, text, text, onnx), number, pull, values, sign=sign)
 

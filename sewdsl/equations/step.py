@@ -103,7 +103,6 @@ class NeuronStep:
     signed: tuple[bool, ...] = ()
     """For each reset in source order, whether its spike can be negative."""
     inputs: int = 1
-    """Number of inputs."""
 
     @property
     def x(self) -> TapeEntry:

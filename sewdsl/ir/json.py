@@ -145,8 +145,6 @@ def _kind(data: Mapping[str, Any], kinds: _Kinds) -> Kind:
 
 
 class _Kinds(NamedTuple):
-    """Lookup of kinds by name or definition."""
-
     catalogue: Mapping[str, type[Kind]]
     define: Callable[[str], type[Kind]] | None
 

@@ -232,7 +232,6 @@ class Network:
         return f"<Network {self.name!r}: {size}, T = {T}, {counts}>"
 
     def _repr_html_(self) -> str:
-        """Return the diagram and the table for notebooks."""
         # sewdsl.notebook imports all other packages, which must not import it.
         html: str = import_module("sewdsl.notebook").network_html(self)
         return html
@@ -337,6 +336,5 @@ class Network:
 
 @lru_cache(maxsize=4096)
 def _with_rule(op: WeightedLayer, rule: InitRule) -> Op:
-    """Return an op with a rule of initial weights."""
     # Cached, because many layers of a network are equal and validation is slow.
     return op.replace(init=rule)

@@ -592,11 +592,9 @@ def common_shape(kind: str, *inputs: Signal, names: Sequence[str] = ()) -> tuple
 
 
 JOIN_OPERANDS = ("branch", "shortcut")
-"""Operands of a join of two."""
 
 
 def _help_for_join(smaller: tuple[int, ...], larger: tuple[int, ...]) -> str:
-    """Return the help for operands of different shapes."""
     if prod(smaller) != larger[0] or len(smaller) > len(larger) or smaller[0] != larger[0] or len(larger) == 1:
         return "use equal channels and strides in both, or a projection as shortcut, e.g. 'id or c64k1s2-BN'"
     channels, *sides = larger

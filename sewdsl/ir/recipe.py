@@ -191,7 +191,6 @@ def _memory(text: str | None) -> str | None:
 
 
 def _default_loss() -> Loss:
-    """Return the default loss, the cross-entropy of the readout."""
     # The class is defined in sewdsl.ops, which imports this module.
     return cast("Loss", CATALOGUE["CrossEntropy"]())
 
@@ -216,7 +215,6 @@ class Recipe(BaseModel):
     T_train: Positive | None = None
     """Time-steps kept per training sample (random temporal delete, appendix A.2). None keeps all."""
     optimizer: SerializeAsAny[Optimizer]
-    """Optimizer, with its arguments."""
     schedule: SerializeAsAny[Schedule] | None = None
     """Learning-rate schedule. None keeps the learning rate constant."""
     freeze: tuple[str, ...] = ()

@@ -365,7 +365,6 @@ def _first_read(sequence: Items) -> int | None:
 
 
 def _reads(sequence: Items) -> Iterator[ReadItem]:
-    """Yield all named values read in a sequence."""
     for item in sequence:
         if isinstance(item, ReadItem):
             yield item

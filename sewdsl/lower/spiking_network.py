@@ -75,7 +75,6 @@ class SpikingNetwork(Group):
         return {**self.__dict__, "event_listener": None}
 
     def _repr_html_(self) -> str:
-        """Return the diagram and the table for notebooks."""
         return self.network._repr_html_()
 
     def forward(self, x: Inputs = None, *more: Tensor, return_sequence: bool = False, **named: Tensor) -> Any:

@@ -238,7 +238,6 @@ class Documents:
 
 
 def _file(uri: str) -> Path | None:
-    """Return the path of a URI, or None if it has no path."""
     # urlparse takes text after ";" for parameters, but paths may contain it.
     path = to_fs_path(uri.replace(";", "%3B"))
     return Path(path) if path and "\0" not in path else None

@@ -83,7 +83,6 @@ def _exactly(kind: type, description: str, value: Any, target: type) -> Any:
 
 
 def _integer(value: Any, target: type) -> Any:
-    """Return an integer."""
     # JSON does not distinguish 3.0 from 3.
     is_integral = isinstance(value, float) and value.is_integer()
     return _exactly(int, "an integer", int(value) if is_integral else value, target)

@@ -90,7 +90,6 @@ class EnergyTable(NamedTuple):
     costs: EnergyCosts
     memory: MemoryCosts
     trained: bool
-    """Whether the weights are trained."""
 
     @property
     def counted(self) -> float:

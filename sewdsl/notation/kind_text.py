@@ -58,7 +58,6 @@ def kind_text(kind: Some, settle: Callable[[Some], Some] | None = None, default:
 
 @cache
 def _letters(kind: type[Kind]) -> dict[str, str]:
-    """Return the letters of arguments by name."""
     return {name: letter for letter, name in kind.letters().items()}
 
 

@@ -117,7 +117,6 @@ def _let_lines(let: LetText) -> Iterator[str]:
 
 
 def _lines(text: str) -> list[str]:
-    """Wrap a text into source lines."""
     first, *pieces = text.split(f"{BREAK} ")
     lines = [first]
     for piece in pieces:

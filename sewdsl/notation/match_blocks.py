@@ -126,8 +126,6 @@ class BlockPattern:
 
 @dataclass(frozen=True)
 class _MergePattern:
-    """Pattern of a merge, with the alternatives of each operand."""
-
     name: str | None
     operands: tuple[tuple[Pattern, ...], ...]
 

@@ -52,8 +52,6 @@ class Change:
 
 @dataclass(frozen=True)
 class _CopyChange:
-    """Change in one copy."""
-
     change: Change
     position: ItemPosition
 

@@ -137,7 +137,6 @@ def _width(item: TextItem) -> int | None:
 
 
 def _parametrised(layer: LayerText, width: Callable[[int], str], stride: Callable[[int], str]) -> str:
-    """Return the text of a layer with replaced width and stride."""
     if isinstance(layer.op, PartOperand):
         return layer.text
     compact, paren, named = layer.text.partition("(")
@@ -150,7 +149,6 @@ def _parametrised(layer: LayerText, width: Callable[[int], str], stride: Callabl
 
 
 def _definition(name: str, group: Sequence[_Unit]) -> Definition:
-    """Return the definition of a block for a group of units."""
     # A unit with a projection is the better template: `fitting` makes the projection optional.
     template = next((unit for unit in group if unit.join.operands[1]), group[0])
     fitting = bool(template.join.operands[1]) and not all(unit.join.operands[1] for unit in group)

@@ -64,7 +64,6 @@ class EquationKind(Op):
     is_activation = True
 
     definition: ClassVar[NeuronDefinition]
-    """The equations."""
     defaults: ClassVar[Mapping[str, float]]
     """Default values of the parameters, by name."""
     families: ClassVar[dict[type[EquationKind], type[EquationKind]]]
@@ -153,7 +152,6 @@ class EquationKind(Op):
 
 
 def _field_name(index: int) -> str:
-    """Return the attribute of a parameter."""
     # Names in the source may be any word, so they must not be attributes.
     return f"parameter{index}"
 
@@ -321,7 +319,6 @@ class LinearForm(NamedTuple):
     drift: TapeEntry | None
     """Constant term. None: 0."""
     threshold: TapeEntry
-    """Firing threshold."""
 
 
 def linear_form(step: NeuronStep) -> LinearForm | None:
@@ -368,7 +365,6 @@ def _charged(step: NeuronStep) -> TapeEntry | None:
 
 
 def _values(step: NeuronStep) -> ValueRange:
-    """Return the value range of the output."""
     low, high, is_integer = step.values
     if not is_integer or max(-low, high) > MAX_COUNT or high <= 0:
         return REAL
@@ -523,7 +519,6 @@ _SILENT_STEPS = 32
 
 
 def _doc(kind: type[EquationKind], step: NeuronStep) -> str:
-    """Return the docstring of a generated class, with its equations."""
     output_text = "spikes, each 0 or 1" if _values(step) == BINARY else f"values, {_values(step)}"
     lines = "\n".join(f"    {line.strip()}" for line in kind.definition_text().splitlines()[1:-1])
     arguments = "\n".join(f"    {name}: Parameter of the equations." for name in kind.defaults)

@@ -91,7 +91,6 @@ FUNCTIONS: Mapping[str, EquationFunction] = {
         "reduces it by `by`.",
     ),
 }
-"""Functions in equations, by name."""
 RESERVED_VARIABLES = frozenset({*GIVEN_NAMES, *NEURON_SETTINGS, *FUNCTIONS, *EQUATION_KEYWORDS, PER}) - {SUM}
 """Names that cannot be defined in a neuron. The membrane potential is not included, because it is always a state.
 
@@ -127,12 +126,10 @@ class _EquationError(Exception):
 
 
 def _error(code: str, message: str, span: Span, hint: str = "", fixes: tuple[Fix, ...] = ()) -> _EquationError:
-    """Return an exception with a diagnostic."""
     return _EquationError(Diagnostic(code, Severity.ERROR, message, span, help=hint, fixes=fixes))
 
 
 def _too_large(span: Span, number: float) -> _EquationError:
-    """Return an exception for a number outside the range of float32."""
     message = f"'{span.text}' involves the number {number:g}, beyond {MAX_NUMBER:.2g}"
     return _error(
         "invalid-equation",
@@ -143,7 +140,6 @@ def _too_large(span: Span, number: float) -> _EquationError:
 
 
 def _suggest(name: str, names: Iterable[str], span: Span) -> tuple[str, tuple[Fix, ...]]:
-    """Return a suggestion for a misspelt name, as help and as fix."""
     known = sorted(names)
     matches = get_close_matches(name, known, 1) if len(name) <= _MAX_NAME_LENGTH else []
     # Capital letters count as different letters above.
@@ -226,7 +222,6 @@ def _default(expression: RealExpression) -> float:
 
 
 def _duplicate(word: Word, first: Word) -> Diagnostic:
-    """Return the diagnostic for a second definition of a name."""
     message, hint = f"'{word.text}' is defined twice", f"first defined in line {first.span.line}"
     return Diagnostic("duplicate-name", Severity.ERROR, message, word.span, help=hint)
 
@@ -240,13 +235,11 @@ class _Reader:
     meanings: dict[str, TapeEntry | None]
     """Current entry of each name, or None if its definition has errors."""
     settings: ResetSettings
-    """Settings of ``reset``."""
     names: frozenset[str]
     """Names that are assigned later."""
     ends: set[int] = field(default_factory=set)
     """Indices of entries that are not expanded in sums: values of names and functions."""
     read: set[str] = field(default_factory=set)
-    """Names that are read."""
     signed: list[bool] = field(default_factory=list)
     """For each reset, whether its spike can be negative."""
     lengths: dict[str, int] = field(default_factory=dict)

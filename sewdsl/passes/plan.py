@@ -125,8 +125,6 @@ class ExecutionPlan(NamedTuple):
 
 
 class _Part(NamedTuple):
-    """One node of a program step."""
-
     step: PlannedStep
     """Planned step of this node alone."""
     kind: PartKind
@@ -139,7 +137,6 @@ class _Step(NamedTuple):
 
     parts: tuple[_Part, ...]
     all_parts: PlannedStep
-    """Planned step of all parts in one kernel."""
     first_two: PlannedStep
     """Planned step of the first two parts in one kernel, if there are more."""
     recomputed: bool
@@ -278,7 +275,6 @@ def plan_execution(program: Program, context: ExecutionContext) -> ExecutionPlan
 
 
 def _kind(op: Op) -> PartKind:
-    """Return the kind of a node for the plan."""
     match op:
         case Conv():
             return "convolution"

@@ -137,7 +137,6 @@ def _stays_in_order(network: Network, norm: int, end: int) -> bool:
 def _fuse_step(
     step: ExecutionStep, norms: Mapping[int, int], joins: Mapping[int, int], network: Network
 ) -> ExecutionStep:
-    """Return a step fused with its norm, if any."""
     neuron = joins.get(step.gives, step.gives)
     norm = norms.get(neuron)
     if norm is None:

@@ -178,7 +178,6 @@ class Refusal(Exception):
 
 
 def _offset(request: dict[str, Any]) -> int:
-    """Return the cursor offset of a request, clamped to the text."""
     offset = request.get("at")
     return min(max(0, offset), len(request["text"])) if isinstance(offset, int) else 0
 
@@ -215,7 +214,6 @@ def _hover(texts: Texts, request: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _complete(texts: Texts, request: dict[str, Any]) -> dict[str, Any]:
-    """Return the completions at an offset."""
     span, proposals = complete(texts.view(request), _offset(request), texts.datasets)
     items = [
         {"text": each.text, "kind": each.kind, "detail": each.detail, "html": markdown_to_html(each.about)}

@@ -124,7 +124,6 @@ class ServedFolder:
             raise FileAccessError(f"cannot read '{self.file.name if self.file else ''}': {error.strerror}") from None
 
     def _is_inside(self, path: Path) -> bool:
-        """Return whether a path is inside the folder after links are resolved."""
         try:
             return path.resolve().is_relative_to(self.path)
         except (OSError, RuntimeError, ValueError):

@@ -281,7 +281,6 @@ class WorkerPool:
                 self._dispatch()
 
     def _add_idle(self, worker: Worker) -> None:
-        """Add a process to the idle processes."""
         worker.since = monotonic()
         self._idle.append(worker)
 

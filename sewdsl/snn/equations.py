@@ -86,7 +86,6 @@ class Equations(ReadsPast):
 
 
 def _initial_values(learned: Learned, channels: int, steps: int) -> Tensor:
-    """Return the initial values of a learnable."""
     values = torch.empty(learned.shape(channels, steps))
     for index, start in enumerate(learned.starts):
         # The axis of a vector follows that of time-steps.

@@ -126,7 +126,6 @@ def _row_by_row(x: Tensor) -> Tensor:
 
 
 def _folded(layer: Conv2d | Conv1d | Linear, norm: BatchNorm, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """Return weight and bias with the batch norm folded in."""
     scale, shift = norm.scale_and_shift
     bias = shift if layer.bias is None else layer.bias * scale + shift
     return effective_weight(layer) * scale.reshape(shape), bias

@@ -73,13 +73,11 @@ def _grouped(x: Tensor, groups: int) -> Tensor:
 
 
 def _at_least_float32(x: Tensor) -> Tensor:
-    """Return a tensor in float32 or wider."""
     # Sums of counts are exact in float32 up to 2^24.
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def _result(y: Tensor, x: Tensor) -> Tensor:
-    """Return a sum in the dtype of the network."""
     # Autocast casts inputs where needed, so the wider dtype can stay.
     return y if autocast_dtype(x.device.type) else y.to(x.dtype)
 

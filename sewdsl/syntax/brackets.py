@@ -58,7 +58,6 @@ class _Matcher:
             self._closed(token, counted=following is not None and following.type == "_STAR")
 
     def _operator(self, token: Token) -> None:
-        """Count the operators of a formula."""
         # Each operator can nest the syntax tree by one level, and later stages recurse over the tree.
         self.operators += 1
         if self.operators > self.limits.nesting:
@@ -134,7 +133,6 @@ class _Matcher:
         return opener
 
     def _report_mixed(self, opener: Token, closer: Token, closer_type: str) -> None:
-        """Report a closing bracket of the wrong type."""
         right = CLOSERS[closer.type]
         span = self._span(closer)
         self.reporter.report(

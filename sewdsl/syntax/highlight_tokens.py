@@ -245,7 +245,6 @@ def _parts(text: str, offset: int) -> list[Piece]:
 
 
 def _statement(source: Source, lines: Lines) -> list[Piece]:
-    """Return the pieces of a statement, without comments."""
     first, context = lines.tokens[0], _BEGINS.get(lines.tokens[0].type, "values")
     pieces: list[Piece] = []
     rest = lines.tokens

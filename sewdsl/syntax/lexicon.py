@@ -108,6 +108,5 @@ ALIGNED_KEYWORDS = frozenset({"KEY", "_LET", "_BODY", "_USE", "_EXPECT", "_CLAIM
 INPUT, POTENTIAL, RESET = "x", "v", "reset"
 THRESHOLD, RESET_POTENTIAL = "v_threshold", "v_reset"
 NEURON_SETTINGS = (THRESHOLD, RESET_POTENTIAL, "detach_reset", "surrogate")
-"""Arguments of all neurons."""
 GIVEN_NAMES = frozenset({INPUT, THRESHOLD, RESET_POTENTIAL})
 """Names that an equation can read but not assign."""

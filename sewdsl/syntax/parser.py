@@ -72,8 +72,6 @@ def parse_dialect(
 
 
 class _Parser:
-    """Stages of parsing for one source."""
-
     def __init__(
         self,
         source: Source,

@@ -158,7 +158,6 @@ def _print_statement(statement: tree.Statement) -> str:
 def _words(
     statement: tree.Setting | tree.Let | tree.Body | tree.Use | tree.Expect | tree.Claim | tree.Allow,
 ) -> Iterator[str]:
-    """Yield the words of a statement's line."""
     match statement:
         case tree.Setting():
             yield statement.key.text

@@ -29,13 +29,11 @@ class ParseFailure:
 
     source: Source
     tokens: list[Token]
-    """All tokens of the statement."""
     rule: str
     """Grammar rule of the statement."""
     before: Token | None
     """Last accepted token."""
     token: Token
-    """Unexpected token."""
     accepted: AbstractSet[str]
     """Types of tokens that the parser accepts instead."""
 

@@ -67,7 +67,6 @@ class ProbeTarget:
     model: SpikingNetwork
     """Network in the mode to probe it in."""
     shown: ProbeSamples
-    """Input of the network."""
     run: Path | None = None
     """Run folder of a trained network, or None for an untrained one."""
     best: bool = False
@@ -75,9 +74,7 @@ class ProbeTarget:
     noted: Precision | None = None
     """Recorded precision of the training, if any."""
     device: DeviceType = "cpu"
-    """Device to probe on."""
     precision: Precision = "32-true"
-    """Precision to probe in."""
 
     @property
     def network(self) -> Network:

@@ -119,7 +119,6 @@ def salvage(data: bytes, model: type[BaseModel]) -> tuple[dict[str, Any], list[s
 
 @cache
 def _fields(model: type[BaseModel]) -> dict[str, TypeAdapter[Any]]:
-    """Return a validator for each field of a model."""
     adapters = {}
     for name, info in model.model_fields.items():
         bounded: Any = info.annotation

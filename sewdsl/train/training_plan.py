@@ -157,8 +157,6 @@ def _setup(network: Network, recipe: Recipe, folder: Path | None) -> DataOptions
 
 
 class _Spans:
-    """Source spans for diagnostics."""
-
     def __init__(self, compilation: Compilation) -> None:
         self._assembly = compilation.assembly
 

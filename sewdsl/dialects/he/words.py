@@ -87,7 +87,6 @@ class NumberSlot:
     """Letter in compact notation."""
     text: str
     span: Span
-    """Span of the digits."""
     token: Span
     """Span of the digits with the letters before them."""
 
@@ -250,7 +249,6 @@ class Resolver:
         return None
 
     def _report_unknown(self, word: Span) -> None:
-        """Report an unknown word, with the nearest word as a suggestion."""
         # A unique split is probably a missing hyphen. With several splits, any choice would be a guess.
         cuts = list(word_splits(word.text))
         if len(cuts) == 1:

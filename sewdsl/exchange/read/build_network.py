@@ -127,7 +127,6 @@ MAX_REORDERINGS = 4
 
 
 def _text_order(network: Network) -> list[int]:
-    """Return the order of the nodes in the compiled text of the network."""
     # Without loops, parts and names, ordered_items() already yields this order.
     if not network.graph.loops and not network.outputs and not network.settings.inputs and not network.users:
         return [*range(len(network))]
@@ -254,7 +253,6 @@ def _shortest(value: float, dtype: torch.dtype) -> float:
 
 
 def _replace_by_layer(draft: Draft, index: int, factor: Tensor) -> None:
-    """Replace a scale by a layer with fixed factors."""
     item = draft.items[index]
     channels, dtype = item.output.channels, item.tensors["factor"].dtype
     factors = {*factor.tolist()}

@@ -34,7 +34,6 @@ class TensorKey:
     node_key: str
     """Key in sewdsl's own scheme."""
     scheme_key: str
-    """Key in the other scheme."""
     like: Tensor
     """Tensor of the same shape and dtype in sewdsl, without data."""
     shape: tuple[int, ...]

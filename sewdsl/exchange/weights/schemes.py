@@ -190,7 +190,6 @@ class ResNetScheme(Scheme):
     branch: ClassVar[UnitKeys]
     """Names of a unit in the branch. ``{}`` is the index of the unit, from 1."""
     projection: ClassVar[UnitKeys]
-    """Names of a projection."""
     bare_projection: ClassVar[UnitKeys | None] = None
     """Names of a projection without activation, if they differ."""
 

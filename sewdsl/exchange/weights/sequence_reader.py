@@ -27,7 +27,6 @@ class LayerKeys:
 
     node: Node
     prefix: str
-    """Prefix of the keys."""
     names: Mapping[str, str] = field(default_factory=dict)
     """Suffixes in the scheme by suffixes in sewdsl, where they differ."""
     part: int = 0

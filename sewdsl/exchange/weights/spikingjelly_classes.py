@@ -333,7 +333,6 @@ class SpikingJellyClass:
 
     name: str
     networks: tuple[str, ...]
-    """Shipped networks of this class."""
     marks: tuple[str, ...]
     """Keys that only this class and its subclasses have."""
     read: Callable[[SequenceReader], None]

@@ -32,7 +32,6 @@ PARALLEL: dict[type[ParallelNeuron], str] = {
     MaskedParallelSpikingNeuron: "MaskedPSN",
     SlidingParallelSpikingNeuron: "neuron.SlidingPSN",
 }
-"""Parallel neurons in SpikingJelly."""
 
 
 def _neuron(node: Node, op: Spiking) -> PyCall:
@@ -78,7 +77,6 @@ SIZE_ARGUMENTS = (("k", "order"), ("T", "steps"))
 
 
 def _surrogate(node: Node, surrogate: Surrogate) -> Code:
-    """Return the constructor call of a surrogate, as code."""
     equivalent = next((equivalent for equivalent in SURROGATES if equivalent.kind is type(surrogate)), None)
     if equivalent is None or equivalent.call is None:
         raise UnsupportedLayer(node, f"has the surrogate {surrogate.kind}, which has no equivalent in SpikingJelly")

@@ -172,7 +172,6 @@ def choose_recomputation(program: Program, load: TrainingLoad, budget: int) -> R
 
 
 def _choice(program: Program, load: TrainingLoad, budget: int, recomputed: frozenset[int]) -> RecomputationChoice:
-    """Return a choice with the given recomputed values."""
     program = replace(program, recomputed=recomputed)
     peak = peak_memory(program, load)
     return RecomputationChoice(program, peak, fits=peak.bytes <= budget)

@@ -121,8 +121,6 @@ def peak_memory(program: Program, load: TrainingLoad) -> PeakMemory:
 
 @dataclass
 class _Run:
-    """Simulation of a training step."""
-
     sizes: ValueSizes
     moments: list[Moment] = field(default_factory=list)
     values: dict[int, Allocation] = field(default_factory=dict)
@@ -155,11 +153,9 @@ class _Run:
         return PeakMemory(sizes, tuple(self.moments), saved, self.recompute_macs)
 
     def _moment(self, index: int, *, backward: bool, extra: int = 0) -> None:
-        """Record the allocated memory."""
         self.moments.append(Moment(index, backward, self.heap.now + extra))
 
     def _forward(self, index: int, step: PlannedStep) -> None:
-        """Simulate the forward pass of a step."""
         sizes, heap = self.sizes, self.heap
         if step.loop:
             self._forward_loop(index, step)
@@ -193,7 +189,6 @@ class _Run:
         self._release(step.spent)
 
     def _backward_loop(self, index: int, step: PlannedStep) -> None:
-        """Simulate the backward pass of a loop."""
         sizes, heap = self.sizes, self.heap
         # Memory saved at a time-step is freed while the gradients of the operands grow, so the total stays about
         # constant.
@@ -263,7 +258,6 @@ class _Run:
         return result
 
     def _backward(self, index: int, step: PlannedStep) -> None:
-        """Simulate the backward pass of a step."""
         if step.loop:
             self._backward_loop(index, step)
             return
@@ -277,7 +271,6 @@ class _Run:
         self.heap.drop_all(self.extra.pop(index))
 
     def _compute_gradients(self, index: int, step: PlannedStep, gradient: Allocation) -> None:
-        """Simulate the computation of the gradients of all operands."""
         heap, sizes = self.heap, self.sizes
         unpacked = [store for record in self.held[index] for store in self._fetch(record, index)]
         # The weight gradient is computed first. The input is freed before its gradient is allocated.
@@ -317,7 +310,6 @@ class _Run:
         return [self.heap.hold(Allocation(self.sizes.value(record.index)))]
 
     def _compute(self, record: SavedRecord, index: int) -> None:
-        """Simulate the recomputation of a value."""
         # A value is recomputed once, even if several steps read it.
         if record.cached is not None or record.step is None:
             return

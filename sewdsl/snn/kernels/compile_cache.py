@@ -97,7 +97,6 @@ def _numba_folders(path: Path) -> list[Path]:
 
 
 def _compiled_files(path: Path) -> list[Path]:
-    """Return the compiled files of a text."""
     # The pattern excludes temporary files, which another process may be writing.
     return sorted(file for folder in _numba_folders(path) for file in folder.glob(f"{path.stem}.*.nb[ci]"))
 

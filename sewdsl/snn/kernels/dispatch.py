@@ -115,7 +115,6 @@ class StepKernel(NamedTuple):
     factors: Tensor | None
     """Learnable values of the time-step, concatenated, or None for fixed values only."""
     program: LayerProgram
-    """Program of the neurons."""
 
 
 def find_norm_kernel(spec: NeuronSpec, x_TN: Tensor, learned: Mapping[str, Tensor]) -> StepKernel | None:
@@ -225,7 +224,6 @@ def _run_kernel(kernel: StepKernel, x_TN: Tensor, start: Tensor | None, *, final
 def _equation_kernel(
     spec: EquationSpec, x_TN: Tensor, start: Tensor | None, factors: Sequence[Tensor]
 ) -> StepKernel | None:
-    """Return the kernel of neurons with equations, or None if none applies."""
     step, slope = spec.equations, tapes.trace_surrogate(spec.surrogate)
     first = None if start is None or not len(start) else start[0]
     if slope is None or x_TN.ndim <= CHANNEL_AXIS or not _suits(x_TN, first):
@@ -259,7 +257,6 @@ def _run(
 def _linear_kernel(
     spec: NeuronSpec, x_TN: Tensor, v_N: Tensor | None, learned: Mapping[str, Tensor]
 ) -> StepKernel | None:
-    """Return the kernel of neurons with linear dynamics, or None if none applies."""
     if not isinstance(spec, LinearSpec) or not _suits(x_TN, v_N):
         return None
     dynamics, slope = spec.dynamics(**learned), trace_surrogate(spec.surrogate)

@@ -32,7 +32,6 @@ class Arrays:
     y: Tensor
     """Classes ``[N]``."""
     sequences: frozenset[str] = frozenset()
-    """Names of the sequences."""
     named: bool = False
     """Whether a batch is a dictionary of the inputs."""
     readers: int = 0

@@ -160,8 +160,6 @@ SPLITS = (("train",), ("val", "test"))
 
 
 class _Images(NamedTuple):
-    """Images of a folder."""
-
     folder: Path
     parts: Sequence[str]
     """Names of the training and the test folder."""

@@ -98,7 +98,6 @@ def _archive(path: Path) -> Iterator[ZipFile]:
 
 
 def _member(archive: ZipFile, name: str) -> ZipInfo:
-    """Return the archive entry of an array."""
     members = {member.filename: member for member in archive.infolist()}
     member = members.get(f"{name}.npy")
     if member is None:

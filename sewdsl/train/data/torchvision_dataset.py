@@ -23,7 +23,6 @@ class VisionDataSet(DataSet):
     counts: ClassVar[tuple[int, int]]
     """Number of training and test images."""
     size: ClassVar[str]
-    """Size of the download."""
     mean: ClassVar[Sequence[float]]
     """Mean per channel of the training images, after scaling to [0, 1]."""
     deviation: ClassVar[Sequence[float]]

@@ -75,7 +75,6 @@ def to_integers(x: Inputs, network: IntegerNetwork) -> Integers:
 
 
 def _to_integers(x: Tensor, step: InputStep) -> Integers:
-    """Return one input as integers."""
     value = step.value
     axes = x.ndim - (1 if step.static else 2)
     array = x.double().numpy()

@@ -236,5 +236,4 @@ def _close(loggers: Sequence[Logger]) -> None:
 
 
 def _first_line(error: BaseException) -> str:
-    """Return the first line of an error message, or the type of the error."""
     return next(iter(str(error).strip().splitlines()), "") or type(error).__name__

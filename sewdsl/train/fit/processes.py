@@ -37,7 +37,6 @@ def is_first_on_machine() -> bool:
 
 
 def _first_number(*variables: str) -> int:
-    """Return the first environment variable with a number, or 0."""
     texts = map(os.environ.get, variables)
     return next((int(text) for text in texts if text and text.isdigit()), 0)
 

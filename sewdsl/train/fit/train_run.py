@@ -241,7 +241,6 @@ def _count_operations(
 
 
 def _result(planned: TrainingPlan, fitted: FitResult, module: Classifier, scores: dict[str, Any]) -> Result:
-    """Return the results of a run, with its device and versions."""
     return Result(
         network=planned.network.name,
         data=planned.data.name,

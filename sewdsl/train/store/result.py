@@ -166,7 +166,6 @@ class Result(BaseModel):
     model_config = STRICT
 
     network: Text
-    """Name of the network."""
     data: Word
     """Name of the dataset."""
     accuracy: Share
@@ -191,7 +190,6 @@ class Result(BaseModel):
     seconds: Seconds
     """Wall-clock time of all parts of the training, including the evaluation after each epoch."""
     seed: Seed
-    """Seed of the recipe."""
     start: WeightsOrigin | None = None
     """Origin of the initial weights, or None for random weights."""
     device: Literal["cpu", "cuda", "mps"]

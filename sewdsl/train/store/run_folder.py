@@ -81,7 +81,6 @@ class RunFolder:
     ignored = RunFile(".gitignore")
     """Files specific to this machine, excluded by git and the Hugging Face hub."""
     card = RunFile("README.md")
-    """Model card."""
     terms = RunFile("terms.json")
     """Licence (see :class:`sewdsl.train.store.run_notes.Terms`)."""
     energy = RunFile("energy.json")
@@ -97,7 +96,6 @@ class RunFolder:
     best = RunFile("checkpoints", "best.safetensors")
     """Weights of the epoch with the best accuracy, or of the first one if several are equal."""
     last = RunFile("checkpoints", "last.safetensors")
-    """Last weights."""
     previous = RunFile("checkpoints", "previous.safetensors")
     """Weights of the checkpoint before the last."""
     state = RunFile("checkpoints", "last.ckpt")
@@ -111,13 +109,10 @@ class RunFolder:
     confusion = RunFile("confusion.json")
     """Confusion matrix of the last weights on the test samples."""
     report = RunFile("report.html")
-    """Report page."""
     metrics = RunFile("metrics.csv")
-    """Metrics of each epoch."""
     curves = RunFile("curves.png")
     """Plot of loss and accuracy over epochs."""
     diagram = RunFile("diagram.svg")
-    """Diagram of the network."""
     recipe = RunFile("recipe.json")
     """Recipe with every setting in force."""
     spec = RunFile("spec.net")

@@ -104,9 +104,7 @@ class ProcessRecord(BaseModel):
 
 LoggerName = Literal["tensorboard", "wandb", "mlflow"]
 LOGGERS: tuple[LoggerName, ...] = get_args(LoggerName)
-"""Supported loggers."""
 USUAL: tuple[LoggerName, ...] = ("tensorboard",)
-"""Default loggers."""
 
 _Id = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_-]+$")]
 

@@ -74,7 +74,6 @@ class SearchOutcome(BaseModel):
     trials: Positive
     """Number of trials in the study section."""
     seed: int
-    """Seed of the search."""
     prune: Text | None = None
     """Criterion to stop trials early. None never does."""
     metric: Literal["validation", "test"]
@@ -94,9 +93,7 @@ class Outcome(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     network: str
-    """Name of the network."""
     data: str
-    """Name of the dataset."""
     runs: int
     """Number of runs in the study."""
     machine: str

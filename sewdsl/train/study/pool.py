@@ -33,7 +33,6 @@ class StudyRun:
     compilation: Compilation
     planned: TrainingPlan
     folder: RunFolder
-    """Run folder."""
     watch: Watch | None = None
     """Called after each epoch, or None if the run is never stopped early."""
 

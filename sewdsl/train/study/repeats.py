@@ -44,9 +44,7 @@ class Summary(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     network: str
-    """Name of the network."""
     data: str
-    """Name of the dataset."""
     repeats: int
     """Requested number of repeats."""
     seeds: list[int]

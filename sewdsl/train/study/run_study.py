@@ -32,9 +32,7 @@ class VariantRuns:
     varied: CompiledVariant
     folder: Path
     plans: list[tuple[Compilation, TrainingPlan]]
-    """Compilation and plan of each run, by seed."""
     results: list[Result] = field(default_factory=list)
-    """Results of the finished runs."""
     diverged: dict[int, str] = field(default_factory=dict)
     """Messages of diverged runs, by seed."""
 

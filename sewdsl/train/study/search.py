@@ -83,7 +83,6 @@ def should_prune(search: Search, axes: Axes, trial: Trial, others: Iterable[Tria
 
 
 def _study(axes: Axes, trials: Iterable[Trial], **options: Any) -> OptunaStudy:
-    """Create an in-memory study of Optuna with the given trials."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -118,7 +117,6 @@ def _to_optuna(axes: Axes, trial: Trial) -> FrozenTrial:
 
 
 def _distributions(axes: Axes) -> dict[str, BaseDistribution]:
-    """Return Optuna's distribution of each axis."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     distributions: dict[str, BaseDistribution] = {}

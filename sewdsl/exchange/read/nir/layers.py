@@ -43,7 +43,6 @@ def tensor(node: Primitive, key: str, ndim: int) -> Tensor:
 
 
 def _conv(draft: Draft, node: Primitive, source: int) -> int:
-    """Add ``Conv2d`` or ``Conv1d``."""
     axes = 1 if node.kind == "Conv1d" else 2
     weight, bias = tensor(node, "weight", 2 + axes), tensor(node, "bias", 1)
     kernel = weight.shape[2], weight.shape[-1]
@@ -97,7 +96,6 @@ def _padding(
 
 
 def _linear(draft: Draft, node: Primitive, source: int) -> int:
-    """Add ``Affine`` or ``Linear``."""
     weight = tensor(node, "weight", 2)
     bias = tensor(node, "bias", 1) if node.kind == "Affine" else None
     shape = draft.shape(source)
@@ -129,7 +127,6 @@ def _total(draft: Draft, node: Primitive, source: int) -> int:
 
 
 def _flatten(draft: Draft, node: Primitive, source: int) -> int:
-    """Add ``Flatten`` of all axes."""
     shape = draft.shape(source)
     (first, _), (last, _) = (node.pair(key) for key in ("start_dim", "end_dim"))
     first, last = (axis + len(shape) if axis < 0 else axis for axis in (first, last))

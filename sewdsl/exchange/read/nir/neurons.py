@@ -147,7 +147,6 @@ def _leaking(node: Primitive, dt: float) -> tuple[LinearNeuron, float]:
 
 
 def _firing(node: Primitive) -> dict[str, float]:
-    """Return threshold and reset."""
     # An omitted v_reset is 0, as in the nir package.
     reset = node.number("v_reset") if node.fields.get("v_reset") is not None else 0.0
     return {"v_threshold": node.number("v_threshold"), "v_reset": reset}
@@ -173,7 +172,6 @@ def _original_neuron(node: Primitive, op: LinearNeuron) -> tuple[LinearNeuron, d
 
 @lru_cache(maxsize=1024)
 def _parse_neuron(text: str) -> LinearNeuron | None:
-    """Parse a neuron, and return None if the text is not one."""
     try:
         op = load(text, input=(1,)).nodes[-1].op
     except SewdslError:

@@ -68,7 +68,6 @@ def _neuron(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
 
 
 def _surrogate(trace: Trace, function: Any) -> Surrogate:
-    """Return the surrogate with the same derivative."""
     name = type(function).__name__
     if not getattr(function, "spiking", True):
         raise trace.refusal(f"outputs the primitive function of {name} instead of spikes (spiking=False)")
@@ -106,7 +105,6 @@ def _require_step_mode(trace: Trace, module: Any, a: TracedTensor) -> TracedTens
 
 
 def _conv(trace: Trace, module: nn.Conv2d | nn.Conv1d, a: TracedTensor) -> TracedTensor:
-    """Add ``Conv2d`` or ``Conv1d``."""
     _require_axes(trace, a, len(module.kernel_size))
     if module.padding_mode != "zeros":
         raise trace.refusal(f"has padding_mode '{module.padding_mode}', expected 'zeros'")
@@ -122,7 +120,6 @@ def _conv(trace: Trace, module: nn.Conv2d | nn.Conv1d, a: TracedTensor) -> Trace
 
 
 def _transposed_conv(trace: Trace, module: nn.ConvTranspose2d | nn.ConvTranspose1d, a: TracedTensor) -> TracedTensor:
-    """Add ``ConvTranspose2d`` or ``ConvTranspose1d``."""
     _require_axes(trace, a, len(module.kernel_size))
     if functions.pair(module.dilation) != (1, 1):
         raise trace.refusal("has a dilation, which transposed convolutions in sewdsl do not support")
@@ -148,7 +145,6 @@ def _convolution(
 
 
 def _upsample(trace: Trace, module: nn.Upsample, a: TracedTensor) -> TracedTensor:
-    """Add ``Upsample`` by an integer factor."""
     # nn.Upsample stores one factor, or one per axis.
     factors = module.scale_factor if isinstance(module.scale_factor, tuple) else (module.scale_factor,) * 2
     if module.size is not None or factors[0] != factors[-1] or factors[0] is None or factors[0] % 1:
@@ -194,7 +190,6 @@ def prelu(trace: Trace, module: nn.PReLU, a: TracedTensor) -> TracedTensor:
 
 
 def _linear(trace: Trace, module: nn.Linear, a: TracedTensor) -> TracedTensor:
-    """Add ``Linear``, for vectors only."""
     if len(trace.draft.shape(a.draft_index)) > 1:
         raise trace.refusal("applies a linear layer to a feature map; flatten it first")
     functions.require_width(trace, a, module.in_features)
@@ -203,7 +198,6 @@ def _linear(trace: Trace, module: nn.Linear, a: TracedTensor) -> TracedTensor:
 
 
 def _batch_norm(trace: Trace, module: nn.BatchNorm2d, a: TracedTensor) -> TracedTensor:
-    """Add ``BatchNorm1d`` or ``BatchNorm2d``."""
     if not module.track_running_stats or module.running_mean is None:
         raise trace.refusal("has no running statistics")
     if module.momentum is None:

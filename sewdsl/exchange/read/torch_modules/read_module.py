@@ -135,7 +135,6 @@ def _read(  # noqa: PLR0913 -- all arguments of read_module()
 
 
 def _run(model: nn.Module, trace: Trace, form: LeadingAxes) -> TracedTensor:
-    """Run the module on a traced tensor and return the output."""
     with trace.watching(model, module_reader):
         try:
             output = trace.run(model, form)

@@ -28,9 +28,7 @@ class ModuleCall(NamedTuple):
     """Call of a module."""
 
     name: str
-    """Name of the module."""
     number: int
-    """Number of the call in the run."""
     outer: ModuleCall | None
     """Call that contains it, None for that of the model."""
     has_weights: bool

@@ -44,7 +44,6 @@ class TracedTensor(Tensor):
 
     run: Trace
     draft_index: int
-    """Index of the item in the draft."""
     form: LeadingAxes
     complement: bool
     """Whether the tensor is 1 minus the item."""

@@ -30,7 +30,6 @@ NEURONS = (nir.IF, nir.LIF, nir.CubaLIF)
 
 
 def _convolution(node: nir.Conv2d | nir.Conv1d, x: Tensor) -> Tensor:
-    """Compute ``Conv1d`` or ``Conv2d``."""
     axes = 1 if isinstance(node, nir.Conv1d) else 2
     stride, dilation = _pair(node.stride)[:axes], _pair(node.dilation)[:axes]
     padding = node.padding if isinstance(node.padding, str) else _pair(node.padding)[:axes]
@@ -213,7 +212,6 @@ class NirExecutor:
         return values, after
 
     def _applied(self, name: str, node: nir.NIRNode, x: Tensor) -> Tensor:
-        """Compute a stateless node."""
         if type(node) not in PLAIN_NODES:
             raise ExportError(f"cannot run {name}: unsupported primitive {type(node).__name__}")
         return PLAIN_NODES[type(node)](node, x)

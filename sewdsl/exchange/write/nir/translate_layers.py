@@ -78,7 +78,6 @@ def _avg_pool(kernel: Pair, stride: Pair, padding: Pair) -> nir.AvgPool2d:
 
 
 def _flatten(shape: Shape) -> nir.Flatten:
-    """Return a flattening of a feature map."""
     return nir.Flatten({"input": np.array(shape)}, 0, -1)
 
 
@@ -90,7 +89,6 @@ def _reshaped(op: Reshape, site: EvaluatedLayer) -> list[NirNode]:
 
 
 def _scale(factor: float, shape: Shape, dtype: np.dtype[np.float64]) -> nir.Scale:
-    """Return a multiplication of all elements by a factor."""
     return nir.Scale(_full(shape, factor, dtype))
 
 

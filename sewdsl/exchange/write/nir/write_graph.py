@@ -59,8 +59,6 @@ def from_bytes(data: bytes) -> nir.NIRGraph:
 
 
 class _Graph:
-    """Graph under construction."""
-
     def __init__(self, model: SpikingNetwork, dt: float) -> None:
         self._network, self._dt = model.network, dt
         if self._network.settings.inputs:
@@ -104,7 +102,6 @@ class _Graph:
         return nir.NIRGraph(self._nodes, self._edges, metadata.to_dict())
 
     def _write_output(self, name: str, index: int) -> None:
-        """Append the output node of a value."""
         if name in self._nodes:
             raise ExportError(f"the output node {name} has the name of a layer; rename the output")
         shape, sources = self._network.nodes[index].output.shape, self._find_value_nodes(index)
@@ -208,7 +205,6 @@ class _Synapse(NamedTuple):
     decay: float
     """Factor per time-step."""
     delay: int
-    """Index of the delay."""
     scale: int
     """Index of the factor."""
     total: int

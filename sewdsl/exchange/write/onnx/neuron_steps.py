@@ -103,7 +103,6 @@ class EquationSteps(NamedTuple):
     """Time-step of a neuron with equations, with its learned parameters."""
 
     step: NeuronStep
-    """Equations of the time-step."""
     factors: Mapping[int, Numbers]
     """Factors that are equal at all time-steps, by index, broadcastable to ``[N, *]``."""
     over_steps: Mapping[int, Numbers]

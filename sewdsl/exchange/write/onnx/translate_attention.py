@@ -96,5 +96,4 @@ def write_softmax(scope: NodeScope, module: attention.Softmax, x: str) -> str:
 
 
 def _turned(scope: NodeScope, x: str, chunk: int) -> str:
-    """Append the transposed heads."""
     return scope.add("Transpose", x, perm=[0, 1, 3, 2] if chunk == 1 else [0, 1, 2, 4, 3])

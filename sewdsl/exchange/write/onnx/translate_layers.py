@@ -63,7 +63,6 @@ def _with_own_weights(scope: NodeScope, layer: Weighted, x: str) -> str:
 
 
 def _weighted(scope: NodeScope, layer: Weighted, weight: Tensor, bias: Tensor | None, x: str) -> str:
-    """Append a layer with the given weights."""
     constants = [scope.constant("weight", tensor_to_array(weight))]
     if bias is not None:
         constants.append(scope.constant("bias", tensor_to_array(bias)))
@@ -112,7 +111,6 @@ def _avg_pool(scope: NodeScope, layer: pooling.AvgPool2d, x: str) -> str:
 
 
 def _window(layer: pooling.MaxPool2d | pooling.AvgPool2d) -> dict[str, list[int]]:
-    """Return the attributes of a pooling window."""
     kernel, stride, padding = (
         [size, size] if isinstance(size, int) else list(size)
         for size in (layer.kernel_size, layer.stride, layer.padding)
@@ -132,7 +130,6 @@ def _rows(scope: NodeScope, layer: tokens.Embedding, x: str) -> str:
 
 
 def _exchange(scope: NodeScope, layer: tokens.Exchange, x: str) -> str:
-    """Append an exchange of channels and positions."""
     channels, *places = scope.shape
     flat = scope.add("Reshape", x, scope.graph.sizes(-1, channels, prod(places)))
     return scope.add_output(
@@ -141,7 +138,6 @@ def _exchange(scope: NodeScope, layer: tokens.Exchange, x: str) -> str:
 
 
 def _slice(scope: NodeScope, layer: layers.Slicing, x: str) -> str:
-    """Append a slice of channels or positions."""
     sizes, axis = scope.graph.sizes, 1
     if layer.over == "places":
         channels, *places = scope.shape

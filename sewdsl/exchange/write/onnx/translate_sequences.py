@@ -24,7 +24,6 @@ from sewdsl.snn import (
 
 
 def _numbers(scope: NodeScope, name: str, tensor: Tensor) -> str:
-    """Add a tensor as a constant."""
     return scope.constant(name, tensor_to_array(tensor))
 
 

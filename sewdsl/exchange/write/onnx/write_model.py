@@ -177,7 +177,6 @@ class OnnxModelWriter:
 
 
 def _format(model: SpikingNetwork) -> np.dtype[Any]:
-    """Return the dtype of the parameters as a NumPy dtype."""
     dtype = torch.get_default_dtype() if model.example is None else model.example.dtype
     if dtype not in FORMATS:
         raise ExportError(f"the parameters are {dtype}; ONNX export supports float32 and float64: use model.float()")

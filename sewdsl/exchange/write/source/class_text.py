@@ -215,7 +215,6 @@ def has_formula(op: Merge) -> bool:
 
 
 def _assignment(attribute: Arg, indent: int) -> list[str]:
-    """Return the statement that registers a module."""
     if is_identifier(attribute.name):
         return format_statement(f"self.{attribute.name} = ", attribute.value, indent)
     name = Arg("name", Literal(Code(string_literal(attribute.name))), positional=True)
@@ -232,7 +231,6 @@ def _module(name: str) -> str:
 
 
 def _signature(spec: ClassSpec) -> list[str]:
-    """Return the head of the constructor."""
     names = order_parameters(spec.params)
     positional = [name for name in names if name in {IN, OUT}]
     parts = [_parameter(spec, name) for name in positional]
@@ -247,7 +245,6 @@ def init_head(parts: Sequence[str]) -> list[str]:
 
 
 def _parameter(spec: ClassSpec, name: str) -> str:
-    """Return a parameter with its annotation and default."""
     kinds = sorted({_annotation(value) for value in spec.params[name]}, key=lambda kind: (kind == "None", kind))
     value = parameter_default(spec, name)
     return f"{name}: {' | '.join(kinds)}" + ("" if value is Unset.UNSET else f" = {value!r}")

@@ -200,7 +200,6 @@ def _used(parts: Iterable[str]) -> set[str]:
 
 
 def _imports(used: set[str], dialect: Dialect) -> list[str]:
-    """Return the import statements of a file."""
     lines = ["from __future__ import annotations", ""]
     lines += [f"import {name}" for name in ("math",) if name in used]
     standard = _from_imports(STANDARD, used)
@@ -214,13 +213,11 @@ def _imports(used: set[str], dialect: Dialect) -> list[str]:
 
 
 def _from_imports(modules: dict[str, tuple[str, ...]], used: set[str]) -> list[str]:
-    """Return the ``from`` imports of the names in use."""
     taken = {module: [name for name in names if name in used] for module, names in sorted(modules.items())}
     return [f"from {module} import {', '.join(names)}" for module, names in taken.items() if names]
 
 
 def _head(network: Network, dialect: Dialect, inputs: str) -> list[str]:
-    """Return the docstring of the file."""
     notation = Notation(network)
     origin = f" from {notation.file}" if notation.file else ""
     lines = [f'"""{_title(network)} in {dialect.title}, written by sewdsl{origin}.']

@@ -52,7 +52,6 @@ class Arg:
     name: str
     value: Expr
     default: object = Unset.UNSET
-    """Default of the parameter."""
     positional: bool = False
     """Whether it is written without its name."""
     channels: str = ""
@@ -345,7 +344,6 @@ def _arguments(call: PyCall, indent: int) -> Iterator[str]:
 
 
 def _has_notes(expr: Expr) -> bool:
-    """Return whether an expression contains comments."""
     match expr:
         case Literal():
             return False
@@ -364,7 +362,6 @@ def _flat_listed(run: CopySequence) -> str:
 
 
 def _loop(run: CopySequence) -> str:
-    """Return the ``for`` clause of copies."""
     if not run.names:
         return f"for _ in range({run.count})"
     rows = _rows(run)
@@ -372,7 +369,6 @@ def _loop(run: CopySequence) -> str:
 
 
 def _rows(run: CopySequence) -> list[str]:
-    """Return the values of each copy."""
     # Many equal values are written as "*[4] * 39".
     rows = [(text, len(list(same))) for text, same in groupby(map(_row, run.rows))]
     return [
@@ -383,7 +379,6 @@ def _rows(run: CopySequence) -> list[str]:
 
 
 def _row(row: Sequence[Expr]) -> str:
-    """Return the values of one copy."""
     values = ", ".join(map(one_line, row))
     return values if len(row) == 1 else f"({values})"
 

@@ -172,7 +172,6 @@ class ClassFinder:
         return Note(self._notation.of(*group), (self._network.nodes[output].output,))
 
     def _expr(self, item: SourceItem) -> Expr:
-        """Return the expression that creates an item."""
         if isinstance(item, Leaf):
             return self._layers.module_call(self._network.nodes[item.index])
         if id(item) in self._calls:

@@ -57,7 +57,6 @@ class FlowStep:
 
 
 Kind = Literal["network", "block", "part", "repeat", "copy", "branch", "shortcut", "operand", "loop", "value"]
-"""Kind of a section."""
 
 
 @dataclass(frozen=True)
@@ -196,8 +195,6 @@ class _Step:
 
 @dataclass
 class _SectionBuilder:
-    """Section under construction."""
-
     prefix: str
     """Prefix of the names of its nodes, with a dot at the end."""
     start: int
@@ -224,9 +221,7 @@ class _Operands(NamedTuple):
     arguments: tuple[int, ...]
     """Node, or number of an operand of the enclosing call, that each operand reads."""
     nodes: tuple[int, ...]
-    """Node that each operand reads."""
     first: int
-    """First number."""
 
     def argument(self, number: int) -> int:
         """Return what an operand reads in the enclosing section. Nodes are unchanged."""

@@ -67,9 +67,7 @@ class EventConvolution(NamedTuple):
     counts: bool
     """Whether inputs may have values other than 0 and 1."""
     channels: int
-    """Channels of the input."""
     outputs: int
-    """Channels of the output."""
 
     @classmethod
     def of(cls, window: ConvWindow, x: Tensor, weight: Tensor, *, counts: bool) -> EventConvolution | None:

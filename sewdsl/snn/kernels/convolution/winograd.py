@@ -56,11 +56,9 @@ class Cost(NamedTuple):
     product: float
     """Cost per product of a value and a weight."""
     weight: float
-    """Cost per weight."""
     value: float
     """Cost per value that is read or written. For tiles, per transformed value."""
     call: float
-    """Constant cost of a call."""
 
 
 DENSE: Mapping[Result, Cost] = {

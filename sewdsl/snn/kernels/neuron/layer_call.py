@@ -151,7 +151,6 @@ class LayerCall(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def _factor_axes(axes: tuple[tuple[int, int], ...], widths: tuple[int, ...]) -> tuple[FactorAxes, ...]:
-    """Return the axes along which each factor varies."""
     pairs = zip(axes, widths, strict=True)
     return tuple(FactorAxes(channels=channels > 1, steps=steps > 1, width=width) for (steps, channels), width in pairs)
 

@@ -187,7 +187,6 @@ def _run(  # noqa: PLR0913 -- all arguments of a kernel
     lines: tuple[Tensor, ...],
     share: Partition,
 ) -> None:
-    """Run a kernel on all blocks of neurons."""
     kernel, constants = prepared.kernel, prepared.arrays
     arrays |= constants
     if call.factors is not None:

@@ -43,7 +43,6 @@ class Tiles(NamedTuple):
     """Memory stride between the channels of a position."""
     C: int
     tile_rows: int
-    """Rows per tile."""
     tile_columns: int
     """Channels per tile."""
 

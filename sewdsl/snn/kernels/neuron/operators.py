@@ -186,7 +186,6 @@ def _keep_norm(ctx: Any, inputs: tuple[Any, ...], keyword_only_inputs: dict[str,
 
 
 def _differentiate_norm(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
-    """Return the gradients of :func:`norm_neurons`."""
     x, other, weight, bias, _, _, factors, _ = ctx.needs_input_grad
     # Mean and rstd are computed from x or constant, so their gradients are part of that of x. If the gradient of the
     # other operand equals that of the output, as in a sum, pass the same tensor on without a kernel.

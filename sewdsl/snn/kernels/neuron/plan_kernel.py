@@ -49,7 +49,6 @@ class LayerNeedsGrad(NamedTuple):
     channels: bool
     """Gradients of weight and bias of batch norm."""
     factors: bool
-    """Gradients of the factors."""
     other: bool
     """Gradient of the other operand of the join."""
 
@@ -62,7 +61,6 @@ class KernelVariant(NamedTuple):
     law: str
     """Time-step, in the format of :func:`sewdsl.equations.step.parse_step`."""
     axes: tuple[FactorAxes, ...]
-    """Axes of each factor."""
     slope: str
     """Tape of the surrogate's derivative; empty if nothing fires or there is no backward pass."""
     norm: bool

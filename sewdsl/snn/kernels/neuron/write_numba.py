@@ -69,7 +69,6 @@ class Kernel(NamedTuple):
     start: tuple[float, ...]
     """States before the first time-step, if the caller passes none."""
     sums: tuple[GradientSum, ...] = ()
-    """Sums of a backward kernel."""
     gain: tuple[float | int, ...] = ()
     """Numbers, or indices of factors, that the host multiplies core by."""
     derived: tuple[Derived, ...] = ()
@@ -89,8 +88,6 @@ def render_backward(variant: KernelVariant, needs_grad: LayerNeedsGrad) -> Kerne
 
 
 class _Names(NamedTuple):
-    """Names in the loop over a block."""
-
     names: dict[TapeEntry, str]
     """Names of leaves and numbers."""
     rows: dict[str, str]
@@ -100,8 +97,6 @@ class _Names(NamedTuple):
 
 
 class _Writer:
-    """Writer of the kernels of a variant."""
-
     def __init__(self, variant: KernelVariant) -> None:
         self.variant, self.layer = variant, compose(variant)
         self.states = range(len(self.layer.states))
@@ -113,7 +108,6 @@ class _Writer:
     # --- the loop over a block
 
     def _names(self, roots: Sequence[TapeEntry], plan: BackwardPlan | None = None) -> _Names:
-        """Return the names of all inputs of the loops."""
         layer, tape = self.layer, self.layer.output.tape
         names = {layer.raw: "read(x[i])", layer.other: "read(others[i])", tape.leaf("g_given"): "read(g_y[i])"}
         rows, scalars = dict[str, str](), list[float | int]()
@@ -168,7 +162,6 @@ class _Writer:
         return _function(name, rows, [*lines, *(self._write(entry, row, named) for entry, row in results)])
 
     def _write(self, result: TapeEntry | None, row: str, named: Mapping[TapeEntry, str]) -> str:
-        """Return the line that writes a result to a row."""
         value = "zero" if result is None else named[result]
         if row == "g_x" and self.layer.line:
             value = f"spread2[i] * {value}"
@@ -245,7 +238,6 @@ class _Writer:
         return lines
 
     def _setup(self, scalars: Sequence[object], rows: Mapping[str, str], *, sums: bool) -> list[str]:
-        """Return the first lines of a kernel."""
         lines = [f"c{index} = scalars[{index}]" for index in range(len(scalars))]
         # `span` decides at run time whether values are spread over a whole period of channels.
         if rows or sums:
@@ -258,7 +250,6 @@ class _Writer:
         return lines
 
     def _begin(self, rows: Mapping[str, str], *, sums: bool) -> list[str]:
-        """Return the first lines of a block."""
         lines = ["low = index * block", "n = min(block, N - low)"]
         if rows or sums:
             lines.append("p = low % (stride * C) if whole else 0")

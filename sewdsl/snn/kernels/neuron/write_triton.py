@@ -87,8 +87,6 @@ def render_backward(variant: KernelVariant, needs_grad: LayerNeedsGrad, steps: i
 
 
 class _Writer:
-    """Writer of the kernels of a variant."""
-
     def __init__(self, variant: KernelVariant) -> None:
         self.variant, self.layer = variant, compose(variant)
         self.tiled = variant.norm or any(each.channels for each in variant.axes)
@@ -98,12 +96,10 @@ class _Writer:
         self.rest = [self._number(value) for value in self.layer.start]
 
     def _number(self, value: float) -> str:
-        """Add a number to the arguments, and return its name."""
         self.numbers.append(float(value))
         return f"c{len(self.numbers) - 1}"
 
     def _names(self, roots: Sequence[TapeEntry], plan: BackwardPlan | None = None) -> dict[TapeEntry, str]:
-        """Return the names of all inputs of a time-step."""
         layer, tape = self.layer, self.layer.output.tape
         names = {layer.raw: "x_now", layer.other: "other_now", tape.leaf("g_given"): "g_now"}
         names |= {leaf: f"x{leaf.leaf}_now" for leaf in layer.more_inputs}
@@ -368,7 +364,6 @@ class _Writer:
         return [*lines, "    tl.store(terms + C + column, (-a * (ones / count) - p * shift).to(tl.float32), known)"]
 
     def _finished(self, functions: dict[str, list[str]], constants: set[str]) -> CudaKernel:
-        """Return the kernels with the given lines."""
         text, arguments = "", dict[str, tuple[str, ...]]()
         for name, lines in functions.items():
             used = {*re.findall(r"\w+", "\n".join(lines))}

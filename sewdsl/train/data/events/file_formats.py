@@ -174,4 +174,3 @@ READERS: dict[str, Callable[[Path], Events]] = {
     ".aedat": _aedat,
     ".aedat4": read_aedat4,
 }
-"""Readers by suffix."""
