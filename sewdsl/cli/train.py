@@ -48,6 +48,7 @@ from sewdsl.cli.run_setup import (
     set_up_process,
 )
 from sewdsl.compiler import Options, read
+from sewdsl.interrupts import clean_up
 from sewdsl.ir.network import Network
 from sewdsl.ir.printed_values import format_value
 from sewdsl.ir.recipe import LISTS, Recipe
@@ -290,7 +291,9 @@ def _start(spec: str, out: Path | None, training: _Training, *, overwrite: bool)
             # Last: nothing is written if a check fails.
             folder = _make_folder(out, network.name, training.processes, overwrite=overwrite)
             _print_recipe(planned.network, planned.recipe, training.processes, data_location, folder)
-        from sewdsl.train.fit.train_run import start_run
+        # The import of PyTorch takes seconds.
+        with clean_up(folder.path.rmdir):
+            from sewdsl.train.fit.train_run import start_run
 
         result = start_run(compilation, planned, folder, training.make_options(), initial_weights)
         _print_result(result, folder, json_=training.json_)
