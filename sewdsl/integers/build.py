@@ -350,8 +350,8 @@ class LawBuilder:
 
     def spread(self, x: Operand, factor: Lengths, extra: Lengths = (), *, repeat: bool = False) -> Operand:
         """Return a feature map with each value repeated, or with zeros between its values and after them."""
-        if not repeat and np.any(x.value.shift):
-            self.refuse("inserts zeros between currents, expected spikes or counts; add SN before it")
+        # Zeros between the values mean 0 only without a shift.
+        x = self._settled(x, common=not repeat and bool(np.any(x.value.shift)))
         height, width, channels = x.value.shape
         (down, right), (bottom, end) = _pair(factor), _pair(extra, 0)
         size = (height * down, width * right)
@@ -410,9 +410,9 @@ class LawBuilder:
         self, operation: Literal["max", "sum"], x: Operand, kernel: Lengths, stride: Lengths, padding: Lengths
     ) -> Operand:
         """Return the maximum or the sum over windows."""
-        x = self._settled(x, positive=operation == "max")
-        if operation == "sum" and np.any(x.value.shift) and any(padding):
-            self.refuse("adds padding zeros to values with a shift; use p0, or add SN before it")
+        # Zeros of the padding mean 0 only without a shift.
+        is_shifted = operation == "sum" and any(padding) and bool(np.any(x.value.shift))
+        x = self._settled(x, positive=operation == "max", common=is_shifted)
         if operation == "sum":
             x = self._fitted(x, prod(kernel))
         size, window = _pair(kernel), Window(_pair(stride), _pair(padding, 0))

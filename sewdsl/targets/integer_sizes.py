@@ -183,9 +183,17 @@ class IntegerSizes:
     def delay(self, steps: int) -> SizedOperand:
         return self._store(role="delay", states=steps * self.layer.node.output.elements)
 
-    def pool(self, operation: str, x: SizedOperand, kernel: tuple[int, ...], *_window: Any) -> SizedOperand:
-        if x.step in self._drifts:
-            # The drift that depends on the position is added before.
+    def pool(
+        self,
+        operation: str,
+        x: SizedOperand,
+        kernel: tuple[int, ...],
+        _stride: tuple[int, ...] = (),
+        padding: tuple[int, ...] = (),
+    ) -> SizedOperand:
+        is_padded = operation == "sum" and x.largest is None and any(padding)
+        if x.step in self._drifts or is_padded:
+            # A drift that depends on the position, or the shift of values between zeros, is added before.
             self.estimated, x = True, self._store(x, elements=prod(self.layer.inputs[0].shape), largest=None)
         taps = prod(kernel) if operation == "sum" else 1
         return self._store(x, largest=None if x.largest is None else taps * x.largest)

@@ -46,10 +46,10 @@ class Microcontroller(Target):
             states = (prod(step.member(width, packed=packed)) for width, packed, _ in OPTIONS.values())
             before = layers.get(step.name, [0] * (1 + len(OPTIONS)))
             layers[step.name] = [a + b for a, b in zip(before, (step.tables, *states), strict=True)]
-        flash, *states = (sum(column) for column in zip(*layers.values(), strict=True))
+        flash, *potentials = (sum(column) for column in zip(*layers.values(), strict=True))
         flash += sizes.biases
         rams = [sizes.state_size(width, packed=packed) for width, packed, _ in OPTIONS.values()]
-        values = (ram - state for ram, state in zip(rams, states, strict=True))
+        values = (ram - size for ram, size in zip(rams, potentials, strict=True))
         shared = [("outputs", [sizes.biases, *[0] * len(OPTIONS)]), ("values", [0, *values])]
         smallest = 1 + rams.index(min(rams))
         for column, total, limit, what in ((0, flash, self.flash, "flash"), (smallest, min(rams), self.ram, "RAM")):

@@ -74,6 +74,10 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "neurons with two inputs": (TWO_INPUTS, {}),
     "vectors, dropout": ("c8k3-tdBN-SN-DP(p=0.2, per=step)-FC20-DP0.5-SN-FC5", {}),
     "padded averages": ("c8k3-BN-SN-APk3s2p1-c4k3-BN-SN-FC5", {}),
+    "zeros around and between currents": (
+        "c8k3-BN-PAD1x2-SN-c8k3-BN-APk3s2p1-tc6k3s2-BN-ADD[id | PAD1-c6k3p0]-SN-FC5",
+        {},
+    ),
 }
 NEURONS = (
     "IF",
