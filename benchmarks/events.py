@@ -21,6 +21,7 @@ from torch.nn import functional
 from torch.nn.grad import conv2d_input, conv2d_weight
 
 import sewdsl
+from benchmarks.networks import printed_errors
 from sewdsl.lower import lower
 from sewdsl.passes import optimize_program
 from sewdsl.snn.conv_window import ConvWindow
@@ -158,9 +159,10 @@ def main() -> None:
     named = {spec: NETWORKS.get(spec, 4) for spec in sys.argv[1:]} or {"7b-net": 4}
     capability = torch.backends.cpu.get_cpu_capability()
     sys.stdout.write(f"{os.cpu_count()} cores, {capability}, torch {torch.__version__}\n")
-    for line in lines(named, ROUNDS):
-        sys.stdout.write(f"{line}\n")
-        sys.stdout.flush()
+    with printed_errors(named):
+        for line in lines(named, ROUNDS):
+            sys.stdout.write(f"{line}\n")
+            sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ from pathlib import Path
 from statistics import median
 from time import time
 
+from benchmarks.networks import printed_errors
+
 ROUNDS = 3
 
 FORWARD = """
@@ -69,4 +71,5 @@ def main(spec: str = "mnist5k") -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:2])
+    with printed_errors(sys.argv[1:2]):
+        main(*sys.argv[1:2])

@@ -30,6 +30,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from torch import Tensor
 
 import sewdsl
+from benchmarks.networks import name_and_input, printed_errors
 from sewdsl.exchange.write.c.run_file import find_compiler
 from sewdsl.exchange.write.c.write_file import write_c
 from sewdsl.exchange.write.formats import FORMATS
@@ -86,9 +87,8 @@ def set_rates(model: SpikingNetwork, x: Tensor) -> None:
 
 def runs(spec: str, folder: Path) -> dict[str, Run]:
     """Return a function of each contender that computes the outputs of a sample."""
-    name, _, size = spec.partition(":")
-    options: dict[str, Any] = {"input": f"3x{size}x{size}"} if size else {}
-    model = sewdsl.compile(name, seed=0, optimize=0, **options).eval()
+    name, size = name_and_input(spec)
+    model = sewdsl.compile(name, seed=0, optimize=0, input=size).eval()
     scaling, settings = input_scaling(model), model.network.settings
     random, static = np.random.default_rng(0), settings.encode == "direct"
     shape = (1, *settings.input) if static else (settings.steps, 1, *settings.input)
@@ -96,7 +96,7 @@ def runs(spec: str, folder: Path) -> dict[str, Run]:
     factor, shift = (np.asarray(x).reshape(-1, *[1] * (len(shape) - 2)) for x in (scaling.factor, scaling.shift))
     x = torch.from_numpy(n * factor + shift).float()
     set_rates(model, x)
-    ours = sewdsl.compile(name, seed=0, **options).eval()
+    ours = sewdsl.compile(name, seed=0, input=size).eval()
     ours.load_state_dict(model.state_dict())
     contenders: dict[str, Run] = {"sewdsl in floats": partial(ours, x)}
     path, quantised = folder / "network.onnx", folder / "int8.onnx"
@@ -184,10 +184,12 @@ def main() -> None:
         raise SystemExit(__doc__)
     sewdsl.keep_memory()
     torch.set_num_threads(1)
-    for spec in sys.argv[1:] or NETWORKS:
-        for line in lines(spec, ROUNDS):
-            sys.stdout.write(f"{line}\n")
-            sys.stdout.flush()
+    specs = sys.argv[1:] or NETWORKS
+    with printed_errors(specs):
+        for spec in specs:
+            for line in lines(spec, ROUNDS):
+                sys.stdout.write(f"{line}\n")
+                sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from torch.nn import functional
 
 import sewdsl
 from benchmarks.contenders import SPIKINGJELLY
+from benchmarks.networks import name_and_input, printed_errors
 from benchmarks.workload import Workload
 from sewdsl.ir.network import Network
 from sewdsl.lower import lower
@@ -49,8 +50,8 @@ def programs(network: Network) -> Iterator[tuple[str, Program]]:
 
 def steps(spec: str, only: str | None = None) -> dict[str, Callable[[], None]]:
     """Return a training step of each program, or of one."""
-    network_name, _, size = spec.partition(":")
-    network = sewdsl.load(network_name, input=f"3x{size}x{size}") if size else sewdsl.load(network_name)
+    network_name, size = name_and_input(spec)
+    network = sewdsl.load(network_name, input=size)
     settings, generator = network.settings, torch.Generator().manual_seed(0)
     static = settings.encode == "direct"
     x = torch.randn(SAMPLES, *settings.input, generator=generator) + 0.5
@@ -99,15 +100,16 @@ def main(arguments: list[str]) -> None:
     if not options.as_it_comes and options.only is None:
         sewdsl.keep_memory()
     torch.set_num_threads(THREADS)
-    for spec in options.networks:
-        if options.as_it_comes:
-            for name in names:
-                command = [sys.executable, "-m", "benchmarks.passes", "--only", name, spec]
-                subprocess.run(command, check=True)  # noqa: S603 -- ours
-            continue
-        for line in lines(spec, ROUNDS, options.only):
-            sys.stdout.write(f"{line}\n")
-            sys.stdout.flush()
+    with printed_errors(options.networks):
+        for spec in options.networks:
+            if options.as_it_comes:
+                for name in names:
+                    command = [sys.executable, "-m", "benchmarks.passes", "--only", name, spec]
+                    subprocess.run(command, check=True)  # noqa: S603 -- ours
+                continue
+            for line in lines(spec, ROUNDS, options.only):
+                sys.stdout.write(f"{line}\n")
+                sys.stdout.flush()
 
 
 if __name__ == "__main__":
