@@ -161,13 +161,9 @@ def _named_values(context: CursorContext) -> Iterator[Completion]:
         yield from (Completion(str(token), "value") for token in _operands(lines[-1].tokens))
     rows = lines[-1].entries if context.section else [line.tokens for line in lines]
     if not context.section:
-        yield from (Completion(str(row[1]), "value") for row in rows[:-1] if row[0] == "input" and _has_name(row))
+        named_inputs = (row for row in rows[:-1] if row[0] == "input" and len(row) > len(("input", "NAME")))
+        yield from (Completion(str(row[1]), "value") for row in named_inputs if row[1].type == "WORD")
     yield from (Completion(str(row[1]), "value") for row in rows[:-1] if row[0].type == "_LET" and len(row) > 1)
-
-
-def _has_name(row: list[Token]) -> bool:
-    """Return whether an ``input`` line has a name and a shape."""
-    return len(row) > len(("input", "NAME")) and row[1].type == "WORD"
 
 
 def _operands(tokens: list[Token]) -> list[Token]:

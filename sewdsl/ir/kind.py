@@ -173,12 +173,10 @@ class Kind(BaseModel):
 def stated_fields(model: BaseModel) -> Iterator[tuple[str, Any]]:
     """Yield the fields and their values, without defaults that are marked :class:`OmittedDefault`."""
     omitted = _omitted_defaults(type(model))
-    return ((name, _stated(value)) for name, value in model if name not in omitted or value != omitted[name])
-
-
-def _stated(value: Any) -> Any:
-    """Return a value, with the ``stated`` fields of the named tuples in a tuple."""
-    return tuple(getattr(item, "stated", item) for item in value) if type(value) is tuple else value
+    for name, value in model:
+        if name not in omitted or value != omitted[name]:
+            # Named tuples can state fewer fields than they have.
+            yield name, tuple(getattr(item, "stated", item) for item in value) if type(value) is tuple else value
 
 
 @cache

@@ -215,6 +215,7 @@ class Recipe(BaseModel):
     T_train: Positive | None = None
     """Time-steps kept per training sample (random temporal delete, appendix A.2). None keeps all."""
     optimizer: SerializeAsAny[Optimizer]
+    """Optimizer, with its arguments."""
     schedule: SerializeAsAny[Schedule] | None = None
     """Learning-rate schedule. None keeps the learning rate constant."""
     freeze: tuple[str, ...] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import accumulate, starmap
 from math import ceil
 from pathlib import Path
@@ -65,17 +66,10 @@ def draw(outcome: Outcome, folder: StudyFolder) -> None:
 def numeric(outcome: Outcome) -> str | None:
     """Return the first axis with at least three labels that are all numbers, or None."""
     for axis in outcome.axes:
-        labels = {row.labels[axis] for row in outcome.rows}
-        if len(labels) >= MIN_TREND_VALUES and all(_number(label) is not None for label in labels):
-            return axis
+        with suppress(ValueError):  # A label that is no number.
+            if len({row.labels[axis]: float(row.labels[axis]) for row in outcome.rows}) >= MIN_TREND_VALUES:
+                return axis
     return None
-
-
-def _number(label: str) -> float | None:
-    try:
-        return float(label)
-    except ValueError:
-        return None
 
 
 def _legend_label(axis: str, label: str) -> str:

@@ -224,12 +224,11 @@ class ClassFinder:
         bound = set[str]().union(*(variables(attribute.value) for i in group for attribute in i.attributes))
         sources = [self._network.nodes[section.source].output for section in instances]
         scope = Scope(sources, [section.arguments for section in instances], self._variables | bound)
-        attributes = [
-            _attribute(
-                arg.name, group, scope, with_shortcuts if has_optional and arg.name in first.shortcuts else everywhere
-            )
-            for arg in first.attributes
-        ]
+        attributes = []
+        for module in first.attributes:
+            positions = with_shortcuts if has_optional and module.name in first.shortcuts else everywhere
+            arguments = [next(arg for arg in group[i].attributes if arg.name == module.name) for i in positions]
+            attributes.append((unify_args(arguments, scope.at(positions)), positions))
         starts = []
         for args in zip(*(instance.starts for instance in group), strict=True):
             # An initial bias that differs becomes a parameter named "start".
@@ -255,14 +254,6 @@ class ClassFinder:
         self.classes.append(spec)
         for i, section in enumerate(instances):
             self._calls[id(section)] = constructor_call(spec, i)
-
-
-def _attribute(
-    name: str, group: Sequence[_Instance], scope: Scope, positions: Sequence[int]
-) -> tuple[Arg, Sequence[int]]:
-    """Return the argument for a module of the given instances, with their positions."""
-    arguments = [next(arg for arg in group[i].attributes if arg.name == name) for i in positions]
-    return unify_args(arguments, scope.at(positions)), positions
 
 
 def _comment_groups(items: Iterable[SourceItem], network: Network) -> Iterator[list[SourceItem]]:
