@@ -1,4 +1,4 @@
-"""JSON-RPC transport: validate messages, and answer requests in order."""
+"""JSON-RPC transport: check messages, and answer requests in order."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
-from urllib.parse import unquote
 
-from cattrs import Converter, transform_error
 from lsprotocol import types
 from pygls.exceptions import (
     JsonRpcContentModified,
@@ -24,18 +22,17 @@ from pygls.exceptions import (
     JsonRpcParseError,
     JsonRpcServerNotInitialized,
 )
-from pygls.protocol import LanguageServerProtocol, default_converter
+from pygls.protocol import LanguageServerProtocol
 from pygls.uris import to_fs_path
 
 if TYPE_CHECKING:
+    from cattrs import Converter
     from pygls.lsp.server import LanguageServer
 
 MAX_MESSAGE = 16 * 2**20
 """Largest size of a message in bytes. Longer messages are skipped and answered with an error."""
 MAX_AHEAD = 100
 """Largest number of messages that are read but not handled yet."""
-MAX_REASONS = 5
-"""Largest number of reasons to list for invalid parameters."""
 _LENGTH = re.compile(rb"content-length:\s*(\d{1,18})\s*", re.IGNORECASE)
 
 
@@ -59,50 +56,6 @@ def read_messages(stream: BinaryIO) -> Iterator[bytes | None]:
                 return
             yield body
         length = None
-
-
-def strict_converter() -> Converter:
-    """Return a converter from JSON that does not coerce types, unlike the default one of cattrs."""
-    converter: Converter = default_converter()  # type: ignore[no-untyped-call]
-    # By default, cattrs accepts a number as a string, and null as 0.
-    converter.register_structure_hook(str, partial(_exactly, str, "a string"))
-    converter.register_structure_hook(bool, partial(_exactly, bool, "true or false"))
-    converter.register_structure_hook(int, _integer)
-    return converter
-
-
-class _WrongValueError(ValueError):
-    """Raised if a value has another type than the protocol requires."""
-
-
-def _exactly(kind: type, description: str, value: Any, target: type) -> Any:
-    """Return a value of a JSON type, converted to an enumeration if required."""
-    if type(value) is not kind:
-        raise _WrongValueError(f"expected {description}, got {json.dumps(value)[:40]}")
-    return value if target is kind else target(value)
-
-
-def _integer(value: Any, target: type) -> Any:
-    # JSON does not distinguish 3.0 from 3.
-    is_integral = isinstance(value, float) and value.is_integer()
-    return _exactly(int, "an integer", int(value) if is_integral else value, target)
-
-
-def _reasons(error: BaseException) -> str:
-    """Return the faults of a message: ``position.line: expected an integer, got "1"``."""
-    reasons = []
-    for item in transform_error(error, path="", format_exception=_reason):
-        fault, _, field = item.rpartition(" @ ")
-        name = re.sub(r"_([a-z])", lambda letter: letter[1].upper(), field).removeprefix(".").removeprefix("params")
-        reasons.append(f"{name.removeprefix('.') or 'params'}: {fault}")
-    more = [f"and {len(reasons) - MAX_REASONS} more"] if len(reasons) > MAX_REASONS else []
-    return "; ".join([*reasons[:MAX_REASONS], *more])
-
-
-def _reason(error: BaseException, _: type | None) -> str:
-    if isinstance(error, KeyError):
-        return "missing"
-    return str(error) if isinstance(error, _WrongValueError) else "invalid value"
 
 
 class StandardOutput:
@@ -195,7 +148,7 @@ class Protocol(LanguageServerProtocol):
         if "id" in message and type(message["id"]) not in {str, int}:
             raise JsonRpcInvalidRequest("id must be a string or an integer")
         if "method" not in message:
-            return self._response(message)
+            return self.structure_message(message) if message.get("id") in self._request_futures else None
         method = message["method"]
         message_types = types.METHOD_TO_TYPES.get(method) if isinstance(method, str) else None
         if message_types is None:
@@ -207,23 +160,13 @@ class Protocol(LanguageServerProtocol):
         if is_request != ("id" in message):
             raise JsonRpcInvalidRequest(f"'{method}' must be a {'request' if is_request else 'notification'}")
         self._check_time(method)
+        structured = self.structure_message(message)
+        uri = getattr(getattr(getattr(structured, "params", None), "text_document", None), "uri", "")
         try:
-            structured: Any = self._converter.structure(message, message_types[0])
-        except Exception as error:  # noqa: BLE001 -- hooks of cattrs may raise anything
-            raise JsonRpcInvalidParams(f"invalid parameters of '{method}': {_reasons(error)}") from None
-        self._check_text(method, structured.params)
+            to_fs_path(uri)
+        except ValueError:
+            raise JsonRpcInvalidParams("textDocument.uri is not a URI") from None
         return structured
-
-    def _response(self, message: dict[str, Any]) -> Any:
-        """Return the answer to a request of this server, or None for an unknown id."""
-        if message.get("id") not in self._request_futures:
-            return None
-        kind = self._result_types.pop(message["id"], None)
-        try:
-            return self._converter.structure(message, types.ResponseErrorMessage if "error" in message else kind)
-        except Exception as error:  # noqa: BLE001 -- hooks of cattrs may raise anything
-            fault = types.ResponseError(JsonRpcInvalidRequest.CODE, _reasons(error))
-            return types.ResponseErrorMessage(message["id"], error=fault)
 
     def _check_time(self, method: str) -> None:
         """Raise an error for a message before initialization or after shutdown."""
@@ -235,21 +178,6 @@ class Protocol(LanguageServerProtocol):
             raise JsonRpcServerNotInitialized("server is not initialized")
         if self._workspace is not None and method == types.INITIALIZE:
             raise JsonRpcInvalidRequest("server is already initialized")
-
-    def _check_text(self, method: str, params: Any) -> None:
-        """Raise an error for an invalid URI, or for a change that cannot be applied."""
-        uri = getattr(getattr(params, "text_document", None), "uri", None)
-        if uri is None:
-            return
-        try:
-            to_fs_path(uri)
-        except ValueError:
-            raise JsonRpcInvalidParams(f"invalid parameters of '{method}': textDocument.uri: not a URI") from None
-        if method == types.TEXT_DOCUMENT_DID_CHANGE:
-            if unquote(uri) not in self.workspace.text_documents:
-                raise JsonRpcInvalidParams(f"'{method}': document is not open")
-            if any(isinstance(change, types.TextDocumentContentChangePartial) for change in params.content_changes):
-                raise JsonRpcInvalidParams(f"'{method}': expected the full text, got a partial change")
 
     def _handle_request(self, msg_id: str | int, method_name: str, params: Any) -> None:
         """Answer a request. Requests about a document, and the shutdown, are answered in order."""

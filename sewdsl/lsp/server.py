@@ -17,7 +17,7 @@ from pygls.lsp.server import LanguageServer
 from sewdsl.editing.references import RenameProblem, referent_at
 from sewdsl.lsp import convert
 from sewdsl.lsp.open_documents import MAX_SEARCH, Documents, OpenDocument, UnreadError
-from sewdsl.lsp.protocol import Protocol, strict_converter
+from sewdsl.lsp.protocol import Protocol
 
 TYPING_PAUSE_SECONDS = 0.05
 """Time without changes before a document is compiled, in seconds."""
@@ -50,7 +50,6 @@ class Server(LanguageServer):
             *("sewdsl", version),
             text_document_sync_kind=types.TextDocumentSyncKind.Full,
             protocol_cls=Protocol,
-            converter_factory=strict_converter,
         )
         self._published: dict[str, OpenDocument] = {}
         self._turn = 0

@@ -112,16 +112,12 @@ def _spoilt(params: dict[str, Any], random: Random) -> tuple[dict[str, Any], set
     """Return parameters with one changed or missing member, and the error codes that may follow."""
     spoilt = copy.deepcopy(params)
     parent, key = random.choice(list(_members(spoilt)))
-    before = parent[key]
     if random.random() < 0.3:
         del parent[key]
-        wrong = True
-    else:
-        parent[key] = random.choice(_VALUES)
-        wrong = type(parent[key]) is not type(before) and not (isinstance(before, dict) and parent[key] is not None)
-    # Optional members of a wrong type may be accepted or rejected.
-    must = wrong and key in _REQUIRED
-    return spoilt, {_WRONG_PARAMETERS} if must else {0, _WRONG_PARAMETERS}
+        return spoilt, {_WRONG_PARAMETERS} if key in _REQUIRED else {0, _WRONG_PARAMETERS}
+    # Members of a wrong type may be converted or rejected.
+    parent[key] = random.choice(_VALUES)
+    return spoilt, {0, _WRONG_PARAMETERS}
 
 
 def _members(value: Any) -> Iterator[tuple[dict[str, Any], str]]:
