@@ -135,7 +135,7 @@ class ForwardPass:
         N, like = operands[0].shape[1], operands[0]
         outputs: dict[int, list[Tensor]] = {i: [] for i in {*step.loop, *(self._targets or ())} & {*step.nodes}}
         masks: dict[str, Tensor] = {}
-        state = StepState(None, 0, masks) if self._step is None else self._step
+        state = self._step.first_step(masks) if self._step is not None else StepState(None, 0, masks)
         # The next outputs of each delay, [1, N, *] each. They enter the state after the last time-step only.
         delays = {
             i: deque(

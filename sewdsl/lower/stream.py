@@ -53,18 +53,28 @@ class StepState:
         if not isinstance(module, Neuron):
             kind = type(module).__name__
             raise TypeError(f"{name}: expected a neuron of sewdsl, got {kind}, whose state cannot be stored")
-        before = module.initial(x_TN[0]) if self._before is None else self._stored(name, x_TN.shape[1:])
-        potential = Potential(before)
+        return self._fire(name, module, x_TN)
+
+    def _fire(self, name: str, module: Neuron, x_TN: Tensor) -> Tensor:
+        """Return the spikes of the time-step, and store the membrane potential after it."""
+        potential = Potential(self._potential(name, module, x_TN))
         spikes_TN: Tensor = module(x_TN, potential=potential)
         if potential.after is None:
             raise TypeError(f"{name} has a custom forward, which does not store the membrane potential")
         self.after[name] = potential.after
         return spikes_TN
 
+    def _potential(self, name: str, module: Neuron, x_TN: Tensor) -> Tensor:
+        return module.initial(x_TN[0]) if self._before is None else self._stored(name, x_TN.shape[1:])
+
+    def first_step(self, masks: dict[str, Tensor]) -> StepState:  # noqa: ARG002 -- a stream has one time-step
+        """Return the state for the first time-step of a loop."""
+        return self
+
     def next_step(self, masks: dict[str, Tensor]) -> StepState:
         """Return the state for the next time-step of a loop."""
         # The previous state is not changed, because autograd may still need it.
-        return StepState(self.after, self._t + 1, masks)
+        return type(self)(self.after, self._t + 1, masks)
 
     def delayed_values(self, name: str, shape: tuple[int, ...], steps: int, like: Tensor) -> Tensor:
         """Return the next outputs of a delay in a loop, ``[steps, N, *]``, or zeros at the first time-step.

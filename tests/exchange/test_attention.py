@@ -10,6 +10,7 @@ from torch import Tensor
 
 import sewdsl
 from sewdsl.exchange.errors import ExportError, UnsupportedLayer
+from sewdsl.exchange.write.archive import export_program
 from sewdsl.exchange.write.nir.write_graph import to_graph
 from sewdsl.exchange.write.onnx.time_axis import ScannedTime, TimeAxis, UnrolledTime
 from sewdsl.exchange.write.onnx.write_model import to_onnx
@@ -72,6 +73,16 @@ def test_python_files(body: str, dialect: str, *, training: bool) -> None:
     model.train(training)
     found = made(SOURCES[dialect](model.network), model)
     same(outcome(found, x), outcome(model, x))
+
+
+@pytest.mark.parametrize("body", [*BODIES[2:4], *(pytest.param(body, marks=pytest.mark.deep) for body in BODIES[4:])])
+def test_archives(body: str) -> None:
+    model, x = compiled(body), shown()
+    model(x)
+    model.eval()
+    module = export_program(model).module()
+    with torch.no_grad():
+        torch.testing.assert_close(module(x), model(x))
 
 
 @pytest.mark.parametrize("body", BODIES)

@@ -19,7 +19,7 @@ from sewdsl.exchange.write.formats import FORMATS as FORMATS_BY_NAME
 from sewdsl.lower import SpikingNetwork
 from tests.words import check_words
 
-FORMATS = ("net.nir", "net.onnx", "net.py")
+FORMATS = ("net.nir", "net.onnx", "net.py", "net.pt2")
 BIAS = "c4k3-BN-LIF(v_threshold=0.1)-c4k3-BN-LIF(v_threshold=0.5)-GAP-FC3"
 """On the noise that is shown, its initial weights let the first neurons fire, and not the second."""
 INPUT = ("--input", "2x8x8")

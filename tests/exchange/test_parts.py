@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import onnx
 import pytest
+import torch
 from onnx import ModelProto
 from typer.testing import CliRunner
 
@@ -19,7 +21,7 @@ from tests.lower.test_parts import TEXTS, T, built, shown
 N = 2
 
 
-@pytest.mark.parametrize("form", ["nir", "onnx", "onnx-unrolled", "python", "spikingjelly"])
+@pytest.mark.parametrize("form", ["nir", "onnx", "onnx-unrolled", "torch-export", "python", "spikingjelly"])
 @pytest.mark.parametrize("name", TEXTS)
 def test_equal_outputs(name: str, form: str) -> None:
     if (name, form) == ("nested", "nir"):
@@ -38,6 +40,9 @@ def test_equal_outputs(name: str, form: str) -> None:
     assert comparison.depends_on_input
     assert all(output.accepted for output in comparison.outputs)
     assert bool(untied_weights(model.network))
+    if form == "torch-export":
+        keys = {key for key in torch.export.load(io.BytesIO(content)).state_dict if key.endswith("weight")}
+        assert len(keys) == sum(key.endswith("weight") for key in model.state_dict())
 
 
 def onnx_of(text: str, form: str = "onnx") -> ModelProto:
@@ -77,7 +82,7 @@ def test_weights_are_loaded_by_their_only_keys(tmp_path: Path) -> None:
     arguments = [
         "export",
         str(tmp_path / "net.net"),
-        str(tmp_path / "net.onnx"),
+        str(tmp_path / "net.pt2"),
         "--weights",
         str(tmp_path / "w.safetensors"),
     ]

@@ -36,8 +36,9 @@ def export(body: str, file: Path, size: str) -> str:
     return f"{done.exit_code} {done.stderr}".replace(str(file), "FILE")
 
 
-def test_onnx(tmp_path: Path) -> None:
-    assert export(STRAIGHT, tmp_path / "net.onnx", "2x6x6").startswith("0 ")
+@pytest.mark.parametrize("file", ["net.onnx", "net.pt2"])
+def test_other_files(file: str, tmp_path: Path) -> None:
+    assert export(STRAIGHT, tmp_path / file, "2x6x6").startswith("0 ")
 
 
 def test_refusals(tmp_path: Path) -> None:

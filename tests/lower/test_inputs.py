@@ -131,8 +131,8 @@ def test_what_is_counted_and_drawn() -> None:
     )
 
 
-EXPORTS = [(text, name) for text in TEXTS for name in ("onnx", "onnx-unrolled", "python")]
-QUICK = {("mixed", "onnx"), ("loop", "onnx-unrolled"), ("mixed", "python")}
+EXPORTS = [(text, name) for text in TEXTS for name in ("onnx", "onnx-unrolled", "python", "torch-export")]
+QUICK = {("mixed", "onnx"), ("loop", "onnx-unrolled"), ("mixed", "python"), ("pair", "torch-export")}
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Dataset descriptions in the files of a trained network."""
 
+import json
 import re
 from collections.abc import Callable
 from functools import cache
@@ -8,6 +9,7 @@ from pathlib import Path
 import nir
 import onnx
 import pytest
+import torch
 from typer.testing import CliRunner, Result
 
 from sewdsl.cli.app import app
@@ -35,11 +37,18 @@ def in_nir(path: Path) -> str:
     return str(nir.read(path).metadata["sewdsl"]["inputs"])
 
 
+def archive(path: Path) -> str:
+    extra = {"sewdsl.json": ""}
+    torch.export.load(path, extra_files=extra)
+    return str(json.loads(extra["sewdsl.json"])["inputs"])
+
+
 READ = {
     "net.py": (python, "python"),
     "sj.py": (python, "spikingjelly"),
     "net.onnx": (in_onnx, "onnx"),
     "net.nir": (in_nir, "nir"),
+    "net.pt2": (archive, "torch-export"),
 }
 
 

@@ -202,7 +202,7 @@ def test_streams(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "format_"),
     [
-        (name, key)
+        pytest.param(name, key, marks=[pytest.mark.deep] if key == "torch-export" and name != "texts" else [])
         for name in NETWORKS
         for key in FORMATS
         # There are no tables in NIR, and no counts in these networks.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ FORMATS = {
     "nir": "nir",
     "onnx": "onnx",
     "onnx-unrolled": "onnx",
+    "torch-export": "pt2",
 }
-EVERY = {"onnx-unrolled": 10, "onnx": 2}
+ARCHIVE = "torch-export"
+EVERY = {"onnx-unrolled": 10, ARCHIVE: 10, "onnx": 2}
 """Formats that are slow to write, and which of the generated networks are written: every Nth."""
 LARGE = 3_000_000
 """Number of parameters above which a network is only exported to Python, since other files would be too large."""
@@ -135,15 +138,24 @@ def outputs(text: Text) -> str:
 
 def exports(text: Text) -> str:
     """Return the exported files as hashes, and as text if possible."""
+    return _exported(text, [form for form in FORMATS if form != ARCHIVE])
+
+
+def archives(text: Text) -> str:
+    """Return the archive of ``torch.export``, which contains class names."""
+    return _exported(text, [ARCHIVE])
+
+
+def _exported(text: Text, forms: Iterable[str]) -> str:
     description, parts = _described(text), []
     if not description:
         return ""
     large = description["parameters"] > LARGE
-    for form, suffix in FORMATS.items():
+    for form in forms:
         every = EVERY.get(form, 1)
         if (text.group == "generated" and int(text.name[1:]) % every) or (large and form != "python"):
             continue
-        out = Path("exported") / f"net.{suffix}"
+        out = Path("exported") / f"net.{FORMATS[form]}"
         out.parent.mkdir(exist_ok=True)
         parts.append(shown("export", text.spec, str(out), *text.arguments, "--to", form, "--seed", "3"))
         for file in sorted(out.parent.iterdir()):
@@ -171,6 +183,9 @@ def contents(file: Path) -> Iterator[str]:
             yield f"  {node.op_type}({', '.join(node.input)}) -> {', '.join(node.output)}"
         for each in graph.initializer:
             yield f"  {each.name} {list(each.dims)} {_hash(each.raw_data or each.SerializeToString())}"
+    elif zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as archive:
+            yield from (f"  {name} {_hash(archive.read(name))}" for name in sorted(archive.namelist()))
 
 
 def _dataset(item: Any) -> str:
@@ -219,6 +234,7 @@ ASPECTS: dict[str, Callable[[Text], str]] = {
     "weights": weights,
     "outputs": outputs,
     "exports": exports,
+    "archives": archives,
 }
 OF_WRONG_TEXTS = ("codes", "messages", "fixes", "format")
 """Aspects of texts that are not valid networks."""

@@ -84,8 +84,15 @@ FORMATS: dict[str, ExportFormat] = {
         weights=_lazy("count_spikes", "weights"),
     ),
     "spikingjelly": _source_format((".py",), _lazy("spikingjelly", "write"), _lazy("spikingjelly", "run_layers")),
+    "torch-export": ExportFormat((".pt2",), _lazy("archive", "write_archive"), _lazy("archive", "run_archive"), 1e-4),
 }
-FORMAT_BY_SUFFIX: dict[str, str] = {".net": "spikes", ".nir": "nir", ".onnx": "onnx", ".py": "python"}
+FORMAT_BY_SUFFIX: dict[str, str] = {
+    ".net": "spikes",
+    ".nir": "nir",
+    ".onnx": "onnx",
+    ".pt2": "torch-export",
+    ".py": "python",
+}
 """Default format by file suffix."""
 
 
