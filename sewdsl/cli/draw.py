@@ -36,6 +36,7 @@ class PictureFormat(StrEnum):
     PNG = "png"
     PDF = "pdf"
     DOT = "dot"
+    MERMAID = "mermaid"
 
 
 class Direction(StrEnum):
@@ -100,11 +101,11 @@ def command(
     Colours layers by kind, folds repeats, and labels edges with shapes and value ranges.
     """
     chosen = _format(out, form)
-    length = _length(width)
+    length = _length(width, chosen)
     compilation = read(read_spec_text(spec), **spec_options.compile_options)
     network = require_network(compilation)
-    # DOT is text, usually the input of another program.
-    to_stdout = out is None and chosen is PictureFormat.DOT
+    # DOT and Mermaid are text, usually the input of another program.
+    to_stdout = out is None and chosen in {PictureFormat.DOT, PictureFormat.MERMAID}
     path = Path("-") if to_stdout else Path(out or _file_name(compilation, chosen))
     require_free(path, overwrite=overwrite)
     from sewdsl.draw import PictureLook, RenderingError, fitting_depth, render_picture
@@ -121,10 +122,21 @@ def command(
         content = render_picture(network, chosen.value, **options)
     except RenderingError as error:
         fail(f"cannot draw {network.name}: {error}")
+    if chosen is PictureFormat.MERMAID:
+        _note_mermaid_limits(content.decode())
     write_file(path, content, str(path))
     if length is not None:
         find_depth = partial(fitting_depth, network, **options)
         _note_page_height(content, chosen, length, find_depth, collapse=collapse)
+
+
+def _note_mermaid_limits(flowchart: str) -> None:
+    """Print a note if the text exceeds Mermaid's default limits, with which a page shows an error instead."""
+    from sewdsl.draw import MOST_CHARACTERS, MOST_EDGES, fits_mermaid_limits
+
+    if not fits_mermaid_limits(flowchart):
+        limits = f"{MOST_EDGES} edges and {MOST_CHARACTERS:,} characters"
+        echo(f"note: the diagram exceeds Mermaid's default limits of {limits}", err=True)
 
 
 def _note_page_height(
@@ -147,12 +159,14 @@ def _note_page_height(
         echo(f"note: the diagram is {height:.0f}pt high, but a page has {PAGE_HEIGHT:.0f}pt{remedy}", err=True)
 
 
-def _length(width: str | None) -> Length | None:
-    """Parse ``--width``, or exit with a usage error if it is malformed."""
+def _length(width: str | None, form: PictureFormat) -> Length | None:
+    """Parse ``--width``, or exit with a usage error if it is malformed or the format has no width."""
     if width is None:
         return None
     from sewdsl.draw import read_length
 
+    if form is PictureFormat.MERMAID:
+        exit_with_usage_error("--width is not supported for Mermaid text; use --format svg")
     try:
         return read_length(width)
     except ValueError as error:

@@ -20,6 +20,7 @@ from sewdsl.draw.geometry import Length
 from sewdsl.draw.scene import PictureOptions, require_known
 from sewdsl.draw.style import PLAIN
 from sewdsl.draw.write_dot import RenderingError, dot
+from sewdsl.draw.write_mermaid import mermaid
 from sewdsl.draw.write_pdf import pdf
 from sewdsl.ir.network import Network
 from sewdsl.paths import write_atomically
@@ -142,9 +143,11 @@ def aspect_ratio(picture: bytes, format: RenderedFormat) -> float:
     return float(height / width)
 
 
-PictureFormat = Literal["svg", "png", "pdf", "dot"]
+PictureFormat = Literal["svg", "png", "pdf", "dot", "mermaid"]
 FORMATS: tuple[PictureFormat, ...] = get_args(PictureFormat)
-SUFFIXES: dict[str, PictureFormat] = {".svg": "svg", ".png": "png", ".pdf": "pdf", ".dot": "dot", ".gv": "dot"}
+SUFFIXES: dict[str, PictureFormat] = {
+    ".svg": "svg", ".png": "png", ".pdf": "pdf", ".dot": "dot", ".gv": "dot", ".mmd": "mermaid", ".mermaid": "mermaid"
+}  # fmt: skip
 """Formats by file suffix, in lower case."""
 
 
@@ -154,10 +157,16 @@ def render_picture(network: Network, format: PictureFormat = "svg", **options: U
     Raises:
         RenderingError: If the picture has too many boxes, the text is too small at the requested width, or rendering
             ``svg``, ``png`` or ``pdf`` fails.
+        ValueError: If a width is set for Mermaid text.
     """
     require_known(options, "render_picture")
-    text = dot(network, **options)
-    return text.encode() if format == "dot" else render(text, format, width=options.get("look", PLAIN).width)
+    width = options.get("look", PLAIN).width
+    if format != "mermaid":
+        text = dot(network, **options)
+        return text.encode() if format == "dot" else render(text, format, width=width)
+    if width is not None:
+        raise ValueError("Mermaid text has no width; the page that shows it sets the width")
+    return mermaid(network, **options).encode()
 
 
 def write_picture(
@@ -176,7 +185,7 @@ def write_picture(
         overwrite: Whether to replace an existing file.
 
     Raises:
-        ValueError: If no format is set and the suffix is unknown.
+        ValueError: If no format is set and the suffix is unknown, or a width is set for Mermaid text.
         RenderingError: As for :func:`render_picture`.
         FileExistsError: If the file exists.
         OSError: If the file cannot be written.

@@ -30,7 +30,7 @@ class PictureOptions(TypedDict, total=False):
     look: PictureLook
     """Colours, title, legend and width."""
     max_boxes: int
-    """Maximum number of drawn layers."""
+    """Maximum number of drawn layers. Ignored for Mermaid text, which is laid out by its reader."""
 
 
 def require_known(options: PictureOptions, function: str) -> None:

@@ -27,6 +27,7 @@ class FamilyStyle:
     """Style of a family of layers, or of frames."""
 
     name: str
+    """Name of the family, also the class name in Mermaid: ``convolution``."""
     fill: str
     edge: str
     """Colour of the border."""

@@ -7,9 +7,7 @@ from functools import cached_property
 from html import escape
 from itertools import islice, product
 from math import ceil, floor
-from typing import Unpack
-
-import graphviz
+from typing import TYPE_CHECKING, Unpack
 
 from sewdsl.draw import labels, style
 from sewdsl.draw.geometry import PAGE_HEIGHT, Length, Point, round_corners, shorten_end, text_width
@@ -33,6 +31,9 @@ from sewdsl.draw.style import PLAIN, FamilyStyle, PictureLook
 from sewdsl.ir.network import Network
 from sewdsl.limits import DEFAULT_LIMITS, raise_limit_help
 from sewdsl.user_error import UserError
+
+if TYPE_CHECKING:
+    import graphviz
 
 ARROW = 6.0
 """Length of an arrowhead in points."""
@@ -207,6 +208,9 @@ def _is_shared(box: Box) -> bool:
 
 class _Writer:
     def __init__(self, wiring: Wiring, measure: Measure, scene: Scene, direction: Direction, look: PictureLook) -> None:
+        # Imported here because Mermaid text does not need it.
+        import graphviz
+
         self._quoted, self._wiring, self._measure, self._scene = graphviz.escape, wiring, measure, scene
         self._frames = 0
         self._look, self._theme = look, look.colours

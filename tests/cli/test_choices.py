@@ -127,7 +127,7 @@ def test_words(command: str, choices: Any) -> None:
         (
             ["draw", "tiny", "-o", "x.pgn"],
             (
-                "--out must end with .svg, .png, .pdf, .dot or .gv unless --format is set, "
+                "--out must end with .svg, .png, .pdf, .dot, .gv, .mmd or .mermaid unless --format is set, "
                 "got 'x.pgn'; did you mean '.png'?"
             ),
         ),

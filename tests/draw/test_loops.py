@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import sewdsl
-from sewdsl.draw import dot
+from sewdsl.draw import dot, mermaid
 from sewdsl.draw.scene import Box
 from sewdsl.ir.network import Network
 from tests.draw.scenes import assert_readable, boxes, scene
@@ -63,3 +63,4 @@ def test_a_delay_outside_of_loops_says_what_it_delays() -> None:
     )
     network = sewdsl.load(text)
     assert "b[t-1]" in dot(network)
+    assert "n5 --> n1" in mermaid(network)

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 import sewdsl
 from sewdsl.cli.app import app
-from sewdsl.draw import RenderingError, dot, fitting_depth, render_picture, write_picture
+from sewdsl.draw import RenderingError, dot, fitting_depth, mermaid, render_picture, write_picture
 from sewdsl.ir.network import Network
 from tests.words import check_words, raises
 
@@ -37,6 +37,7 @@ def draw(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Resul
         ("a.pdf", b"%PDF"),
         ("a.dot", b"//"),
         ("a.gv", b"//"),
+        ("a.mmd", b"---"),
     ],
 )
 def test_the_suffix_says_the_format(networks: Networks, tmp_path: Path, name: str, start: bytes) -> None:
@@ -89,6 +90,7 @@ def test_a_name_is_no_path(draw: Callable[..., Result]) -> None:
 
 def test_text_goes_to_standard_output(draw: Callable[..., Result], networks: Networks) -> None:
     assert draw("7b-net", "--format", "dot", "--expand").stdout == dot(networks("7b-net"), expand=True)
+    assert draw("7b-net", "--format", "mermaid").stdout == mermaid(networks("7b-net"))
     assert draw("7b-net", "-o", "-", "--direction", "lr").stdout_bytes.startswith(b"<?xml")
 
 
@@ -126,6 +128,13 @@ def test_no_torch(tmp_path: Path) -> None:
     assert (tmp_path / "a.svg").stat().st_size > 10_000
 
 
+def test_says_what_mermaid_will_not_draw(draw: Callable[..., Result]) -> None:
+    result = draw("{BN}*501", "--input", "3", "--expand", "--format", "mermaid")
+    assert result.exit_code == 0
+    check_words(result.stderr)
+    assert draw("{BN}*501", "--input", "3", "--format", "mermaid").stderr == ""
+
+
 def test_more_boxes_than_can_be_looked_at(draw: Callable[..., Result], tmp_path: Path) -> None:
     """No layout, no renderer: it is said how many there would be, and how they become fewer or may be more."""
     message = (
@@ -143,7 +152,7 @@ def test_more_boxes_than_can_be_looked_at(draw: Callable[..., Result], tmp_path:
     assert draw(*few[:-2], "--format", "dot", "--limit", "boxes=100").exit_code == 0
 
 
-@pytest.mark.parametrize("function", [dot, fitting_depth, render_picture])
+@pytest.mark.parametrize("function", [dot, mermaid, fitting_depth, render_picture])
 def test_an_unknown_keyword_is_refused(function: Callable[..., Any]) -> None:
     with pytest.raises(TypeError, match=rf"^{function.__name__}\(\) got an unexpected keyword argument 'colapse'$"):
         function(sewdsl.load("tiny"), colapse=True)
@@ -151,5 +160,5 @@ def test_an_unknown_keyword_is_refused(function: Callable[..., Any]) -> None:
 
 def test_an_unknown_keyword_writes_no_file(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="'ask'"):
-        write_picture(sewdsl.load("tiny"), tmp_path / "x.dot", ask=True)  # type: ignore[call-arg]
+        write_picture(sewdsl.load("tiny"), tmp_path / "x.mmd", ask=True)  # type: ignore[call-arg]
     assert list(tmp_path.iterdir()) == []

@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 import sewdsl
 from sewdsl.cli.app import app
-from sewdsl.draw import THEMES, PictureLook, RenderingError, ThemeName, dot, read_length, render_picture
+from sewdsl.draw import THEMES, PictureLook, RenderingError, ThemeName, dot, mermaid, read_length, render_picture
 from sewdsl.draw.measure import Measure
 from sewdsl.draw.picture_items import (
     PictureBlock,
@@ -32,6 +32,7 @@ from sewdsl.ir.network import Network
 from tests.draw.conftest import Drawing
 from tests.draw.scenes import assert_readable, scenes
 from tests.draw.test_values import CROSSED
+from tests.words import check_words, raises
 
 Networks = Callable[[str], Network]
 Parse = Callable[[str], Drawing]
@@ -201,6 +202,13 @@ class TestWidth:
         assert result.exit_code == 2
         assert f"error: --width {said}" in result.stderr or said in result.stderr
 
+    def test_not_of_mermaid(self, draw: Callable[..., Result], networks: Networks) -> None:
+        result = draw("7b-net", "--width", "3in", "--format", "mermaid")
+        assert result.exit_code == 2
+        check_words(result.stderr)
+        with raises(ValueError, "2"):
+            render_picture(networks("plain"), "mermaid", look=PRINT)
+
     @pytest.mark.parametrize("text", ["397pt", "14CM", "5.5 in", ".5in"])
     def test_lengths(self, text: str) -> None:
         assert read_length(text).points == pytest.approx(
@@ -215,6 +223,10 @@ class TestTitleAndLegend:
         bare = draw("7b-net", "--format", "dot", "--no-title", "--no-legend").stdout
         assert ("parameters</font>" in bare, "real values" in bare) == (False, False)
         assert "7B-Net" in bare  # of the graph itself
+
+    def test_of_mermaid(self, networks: Networks) -> None:
+        assert "title: " in mermaid(networks("7b-net"))
+        assert "title: " not in mermaid(networks("7b-net"), look=PictureLook(title=False))
 
 
 def grey(colour: str) -> float:
@@ -267,12 +279,17 @@ class TestThemes:
     @pytest.mark.parametrize("theme", THEMES)
     @pytest.mark.parametrize("name", ["7b-net", "sew-resnet-50"])
     def test_only_its_colours_occur(self, networks: Networks, theme: ThemeName, name: str) -> None:
+        texts = [
+            dot(networks(name), collapse=True, look=PictureLook(theme)),
+            mermaid(networks(name), look=PictureLook(theme)),
+        ]
         light = set(re.findall("#[0-9A-F]{6}", dot(networks(name), collapse=True)))
-        found = set(re.findall("#[0-9A-F]{6}", dot(networks(name), collapse=True, look=PictureLook(theme))))
-        if theme == "print":
-            assert all(len({colour[i : i + 2] for i in (1, 3, 5)}) == 1 for colour in found)
-        elif theme == "dark":
-            assert not found & light - {"#98A2B3", "#667085"}
+        for text in texts:
+            found = set(re.findall("#[0-9A-F]{6}", text))
+            if theme == "print":
+                assert all(len({colour[i : i + 2] for i in (1, 3, 5)}) == 1 for colour in found)
+            elif theme == "dark":
+                assert not found & light - {"#98A2B3", "#667085"}
 
     def test_light_is_the_default(self, draw: Callable[..., Result]) -> None:
         arguments = ("7b-net", "--format", "dot")
@@ -369,6 +386,13 @@ class TestCollapse:
         sources = [wiring.name(source) for source, target, _ in wiring.all_edges if target == box]
         assert sources == ["x.conv1", "y.pair1.add1"]
 
+    def test_of_mermaid(self, networks: Networks) -> None:
+        text = mermaid(networks("sew-resnet-18"), collapse=True)
+        assert 'SEW Block B<br/>c256 s2"' in text
+        assert ":::block_call" in text
+        assert "classDef block_call" in text
+        assert "block_call" not in mermaid(networks("sew-resnet-18"))
+
     def test_the_command(self, draw: Callable[..., Result], networks: Networks) -> None:
         assert draw("sew-resnet-18", "--collapse", "--format", "dot").stdout == dot(
             networks("sew-resnet-18"), collapse=True
@@ -402,6 +426,8 @@ class TestDepth:
 
     def test_all_levels_change_nothing(self, networks: Networks) -> None:
         assert dot(networks("nested"), depth=2) == dot(networks("nested"))
+        assert mermaid(networks("nested"), depth=2) == mermaid(networks("nested"))
+        assert "×3 " not in mermaid(networks("nested"), depth=0)
 
     def test_no_depth(self, draw: Callable[..., Result]) -> None:
         assert draw("7b-net", "--depth", "-1").exit_code == 2

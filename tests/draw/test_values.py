@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sewdsl
-from sewdsl.draw import dot, render
+from sewdsl.draw import dot, mermaid, render
 from sewdsl.draw.geometry import round_corners, shorten_end
 from sewdsl.draw.write_dot import ARROW
 from tests.draw.scenes import assert_readable, named_networks, scene, scenes
@@ -80,7 +80,7 @@ def test_a_value_leaves_its_box_once() -> None:
 
 @pytest.mark.parametrize("name", ["crossed", "neck"])
 def test_lines_of_an_svg_are_those_of_the_picture(name: str) -> None:
-    """PDF and PNG are made of the same text."""
+    """PDF and PNG are made of the same text, and Mermaid lays out its lines itself."""
     network = sewdsl.load(TEXTS[name])
     _, made = scene(network)
     root = ET.fromstring(render(dot(network), "svg"))  # noqa: S314 -- made right here
@@ -103,3 +103,6 @@ def test_values_are_frames_and_copies_of_cells_are_folded() -> None:
     text = dot(sewdsl.load(NAMED["cells"]))
     assert "<b>Cell ×2</b>" in text
     assert text.count("<b>a1</b>") == 1
+    chart = mermaid(sewdsl.load(NAMED["neck"]))
+    assert 'p5"]' in chart
+    assert "classDef named_value" in chart

@@ -58,6 +58,7 @@ DOES = [
     "draw net.net -o net.svg",
     "draw net.net -o net.png --width 397pt",
     "draw net.net -o net.dot",
+    "draw net.net -o net.mmd",
     "fmt net.net",
     "notation net.net",
     "notation net.net --as latex",

@@ -14,7 +14,7 @@ from random import Random
 from sewdsl.cli.check import _check_spec
 from sewdsl.compiler import Compilation, read
 from sewdsl.diagnostics import errors_in
-from sewdsl.draw import dot
+from sewdsl.draw import dot, mermaid
 from sewdsl.ir.json import from_json, to_json
 from sewdsl.notation import compact_text, write_net
 from sewdsl.notation.latex import latex
@@ -65,7 +65,7 @@ def ask(text: str, random: Random) -> None:
             assert unordered(compiled(write_net(network))) == unordered(network.with_init_in_calls())
         assert from_json(to_json(network), catalogue(), defined_kind) == network
         if random.random() < DRAWN:
-            for picture in (dot, tikz, latex, compact_text):
+            for picture in (dot, mermaid, tikz, latex, compact_text):
                 assert picture(network)
         # Random inputs are real numbers.
         tokens = any(isinstance(node.op, TokenEmbedding) for node in network)

@@ -1,4 +1,4 @@
-"""Target: drawings of any text that compiles end in time, as DOT, folded or not.
+"""Target: drawings of any text that compiles end in time, as DOT and Mermaid, folded or not.
 
 A few are also rendered as SVG. Half of the pictures collapse blocks and have a width. Half of the texts are networks of
 deeply nested joins, repeats and blocks. The other half are hostile texts.
@@ -10,7 +10,7 @@ from random import Random
 from xml.etree import ElementTree as ET
 
 from sewdsl.compiler import read
-from sewdsl.draw import THEMES, PictureLook, RenderingError, dot, read_length, render_picture
+from sewdsl.draw import THEMES, PictureLook, RenderingError, dot, mermaid, read_length, render_picture
 from sewdsl.source import Source
 from tools.fuzz.texts import numbered_text as hostile
 
@@ -72,6 +72,7 @@ def ask(text: str, random: Random) -> None:
                     assert "boxes" in str(error) or (look.width and "too narrow" in str(error))  # noqa: PT017 -- no other errors
                 else:
                     assert drawn.rstrip().endswith("}")
+        assert mermaid(network, expand=expand, collapse=not expand).strip()
     if len(network) <= SMALL and random.random() < RENDERED:
         root = ET.fromstring(render_picture(network).decode())  # noqa: S314 -- written by sewdsl
         assert root.tag.endswith("svg")

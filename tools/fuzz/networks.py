@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 import sewdsl
-from sewdsl.draw import dot
+from sewdsl.draw import dot, mermaid
 from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.exchange.write.source.document import module_from_source
 from sewdsl.ir.json import from_json, to_json
@@ -111,6 +111,7 @@ def _texts(network: Network) -> None:
     assert from_json(to_json(network), catalogue(), defined_kind) == network
     for expand in (False, True):
         assert dot(network, expand=expand).rstrip().endswith("}")
+        assert mermaid(network, expand=expand)
 
 
 def _counts(network: Network) -> None:

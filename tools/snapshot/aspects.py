@@ -91,8 +91,8 @@ def energy(text: Text) -> str:
 
 
 def drawings(text: Text) -> str:
-    """Return the drawing as DOT, folded and expanded, in both directions."""
-    forms = (["dot"], ["dot", "--expand"], ["dot", "--direction", "lr"])
+    """Return the drawing as DOT and Mermaid, folded and expanded, in both directions."""
+    forms = (["dot"], ["dot", "--expand"], ["dot", "--direction", "lr"], ["mermaid"], ["mermaid", "--expand"])
     return "\n".join(shown("draw", text.spec, *text.arguments, "-o", "-", "--format", *form) for form in forms)
 
 

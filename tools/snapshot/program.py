@@ -113,6 +113,7 @@ show c4k3 --input 2x
 show tiny --expand --json
 draw small.net -o a.dot
 draw small.net -o a.svg
+draw small.net -o a.mmd
 draw small.net -o a.xyz
 draw wrong.net
 draw tiny
