@@ -188,7 +188,7 @@ def _passes(case: Drawn, random: Random, *, training: bool) -> None:
         outcome = run(build(case, program).train(training), case, DOUBLE)
         faults = list(differences(outcome, reference, TOLERANCE))
         if faults and margin > TOLERANCE and not _is_rounding(case, outcome, reference, training=training):
-            _agree(f"{name}, {'training' if training else 'evaluation'}", outcome, reference, margin)
+            _agree(f"{name}, {'training' if training else 'evaluation'}", case, outcome, reference, margin)
 
 
 def _is_rounding(case: Drawn, outcome: Outcome, reference: Outcome, *, training: bool) -> bool:
@@ -232,7 +232,7 @@ def _stream(case: Drawn, random: Random) -> None:
     for t in range(case.T):
         y_N, state = stream(map_inputs(itemgetter(t), case.sequence), state)
         outputs.append(joined(map_inputs(lambda y: y.detach()[None], y_N))[0])
-    _agree(f"stream at level {level}", reference._replace(y=torch.stack(outputs)), reference, margin)
+    _agree(f"stream at level {level}", case, reference._replace(y=torch.stack(outputs)), reference, margin)
 
 
 def _exports(case: Drawn) -> None:
@@ -248,13 +248,31 @@ def _exports(case: Drawn) -> None:
         model.load_state_dict(build(case, Program.of(case.network)).state_dict())
         with torch.no_grad():
             y = joined(model.eval().sequence(*values_of(case.sequence)))
-        _agree(name, reference._replace(y=y), reference, margin)
+        _agree(name, case, reference._replace(y=y), reference, margin)
 
 
-def _agree(description: str, outcome: Outcome, reference: Outcome, margin: float) -> None:
+def _agree(description: str, case: Drawn, outcome: Outcome, reference: Outcome, margin: float) -> None:
     """Check that outcomes are equal, unless rounding may have changed a decision or numbers overflow."""
     # A spike of an infinite potential is a number in one formulation of a neuron, and not in another.
     if not bool(reference.y.isfinite().all()):
         return
     faults = list(differences(outcome, reference, TOLERANCE))
-    assert not faults or margin <= TOLERANCE, f"{description}: {'; '.join(faults[:5])} (margin {margin:.3g})"
+    if faults and margin > TOLERANCE and not _amplifies_rounding(case, reference):
+        raise AssertionError(f"{description}: {'; '.join(faults[:5])} (margin {margin:.3g})")
+
+
+def _amplifies_rounding(case: Drawn, reference: Outcome) -> bool:
+    """Return whether the rounding of the input changes an output in evaluation mode by more than the tolerance.
+
+    Exponentials of large values that cancel each other leave such outputs.
+    """
+    model = build(case, Program.of(case.network)).eval()
+    with kernels.use_kernels("reference"), torch.no_grad():
+        exact = joined(model(case.x, return_sequence=True))
+        for salt in range(3):
+            noise = 4 * sys.float_info.epsilon
+            nudged = map_inputs(lambda x: x * (1 + noise * case.random(*x.shape, salt=10 + salt)), case.x)  # noqa: B023
+            y = joined(model(nudged, return_sequence=True))
+            if list(differences(reference._replace(y=y), reference._replace(y=exact), TOLERANCE)):
+                return True
+    return False
