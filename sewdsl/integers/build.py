@@ -611,7 +611,7 @@ class LawBuilder:
         """Return a convolution with float weights ``[kernel height, kernel width, input channels, outputs]``."""
         neuron = reading_neuron(self._network, self._index)
         steps = 1 if neuron is not None else self._summed_steps
-        x = self._readable(x, prod(weights.shape[:3]) * steps)
+        x = self._readable(x, prod(weights.shape[:3]), steps)
         source, outputs = x.value, weights.shape[-1]
         group = np.arange(outputs) * window.groups // outputs
         input_factors = source.by_channel(source.factor).reshape(window.groups, -1)[group].T
@@ -652,14 +652,20 @@ class LawBuilder:
         value = IntegerValue.between(shape, least, most, factor, shift)
         return self._put(Convolution(self._name, (x.step,), value, integers.astype(np.int8), window))
 
-    def _readable(self, x: Operand, terms: int) -> Operand:
-        """Return a value that a convolution can read: currents are rounded to 16 bits or less."""
-        bits = min(READ_BITS, 31 - ceil(log2(terms * self._formats.largest_weight)))
+    def _readable(self, x: Operand, terms: int, steps: int) -> Operand:
+        """Return a value of which a convolution can add up some products in some time-steps.
+
+        Currents are rounded to 16 bits or less.
+        """
+        bits = min(READ_BITS, 31 - ceil(log2(terms * steps * self._formats.largest_weight)))
         if (x.value.magnitude < 2**bits and not x.value.has_border) or isinstance(self._steps[x.step], InputStep):
             return x
         x = self._settled(x)
         if bits < 1:
-            self.refuse(f"adds {terms:,} products of currents, which exceeds 32 bits")
+            where, remedy = "", "reduce its inputs"
+            if steps > 1:
+                where, remedy = f" at each of {steps:,} time-steps", "reduce the time-steps, or use 'readout last'"
+            self.refuse(f"adds {terms:,} products{where}, which exceeds 32 bits; {remedy}")
         origin, unit, limit = "proven", None, None
         if self._ranges and self._name in self._ranges:
             origin, limit = "measured", 2**bits - 1

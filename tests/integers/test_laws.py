@@ -12,14 +12,14 @@ import torch
 
 import sewdsl
 from sewdsl.integers import InputScaling, IntegerFormat, NoIntegerLaw, build_integer_network
-from sewdsl.integers.steps.equations import INSTRUCTIONS, Instruction, Instructions
+from sewdsl.integers.steps.equations import INSTRUCTIONS, LIMIT, EquationStep, Instruction, Instructions
 from sewdsl.integers.steps.functions import PAIRS
 from sewdsl.integers.steps.neuron import Drift, Dynamics, IntegerNeuron
 from sewdsl.integers.steps.step import DelayStep
 from sewdsl.lower import SpikingNetwork
 from tests.effort import factor
 from tests.integers import twin
-from tests.integers.zoo import NETWORKS, Case, case, trained
+from tests.integers.zoo import EQUATIONS, NETWORKS, Case, case, trained
 
 TWINS = (
     "sums of spikes, pools",
@@ -137,6 +137,9 @@ def test_bounds_of_sums_over_time_waste_no_bits() -> None:
         ("c8k3-BN-GELU-FC5", {}, "gelu1: GELU"),
         ("FC12-LOOP[id | id]-SN-FC5", {"input": "8", "steps": 60}, "delay1: DELAY adds up currents without a bound"),
         ("FC12-LOOP[id | SCALE(value=0.9)]-SN-FC5", {"input": "8", "steps": 60}, ""),
+        ("FC12-SN-FC5", {"input": "8", "steps": 10**6}, "fc2: FC adds 12 products at each of 1,000,000 time-steps"),
+        ("FC12-SN-FC5", {"input": "8", "steps": 10**6, "readout": "last"}, ""),
+        ("FC12-CUBA-FC5", {"input": "8", "steps": 10**6, "readout": "last"}, ""),
         ("FC12-LOOP[id | SCALE(value=1000)]-SN-FC5", {"input": "8", "steps": 2}, "delay1: DELAY adds up currents"),
         ("FC12-LOOP[id | SCALE(value=10)]-SN-FC5", {"input": "8", "steps": 8}, "delay1: DELAY adds up currents"),
         ("c8k3-BN-ReLU-FC5", {}, "relu1: ReLU reads currents, whose ranges must be measured"),
@@ -294,6 +297,41 @@ def test_bounds_are_those_of_all_potentials(sign: int, reset: tuple[int, int], l
             after = charged - one.threshold if soft else np.broadcast_to(one.reset, charged.shape)
             potentials = np.unique(np.where(charged >= one.threshold, after, charged))
     assert dynamics(slice(2)).bound(low, high, 4) == largest
+
+
+@pytest.mark.parametrize("leak", [0, 1 << 5, 1 << 14])
+@pytest.mark.parametrize(("most", "soft"), [(2, False), (200, False), (2, True), (200, True)])
+@pytest.mark.parametrize("steps", [2, 3, 4, 5, 90])
+def test_bounds_of_many_time_steps(
+    most: int, leak: int, steps: int, monkeypatch: pytest.MonkeyPatch, *, soft: bool
+) -> None:
+    """Bounds of skipped time-steps are no smaller than those of all, and equal without a leak."""
+    one, zero = np.array([1]), np.array([0])
+    dynamics = Dynamics(one, Drift(zero), np.array([100]), zero, leak, soft)
+    bound = dynamics.bound(-3, most, steps)
+    monkeypatch.setattr("sewdsl.integers.steps.neuron.BOUND_STEPS", 3)
+    assert (
+        dynamics.bound(-3, most, steps) == bound if not leak or steps < 4 else dynamics.bound(-3, most, steps) >= bound
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "neuron"),
+    [*(("sums of currents, equations", neuron) for neuron in EQUATIONS), ("numbers of each time-step", None)],
+)
+def test_bounds_of_equations_of_many_time_steps(name: str, neuron: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wider bounds hold for any number of time-steps, and the bounds of some time-steps are within them."""
+    network = case(name, 0, neuron=neuron).network
+    for step in (step for _, step in network.neurons if isinstance(step, EquationStep)):
+        inputs = [(network.steps[i].value.low, network.steps[i].value.high) for i in step.inputs]
+        largest, (low, high) = step.instructions.bounds(inputs, network.T if step.instructions.timed else 60)
+        monkeypatch.setattr("sewdsl.integers.steps.equations.BOUND_STEPS", 2)
+        wider, (least, most) = step.instructions.bounds(inputs, 10**7)
+        monkeypatch.undo()
+        assert largest <= wider
+        if wider < LIMIT:
+            assert (least <= low).all()
+            assert (high <= most).all()
 
 
 def test_potentials_of_32_bits_have_bounds_of_30_bits() -> None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from sewdsl.integers.steps.neuron import Drift, FiringStep
+from sewdsl.integers.steps.neuron import BOUND_STEPS, Drift, FiringStep
 from sewdsl.integers.value import Integers
 from sewdsl.light_dataclass import dataclass
 
@@ -34,19 +34,19 @@ class Instruction(NamedTuple):
     constants: tuple[Integers, ...] = ()
     shift: int = 0
 
-    def compute(self, operands: Sequence[Any], t: int) -> Integers:
-        """Return the result in a time-step."""
+    def compute(self, operands: Sequence[Any], t: int | slice) -> Integers:
+        """Return the result in a time-step, or in several."""
         constants = [each if each.ndim == 1 else each[t] for each in self.constants]
         result: Integers = INSTRUCTIONS[self.operation].compute(operands, constants, self.shift)
         return result
 
-    def bounds(self, operands: Sequence[Interval], t: int) -> Interval:
-        """Return the range of the result in a time-step, which ends where all operands are bounds."""
+    def bounds(self, operands: Sequence[Interval], t: int | slice) -> Interval:
+        """Return the range of the result in a time-step, or in several, which ends where all operands are bounds."""
         if self.operation == "choose":
             # Not the bounds of a condition, but its truth selects the operand.
             operands = [(np.zeros(1, np.int64), np.ones(1, np.int64)), *operands[1:]]
-        results = [self.compute(ends, t) for ends in product(*operands)]
-        return reduce(np.minimum, results), reduce(np.maximum, results)
+        results = [np.atleast_2d(self.compute(ends, t)) for ends in product(*operands)]
+        return reduce(np.minimum, results).min(0), reduce(np.maximum, results).max(0)
 
 
 class InstructionMeaning(NamedTuple):
@@ -125,19 +125,36 @@ class Instructions:
         names |= {f"v{i}": (start * full, start * full) for i, start in enumerate(self.start)}
         largest = max(int(np.abs(drift.table).max()) for drift in self.drifts)
         outputs = []
+        growing = {f"v{i}" for i in range(len(self.after))}
         for t in range(steps):
+            is_widened = t >= BOUND_STEPS
+            if is_widened:
+                # States that a time-step keeps within wider bounds stay within them at all later ones.
+                for name in growing:
+                    least, most = names[name]
+                    names[name] = least - (most - least) - 1, most + (most - least) + 1
+            before = {f"v{i}": names[f"v{i}"] for i in range(len(self.after))}
             for line in self.lines:
-                bounds = line.bounds([names[name] for name in line.operands], t)
+                operands = [names[name] for name in line.operands]
+                bounds = line.bounds(operands, slice(None) if is_widened else t)
                 names[line.target] = bounds[0] * full, bounds[1] * full
                 largest = max(largest, *(int(np.abs(bound).max()) for bound in names[line.target]))
                 if largest >= LIMIT:
                     return largest, names["x"]
             outputs.append(names[self.output])
-            states = {f"v{i}": names[name] for i, name in enumerate(self.after)}
-            # A state can keep an earlier value, so its range includes the initial one.
-            names |= states
+            after = {f"v{i}": names[name] for i, name in enumerate(self.after)}
+            both = {name: _union(before[name], ends) for name, ends in after.items()}
+            growing = {name for name, ends in both.items() if not np.array_equal(ends, before[name])}
+            if not growing and (is_widened or not self.timed):
+                # Bounds of later time-steps are within these bounds.
+                break
+            names |= both if is_widened else after
         lows, highs = zip(*outputs, strict=True)
         return largest, (reduce(np.minimum, lows), reduce(np.maximum, highs))
+
+
+def _union(first: Interval, second: Interval) -> Interval:
+    return np.minimum(first[0], second[0]), np.maximum(first[1], second[1])
 
 
 LIMIT = 2**40

@@ -14,6 +14,8 @@ LARGEST_POTENTIAL = 2**30
 """Bound of a potential of 32 bits, which leaves room for one more sum."""
 LEAK_BITS = 15
 """Fraction bits of the leak."""
+BOUND_STEPS = 1024
+"""Largest number of time-steps whose bounds are computed one by one."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,15 @@ class Dynamics:
         lower = upper = np.broadcast_to(self.reset, np.broadcast_shapes(self.reset.shape, drift.shape))
         least, most = ends.min(0) + drift, ends.max(0) + drift
         largest = int(max(self.threshold.max(), np.abs(self.reset).max()))
-        for _ in range(steps):
+        change = np.zeros(2, np.int64)
+        for number in range(1, min(steps, BOUND_STEPS) + 1):
+            if number == BOUND_STEPS:
+                # A time-step never enlarges the distance of two potentials, so that no later change exceeds this one.
+                skipped = min(steps - number, LARGEST_POTENTIAL)
+                lower, later = lower + skipped * np.minimum(change[0], 0), upper + skipped * np.maximum(change[1], 0)
+                # Only an input above the threshold can raise a potential above it with soft reset.
+                is_capped = (most <= self.threshold) | (not self.soft)
+                upper = np.where(is_capped, np.minimum(later, np.maximum(self.threshold - 1, upper)), later)
             before = lower, upper
             lower, upper = self._leaked(lower) + least, self._leaked(upper) + most
             largest = max(largest, int(-lower.min()), int(upper.max()))
@@ -140,7 +150,8 @@ class Dynamics:
             else:
                 lower, fired = np.minimum(lower, self.reset), self.reset
             upper = np.maximum(np.minimum(upper, self.threshold - 1), fired)
-            if largest >= LARGEST_POTENTIAL or (np.array_equal(before[0], lower) and np.array_equal(before[1], upper)):
+            change = np.stack([lower - before[0], upper - before[1]])
+            if largest >= LARGEST_POTENTIAL or not change.any():
                 # More time-steps change nothing, or the bound is too large already.
                 break
         return largest
