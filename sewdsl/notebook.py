@@ -141,11 +141,7 @@ def train(  # noqa: PLR0913 -- the options of the command
 
 
 def _folder(path: Path, *, overwrite: bool) -> RunFolder:
-    """Create the run folder, or clear the run in it if ``overwrite`` is set.
-
-    Raises:
-        RunError: If the folder has a run and ``overwrite`` is not set, has other files, or cannot be created.
-    """
+    """Create the run folder, or clear the run in it if ``overwrite`` is set."""
     from sewdsl.train.store.run_folder import RunError, RunFolder, clear_and_lock, make_run_folder
 
     if not RunFolder(path).spec.is_file():

@@ -263,12 +263,7 @@ def _integrate(
 def _push(
     neuron: LinearNeuron, responses: Responses, vectors: NDArray[np.float64], *, absolute: bool = False
 ) -> NDArray[np.float64]:
-    """Return the product of the neuron's matrix for each sequence and the vectors.
-
-    Args:
-        vectors: A vector for each sequence ``[T, sequences]``, or several ``[T, sequences, *]``.
-        absolute: Whether to use absolute values of the matrix.
-    """
+    """Return the product of the neuron's matrix, or its absolute values, for each sequence and its vectors."""
     import numpy as np
 
     factors = _factors(neuron, responses)

@@ -88,10 +88,7 @@ class Command(TyperCommand):
             exit_with_usage_error(f"{option} requires {count}{values and ': '}{values}", context=ctx)
 
     def _declaration(self, parameter: Any) -> tuple[Any, Any, Sequence[str]]:
-        """Return the type, the typer information and the choices of a parameter.
-
-        The type is None for an option that typer adds to every command.
-        """
+        """Return the type (None for an option that typer adds), the information and the choices of a parameter."""
         callback: Any = self.callback
         hints = get_type_hints(callback, include_extras=True)
         if parameter.name not in hints:
@@ -101,11 +98,7 @@ class Command(TyperCommand):
         return kind, info, list(kind) if isinstance(kind, type) and issubclass(kind, StrEnum) else ()
 
     def _exit_with_bad_value(self, parameter: Any, value: Any, ctx: Any) -> None:
-        """Exit with the expected values of a parameter, if its declaration has them.
-
-        Args:
-            value: Wrong value, or None if a required parameter is missing.
-        """
+        """Exit with the values that a wrong or missing (None) value must have, if the parameter declares them."""
         kind, info, choices = self._declaration(parameter)
         if kind is None:
             return  # Options that typer adds to every command: its own message is clear.

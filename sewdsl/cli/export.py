@@ -292,11 +292,7 @@ def _export_c(model: SpikingNetwork, out: Path, options: CExport, origin: Weight
 
 
 def _encode(model: SpikingNetwork, format_: ExportFormat, inputs: str, *, to_folder: bool) -> bytes:
-    """Return the contents of the output file, or of the file that ``--check`` runs for a folder.
-
-    Raises:
-        ExportError: If the network cannot be written in the format.
-    """
+    """Return the contents of the output file, or of the file that ``--check`` runs for a folder."""
     try:
         return format_.write(model, inputs)
     except ExportError as error:
@@ -348,17 +344,7 @@ def _input_scaling(network: Network) -> str:
 def _compare(
     model: SpikingNetwork, format_: ExportFormat, content: bytes, origin: WeightsSource, data: Path | None
 ) -> None:
-    """Run the exported file and the module, and print the difference of their outputs and the tolerance.
-
-    Args:
-        model: Module in evaluation mode.
-        origin: Source of the weights. A run provides test samples. The seed selects them, or the random input.
-        data: Dataset folder, or None for the folder that the run recorded.
-
-    Raises:
-        typer.Exit: If an output differs by more than the tolerance, or no output depends on the input.
-        RunError, DataError: If ``data`` is set, and the dataset is missing or damaged.
-    """
+    """Run the file and the module on test samples or random input, print the difference, and exit if it is large."""
     import torch
 
     from sewdsl.ir.op import Neuron

@@ -207,12 +207,7 @@ def _comment(model: SpikingNetwork, network: IntegerNetwork, accuracy: str) -> s
 
 
 def _check(network: IntegerNetwork, file: CFile, x: Integers) -> None:
-    """Compile the file, and compare all values and potentials with the reference.
-
-    Raises:
-        typer.Exit: If they differ.
-        ExportError: If there is no compiler.
-    """
+    """Compile the file, compare all values and potentials with the reference, and exit if they differ."""
     import numpy as np
 
     from sewdsl.exchange.write.c.run_file import differing_steps, find_compiler, run_c, run_reference

@@ -36,10 +36,7 @@ def command() -> None:
 
 
 def _answer_with_error(reason: str) -> None:
-    """Answer the first request with an error.
-
-    Editors show the error to the user, but write standard error to a log file.
-    """
+    """Answer the first request with an error, which editors show, unlike the text of standard error."""
     length = 0
     # The first message may be malformed.
     with suppress(ValueError, KeyError, TypeError):

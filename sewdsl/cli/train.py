@@ -252,11 +252,7 @@ def _processes(device: Device, devices: int | None, nodes: int | None, strategy:
 
 
 def _make_folder(out: Path | None, name: str, processes: Processes, *, overwrite: bool) -> RunFolder:
-    """Return the folder of a new run, created by the first process.
-
-    Raises:
-        RunError: If the folder exists or cannot be created, or several processes have no common folder.
-    """
+    """Return the folder of a new run, created by the first process."""
     from sewdsl.train.fit.processes import rank
     from sewdsl.train.store.run_folder import RunError, RunFolder, clear_and_lock, make_numbered, make_run_folder
 

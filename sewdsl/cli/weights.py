@@ -145,11 +145,7 @@ def show(source: In, net: AnyNet = None, spec_options: NetOptions = AS_WRITTEN, 
 
 
 def _describe_network(relation: str, network: Network) -> list[str]:
-    """Return a line with the network and its neurons, and a note if there are several kinds of neurons.
-
-    Args:
-        relation: Verb or preposition before the name, e.g. ``fits``.
-    """
+    """Return a line ``RELATION NAME with NEURONS``, and a note if there are several kinds of neurons."""
     # Most neurons have no weights, so a file fits a network with other neurons too.
     mixed = mixture(network)
     neuron_text = f" with {neurons(network)}" if neurons(network) else ""

@@ -92,11 +92,7 @@ def compile(
 
 
 def _weights_file(spec: str | Path | Network, weights: str) -> Path:
-    """Return the weights file shipped with a network.
-
-    Raises:
-        ValueError: If the network has no weights file, or ``weights`` is not ``"trained"``.
-    """
+    """Return the weights file shipped with a network, or raise ValueError if there is none."""
     files = trained_networks()
     if weights != "trained":
         message = f"weights must be 'trained' or None, got {weights!r}; use sewdsl.load_trained or load_state_dict"

@@ -69,10 +69,7 @@ def _split_overrides(key: str, changes: Sequence[Override]) -> tuple[list[Overri
 
 
 def _unreached(network: Network, before: Network, named: Sequence[int], changes: Sequence[Override]) -> list[Node]:
-    """Return the explicitly named neurons of the file's own kind, which an override does not replace.
-
-    Neurons in the text of an override are excluded.
-    """
+    """Return the neurons that the file itself names explicitly, and that an override does not replace."""
     # Nodes are compared by index, which requires equal structures.
     if before.settings.neuron is None or len(before) != len(network):
         return []
@@ -112,10 +109,7 @@ def _describe_unreached(
 
 
 def _unreached_help(unreached: Sequence[Node], body: Body | None) -> str:
-    """Return the help for neurons outside the reach of an override.
-
-    If the body is short and names all of them, the help contains the changed body.
-    """
+    """Return the help for neurons that an override does not reach, with the changed body if it is short."""
     if not all(node.span.text.startswith(node.op.kind) for node in unreached):
         return f"replace {_kinds(unreached)} by {OWN_NEURON}, and call blocks that use {OWN_NEURON}"
     span = None if body is None else body.expression.span

@@ -171,11 +171,7 @@ class Lanes:
         return outer_values
 
     def _start(self, item: PictureItem, previous: PictureLayer | None) -> tuple[PictureLayer | None, bool]:
-        """Return the value that an item reads along the axis, and whether it comes from the previous item.
-
-        An item that does not read the previous value, e.g. a sequence that starts with a name, gets the value that its
-        first layer reads.
-        """
+        """Return the value that an item reads along the axis, and whether it comes from the previous item."""
         heads = self._heads_of(item)
         return (previous, True) if previous in heads else (next(iter(heads), None), previous is None)
 

@@ -105,14 +105,7 @@ def cursor_context(source: Source, offset: int) -> CursorContext | None:
 
 
 def _entry(line: Lines, *, fresh: bool) -> tuple[list[Token], str, bool]:
-    """Return the tokens of the statement or entry at an offset, and its section.
-
-    Args:
-        fresh: Whether a newline precedes the offset.
-
-    Returns:
-        The tokens, the first word of the section, and whether the offset is in a section.
-    """
+    """Return the tokens of the entry at an offset, the first word of its section, and whether it is in a section."""
     depth = _depth(line.tokens)
     if line.braced and depth > 0:
         entry = line.entries[-1] if line.entries else []

@@ -154,11 +154,7 @@ class Walker:
     def _values(
         self, lets: tuple[Let, ...], dead: Collection[str], at: Place, frame: CallFrame
     ) -> dict[str, NamedValue]:
-        """Create the nodes of named values in order, and close the loops between them.
-
-        Args:
-            dead: Names of unused values, whose nodes are removed.
-        """
+        """Create the nodes of named values in order, without the unused ones, and close the loops between them."""
         early = early_names(lets) - {*dead} if at is not None else set[str]()
         if not early:
             return self._named(lets, dead, at, frame, {})
@@ -316,11 +312,7 @@ class Walker:
         frame: CallFrame,
         assumed: Mapping[str, Signal],
     ) -> dict[str, NamedValue]:
-        """Create the nodes of named values once.
-
-        Args:
-            assumed: Signals of values that delays read before they are computed.
-        """
+        """Create the nodes of named values once, with assumed signals of values that delays read before."""
         names = {**frame.names}
         for let in lets:
             name = let.name.text
@@ -577,11 +569,7 @@ class Walker:
         return self._add(Add(), inputs, item.span, item.name.span.text, frame, name)
 
     def _operand(self, operand: Sequence | Alternative, at: Place, goes_with: Place, frame: CallFrame) -> Place:
-        """Create the nodes of the feedback of a loop, and return its place.
-
-        Args:
-            goes_with: Place of the input of the loop, whose shape the feedback must have.
-        """
+        """Create the nodes of the feedback of a loop with the shape of its input, and return its place."""
         if isinstance(operand, Alternative):
             return self._alternative(operand, at, Merge.same_shape, goes_with, strided=False, frame=frame)
         return self.sequence(operand, at, frame)
@@ -668,12 +656,7 @@ class Walker:
         strided: bool,  # noqa: FBT001 -- private
         frame: CallFrame,
     ) -> Place:
-        """Create the nodes of the first alternative if it fits, else of the second, and return the place.
-
-        Args:
-            first: Place of the first operand of the merge.
-            strided: Whether the first operand has a stride, which the alternative must have too.
-        """
+        """Create the nodes of the first alternative if it fits the first operand, else of the second."""
         if first is None or at is None or fits is None:
             self.sequence(operand.second, None, frame)  # only to report its errors
             return None
@@ -796,11 +779,7 @@ class Walker:
         name: str,
         values: Mapping[str, NamedValue],
     ) -> Place:
-        """Create the nodes of a block.
-
-        Args:
-            at: Place of the input, or of the first operand.
-        """
+        """Create the nodes of a block that reads a place, its input or first operand."""
         self._builder.called.add(key)
         self._builder.understood = True
         before = None if at is None else self._builder.signal(at)
@@ -840,11 +819,7 @@ class Walker:
         return index
 
     def _add(self, op: Op, inputs: tuple[int, ...], span: Span, text: str, frame: CallFrame, name: str = "") -> Place:
-        """Add a node, and return its place, or report that it does not fit.
-
-        Args:
-            name: Name of the node. The default is the next unused name of its kind.
-        """
+        """Add a node, by default with the next unused name of its kind, and return its place, or report a misfit."""
         if self._lacks_input(inputs, span, frame):
             return None
         if len(self._builder.nodes) > self._limits.nodes:

@@ -221,11 +221,7 @@ class HeaderReader:
     def _wrong(
         self, setting: Setting, expected: str, hint: str = "", unknown: tuple[str, Iterable[str]] | None = None
     ) -> None:
-        """Report a setting with an invalid value.
-
-        Args:
-            unknown: Unknown word and the known ones, to suggest a similar one.
-        """
+        """Report a setting with an invalid value. Suggest a known word for an unknown one."""
         spans = [value.span for value in setting.values]
         span = spans[0].to(spans[-1]) if spans else setting.span
         near = advice(*unknown, span, hint) if unknown else None

@@ -59,12 +59,7 @@ def _folded(name: str) -> str:
 
 
 def _common(positions: dict[str, int], length: int, other: str) -> int:
-    """Return the length of the longest common subsequence of a text and another one (Hyyrö 2004).
-
-    Args:
-        positions: Bit mask of the positions of each character of the text.
-        length: Length of the text.
-    """
+    """Return the length of the longest common subsequence, from the bit masks of positions in one text (Hyyrö 2004)."""
     mask = (1 << length) - 1
     free = mask
     for character in other:

@@ -236,10 +236,7 @@ def pull_back(
 
 
 def _narrowed(part: TapeEntry, entry: TapeEntry, operand: TapeEntry) -> TapeEntry:
-    """Return the gradient of an operand, summed over a vector that a single number is combined with.
-
-    The gradient of a vector can be a single number, which stands for all.
-    """
+    """Return the gradient of an operand, summed over a vector that the single number is combined with."""
     if entry.width == 1 or operand.width > 1 or operand.level == NUMBER:
         return part
     return part.put("sum", part) if part.width > 1 else part * float(entry.width)

@@ -686,12 +686,7 @@ class LawBuilder:
         return self._rescale([x], x.value.shift, bits)
 
     def _settled(self, x: Operand, *, positive: bool = False, common: bool = False) -> Operand:
-        """Return a value whose shift does not depend on the position.
-
-        Args:
-            positive: Whether all factors must be positive, so that a maximum of integers is one of values.
-            common: Whether all channels must have one unit and no shift.
-        """
+        """Return a value whose shift does not depend on the position, on request with positive factors or one unit."""
         factors = x.value.by_channel(x.value.factor)
         shift, magnitudes = np.asarray(x.value.shift), x.value.magnitude_by_channel
         differs = common and not x.value.plain

@@ -141,11 +141,7 @@ def draw_weights(rule: InitRule, layer: nn.Module) -> None:
 
 
 def _make_identity(network: Network, model: nn.Module, node: Node, join: Join, biases: dict[str, float]) -> None:
-    """Initialise the batch norm at the end of the branch so that g(A, S) = S (Sec. 3.3).
-
-    Args:
-        biases: Biases set for other joins, by the name of the norm.
-    """
+    """Initialise the batch norm at the end of the branch so that g(A, S) = S (Sec. 3.3), and record its bias."""
     end = branch_end(network, node)
     name = network.owner(end.norm).name if end.norm else ""
     norm = model.get_submodule(name) if end.norm else None

@@ -226,11 +226,7 @@ def _is_kind(action: types.CodeAction, kind: str) -> bool:
 
 
 def _around(server: Server, document: OpenDocument, position: types.Position, *new: str) -> list[OpenDocument]:
-    """Return the documents that may contain the name at a position, or a new name for it.
-
-    Raises:
-        Unread: If the project is too large to be searched.
-    """
+    """Return the documents that may contain the name at a position, or a new name for it."""
     use = referent_at(document.view, document.at.offset(position))
     # Other files cannot refer to a value.
     if use is None or use.meaning.family == "value":

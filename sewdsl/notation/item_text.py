@@ -370,11 +370,7 @@ def network_items(
 def _value_names(
     network: Network, named: Collection[int], indices: Sequence[int], parts: Collection[str]
 ) -> dict[int, str]:
-    """Return the names of values by node: from paths if they are valid and free, otherwise generated.
-
-    Args:
-        named: Inputs and operands, which have the names of their nodes.
-    """
+    """Return the names of values by node: of named nodes, from valid and free paths, or generated."""
     vocabulary = Vocabulary(library=shipped_blocks())
     names: dict[int, str] = {i: network.nodes[i].name for i in named}
     for name, index in network.outputs:

@@ -279,10 +279,7 @@ class Blocks:
                 yield index, index + length, block
 
     def _best(self, patterns: list[BlockPattern], items: TextItems, index: int) -> tuple[BlockText | None, int]:
-        """Return the best call that starts at an index, and its number of items; (None, 1) without a call.
-
-        The best call has the fewest named arguments and depends least on its surroundings.
-        """
+        """Return the call with the fewest named arguments at an index, and its number of items, or (None, 1)."""
         candidates = []
         for order, pattern in enumerate(patterns):
             part = items[index : index + pattern.length]

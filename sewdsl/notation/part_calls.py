@@ -17,11 +17,9 @@ class _NotComputed(Op):
     title: str
 
     def infer(self, *_inputs: Signal) -> NoReturn:
-        """Raise TypeError: these networks are not computed."""
         raise TypeError(f"{self.title} is a name in a text")
 
     def build(self, _runtime: type[Runtime], *_inputs: Signal) -> NoReturn:
-        """Raise TypeError: these networks are not computed."""
         raise TypeError(f"{self.title} is a name in a text")
 
 

@@ -280,7 +280,6 @@ class Attention(TokenProduct, kind="ATTN"):
         return self.causal is None and keys_first <= queries_first
 
     def keeps(self, *inputs: Signal) -> SavedForBackward:
-        """Return the memory of q, k, v and the first product."""
         # Splitting channels-last feature maps into heads copies q, k and v.
         q, k, v = inputs
         pairs = self.heads * self.chunk * _positions(q) * _positions(k)
@@ -288,11 +287,9 @@ class Attention(TokenProduct, kind="ATTN"):
         return SavedForBackward(bytes_per_step=4 * (product + sum(signal.elements for signal in inputs)))
 
     def macs(self, *inputs: Signal) -> int:
-        """Return the multiply-accumulates of both products, in the cheaper order."""
         return self._operations(*inputs)[not self.takes_keys_first(*inputs)]
 
     def fan_outs(self, *inputs: Signal) -> tuple[FanOut | None, ...]:
-        """Return the fan-out of queries, keys and values."""
         q, k, v = inputs
         # In q (kᵀ v), a key is multiplied by the values of its position, and a query by the sums of its head. In (q kᵀ)
         # v, a query is multiplied by its channel of all keys, and a value by the scores of all queries.

@@ -86,7 +86,6 @@ class EquationKind(Op):
 
     @classmethod
     def definition_text(cls) -> str:
-        """Return the definition as source text."""
         return print_neuron(cls.definition)
 
     @classmethod
@@ -209,7 +208,6 @@ class _AnyEquations(EquationKind):
         return count
 
     def parameter_names(self) -> tuple[str, ...]:
-        """Return the names after ``learn``."""
         return tuple(self.equations.learned)
 
     @property
@@ -234,11 +232,9 @@ class _AnyEquations(EquationKind):
         return Signal(inputs[0].shape, _values(step), varies=changes or any(signal.varies for signal in inputs))
 
     def integers(self, law: Law, *inputs: Operand) -> Operand:
-        """Return the output of the equations in integers."""
         return law.fire_equations(self.equations, self.surrogate, *inputs)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
-        """Build the runtime's module for equations."""
         module_class = runtime.SpikingEquations if _values(self.equations) == BINARY else runtime.Equations
         return module_class(self, inputs[0].channels, self.time_steps)
 
@@ -250,7 +246,6 @@ class EquationActivation(_AnyEquations, Activation):
     """
 
     def infer(self, *inputs: Signal) -> Signal:
-        """Return a signal with the range that follows from the equations."""
         return self.output(*inputs)
 
 
@@ -284,7 +279,6 @@ class EquationNeuron(EquationKind, LinearNeuron):
     """
 
     def learnable(self) -> Mapping[str, float]:
-        """Return the initial values of the learnable parameters."""
         return {name: learned.initial for name, learned in self.equations.learned.items()}
 
     def dynamics(self, /, *args: Any, **learned: Any) -> LinearDynamics:

@@ -126,10 +126,7 @@ def _neurons_by_join(network: Network, neurons: Mapping[int, int]) -> dict[int, 
 
 
 def _stays_in_order(network: Network, norm: int, end: int) -> bool:
-    """Return whether no other call of a norm is computed between its node and the end of a fused step.
-
-    The calls of a part update the running statistics in order.
-    """
+    """Return whether no other call of a norm, which has the same statistics, is computed within a fused step."""
     owner = network.nodes[norm].weights
     return not any(norm < user <= end for user in network.users.get(norm if owner is None else owner, ()))
 

@@ -90,7 +90,7 @@ def plot_panels(curves: Sequence[BlockCurve], title: str) -> Figure:
     rows = -(-len(groups) // columns)
     figure = Figure(figsize=(13, 1.2 + 3.4 * rows), layout="constrained")
     figure.suptitle(escape_mathtext(title))
-    looks = _looks(curves)
+    looks = line_styles({_label(curve): [*curve.labels.values()] for curve in curves})
     grid = [*figure.subplots(rows, columns, squeeze=False).flat]
     for axes, (name, group) in zip(grid, groups.items(), strict=False):
         _draw(axes, name, group, looks)
@@ -118,19 +118,19 @@ def _panel(curve: BlockCurve) -> str:
     return first if len(curve.labels) > 1 else QUANTITIES["S"]
 
 
-def _looks(curves: Sequence[BlockCurve]) -> dict[str, LineStyle]:
-    """Return colour and dash by label: a colour per value of the first axis, and a dash per combination of the others.
+def line_styles(keys: Mapping[str, Sequence[str]]) -> dict[str, LineStyle]:
+    """Return a colour by value of the first axis and a dash by the others, or a colour for each of many lines.
 
-    If there are more combinations than dashes, each network has its own colour.
+    Args:
+        keys: Values of the axes by the label of a line.
     """
-    keys = {_label(curve): [*curve.labels.values(), ""] for curve in curves}
     rest = list(dict.fromkeys(tuple(key[1:]) for key in keys.values()))
     dashed = len(rest) <= len(DASHES)
-    first = list(dict.fromkeys(key[0] if dashed else label for label, key in keys.items()))
+    first = list(dict.fromkeys(key[0] if key and dashed else label for label, key in keys.items()))
     colours = colormaps["tab10" if len(first) <= colormaps["tab10"].N else "tab20"]
     return {
         label: LineStyle(
-            colours(first.index(key[0] if dashed else label) % colours.N),
+            colours(first.index(key[0] if key and dashed else label) % colours.N),
             DASHES[rest.index(tuple(key[1:]))] if dashed else "-",
         )
         for label, key in keys.items()

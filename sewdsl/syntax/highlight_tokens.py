@@ -226,11 +226,7 @@ class _Walk:
 
 
 def _split_name(text: str, offset: int, *, continues: bool) -> list[Piece]:
-    """Split a name into its head and compact arguments.
-
-    Args:
-        continues: Whether a ``$(…)`` directly follows, so that the name can end with the letter of an argument.
-    """
+    """Split a name into its head and compact arguments. It can end with a letter if a ``$(…)`` continues it."""
     match = (_NAME_BEFORE_FORMULA if continues else _NAME).fullmatch(text)
     if not match:
         return [("name", offset, offset + len(text))]

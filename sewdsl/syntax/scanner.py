@@ -113,10 +113,7 @@ def scan(source: Source, language: Language = NET_LANGUAGE) -> list[Token]:
 
 
 def _mark_equations(tokens: list[Token]) -> None:
-    """Set the token types of neuron definitions.
-
-    The first word becomes a keyword. Between the braces, ``<`` and ``>`` are comparisons and arrows are not ``-``.
-    """
+    """Set the token types of neuron definitions, in whose braces ``<`` and ``>`` are comparisons."""
     closers = _closing(tokens, ("LBRACE",), "RBRACE")
     index = 0
     while index < len(tokens):
@@ -146,11 +143,7 @@ def _mark_equation(token: Token) -> None:
 
 
 def _mark_pointwise(tokens: list[Token]) -> None:
-    """Set the token types of ``MAP{ … }`` and ``MAP(…){ … }``: of the keyword, and between the braces.
-
-    Args:
-        tokens: Tokens without comments and newlines.
-    """
+    """Set the token types of ``MAP{ … }`` and ``MAP(…){ … }``: of the keyword, and between the braces."""
     closers = _closing(tokens, ("_LPAR", "_OPEN"), "_RPAR")
     run, begins_line = 0, True  # start of the current words on one line
     for index, first in enumerate(tokens):

@@ -45,10 +45,7 @@ class ExportFormat:
 
 
 def _lazy(module: str, name: str) -> Callable[..., Any]:
-    """Return a function of a module of this package that is imported on the first call.
-
-    The function raises MissingLibrary if an optional library is not installed.
-    """
+    """Return a function of a module that is imported on the first call, or raises MissingLibrary."""
 
     def call(*args: Any, **options: Any) -> Any:
         try:

@@ -73,15 +73,12 @@ class NumpyFiles(DataSet, name="numpy-files"):
         return source.encode == "none" and self.setup.steps > 1
 
     def find(self) -> str:
-        """Return the folder of the files, or raise DataError if ``train.npz`` is missing."""
         return f"arrays in '{self._folder()}'"
 
     def scaling(self) -> str:
-        """Return the description of unscaled values."""
         return "values as in the files"
 
     def load(self) -> Splits:
-        """Read the arrays of each part."""
         folder = self._folder()
         parts = {part: self._read(folder / f"{part}.npz") for part in PARTS if (folder / f"{part}.npz").is_file()}
         self.validation = parts.get("validation")
@@ -101,12 +98,7 @@ class NumpyFiles(DataSet, name="numpy-files"):
         return data_folder
 
     def _read(self, path: Path) -> SampleSet:
-        """Read one file.
-
-        Raises:
-            DataError: If an array is missing, damaged, or not numeric.
-            DataMismatch: If an array has another shape than the input, or a class is not an output.
-        """
+        """Read one file, or raise DataError if an array is damaged, and DataMismatch if it does not fit."""
         import numpy as np
         import torch
 

@@ -25,11 +25,9 @@ class Digits(DataSet, name="digits"):
     classes = 10
 
     def normalisation(self) -> Normalisation:
-        """Return the scaling of the pixels."""
         return Normalisation(PIXEL_MEAN, PIXEL_MEAN, white=16)
 
     def load(self) -> Splits:
-        """Load the digits."""
         import numpy as np
         import torch
         from sklearn.datasets import load_digits
@@ -56,11 +54,9 @@ class Mnist5k(DataSet, name="mnist5k"):
     classes = 10
 
     def normalisation(self) -> Normalisation:
-        """Return the scaling of the pixels."""
         return Normalisation(MNIST_MEAN, MNIST_DEVIATION)
 
     def load(self) -> Splits:
-        """Load the digits."""
         pixels, y = read_mnist5k()
         images = Images(pixels, y, MNIST_MEAN, MNIST_DEVIATION, augmentation=self.setup.augmentation)
         return split_stratified(images, test=0.2)

@@ -212,7 +212,6 @@ class EsImageNet(RecordedDataSet, name="es-imagenet"):
     )
 
     def find(self) -> str:
-        """Return number and folder of the files without reading them, or raise DataError if some are missing."""
         summary = super().find()
         parts = zip(CLASS_TABLES, ("training", "test"), (self.listing.train, self.listing.test), strict=True)
         for name, part, recordings in parts:
@@ -241,7 +240,6 @@ class EventFolder(RecordedDataSet, name="event-folder"):
     layouts = (ClassFolders(suffixes=tuple(READERS), split=None),)
 
     def misfit(self) -> str:
-        """Return why the input is not a feature map with one channel per polarity (empty if it is)."""
         # Without a network, any shape fits.
         shape = self.setup.shape or (2, 1, 1)
         if len(shape) != len("CHW"):
@@ -253,11 +251,6 @@ class EventFolder(RecordedDataSet, name="event-folder"):
         return ""
 
     def find(self) -> str:
-        """List the files, without reading them, and return their number and folder.
-
-        Raises:
-            DataError: If there are no files, or the network's input does not fit.
-        """
         if reason := self.misfit():
             raise DataError(reason)
         return super().find()
@@ -276,5 +269,4 @@ class FrameFolder(RecordedDataSet, name="frame-folder"):
     layouts = (ClassFolders(suffixes=(".npz", ".npy"), frames=True, split=None),)
 
     def scaling(self) -> str:
-        """Return the description of unscaled values."""
         return "values as in the files"

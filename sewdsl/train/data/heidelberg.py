@@ -83,7 +83,6 @@ class SpikeFiles(Layout):
     prefix: str
 
     def find(self, folder: Path, steps: int) -> Listing | None:
-        """Return the recordings in the folder, or in a subfolder created by SpikingJelly, or None without files."""
         for base in (folder / marker for marker in MARKERS):
             train, test = (base / f"{self.prefix}_{part}.h5" for part in ("train", "test"))
             if train.exists() or test.exists():
@@ -91,7 +90,6 @@ class SpikeFiles(Layout):
         return None
 
     def pattern(self, steps: int) -> str:
-        """Return the names of both files."""
         return f"{self.prefix}_train.h5, {self.prefix}_test.h5"
 
 
@@ -169,11 +167,9 @@ class Heidelberg(RecordedDataSet):
     shape = (CHANNELS,)
 
     def scaling(self) -> str:
-        """Return the description of unscaled counts."""
         return "spike counts, not scaled"
 
     def load(self) -> Splits:
-        """List the recordings, which are read on first use."""
         splits = super().load()
         self.names = self._words()
         return splits
@@ -215,7 +211,6 @@ class Ssc(Heidelberg, name="ssc"):
     held_out = 9_981
 
     def find(self) -> str:
-        """Return number and folder of the data with its validation set, or raise DataError if some is missing."""
         summary = super().find()
         path = self.listing.folder / "ssc_valid.h5"
         validation = read_words(path)

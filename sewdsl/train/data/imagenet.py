@@ -180,7 +180,6 @@ class ImageFolder(DataSet, name="image-folder"):
     """Download address and size."""
 
     def misfit(self) -> str:
-        """Return why the input shape, the statistics or the shift in the recipe does not fit (empty if they fit)."""
         shape = self.setup.shape or self.shape or ()
         if len(shape) != 3 or shape[0] not in {1, 3}:  # noqa: PLR2004 -- [C, H, W]
             return f"images have 3 channels, or 1 if grey, but the network's input is {'x'.join(map(str, shape))}"
@@ -194,12 +193,6 @@ class ImageFolder(DataSet, name="image-folder"):
         return ""
 
     def find(self) -> str:
-        """List the images, without reading them, and return their number and folder.
-
-        Raises:
-            DataError: If images are missing, the classes differ from the network's, or the network or the recipe does
-                not fit.
-        """
         count = self.classes or self.setup.classes
         if reason := self.misfit():
             raise DataError(reason)
@@ -216,12 +209,10 @@ class ImageFolder(DataSet, name="image-folder"):
         return f"{counts[0]:,} images for training and {counts[1]:,} for testing in '{folder}'"
 
     def normalisation(self) -> Normalisation:
-        """Return the scaling of the pixels."""
         mean, deviation = self._statistics().values()
         return Normalisation(mean, deviation)
 
     def load(self) -> Splits:
-        """List the images, which are read batch by batch."""
         self.find()
         shape = self.setup.shape or self.shape or ()
         self.names = data_folders.class_names(file for files in self._images.files for file in files)

@@ -128,7 +128,6 @@ class RecordedDataSet(DataSet):
     """Whether each class must have recordings in both parts."""
 
     def find(self) -> str:
-        """Return number and folder of the recordings without reading them, or raise DataError if some are missing."""
         # A missing package is reported even if the data is missing as well.
         check_tonic(self.setup.augmentation.of_tonic)
         self._check(self.listing)
@@ -136,11 +135,9 @@ class RecordedDataSet(DataSet):
         return f"{train:,} recordings for training and {test:,} for testing in '{self.listing.folder}'"
 
     def scaling(self) -> str:
-        """Return the description of unscaled counts."""
         return COUNTS
 
     def load(self) -> Splits:
-        """List the recordings, which are read on demand."""
         self.find()
         parts = self.part(self.listing)
         self.names = self.called or data_folders.class_names((each.label, each.path) for part in parts for each in part)

@@ -135,7 +135,6 @@ class SimulatedDigit(Recording):
         return SENSOR.record(self.pixels / 255, np.random.default_rng((2021, self.index)))
 
     def frames(self, steps: int, shape: Shape) -> Frames:
-        """Return frames with equal numbers of events."""
         key = ("mnist5k-dvs", SENSOR, self.pixels.tobytes(), self.index, steps, shape)
         return load_or_make(key, (steps, *shape), lambda: event_stream.frames(self.events(), steps, SENSOR.size))
 
@@ -155,7 +154,6 @@ class Mnist5kDvs(RecordedDataSet, name="mnist5k-dvs"):
         return ""
 
     def load(self) -> Splits:
-        """Return the recordings."""
         pixels, y = read_mnist5k()
         digits = zip(y.tolist(), pixels.numpy()[:, 0], strict=True)
         recordings = [SimulatedDigit(label, Path(), index, digit) for index, (label, digit) in enumerate(digits)]

@@ -31,15 +31,12 @@ class VisionDataSet(DataSet):
     """Whether the classes have names in torchvision that are more than numbers."""
 
     def find(self) -> str:
-        """Return the folder of the data in quotes, or raise DataError if it is missing."""
         return f"'{self._root / self.marker}'"
 
     def normalisation(self) -> Normalisation:
-        """Return the scaling of the pixels."""
         return Normalisation(self.mean, self.deviation)
 
     def load(self) -> Splits:
-        """Load the images, one byte per pixel and channel."""
         return Splits(self._images(train=True), self._images(train=False))
 
     @cached_property

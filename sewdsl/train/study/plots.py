@@ -16,6 +16,7 @@ from matplotlib.ticker import PercentFormatter, ScalarFormatter
 
 from sewdsl.elaborate.study_section import VARIANT, is_range_text
 from sewdsl.ir.printed_values import escape_mathtext
+from sewdsl.probe.plots import LineStyle, line_styles
 from sewdsl.train.report.pictures import whole_axis
 from sewdsl.train.store import measurements
 from sewdsl.train.store.run_folder import RunFolder
@@ -24,10 +25,10 @@ from sewdsl.train.study.repeats import Spread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.typing import LineStyleType
 
 PANELS = {"train_loss": "training loss", "train_accuracy": "training accuracy", "test_accuracy": "test accuracy"}
 """Panels of the paper's Figures 9 and 10, by the name of the metric in ``metrics.csv``."""
-DASHES = ("-", "--", ":", "-.")
 SELF_EXPLANATORY_AXES = (VARIANT, "block", "join")
 """Axes with labels that need no prefix in a legend."""
 MIN_TREND_VALUES = 3
@@ -48,7 +49,7 @@ class Look(NamedTuple):
     """Style of the lines of one variant."""
 
     colour: tuple[float, ...]
-    dash: str
+    dash: LineStyleType
     label: str
 
 
@@ -81,23 +82,13 @@ def _legend_label(axis: str, label: str) -> str:
 def _looks(rows: Sequence[dict[str, str]]) -> list[Look]:
     """Return a colour per label of the first axis and a dash per label of the second, or a colour per variant."""
     labels = [", ".join(starmap(_legend_label, row.items())) or "as written" for row in rows]
-    keys = [list(row.values()) for row in rows]
-    # Colour and dash can show two axes, if there are enough dashes.
-    has_two_axes = (
-        bool(keys) and len(keys[0]) == len(("colour", "dash")) and len({key[1] for key in keys}) <= len(DASHES)
-    )
-    # dict.fromkeys keeps the order of the study section.
-    first = list(dict.fromkeys(key[0] if has_two_axes else label for key, label in zip(keys, labels, strict=True)))
-    second = list(dict.fromkeys(key[1] for key in keys)) if has_two_axes else []
-    colours = colormaps["tab10" if len(first) <= colormaps["tab10"].N else "tab20"]
-    return [
-        Look(
-            colours(first.index(key[0] if has_two_axes else label) % colours.N),
-            DASHES[second.index(key[1])] if has_two_axes else "-",
-            escape_mathtext(label),
-        )
-        for key, label in zip(keys, labels, strict=True)
+    # Colour and dash can show two axes.
+    keys = [
+        [*row.values()] if len(row) <= len(LineStyle._fields) else [label]
+        for label, row in zip(labels, rows, strict=True)
     ]
+    styles = line_styles(dict(zip(labels, keys, strict=True)))
+    return [Look(*styles[label], escape_mathtext(label)) for label in labels]
 
 
 def _curves(outcome: Outcome, folder: StudyFolder) -> None:

@@ -92,7 +92,6 @@ class SequentialPool(RunPool):
         self._ended: list[Ending] = []
 
     def begin(self, run: StudyRun) -> None:
-        """Train a run to its end."""
         try:
             finish_run(run.compilation, run.planned, run.folder, *self._runners(run.watch))
         except RunDiverged as error:
@@ -103,7 +102,6 @@ class SequentialPool(RunPool):
             self._ended.append(Ending(run, "ended"))
 
     def wait(self) -> Ending:
-        """Return the end of the next trained run."""
         return self._ended.pop(0)
 
     def stop(self) -> None:
@@ -204,11 +202,9 @@ class ProcessPool(StudyPool):
 
     @property
     def size(self) -> int:
-        """Number of parallel runs."""
         return self._size
 
     def begin(self, run: StudyRun) -> None:
-        """Start a process for a run."""
         slot = next(slot for slot in self._slots if slot.child is None)
         run.folder.path.mkdir(parents=True, exist_ok=True)
 
@@ -221,7 +217,6 @@ class ProcessPool(StudyPool):
         threading.Thread(target=self._follow, args=(slot, run, slot.child), daemon=True).start()
 
     def wait(self) -> Ending:
-        """Wait for the end of the next run, and answer the epoch messages of others."""
         last: RunMessage | None
         while True:
             try:

@@ -231,7 +231,6 @@ class RayPool(StudyPool):
             self._ray.shutdown()
 
     def begin(self, run: StudyRun) -> None:
-        """Submit a run to the cluster."""
         self._submit(run, 1)
 
     def wait(self) -> Ending:

@@ -120,11 +120,7 @@ def _delayed_types(nodes: Sequence[Primitive], shape: tuple[int, ...], dt: float
 
 
 def _shape(node: Primitive, *, has_batch_axis: bool) -> tuple[int, ...]:
-    """Return the shape of an Input.
-
-    Args:
-        has_batch_axis: Whether to remove a batch axis of 1, which some other exporters leave in the shape.
-    """
+    """Return the shape of an Input, without a batch axis of 1, which some other exporters leave in it."""
     lengths = node.array("shape").flatten()
     shape = tuple(map(int, lengths))
     if has_batch_axis and len(shape) in {2, 4} and shape[0] == 1:

@@ -66,11 +66,7 @@ def assign_parts(draft: Draft, calls: Mapping[int, ModuleCall]) -> None:
 
 
 def _share(draft: Draft, owner: int, index: int) -> None:
-    """Let an item of a call use the module of an item of the first call, which it equals.
-
-    Raises:
-        UnsupportedPart: If both items differ.
-    """
+    """Let an item use the module of an equal item of the first call, or raise UnsupportedPart if they differ."""
     one, other = draft.items[owner], draft.items[index]
     is_equal = other.weights in {None, owner} and type(one.op) is type(other.op)
     if not is_equal or not all(

@@ -205,10 +205,7 @@ def _global_average(op: GlobalAvgPool, site: EvaluatedLayer) -> list[NirNode]:
 
 
 def _maximum(op: MaxPool, site: EvaluatedLayer) -> list[NirNode]:
-    """Return a max pooling as thresholds of window sums.
-
-    Spikes take one threshold, and counts one for each level 1, 2, ….
-    """
+    """Return a max pooling as thresholds of window sums: one for spikes, one for each level of counts."""
     largest, in_shape, out_shape = site.inputs[0].values.count, site.inputs[0].shape, site.node.output.shape
     if largest is None:
         raise UnsupportedLayer(
@@ -265,10 +262,7 @@ def _threshold_of_many(op: Join, site: EvaluatedLayer) -> list[NirNode]:
 
 
 def _signs(op: Join) -> tuple[int, int, float] | None:
-    """Return the signs of A and S, and the threshold.
-
-    AND: (1, 1, 1.5), IAND: (-1, 1, 0.5).
-    """
+    """Return the signs of A and S, and the threshold: (1, 1, 1.5) for AND, (-1, 1, 0.5) for IAND."""
     branch, identity = torch.tensor([0.0, 0.0, 1.0, 1.0]), torch.tensor([0.0, 1.0, 0.0, 1.0])
     expected = op.combine(branch=branch, identity=identity)
     for a, s, threshold in product((1, -1), (1, -1), (1.5, 0.5, -0.5, -1.5)):
@@ -288,11 +282,7 @@ def _spiking(op: Neuron, site: EvaluatedLayer) -> list[NirNode]:
 
 
 def _neuron(dynamics: Dynamics, op: Neuron, site: EvaluatedLayer) -> nir.NIRNode | None:
-    """Return the differential equation whose Euler step of dt seconds is H = decay · V + gain · X + drift.
-
-    IF, dv/dt = r I: one step adds dt r I. LIF, tau dv/dt = v_leak - v + r I: one step adds dt / tau times the
-    right-hand side.
-    """
+    """Return the equation whose Euler step of dt seconds is H = decay · V + gain · X + drift."""
     decay, gain, drift = dynamics
     dt, shape = site.dt, site.inputs[0].shape
     # The values are float64, since they are divided by seconds.

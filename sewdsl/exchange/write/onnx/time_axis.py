@@ -151,7 +151,6 @@ class UnrolledTime(TimeAxis):
     any_length = False
 
     def spikes(self, scope: NodeScope, law: LinearSteps, drive: str, *, once: bool) -> str:
-        """Append the operations of each time-step."""
         drives = [drive] * self.T
         if not once and self.T > 1:
             drives = [f"{scope.name}/x_{t}" for t in range(1, self.T + 1)]  # One per time-step, [1, N, *].
@@ -169,7 +168,6 @@ class UnrolledTime(TimeAxis):
         return scope.add_output("Reshape", scope.add("Concat", *spikes, axis=0), self._graph.sizes(-1, *scope.shape))
 
     def computed(self, scope: NodeScope, steps: EquationSteps, inputs: Sequence[str], *, once: bool) -> str:
-        """Append the operations of each time-step, ``[N, *]``."""
         rows = []
         for index, x in enumerate(inputs):
             steps_x = [x] * self.T

@@ -319,10 +319,7 @@ class _Writer:
         return f"{len(before) - steps}{f' + {steps} * T' if steps else ''}"
 
     def _conclude(self, plan: BackwardPlan, gains: Sequence[str]) -> list[str]:
-        """Return lines that compute per-channel gradients from sums.
-
-        They also compute the terms that the statistics of batch norm add to the input gradient.
-        """
+        """Return lines that compute gradients of channels, and the terms of batch norm's statistics, from sums."""
         groups = f"groups, {self._column(plan)}, C, ROWS, COLUMNS"
         lines = ["column = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)", "known = column < C"]
         lines += ["scale, shift = tl.load(rstd + column, known, 0.0), tl.load(mean + column, known, 0.0)"]

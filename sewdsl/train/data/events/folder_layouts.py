@@ -66,7 +66,6 @@ class ClassFolders(Layout):
     """Names of the classes, in order. Empty accepts any."""
 
     def find(self, folder: Path, steps: int) -> Listing | None:
-        """Return the recordings in the marker folder, or in the given folder if it has the marker's name."""
         marker = self.marker.format(T=steps)
         # Users may pass the marker folder itself or its parent.
         base = folder if folder.name == marker else folder / marker
@@ -116,7 +115,6 @@ class TonicGesture(Layout):
     """One folder per user and lighting condition, with one file per class."""
 
     def find(self, folder: Path, steps: int) -> Listing | None:
-        """Return the recordings in the folder or in its subfolder ``DVSGesture``, or None."""
         for base in (folder, folder / "DVSGesture"):
             train, test = (self._recordings(base / part) for part in TONIC)
             if train or test:
@@ -124,7 +122,6 @@ class TonicGesture(Layout):
         return None
 
     def pattern(self, steps: int) -> str:
-        """Return the pattern of both folders."""
         return "{ibmGestureTrain,ibmGestureTest}/<user>_<light>/<class>.npy"
 
     @staticmethod
@@ -143,7 +140,6 @@ class RawGesture(Layout):
     """
 
     def find(self, folder: Path, steps: int) -> Listing | None:
-        """Return the recordings in the folder or in a ``DvsGesture`` subfolder, or None."""
         for base in (folder, folder / "DvsGesture", folder / "extract" / "DvsGesture"):
             if any((base / name).is_file() for name in TRIALS):
                 train, test = (self._recordings(base / name) for name in TRIALS)
@@ -151,7 +147,6 @@ class RawGesture(Layout):
         return None
 
     def pattern(self, steps: int) -> str:
-        """Return the pattern of the recordings and tables."""
         return "[DvsGesture/]{<user>_<light>.aedat,<user>_<light>_labels.csv,trials_to_train.txt,trials_to_test.txt}"
 
     def _recordings(self, trial_list: Path) -> list[Recording]:
@@ -225,7 +220,6 @@ class PublishedEsImageNet(Layout):
     """Class folders for training, and one folder with a table of classes for the test set."""
 
     def find(self, folder: Path, steps: int) -> Listing | None:
-        """Return the recordings in the folder or in a subfolder with the archive's name, or None."""
         for base in (folder, folder / "ES-imagenet-0.18", folder / "extract" / "ES-imagenet-0.18"):
             train, val = data_folders.find_subfolder(base, "train"), base / "val"
             if train and val.is_dir():
@@ -236,7 +230,6 @@ class PublishedEsImageNet(Layout):
         return None
 
     def pattern(self, steps: int) -> str:
-        """Return the pattern of the folders and the table."""
         return "[ES-imagenet-0.18/]{train/class<number>/*.npz,val/*.npz,vallabel.txt}"
 
 
@@ -248,13 +241,11 @@ class NumberedFolders(Layout):
     recording: type[EventFile | FrameFile]
 
     def find(self, folder: Path, steps: int) -> Listing | None:
-        """Return the recordings in the marker folder, or None."""
         base = folder / self.marker.format(T=steps)
         train, test = (_in_classes(base / part, self.recording) for part in ("train", "test"))
         return Listing(base, train, test) if train or test else None
 
     def pattern(self, steps: int) -> str:
-        """Return the pattern of the folders."""
         return f"{self.marker.format(T=steps)}/{{train,test}}/class<number>/*.npz"
 
 

@@ -55,7 +55,6 @@ class EventFile(Recording):
     """Time after the last event, or None for the end of the file."""
 
     def frames(self, steps: int, shape: Shape) -> Frames:
-        """Return frames with equal numbers of events, see :func:`event_stream.frames`."""
         try:
             stat = self.path.stat()
             # Size and time detect a replaced file without reading it.
@@ -70,7 +69,6 @@ class EventFile(Recording):
             raise DataError(damaged(self.path, error)) from None
 
     def events(self) -> Events:
-        """Read the events of the sample (raises as :func:`read_events` does)."""
         events = read_events(self.path)
         return events if self.end is None else events.between(self.start, self.end)
 
