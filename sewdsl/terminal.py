@@ -12,9 +12,6 @@ _JOINERS = "\u200c\u200d"
 def escape_controls(text: str, keep: str = "\n\t") -> str:
     r"""Escape characters that control a terminal, or hide or reorder its text, e.g. as ``\x1b`` or ``\u202e``.
 
-    Args:
-        keep: Control characters that are not escaped.
-
     >>> print(escape_controls("a\x1b[2Jb"))
     a\x1b[2Jb
     """

@@ -227,7 +227,6 @@ def make_runners(
     """Return the functions that start and resume one of several runs.
 
     Args:
-        make_options: Returns new options for each run.
         announce: Prints a line before a run starts.
         initial_weights: Initial weights of every run, or None for random weights.
     """

@@ -33,9 +33,7 @@ def check_reach(
     """Report ``neuron`` overrides of only some neurons, and overrides without effect.
 
     Args:
-        network: Complete network, with the overrides.
         named: Indices of explicitly named neurons.
-        body: Body, with the overrides.
         recompile: Compiles the source with some of the overrides.
     """
     # A body may name its neurons, as the strings in papers do. If the 'neuron' line of the file names the same neuron,
@@ -156,12 +154,7 @@ def _inside(span: Span, other: Span) -> bool:
 
 
 def check_variants(changes: Sequence[Override], variants: Sequence[Sequence[Override]]) -> Iterator[Diagnostic]:
-    """Report overrides without effect on any variant of a study.
-
-    Args:
-        changes: Overrides of the file.
-        variants: Overrides of each variant.
-    """
+    """Report overrides without effect on any variant of a study."""
     for change in changes:
         if variants and all(any(_replaces(other, change) for other in variant) for variant in variants):
             key = next(other.key for other in variants[0] if _replaces(other, change))
@@ -233,11 +226,7 @@ def claims_of_another_network(network: Network, changes: Sequence[Override]) -> 
 def downgrade_to_notes(
     reported: Iterable[Diagnostic], lines: set[Span], network: Network, changes: Sequence[Override]
 ) -> Iterator[Diagnostic]:
-    """Replace diagnostics about figures by notes if the overrides invalidate the figures.
-
-    Args:
-        lines: Spans of figures invalidated by the overrides.
-    """
+    """Replace diagnostics about figures by notes if the overrides invalidate the figures."""
     yield from (
         diagnostic
         for diagnostic in reported

@@ -31,7 +31,6 @@ def edits_of_fixes(fixes: Iterable[Fix], source: Source, *, unsafe: bool = False
 
     Args:
         fixes: Fixes in order of precedence.
-        unsafe: Also return the edits of unsafe fixes.
     """
     applied: list[Edit] = []
     # A fix is applied completely or not at all.

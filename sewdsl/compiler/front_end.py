@@ -183,7 +183,6 @@ def run_front_end(
     """Run the front end on a source with overrides applied.
 
     Args:
-        reported: Diagnostics of the options.
         variant: Whether the overrides define another network, without the expectations and claims of the source.
     """
     front_end = _FrontEnd(spec_source, changes, Reporter(limits, [*reported]), variant=variant)

@@ -76,7 +76,6 @@ def compile_trial(
 
     Args:
         base: Spec, as returned by :func:`compile_variants`.
-        values: Values by axis.
     """
     assert base.spec_source is not None  # noqa: S101 -- it has a search
     variant = base.study.trial(number, values)

@@ -102,7 +102,6 @@ def compile_for_editor(
 
     Args:
         text: Content of the editor, saved or not.
-        name: Name of the source in diagnostics.
         file: Path of the saved file. Used files are relative to it.
         reach: Access to files that the source may use.
     """

@@ -214,7 +214,6 @@ def redundant_arguments(
     """Return the names of arguments that can be omitted one at a time without changing the kind.
 
     Args:
-        kind: Kind with all its arguments.
         settle: Function that fills in arguments from the surroundings.
         default: Neuron of the header, whose arguments are defaults for kinds of its class.
     """

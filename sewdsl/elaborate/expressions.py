@@ -129,7 +129,6 @@ class Walker:
 
         Args:
             at: Input of sequences that do not start with a name.
-            frame: Frame of the scope, with the operands of a block as names.
         """
         if not lets:
             return self.sequence(expression, at, frame)

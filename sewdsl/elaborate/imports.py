@@ -35,7 +35,6 @@ class Importer:
         file: Compiled file. None for a layer string, which cannot use files.
         name: Name of the compiled file in messages.
         reporter: Reporter of errors. Its limits bound the nesting of uses.
-        reach: Access to files.
     """
 
     def __init__(self, file: Path | None, name: str, reporter: Reporter, reach: FileAccess = ON_DISK) -> None:

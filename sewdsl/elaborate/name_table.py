@@ -228,12 +228,7 @@ class NameTable:
     def _part(
         self, part: tree.SyntaxNode, values: Mapping[str, Meaning], parameters: Mapping[str, Meaning]
     ) -> Iterator[NameUse]:
-        """Yield the names in an expression or a statement.
-
-        Args:
-            values: Named values in scope.
-            parameters: Parameters of the enclosing block.
-        """
+        """Yield the names in an expression or a statement."""
         reads: set[int] = set()  # ids of calls at positions where a named value can be read
         for node in tree.walk_syntax(part):
             match node:

@@ -213,7 +213,6 @@ class _Replacement:
 
         Args:
             old: Name of the block to replace, without white space. Empty means the only called block.
-            known: Names of all blocks.
         """
         assembly, text_span = self.assembly, self.item.place
         if assembly.expression is None:

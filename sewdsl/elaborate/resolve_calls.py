@@ -68,7 +68,6 @@ class CallResolver:
         """Return the op of a call, or report errors and return None.
 
         Args:
-            nearest: Nearest preceding activation.
             unsure: Whether an unknown item before the call may be an activation.
 
         Raises:

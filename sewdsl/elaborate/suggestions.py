@@ -93,7 +93,6 @@ def advice(name: str, known: Iterable[str], span: Span, otherwise: str = "") -> 
     """Suggest a similar name, with a fix if possible.
 
     Args:
-        span: Span of the diagnostic.
         otherwise: Help without a similar name.
     """
     near = nearest_name(name, known)

@@ -108,7 +108,6 @@ def read_text(path: Path, shown: str, span: Span, limits: Limits) -> str | Diagn
 
     Args:
         shown: Name of the file in messages.
-        span: Span of the diagnostic.
         limits: Limits of the size. Larger files are not read.
 
     Raises:

@@ -196,11 +196,7 @@ class Op(Kind):
         return self
 
     def closing(self, *inputs: Signal) -> Op | None:
-        """Return the op after the body of ``KIND[ body ]``, or None for a kind without a body.
-
-        Args:
-            inputs: Inputs of this op.
-        """
+        """Return the op after the body of ``KIND[ body ]``, or None for a kind without a body."""
         return None
 
     def over_steps(self, steps: int) -> Self:

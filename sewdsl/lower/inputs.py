@@ -33,7 +33,6 @@ def by_name(settings: Settings, values: Sequence[Any], named: Mapping[str, Tenso
 
     Args:
         values: Inputs by position. A single mapping has all inputs by name. None is a missing first input.
-        named: Inputs by name.
 
     Raises:
         TypeError: If an input is missing, unknown, or passed twice.

@@ -88,7 +88,6 @@ class SpikingNetwork(Group):
                 dtype of the parameters without scaling: 255 becomes 255.0. For named inputs, the first one, or a
                 mapping of all by name.
             more: Further named inputs, in order.
-            named: Named inputs by name.
             return_sequence: Whether to return the output of every time-step instead of the readout.
 
         Returns:
@@ -367,7 +366,6 @@ class Stream:
 
         Args:
             x_N: Input of the time-step, ``[N, C, H, W]`` or ``[N, F]``. For named inputs, a mapping of all by name.
-            named: Named inputs by name.
             state: State returned by the previous call, or None for the first time-step.
 
         Returns:

@@ -82,7 +82,6 @@ def body_with_own_blocks(
     Args:
         network: Network of a scope, in which calls of parts are nodes.
         nameless: Whether to name blocks without a name in the network, e.g. ``Block A``.
-        parts: Names of the parts.
     """
     node_texts, items = body_unfolded(network, parts)
     blocks = Blocks(network, node_texts, items)

@@ -33,7 +33,6 @@ def fold_repeats(items: TextItems, calls: Calls = lambda _: iter(())) -> TextIte
     """Fold a sequence into repeats and block calls, greedily by the number of saved characters.
 
     Args:
-        items: Items without repeats.
         calls: Yields the possible block calls.
     """
     return _Folding(calls).sequence(items)

@@ -246,7 +246,6 @@ class Attention(nn.Module):
     Args:
         heads: Number of heads. The channels of a head are consecutive.
         scale: Factor of the result.
-        keys_first: Whether kᵀ v is the first product.
         chunk: Number of consecutive time-steps whose tokens meet.
         causal: Keys without effect on a query.
 

@@ -64,7 +64,6 @@ class SequenceReader:
     Args:
         activation_keys: Returns the keys of an activation for a prefix. None as the prefix: several activations share
             one module without keys.
-        previous: Node before the sequence.
 
     Attributes:
         layer_keys: Keys of the layers read so far, shared with the readers of operands.

@@ -125,7 +125,6 @@ class Picture:
 
     Args:
         texts: Texts of the boxes by first node.
-        first_copy_note: Returns the note at a repeat.
     """
 
     def __init__(

@@ -25,7 +25,6 @@ def compile_kernel(render: Callable[..., str], function: str, *arguments: object
     Args:
         render: Renderer of the text, from :mod:`sewdsl.snn.kernels.render_kernels`.
         function: Name of the function in the text.
-        *arguments: Arguments of ``render``.
         **options: Keyword arguments of ``render``.
     """
     if compile_ahead.is_rehearsing():

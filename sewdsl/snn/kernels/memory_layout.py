@@ -49,7 +49,6 @@ def with_strides(y: Tensor, strides: Strides) -> Tensor:
 
     Args:
         y: A sequence, or a time-step if it has as many axes as there are strides.
-        strides: Strides of a time-step.
     """
     lead = y.ndim - len(strides)
     own_strides = y.stride()[lead:]

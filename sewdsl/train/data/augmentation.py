@@ -144,7 +144,6 @@ class Augmentation:
 
         Args:
             size: ``(H, W)`` of the sensor.
-            library: Module ``tonic.transforms``.
         """
         import numpy as np
 

@@ -79,7 +79,6 @@ def class_problem(
 
     Args:
         parts: Classes that have samples, by the name of the part of the data.
-        label: Class of each folder name.
         count: Number of classes of the network. None accepts any number.
         subset: Whether classes may have no samples.
     """

@@ -36,7 +36,6 @@ class CompiledNetwork:
         """Return the callable for a batch of training samples.
 
         Args:
-            samples: Number of samples in the batch.
             compiled: Number of samples that the network is compiled for.
         """
         if samples != compiled:

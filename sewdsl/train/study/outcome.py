@@ -166,9 +166,6 @@ class StudyFolder:
     def open(self, names: Iterable[str]) -> None:
         """Create the folder, or accept one of the same study.
 
-        Args:
-            names: Folder names of the variants.
-
         Raises:
             RunError: If the folder contains other files, or cannot be created.
         """

@@ -187,7 +187,6 @@ class ProcessPool(StudyPool):
     """Trains several runs in parallel, each in a process with a fraction of the threads and, if available, one GPU.
 
     Args:
-        size: Number of parallel runs.
         gpus: Numbers of the GPUs, which runs share if there are fewer GPUs.
     """
 

@@ -80,8 +80,6 @@ def repeat(
     Args:
         planned: Compilations and plans of the same spec with different seeds.
         folder: See :func:`open_folder`.
-        start: Starts a new run.
-        resume: Resumes an unfinished run.
         origin: Origin of the initial weights of all runs, or None for random weights.
 
     Raises:

@@ -142,8 +142,6 @@ class EquationSteps(NamedTuple):
 
         Args:
             inputs: Inputs, ``[N, *]``.
-            states: States before the time-step.
-            factors: Factors of this time-step, by index.
         """
         step = self.step
         names = {leaf.index: name for leaf, name in zip((step.x, *step.more_inputs), inputs, strict=True)}

@@ -109,13 +109,7 @@ class LoopWriter(ABC):
         return self._graph.add("ConstantOfShape", [shape], name, value=start)
 
     def _time_step(self, graph: OnnxGraph, before: LoopValues, suffix: str) -> tuple[dict[int, str], dict[str, str]]:
-        """Append a time-step, and return the names of all node values, ``[N, *]``, and of the new states.
-
-        Args:
-            graph: Main graph, or the body of an operation.
-            before: Names of the values that the time-step reads.
-            suffix: Suffix of the names of values.
-        """
+        """Append a time-step, and return the names of all node values, ``[N, *]``, and of the new states."""
         values, after = dict(before.sequences), dict[str, str]()
         for index in self._step.nodes:
             node, states = self._network.nodes[index], [state for state in self._states if state.node == index]

@@ -388,7 +388,6 @@ class EquationClasses:
         """Return the constructor call of a neuron with equations.
 
         Args:
-            source: Signal of an input.
             surrogate: Additional argument of ``fire``.
         """
         # Neurons that differ in numbers only share a class.

@@ -226,7 +226,6 @@ def weighted_norm_texts(library: str, forward: str = "") -> dict[str, str]:
     """Return the classes of batch norms with another initial weight than 1, by name.
 
     Args:
-        library: As for :func:`norm_texts`.
         forward: Text of ``forward``. Empty to inherit it.
     """
     return {f"Weighted{name}": WEIGHTED.format(name=name, base=library) + forward for name in NORMS}

@@ -190,7 +190,6 @@ def merge_formula(op: Op, operands: Sequence[str], inputs: Sequence[Signal]) -> 
 
     Args:
         op: A merge in :data:`FORMULAS`, or one of the cases below.
-        inputs: Signals of the operands.
     """
     match op:
         case Concatenation():

@@ -110,7 +110,6 @@ class ClassFinder:
     """Finder of the classes of a network.
 
     Args:
-        root: The network as a section.
         taken: Names that no class may have.
 
     Attributes:

@@ -236,7 +236,6 @@ def equals_dense(convolution: EventConvolution, shape: torch.Size, *, bias: bool
 
     Args:
         shape: Shape of the input, ``[N, C, H, W]``.
-        bias: Whether there is a bias.
     """
     if compile_ahead.is_rehearsing():
         return True

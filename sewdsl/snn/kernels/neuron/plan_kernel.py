@@ -312,7 +312,6 @@ def write_lines(
     Args:
         names: Names of leaves and of known results.
         spelling: Text of each operation, with ``{0}``, ``{1}`` … for the operands.
-        known: Results that are not computed.
     """
     lines, named, stop = list[str](), dict(names), {*known}
 

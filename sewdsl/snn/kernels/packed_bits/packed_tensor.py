@@ -22,7 +22,6 @@ class PackedTensor:
     Args:
         x: Tensor of any shape and floating-point dtype, on a device with kernels. Its values are integers from 0 to
             2**bits - 1.
-        bits: Bits per value.
     """
 
     def __init__(self, x: Tensor, bits: int) -> None:

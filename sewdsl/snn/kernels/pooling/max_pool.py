@@ -53,7 +53,6 @@ def backward(g: Tensor, places: Tensor, shape: Sequence[int], window: Window) ->
     Args:
         g: Gradient of the maxima, ``[N, C, H', W']``.
         places: Positions of the maxima, from the forward pass.
-        shape: Shape of the maps.
         window: Window of the forward pass.
     """
     if g.device.type != "cpu":

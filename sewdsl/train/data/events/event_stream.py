@@ -87,7 +87,6 @@ def frames(events: Events, steps: int, size: tuple[int, int]) -> NDArray[Any]:
     N < T, all events belong to the last frame. This is the method of SpikingJelly and of Fang et al. 2021b.
 
     Args:
-        steps: Number of frames T.
         size: Height and width of the sensor.
 
     Returns:
