@@ -101,8 +101,8 @@ def operation_bounds(network: Network) -> Iterator[LayerOperations]:
         if node.name not in layers:
             continue
         weighted_inputs, sources = layers[node.name], network.inputs(node)
-        # A static input is computed once.
-        steps = T if any(source.varies for source in sources) else 1
+        # A static value is computed once.
+        steps = T if node.output.varies else 1
         # An integer operand is added up, also in products with real values.
         real = any(source.values.largest is None for _, source in weighted_inputs)
         upper = 1 if real else max(source.values.largest or 1 for _, source in weighted_inputs)

@@ -10,13 +10,17 @@ from sewdsl.ops.layers.delay import Delay
 
 
 def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
-    """Warn about delays of all values after a static input, which only zero the first time-step.
+    """Warn about delays of all values after a static input or a reduction over time.
+
+    They only zero the first time-step.
 
     A delay next to other readers of the input, as in ``ADD[id | DELAY-SCALE(value=-1)]``, selects time-steps.
     """
     consumers = network.graph.consumers
     for node in network:
-        if isinstance(node.op, Delay) and not any(signal.varies for signal in network.inputs(node)):
+        # A reduction over time in a loop is reported as an error.
+        static = not node.feeds_back and not any(signal.varies for signal in network.inputs(node))
+        if static and isinstance(node.op, Delay):
             source = node
             while len(source.inputs) == 1 and len(consumers[source.inputs[0]]) == 1:
                 source = network.nodes[source.inputs[0]]

@@ -74,6 +74,18 @@ class Network:
         """Indices of the inputs that are equal at all time-steps."""
         return frozenset(i for i in self.input_indices if not self.nodes[i].output.varies)
 
+    @cached_property
+    def reduced(self) -> frozenset[int]:
+        """Indices of the static values that are computed from reductions over time only, not from static inputs.
+
+        They have one value per sample, and a batch norm counts each once, also if the input is a sequence.
+        """
+        reduced: set[int] = set()
+        for index, node in enumerate(self.nodes):
+            if not node.output.varies and (node.op.reduces_time or (node.inputs and reduced.issuperset(node.inputs))):
+                reduced.add(index)
+        return frozenset(reduced)
+
     @property
     def output_indices(self) -> tuple[int, ...]:
         """Indices of the output nodes."""

@@ -169,6 +169,11 @@ class Op(Kind):
         return (self.fan_out(*inputs),) if len(inputs) == 1 else (None,) * len(inputs)
 
     @property
+    def reduces_time(self) -> bool:
+        """True if the op computes one value for all time-steps. Its module returns a single time-step."""
+        return False
+
+    @property
     def delay_steps(self) -> int:
         """Number of time-steps of a delay, or 0 for other ops."""
         return 0

@@ -23,7 +23,7 @@ from sewdsl.snn.convolution import ConvRun
 from sewdsl.snn.hooks import has_hooks
 from sewdsl.snn.join import PendingJoin
 from sewdsl.snn.layers import Dropout
-from sewdsl.snn.time_steps import expand_steps
+from sewdsl.snn.time_steps import expand_all
 
 
 class ForwardPass:
@@ -72,8 +72,7 @@ class ForwardPass:
             replaced = next((call for call in active_calls if call.replaced), None)
             if replaced is not None:
                 if replaced.part.gives in step.nodes:
-                    expand = partial(expand_steps, T=1 if step.once else self._T)
-                    values[replaced.part.gives] = replaced.compute(expand)
+                    values[replaced.part.gives] = replaced.compute(None if step.once else self._T)
                 self._finish_step(active_calls, step, values, saved_tensors, unexpected)
                 continue
             operands = [values[i] for i in step.operands]
@@ -166,8 +165,8 @@ class ForwardPass:
         return {i: torch.cat(steps) for i, steps in outputs.items()}
 
     def _compute(self, step: PlannedStep, modules: Sequence[Any], operands: Sequence[Tensor]) -> Tensor:
-        if not step.once:
-            operands = [expand_steps(operand, self._T) for operand in operands]
+        reduces_time = self._network.nodes[step.gives].op.reduces_time
+        operands = expand_all(operands, None if step.once and not reduces_time else self._T)
         options: dict[str, Any] = {"byte_places": True} if step.byte_places else {}
         if step.frees_input or step.events or step.winograd:
             on_convolution = (
@@ -191,7 +190,7 @@ class ForwardPass:
             y_TN = values.of_scores(scores, *operands)
         elif self._step is not None and self._network.nodes[step.gives].op.reads == "past":
             y_TN = self._step.advance(self._network.nodes[step.gives].name, modules[0], *operands)
-        elif step.once and isinstance(modules[0], BatchNorm):
+        elif step.once and not step.reduced and isinstance(modules[0], BatchNorm):
             y_TN = modules[0](*operands, repeats=self._T)
         else:
             y_TN = modules[0](*operands, **options)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from sewdsl.analysis.named_parts import part_names, parts_around
 from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.ir.network import Network
+from sewdsl.snn.time_steps import expand_all
 
 
 class Group(nn.Module):
@@ -169,7 +170,7 @@ class PartCall:
             value = value if result is None else result
         return value
 
-    def compute(self, expand: Any) -> Tensor:
-        """Call the replacement with the inputs of the part, expanded to all time-steps by ``expand``."""
-        value: Tensor = self._module(*map(expand, self._inputs or ()))
+    def compute(self, T: int | None) -> Tensor:
+        """Call the replacement with the inputs of the part, expanded by :func:`expand_all`."""
+        value: Tensor = self._module(*expand_all(self._inputs or (), T))
         return value

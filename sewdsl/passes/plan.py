@@ -101,6 +101,8 @@ class PlannedStep(NamedTuple):
     """Whether a convolution may use Winograd's algorithm."""
     loop: tuple[int, ...] = ()
     """Output nodes of a loop."""
+    reduced: bool = False
+    """Whether the output is a value reduced over time, see :attr:`~sewdsl.ir.network.Network.reduced`."""
 
     @property
     def outputs(self) -> tuple[int, ...]:
@@ -154,7 +156,7 @@ class PlanOutline:
         for node in range(len(network)):
             if node not in network.output_indices:
                 spent.setdefault(last_reader.get(node, node), []).append(node)
-        static = {*network.static_inputs}
+        static, reduced = {*network.static_inputs}, network.reduced
         steps: list[_Step | PlannedStep] = []
         for step in program.steps:
             if step.loop:
@@ -172,7 +174,7 @@ class PlanOutline:
                 kept = frozenset(inputs[position] for position in op.keeps(*network.inputs(network.nodes[node])).inputs)
                 # If the time-steps are equal, a norm that is not fused with its neurons runs for one of them.
                 once = step.once or (kind == "batch norm" and kinds[1:2] == ["neuron"] and static.issuperset(inputs))
-                planned = PlannedStep((node,), inputs, kept, tuple(spent.get(node, ())), once)
+                planned = PlannedStep((node,), inputs, kept, tuple(spent.get(node, ())), once, reduced=node in reduced)
                 parts.append(_Part(planned, kind, network.nodes[inputs[0]].output.elements))
                 static |= {node} if once else set()
             recomputed = step.gives in program.recomputed and all(
@@ -186,7 +188,9 @@ class PlanOutline:
         self._counts = tuple(i for i in counted if i >= network.first_layer)
         self._lean, self._channels_last = program.lean, program.channels_last
         self._events, self._exact, self._winograd = program.events, program.exact, program.winograd
-        self._bits = tuple((i, width, network.nodes[i].output.elements) for i, width in program.bits.items())
+        self._bits = tuple(
+            (i, width, network.nodes[i].output.elements, i in reduced) for i, width in program.bits.items()
+        )
 
     def resolve(self, context: ExecutionContext) -> ExecutionPlan:
         """Return the execution plan for a context."""
@@ -234,8 +238,8 @@ class PlanOutline:
         self, step: PlannedStep, first: _Part, context: ExecutionContext, kernel: Kernel, *, recomputed: bool
     ) -> PlannedStep:
         """Return a planned step with the memory options of its first node."""
-        # The step is independent of time only if the input is.
-        once = step.once and context.static
+        # Other steps than those of reduced values are independent of time only if the input is.
+        once = step.reduced or (step.once and context.static)
         # PyTorch's compiler plans memory itself, and a replaced module has its own forward.
         is_managed, saves_memory = not context.compiling and context.module(first.step.gives).is_original, False
         if is_managed:
@@ -256,16 +260,19 @@ class PlanOutline:
             events=events if saves_memory and channels_last and context.device == "cpu" else None,
             exact=self._exact,
             winograd=is_managed and channels_last and context.device == "cpu" and first.step.gives in self._winograd,
+            reduced=step.reduced,
         )
 
     def _resolve_bits(self, context: ExecutionContext) -> dict[int, int]:
         """Return the bits per saved value, by node, for a context."""
         if not context.kernels or not context.gradients or context.compiling:
             return {}
-        # Spikes vary over time, so no packed value has a single time-step.
+        # Spikes vary over time, unless a slice selects a single time-step.
         samples = context.T * context.N
         return {
-            i: width for i, width, elements in self._bits if self._lean or elements * samples >= LARGE_VALUE_ELEMENTS
+            i: width
+            for i, width, elements, reduced in self._bits
+            if self._lean or elements * (context.N if reduced else samples) >= LARGE_VALUE_ELEMENTS
         }
 
 
@@ -301,4 +308,5 @@ def _in_one_kernel(parts: Sequence[_Part], once: bool) -> PlannedStep:  # noqa: 
         frozenset(i for part in parts for i in part.step.keeps if i not in nodes),
         tuple(i for part in parts for i in part.step.spent if i not in nodes[:-1]),
         once,
+        reduced=parts[-1].step.reduced,
     )

@@ -27,7 +27,8 @@ class ExecutionStep:
     operands: tuple[int, ...]
     """Indices of the nodes read by the step."""
     once: bool = False
-    """Whether the output is constant over time for a static input, and computed for a single time-step."""
+    """Whether the output is computed for a single time-step: it is reduced over time, or constant over time for a
+    static input."""
     loop: tuple[int, ...] = ()
     """For a loop, which is computed time-step by time-step, the nodes that are read outside it. Passes do not change
     loops."""
@@ -78,8 +79,7 @@ class Program:
         """Return the program with a step for every node and every loop."""
         if not network.graph.loops:
             first = network.first_layer
-            layers = enumerate(network.nodes[first:], first)
-            return cls(network, tuple(ExecutionStep((i,), node.inputs) for i, node in layers))
+            return cls(network, tuple(_single_step(network, i) for i in range(first, len(network))))
         return cls(network, tuple(_in_order(network)))
 
     def with_steps(self, steps: tuple[ExecutionStep, ...]) -> Program:
@@ -134,8 +134,12 @@ def _in_order(network: Network) -> Iterator[ExecutionStep]:
         if first in loops:
             yield _loop_step(network, loops[first])
         elif first >= network.first_layer:
-            yield ExecutionStep((first,), network.nodes[first].inputs)
+            yield _single_step(network, first)
         sorter.done(first)
+
+
+def _single_step(network: Network, index: int) -> ExecutionStep:
+    return ExecutionStep((index,), network.nodes[index].inputs, once=index in network.reduced)
 
 
 def _loop_step(network: Network, loop: tuple[int, ...]) -> ExecutionStep:

@@ -25,7 +25,7 @@ def hoist_static(program: Program) -> tuple[Program, str]:
     steps = tuple(
         replace(step, once=not any(network.nodes[i].output.varies for i in step.nodes)) for step in program.steps
     )
-    once = [network.nodes[i] for step in steps if step.once for i in step.nodes]
+    once = [network.nodes[i] for step in steps if step.once for i in step.nodes if i not in network.reduced]
     # With one time-step, nothing is repeated.
     if not once or T == 1:
         return program, ""
@@ -109,6 +109,8 @@ def _norms_by_neuron(network: Network) -> dict[int, int]:
         and i not in network.output_indices
         and isinstance(op := network.nodes[readers[0]].op, Activation)
         and op.takes_norm
+        # A norm of a single time-step is fast, and the kernel would count the samples of each time-step.
+        and i not in network.reduced
     }
 
 

@@ -104,8 +104,8 @@ def measure_operations(
 
     def count(name: str, inputs: tuple[Tensor, ...]) -> None:
         measured = operations_by_layer[name]
-        # A layer with a static input computes one time-step, even if its input has been expanded.
-        once = static and not any(source.varies for source in network.inputs(measured.most.node))
+        # A static layer computes one time-step, even if its input has been expanded.
+        once = static and not measured.most.node.output.varies
         _add(measured, [x_TN[:1] if once else x_TN for x_TN in inputs], fan_outs[name])
 
     outputs = activations if activations is not None else MeasuredActivations()

@@ -369,7 +369,7 @@ class Slicing(nn.Module):
 
 
 class TimeSlice(nn.Module):
-    """One time-step, as the value of every time-step: ``[T, N, *]``, unchanged.
+    """One time-step: ``[T, N, *]`` to ``[1, N, *]``.
 
     Args:
         index: Index of the time-step, or from the end if it is negative.
@@ -382,7 +382,7 @@ class TimeSlice(nn.Module):
     def forward(self, x_TN: Tensor) -> Tensor:
         if not -len(x_TN) <= self.index < len(x_TN):
             raise ValueError(f"the slice reads the time-step {self.index}, but the input has {len(x_TN)} time-steps")
-        return x_TN[self.index].expand_as(x_TN)
+        return x_TN[self.index][None]
 
     def extra_repr(self) -> str:
         return f"{self.index}"

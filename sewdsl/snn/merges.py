@@ -113,24 +113,20 @@ class Mean(Sum):
 
 
 class TimeSum(nn.Module):
-    """Sum over the time-steps, as the value of every time-step.
+    """Sum over the time-steps, computed in float32 or wider.
 
-    It is computed in float32 or wider.
-
-    Shape: ``[T, N, *]``, unchanged.
+    Shape: ``[T, N, *]`` to ``[1, N, *]``.
     """
 
     def forward(self, x_TN: Tensor) -> Tensor:
-        return _result(_at_least_float32(x_TN).sum(0), x_TN).expand_as(x_TN)
+        return _result(_at_least_float32(x_TN).sum(0, keepdim=True), x_TN)
 
 
 class TimeMean(nn.Module):
-    """Mean over the time-steps, as the value of every time-step.
+    """Mean over the time-steps, computed in float32 or wider.
 
-    It is computed in float32 or wider.
-
-    Shape: ``[T, N, *]``, unchanged.
+    Shape: ``[T, N, *]`` to ``[1, N, *]``.
     """
 
     def forward(self, x_TN: Tensor) -> Tensor:
-        return _result(_at_least_float32(x_TN).mean(0), x_TN).expand_as(x_TN)
+        return _result(_at_least_float32(x_TN).mean(0, keepdim=True), x_TN)

@@ -6,7 +6,7 @@ Shape suffixes throughout the runtime: T time-steps, N samples, C channels, H he
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -35,6 +35,12 @@ def expand_steps(x_TN: Tensor, T: int) -> Tensor:
     inverse = sorted(range(x_TN.ndim), key=order.__getitem__)
     ordered = x_TN.permute(order)
     return ordered.flatten(1).expand(T, -1).reshape(T, *ordered.shape[1:]).permute(inverse)
+
+
+def expand_all(values: Sequence[Tensor], T: int | None) -> list[Tensor]:
+    """Expand values of one time-step to T time-steps. None: to those of the longest value."""
+    # A module that replaces a reduction over time may return all time-steps.
+    return [expand_steps(x_TN, T or max(map(len, values))) for x_TN in values]
 
 
 def _unambiguous(x: Tensor) -> Tensor:

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 class Reduction(Layer):
     """Base class of sums and means. Reduced axes keep the length 1, so that the result can gate the input.
 
-    Over time, the shape is kept, and every time-step has the same value. The value is static only if the input is:
-    programs compute static values from a single time-step of the input.
+    Over time, the shape is kept, and the value is static.
     """
 
     saves = "nothing"  # the gradient is constant within each reduced group
@@ -34,6 +33,11 @@ class Reduction(Layer):
     def reads(self) -> Literal["step", "sequence"]:  # type: ignore[override]
         """``sequence`` over time, otherwise ``step``."""
         return "sequence" if self.over == "time" else "step"
+
+    @property
+    def reduces_time(self) -> bool:
+        """True over time."""
+        return self.over == "time"
 
     def reduce_shape(self, signal: Signal) -> tuple[tuple[int, ...], int]:
         """Return the shape of the result, and the number of values per element.
@@ -90,7 +94,7 @@ class Mean(Reduction, kind="MEAN"):
 
     def infer(self, *inputs: Signal) -> Signal:
         shape, _ = self.reduce_shape(inputs[0])
-        return Signal(shape, varies=inputs[0].varies)
+        return Signal(shape, varies=inputs[0].varies and not self.reduces_time)
 
     def integers(self, law: Law, *inputs: Operand) -> Operand:
         _, terms = self.reduce_shape(law.layer.inputs[0])
@@ -122,8 +126,7 @@ class Sum(Reduction, kind="SUM"):
         (source,) = inputs
         shape, terms = self.reduce_shape(source)
         if self.over == "time":
-            # A module has one time-step of a static input, but the sum needs the number of time-steps.
-            return Signal(shape, varies=True)
+            return Signal(shape, varies=False)
         values = source.values
         total = REAL if values.upper is None else counts_up_to(values.upper * terms, values.unit, values.lower * terms)
         return Signal(shape, total, source.varies)

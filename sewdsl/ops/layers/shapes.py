@@ -125,6 +125,11 @@ class Slice(KnowsSteps, Layer, kind="Slice"):
         """``sequence`` over time, otherwise ``step``."""
         return "sequence" if self.over == "time" else "step"
 
+    @property
+    def reduces_time(self) -> bool:
+        """True over time."""
+        return self.over == "time"
+
     def bounds(self, source: Signal) -> tuple[int, int]:
         """Return the indices of the first element, and of the first one after the slice.
 
@@ -155,7 +160,8 @@ class Slice(KnowsSteps, Layer, kind="Slice"):
         (source,) = inputs
         start, stop = self.bounds(source)
         lengths = {"channels": (stop - start, *source.shape[1:]), "places": (source.channels, stop - start)}
-        return Signal(lengths.get(self.over, source.shape), source.values, source.varies)
+        varies = source.varies and not self.reduces_time
+        return Signal(lengths.get(self.over, source.shape), source.values, varies)
 
     def integers(self, law: Law, *inputs: Operand) -> Operand:
         if self.over == "time":
@@ -166,8 +172,8 @@ class Slice(KnowsSteps, Layer, kind="Slice"):
         start, stop = self.bounds(inputs[0])
         if self.over != "time":
             return runtime.Slice(start, stop, self.over)
-        # A module has one time-step of a static input, and inputs can have another number of time-steps than 'steps'.
-        return runtime.TimeSlice(self.start if inputs[0].varies else 0)
+        # Inputs can have another number of time-steps than 'steps'.
+        return runtime.TimeSlice(self.start)
 
 
 class Pad(Layer, kind="PAD"):

@@ -143,16 +143,14 @@ def _step_norm(scope: NodeScope, module: batch_norm.StepBatchNorm, x: str) -> st
 
 
 def _over_time(scope: NodeScope, module: merges.TimeSum | merges.TimeMean | layers.TimeSlice, x: str) -> str:
-    """Append a sum or mean over time, or one time-step, repeated at every time-step."""
+    """Append a sum or mean over time, or one time-step, with the sizes ``[N, *]``."""
     sequence = scope.add("Reshape", x, scope.sizes(-1, *scope.shape))
     if isinstance(module, layers.TimeSlice):
-        total = scope.add("Gather", sequence, scope.graph.sizes(module.index), axis=0)
-    elif isinstance(module, merges.TimeMean):
-        total = scope.add("ReduceMean", sequence, axes=[0])
-    else:
-        total = scope.add("ReduceSum", sequence, scope.graph.sizes(0))
-    repeated = scope.add("Expand", total, scope.add("Shape", sequence))
-    return scope.add_output("Reshape", repeated, scope.graph.sizes(-1, *scope.shape))
+        row = scope.add("Gather", sequence, scope.graph.sizes(module.index), axis=0)
+        return scope.add_output("Squeeze", row, scope.graph.sizes(0))
+    if isinstance(module, merges.TimeMean):
+        return scope.add_output("ReduceMean", sequence, axes=[0], keepdims=0)
+    return scope.add_output("ReduceSum", sequence, scope.graph.sizes(0), keepdims=0)
 
 
 def _step_position(scope: NodeScope, module: tokens.StepPosition, x: str) -> str:

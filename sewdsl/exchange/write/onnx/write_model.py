@@ -104,7 +104,9 @@ class OnnxModelWriter:
             return
         first, *norms = (self._network.nodes[i] for i in step.nodes)
         shapes = [signal.shape for signal in self._network.inputs(first)]
-        sizes = partial(self._graph.sizes, 1) if step.once else self._axis.sizes
+        # Reductions over time are computed once, from all time-steps.
+        reads_once = step.once and not first.op.reduces_time
+        sizes = partial(self._graph.sizes, 1) if reads_once else self._axis.sizes
         scope = NodeScope(
             self._graph,
             first,
@@ -123,7 +125,7 @@ class OnnxModelWriter:
             neuron_inputs = [self._values[i] if once else self._at_all_steps(i) for i in step.operands]
             self._values[step.gives] = self._axis.neurons(scope, module, neuron_inputs, once=once)
             return
-        operands = [self._values[i] if step.once else self._at_all_steps(i) for i in step.operands]
+        operands = [self._values[i] if reads_once else self._at_all_steps(i) for i in step.operands]
         if norms:
             layer, norm = cast("Conv2d | Conv1d | Linear", module), cast("BatchNorm", self._modules(norms[0].name))
             self._values[step.gives] = translate_with_norm(scope, layer, norm, operands[0])
@@ -172,7 +174,7 @@ class OnnxModelWriter:
         value, node = self._values[index], self._network.nodes[index]
         if index not in self._constant_values:
             return value
-        tiles = self._graph.sizes(self._axis.T, *[1] * len(node.output.shape))
+        tiles = self._axis.sizes(*[1] * len(node.output.shape))
         return self._graph.add("Tile", [value, tiles], f"{node.name}/Tile")
 
 

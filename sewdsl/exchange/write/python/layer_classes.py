@@ -273,6 +273,18 @@ class Time{name}(nn.Module):
 '''
     for name in ("Sum", "Mean")
 }
+OVER_TIME["TimeSlice"] = '''\
+class TimeSlice(nn.Module):
+    """One time-step, as the value of every time-step."""
+
+    def __init__(self, index: int) -> None:
+        super().__init__()
+        self.index = index
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Process all time-steps."""
+        return x[self.index].expand_as(x)
+'''
 DROPPING = '''\
 class {name}(nn.Module):
     """{what}"""
@@ -508,7 +520,6 @@ LAYER_TEXTS = {
     "RMSNorm": runtime_class("layers", "RMSNorm"),
     "Reshaping": runtime_class("layers", "Reshaping"),
     "Slicing": runtime_class("layers", "Slicing"),
-    "TimeSlice": runtime_class("layers", "TimeSlice"),
     "FourierTransform": runtime_class("layers", "FourierTransform"),
     **{
         name: f"""\

@@ -213,7 +213,7 @@ LAYER_CALLS: dict[type[Op], Callable[..., PyCall]] = {
     Flatten: lambda *_: PyCall("nn.Flatten", (_positional("start_dim", 2),)),
     Reshape: lambda op, _: PyCall("Reshaping", (_shape(op.shape),)),
     Slice: lambda op, x: (
-        PyCall("TimeSlice", (_positional("index", op.start if x.varies else 0),))
+        PyCall("TimeSlice", (_positional("index", op.start),))
         if op.over == "time"
         else PyCall("Slicing", (*map(_positional, ("start", "stop", "over"), (*op.bounds(x), op.over)),))
     ),
