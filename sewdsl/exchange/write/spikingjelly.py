@@ -113,6 +113,7 @@ TEXTS = {
         "    stores weight * scale as its weight, which changes the effective learning rate.",
     ),
     **layer_classes.SEQUENCE_TEXTS,
+    **layer_classes.once_texts("layer"),
     "MaskedPSN": '''\
 class MaskedPSN(neuron.MaskedPSN):
     """Masked parallel neurons with a complete mask, which is not part of the state_dict."""

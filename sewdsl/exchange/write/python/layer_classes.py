@@ -231,6 +231,26 @@ def weighted_norm_texts(library: str, forward: str = "") -> dict[str, str]:
     return {f"Weighted{name}": WEIGHTED.format(name=name, base=library) + forward for name in NORMS}
 
 
+ONCE = '''\
+class Once{name}({base}):
+    """Batch norm of a value that is equal at all time-steps, which counts each sample once."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Process one time-step, and repeat it."""
+        return super().forward(x[:1]).expand_as(x)
+'''
+
+
+def once_texts(library: str = "") -> dict[str, str]:
+    """Return the classes of batch norms after a reduction over time, by name.
+
+    Args:
+        library: Module of the classes of :data:`NORMS`. Empty: the file defines them.
+    """
+    bases = dict.fromkeys(NORMS, library) | {f"Weighted{name}": "" for name in NORMS} | {"TdBatchNorm2d": ""}
+    return {f"Once{n}": ONCE.format(name=n, base=f"{base}.{n}".lstrip(".")) for n, base in bases.items()}
+
+
 EACH_STEP = '''\
 def each_step(layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """Apply a layer to all time-steps, [T, N, *], as one batch of T * N samples."""
@@ -621,6 +641,7 @@ class Linear(nn.Linear):
     "Dropout": DROPPING.format(
         name="Dropout", what="Dropout with one mask for all time-steps of a sample.", mask="torch.ones_like(x[0])"
     ),
+    **once_texts(),
 }
 """Class definitions by name, in the order of the file."""
 STEPPED = frozenset(name for name, text in TEXTS.items() if "each_step(" in text)
@@ -631,6 +652,7 @@ def layer_definitions(texts: Mapping[str, str], used: set[str], reset: Sequence[
 
     See :func:`loops.definitions`.
     """
+    used = used | {name.removeprefix("Once") for name in used}
     shared = [text for text, names in ((SHARED, SHARED_BY), (ATTENTION, ATTENTION_TEXTS)) if used & {*names}]
     layers = []
     for name in filter(used.__contains__, texts):

@@ -266,7 +266,13 @@ def layer_call(node: Node, network: Network, unsupported: str) -> PyCall:
         return loops.delay_call(node)
     if type(node.op) not in LAYER_CALLS:
         raise UnsupportedLayer(node, unsupported)
-    return LAYER_CALLS[type(node.op)](node.op, *network.inputs(node))
+    call = LAYER_CALLS[type(node.op)](node.op, *network.inputs(node))
+    if network.reduced and isinstance(node.op, norms.BatchNorm):
+        index = network.nodes.index(node)
+        # The calls of a part have one module.
+        if network.reduced.issuperset(network.users.get(index, (index,))):
+            return PyCall(f"Once{call.callee}", call.args)
+    return call
 
 
 class TorchLayers:
@@ -287,6 +293,6 @@ class TorchLayers:
 
     def definitions(self) -> Sequence[str]:
         """Return the functions and classes that the calls so far require."""
-        helper = [EACH_STEP] if self._used & STEPPED else []
+        helper = [EACH_STEP] if STEPPED.intersection(name.removeprefix("Once") for name in self._used) else []
         layers = layer_definitions(TEXTS, self._used, (), looped=self._has_loops)
         return [*helper, *layers, *self._neurons.definitions()]
