@@ -100,7 +100,7 @@ def operation_bounds(network: Network) -> Iterator[LayerOperations]:
     for node in network:
         if node.name not in layers:
             continue
-        weighted_inputs, sources = layers[node.name], network.inputs(node)
+        weighted_inputs = layers[node.name]
         # A static value is computed once.
         steps = T if node.output.varies else 1
         # An integer operand is added up, also in products with real values.

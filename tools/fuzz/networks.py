@@ -141,6 +141,7 @@ def _values(case: Drawn) -> None:
         return lambda _module, _inputs, out: seen.setdefault(name, []).append(out.detach())
 
     nodes = [node for node in network.nodes[1:] if not node.feeds_back]
+    reduced_names = {network.nodes[i].name for i in network.reduced}
     for node in nodes:
         model.get_submodule(node.name).register_forward_hook(keeper(node.name))
     y = model(case.x, return_sequence=True)
@@ -149,7 +150,8 @@ def _values(case: Drawn) -> None:
         out, signal = torch.cat(seen[node.name]), node.output
         assert out.shape[-len(signal.shape) :] == signal.shape, node
         assert out.shape[: -len(signal.shape)] in {(case.T, case.N), (1, case.N)}, node
-        assert case.static or out.shape[0] == case.T, node
+        reduced = node.name in reduced_names
+        assert out.shape[0] == 1 if reduced else case.static or out.shape[0] == case.T, node
         if signal.values.upper is not None:
             counts = out / signal.values.unit
             assert torch.allclose(counts, counts.round(), rtol=1e-12, atol=0), node
@@ -169,7 +171,8 @@ def _work(case: Drawn) -> None:
     with FlopCounterMode(display=False) as counted, torch.no_grad():
         model(x)
     done = {name.partition(".")[2]: sum(flops.values()) for name, flops in counted.get_flop_counts().items()}
-    for node in case.network.nodes[1:]:
+    for index, node in enumerate(case.network.nodes[1:], start=1):
+        steps = 1 if index in case.network.reduced else case.T
         macs, flops = case.network.macs(node), done.get(node.name, 0)
         if isinstance(node.op, ParallelNeuron):
             # Neurons do not count as MACs.
@@ -178,7 +181,7 @@ def _work(case: Drawn) -> None:
             # Computed once per sample, and attributed to its time-steps in equal parts.
             assert macs == -(-flops // (2 * node.op.T * case.N)), node
         else:
-            assert flops == 2 * macs * case.T * case.N, node
+            assert flops == 2 * macs * steps * case.N, node
 
 
 def _passes(case: Drawn, random: Random, *, training: bool) -> None:
