@@ -51,7 +51,7 @@ def test_layers_after_it_are_computed_and_counted_once(reduction: str, encode: s
     assert [node.output.varies for node in network.nodes[1:5]] == [encode == "none", False, False, True]
     assert network.reduced == {2, 3}
     assert [layer.steps for layer in operation_bounds(network)] == [1 if encode == "direct" else 3, 1, 3]
-    measured = measure_operations(sewdsl.compile(network, seed=0).eval(), [(torch.ones(3, 2, 2, 4, 4), None)])
+    measured = measure_operations(sewdsl.compile(network, seed=0).eval(), [(torch.ones(3, 2, 2, 4, 4), torch.zeros(2))])
     assert [each.steps for each in measured] == [6, 2, 6]
     with pytest.raises(ValueError, match="needs all time-steps"):
         sewdsl.compile(network, seed=0).stream()
@@ -107,7 +107,6 @@ def test_gates_and_heads_are_those_of_pytorch(level: int, T: int) -> None:
     for one, other in zip(*norms, strict=True):
         torch.testing.assert_close(other.running_var, one.running_var)
         torch.testing.assert_close(other.running_mean, one.running_mean)
-    assert plain.bn5.running_var.mean() > 0
 
 
 @pytest.mark.usefixtures("plain_pytorch")
@@ -150,7 +149,9 @@ def test_a_replaced_reduction_may_return_all_time_steps() -> None:
     model = sewdsl.compile(body, input="6", steps=3, seed=0).eval()
     model.get_submodule("operand1").mean1 = nn.Identity()
     x = torch.randn(3, 4, 6)
-    y = model.fc2(model.bn1(model.fc1(torch.cat([x, x.sum(0).square().expand_as(x)], 2))))
+    y = torch.cat([x, x.sum(0).square().expand_as(x)], 2)
+    for name in ("fc1", "bn1", "fc2"):
+        y = model.get_submodule(name)(y)
     torch.testing.assert_close(model(x, return_sequence=True), y)
 
 
@@ -163,4 +164,4 @@ def test_a_replaced_part_reads_all_time_steps() -> None:
     model = sewdsl.compile(sewdsl.read(Source("t", text)).result(), seed=0)
     model.head1 = Last()
     x = torch.randn(3, 4, 6)
-    torch.testing.assert_close(model(x), model.fc1(x[-1:] * 3)[0])
+    torch.testing.assert_close(model(x), model.get_submodule("fc1")(x[-1:] * 3)[0])
