@@ -1,4 +1,4 @@
-"""Rendering of diagrams to files: SVG or PNG by Graphviz, or by graphviz-pure if Graphviz is missing.
+"""Rendering of diagrams to files: SVG or PNG by graphviz-pure, or by Graphviz if graphviz-pure is missing.
 
 PDF is converted from SVG, whichever program wrote it.
 """
@@ -65,11 +65,12 @@ def render(dot_text: str, format: RenderedFormat, *, timeout: float = TIMEOUT, w
 
 
 def renderers() -> tuple[Path, ...]:
-    """Return the installed renderers: ``dot`` on the PATH, ``graphviz-pure`` next to Python or on the PATH."""
+    """Return the installed renderers: ``graphviz-pure`` next to Python or on the PATH, ``dot`` on the PATH."""
     search_paths = [sysconfig.get_path("scripts"), str(Path(sys.executable).parent), None]
     pure = next(filter(None, (shutil.which("graphviz-pure", path=path) for path in search_paths)), None)
+    # graphviz-pure writes the same picture on every machine. Versions of Graphviz differ in sizes and fonts.
     # Ignore relative paths: Windows searches the current folder first.
-    return tuple(Path(program) for program in (shutil.which("dot"), pure) if program and Path(program).is_absolute())
+    return tuple(Path(program) for program in (pure, shutil.which("dot")) if program and Path(program).is_absolute())
 
 
 def _run(program: Path, dot_text: str, options: list[str], timeout: float) -> bytes:

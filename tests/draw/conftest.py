@@ -81,7 +81,7 @@ def parsed() -> Callable[[str], Drawing]:
 
 @cache
 def parse(dot_text: str) -> Drawing:
-    command = [str(renderers()[-1]), "-Tdot_json"]
+    command = [str(renderers()[0]), "-Tdot_json"]
     done = subprocess.run(command, input=dot_text.encode(), capture_output=True, check=True, timeout=60)
     graph = json.loads(done.stdout)
     objects = graph["objects"]

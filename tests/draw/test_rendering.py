@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import struct
@@ -30,8 +31,10 @@ SVG = "{http://www.w3.org/2000/svg}"
 def renderer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Make one of the two renderers available."""
     if request.param == "system":
-        if not shutil.which("dot"):
+        system = shutil.which("dot")
+        if not system:
             pytest.skip("no system Graphviz here")
+        monkeypatch.setattr("sewdsl.draw.picture_file.renderers", lambda: (Path(system),))
     else:
         monkeypatch.setenv("PATH", "")
     return str(request.param)
@@ -141,10 +144,19 @@ class TestBrokenRenderers:
             render("digraph {}", "svg")
 
     def test_the_other_one_helps_out(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        script(tmp_path, "dot", "exit 1")
-        script(tmp_path, "graphviz-pure", "echo picture")
+        script(tmp_path, "graphviz-pure", "exit 1")
+        script(tmp_path, "dot", "echo picture")
         alone(monkeypatch, tmp_path)
         assert render("digraph {}", "svg") == b"picture\n"
+
+    def test_pictures_do_not_depend_on_a_system_graphviz(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, networks: Networks
+    ) -> None:
+        text = dot(networks("plain"))
+        expected = render(text, "svg")
+        script(tmp_path, "dot", "echo another picture")
+        monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+        assert render(text, "svg") == expected
 
     def test_timeout(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         script(tmp_path, "dot", "exec /bin/sleep 30")
