@@ -45,12 +45,6 @@ def _window(node: nir.AvgPool2d | nir.SumPool2d) -> tuple[tuple[int, int], tuple
     return _pair(node.kernel_size), _pair(node.stride), _pair(node.padding)
 
 
-def _flattened(node: nir.Flatten, x: Tensor) -> Tensor:
-    """Compute ``Flatten``, whose axes do not count the batch axis."""
-    start, end = (int(axis) + 1 if axis >= 0 else int(axis) for axis in (node.start_dim, node.end_dim))
-    return x.flatten(start, end)
-
-
 PLAIN_NODES: dict[type[nir.NIRNode], Callable[..., Tensor]] = {
     nir.Output: lambda _, x: x,
     nir.Affine: lambda node, x: functional.linear(x, cast_like(x, node.weight), cast_like(x, node.bias)),
@@ -61,7 +55,8 @@ PLAIN_NODES: dict[type[nir.NIRNode], Callable[..., Tensor]] = {
     # Padded zeros count towards the mean: NIR does not specify it, but nirtorch, SpikingJelly and snnTorch agree.
     nir.AvgPool2d: lambda node, x: functional.avg_pool2d(x, *_window(node)),
     nir.SumPool2d: lambda node, x: functional.avg_pool2d(x, *_window(node), divisor_override=1),
-    nir.Flatten: _flattened,
+    # Its axes do not count the batch axis.
+    nir.Flatten: lambda node, x: x.flatten(*(int(axis + (axis >= 0)) for axis in (node.start_dim, node.end_dim))),
     nir.Threshold: lambda node, x: (x > cast_like(x, node.threshold)).to(x.dtype),
 }
 """Functions of the stateless nodes by class. The input is the sum over all edges."""
