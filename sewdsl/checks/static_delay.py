@@ -16,16 +16,10 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
 
     A delay next to other readers of the input, as in ``ADD[id | DELAY-SCALE(value=-1)]``, selects time-steps.
     """
-    consumers = network.graph.consumers
-    for node in network:
+    for index, node in enumerate(network):
         # A reduction over time in a loop is reported as an error.
         static = not node.feeds_back and not any(signal.varies for signal in network.inputs(node))
-        if static and isinstance(node.op, Delay):
-            source = node
-            while len(source.inputs) == 1 and len(consumers[source.inputs[0]]) == 1:
-                source = network.nodes[source.inputs[0]]
-            if source.inputs:
-                continue
+        if static and isinstance(node.op, Delay) and _all_values_pass(network, index):
             yield Diagnostic(
                 "static-delay",
                 Severity.WARNING,
@@ -34,3 +28,14 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
                 help="move it after a neuron, or remove it",
                 path=node.where,
             )
+
+
+def _all_values_pass(network: Network, index: int) -> bool:
+    """Return whether every path from an input to an output contains a node."""
+    reached, todo = {index}, [*network.input_indices]
+    while todo:
+        i = todo.pop()
+        if i not in reached:
+            reached.add(i)
+            todo += network.graph.consumers[i]
+    return reached.isdisjoint({*network.output_indices} - {index})

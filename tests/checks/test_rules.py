@@ -153,3 +153,20 @@ def test_scores_are_followed_to_their_values(attention: str, codes: list[str]) -
 @pytest.mark.parametrize("body", ["ADD[id | DELAY-SCALE(value=-1)]", "FC4-MUL[ReLU | Tanh-DELAY-ReLU]"])
 def test_a_delay_that_selects_time_steps_is_needed(body: str) -> None:
     assert not sewdsl.read(f"sewdsl 1\ninput 4\nsteps 3\nencode direct\nbody {body}-LIF-FC2\n").diagnostics
+
+
+@pytest.mark.parametrize(
+    ("body", "reported"),
+    {
+        "FC4-SN-MEAN(over=time)-DELAY-SN": True,
+        "FC4-SN-ADD[FC4 | id]-SUM(over=time)-FC4-DELAY-SN": True,
+        "FC4-SN-ADD[DELAY-FC4 | id]-SN": False,
+        "FC4-SN-ADD[MEAN(over=time)-DELAY | id]-SN": False,
+        "FC4-SN-MEAN(over=time)-ADD[DELAY-FC4 | id]-SN": False,
+    }.items(),
+)
+def test_delays_of_values_reduced_over_time_are_reported_where_all_values_pass_them(
+    body: str, *, reported: bool
+) -> None:
+    compilation = sewdsl.read(body, input="6", steps=3, set={"neuron": "LIF"})
+    assert ("static-delay" in {each.code for each in compilation.diagnostics}) is reported
