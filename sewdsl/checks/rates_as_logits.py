@@ -8,11 +8,12 @@ from math import e, log1p
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.ir.network import Network
 from sewdsl.ops.layers.pool import AvgPool, GlobalAvgPool, MaxPool
+from sewdsl.ops.layers.reduction import Largest
 from sewdsl.ops.layers.shapes import Flatten, Pad, Reshape, Slice
 
 LEAST = 0.1
 """Largest lower bound of the loss that is not reported."""
-NON_INCREASING_LAYERS = (AvgPool, GlobalAvgPool, MaxPool, Flatten, Pad, Reshape, Slice)
+NON_INCREASING_LAYERS = (AvgPool, GlobalAvgPool, MaxPool, Largest, Flatten, Pad, Reshape, Slice)
 """Layers whose largest output value does not exceed their largest input value."""
 
 

@@ -176,6 +176,8 @@ NAMES_ELSEWHERE = {
     "pool": "AP",
     "pooling": "AP",
     "adaptiveavgpool": "GAP",
+    "adaptivemaxpool": "AMAX",
+    "globalmaxpool": "AMAX",
     "ifnode": "IF",
     "lifnode": "LIF",
     "leaky": "LIF",
@@ -412,5 +414,5 @@ def _lost_hyphen(name: FilledName, cuts: tuple[int, ...], path: tuple[str, ...])
 def _place(kind: type[Kind]) -> str:
     if issubclass(kind, Merge):
         form = f"write {kind.kind}[ {' | '.join(kind.names(2))} ]"
-        return form if kind.kind != "MAX" else f"{form}, or MPk2 for a maximum over positions"
+        return form if kind.kind != "MAX" else f"{form}, AMAX(over=channels), AMAX(over=places), or MPk2"
     return "use it as an argument, e.g. LIF(surrogate=ATan)" if kind.key != "input" else "remove it"

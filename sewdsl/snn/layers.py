@@ -220,7 +220,7 @@ class FourierTransform(nn.Module):
         if self.inverse:
             # The first and the last frequency are real. The others stand for two frequencies.
             columns = torch.cat((columns[..., :1], 2 * columns[..., 1:-1], columns[..., -1:]), -1)
-            x = x.unflatten(2, (-1, 2))
+            x = x.reshape(*x.shape[:2], x.shape[2] // 2, 2, *x.shape[3:])
             x = torch.einsum("...qkv,pjqk->...pjv", x, self.matrix(rows[0], x)) if rows else x
             return torch.einsum("...qjv,wqv->...jw", x, columns).reshape(*x.shape[:3], *rows, length)
         x = torch.einsum("...jw,wqv->...qjv", x, columns)

@@ -112,6 +112,15 @@ class Mean(Sum):
         return _result(y, x)
 
 
+class AxisMaximum(Sum):
+    """Maximum over the channels of each group, or over all positions. Reduced axes keep size 1."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.groups is None:
+            return x.amax(tuple(range(3, x.ndim)), keepdim=True)
+        return _grouped(x, self.groups).amax(3)
+
+
 class TimeSum(nn.Module):
     """Sum over the time-steps, computed in float32 or wider.
 

@@ -84,6 +84,7 @@ class Runtime:
     Softmax = attention.Softmax
     Sum = merges.Sum
     Mean = merges.Mean
+    Largest = merges.AxisMaximum
     TimeSum = merges.TimeSum
     TimeMean = merges.TimeMean
     StepBatchNorm = batch_norm.StepBatchNorm

@@ -57,6 +57,8 @@ PARTS = (
         "PAD1",
         "SN-PAD1",
         "BN-PAD2-ReLU-MPk2",
+        "AMAX(over=places)",
+        "BN-ReLU-AMAX(over=places)",
         "Slice(stop=2)",
         "Slice(start=-3, over=places)-SN",
         "SN-Slice(start=1, over=places)",

@@ -53,7 +53,7 @@ LAYERS = (
         "DP0",
         "DP(per=step)",
     ),
-    *("MPk2", "MPk3s2p1", "MPk3s1p1", "MPk2x1", "APk2", "APk3s2p1", "APk2x1"),
+    *("MPk2", "AMAX(over=channels, groups=2)", "MPk3s2p1", "MPk3s1p1", "MPk2x1", "APk2", "APk3s2p1", "APk2x1"),
     *("TEBN", "TA(r=1)", "TA(r=2)-ReLU", "CA(r=1)-SA(k=3)", "SN-CA(r=2)-ReLU-SN", "TCJA(kernel_t=2, kernel_c=3)"),
     *(
         "UP2-MPk2",

@@ -40,6 +40,8 @@ MAPS = st.sampled_from(
         "DP(p=0.3, per=step)",
         "SUM(over=channels, groups=2)",
         "SUM(over=places)",
+        "AMAX(over=places)",
+        "AMAX(over=channels, groups=2)",
         *(
             "UP2",
             "UP2(mode=bilinear)",

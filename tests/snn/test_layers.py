@@ -65,7 +65,8 @@ class Spectrum(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.inverse:
-            return torch.fft.irfft2(torch.complex(x[:, ::2], x[:, 1::2]), norm="ortho")
+            values: Tensor = torch.fft.irfft2(torch.complex(x[:, ::2], x[:, 1::2]), norm="ortho")
+            return values
         spectrum = torch.fft.rfft2(x, norm="ortho")
         return torch.stack((spectrum.real, spectrum.imag), 2).flatten(1, 2)
 

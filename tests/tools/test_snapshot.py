@@ -31,7 +31,7 @@ LATER = {
     *("CA", "MaskedPSN", "PSN", "SA", "SlidingPSN", "TA", "TCJA", "TEBN"),
     *("DropPath", "GELU", "GN", "LN", "Logistic", "PReLU", "SCALE", "SiLU", "Tanh", "UP", "tc"),
     *("DELAY", "LOOP"),
-    *("EMB", "FFT", "PAD", "POS", "RMS", "Reshape", "Slice", "Swap", "TOK", "BNTT", "TAB"),
+    *("AMAX", "EMB", "FFT", "PAD", "POS", "RMS", "Reshape", "Slice", "Swap", "TOK", "BNTT", "TAB"),
     *("DFC", "FIR"),
     *("APPLY", "SCORES", "Softmax"),
 }

@@ -56,6 +56,12 @@ def class_tokens(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
     return torch.cat([first, x.flatten(3).transpose(2, 3)], dim=2).transpose(2, 3)
 
 
+def spatial(x: Tensor, weight: Tensor) -> Tensor:
+    """Return spatial attention, with a factor for each position."""
+    pooled = torch.cat((x.amax(2, keepdim=True), x.mean(2, keepdim=True)), 2)
+    return x * functional.conv2d(pooled.flatten(0, 1), weight, padding=1).view(T, -1, 1, *x.shape[3:]).sigmoid()
+
+
 def parts(spectrum: Tensor) -> Tensor:
     """Return the real and imaginary parts as two channels each."""
     return torch.stack((spectrum.real, spectrum.imag), 3).flatten(2, 3)
@@ -64,6 +70,15 @@ def parts(spectrum: Tensor) -> Tensor:
 def complex_channels(x: Tensor) -> Tensor:
     """Return complex channels of pairs of channels."""
     return torch.complex(x[:, :, ::2], x[:, :, 1::2])
+
+
+def fourier_convolution(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
+    """Return the values of a convolved spectrum."""
+    weight, bias = weights
+    spectrum = parts(torch.fft.rfft2(x, norm="ortho"))
+    convolved = functional.conv2d(spectrum.flatten(0, 1), weight, bias).relu().view(spectrum.shape)
+    values: Tensor = torch.fft.irfft2(complex_channels(convolved), norm="ortho")
+    return values
 
 
 LAYERS: dict[str, tuple[str, Reference]] = {
@@ -98,20 +113,25 @@ LAYERS: dict[str, tuple[str, Reference]] = {
         "4x5x3",
         lambda x, w: x + functional.conv2d(x.relu().flatten(0, 1), w[0], w[1], padding=1).view(x.shape),
     ),
+    "AMAX(over=places)": ("4x5x3", lambda x, _: x.amax((3, 4), keepdim=True)),
+    "Reshape(4x15)-AMAX(over=places)": ("4x5x3", lambda x, _: x.amax((3, 4))[..., None]),
+    "AMAX(over=channels)": ("4x5x3", lambda x, _: x.amax(2, keepdim=True)),
+    "AMAX(over=channels, groups=3)": (
+        "6",
+        lambda x, _: torch.stack([x[:, :, i : i + 2].amax(2) for i in (0, 2, 4)], 2),
+    ),
+    # CBAM: channel attention, then spatial attention (Woo et al., ECCV 2018).
+    "MUL[ADD[MEAN(over=places) | AMAX(over=places)]-Logistic | id]-"
+    "MUL[CAT[AMAX(over=channels) | MEAN(over=channels)]-c1k3b0-Logistic | id]": (
+        "4x5x3",
+        lambda x, w: spatial(x * (x.mean((3, 4), keepdim=True) + x.amax((3, 4), keepdim=True)).sigmoid(), w[0]),
+    ),
     "FFT": ("4x5x6", lambda x, _: parts(torch.fft.rfft2(x, norm="ortho"))),
     "PAD1-FFT": ("3x1x2", lambda x, _: parts(torch.fft.rfft2(functional.pad(x, (1, 1, 1, 1)), norm="ortho"))),
     "Reshape(4x30)-FFT": ("4x5x6", lambda x, _: parts(torch.fft.rfft(x.flatten(3), norm="ortho"))),
     "FFT(inverse=on)": ("6x5x4", lambda x, _: torch.fft.irfft2(complex_channels(x), norm="ortho")),
     "SiLU-FFT(inverse=on)": ("2x3", lambda x, _: torch.fft.irfft(complex_channels(functional.silu(x)), norm="ortho")),
-    "FFT-c8k1-ReLU-FFT(inverse=on)": (
-        "4x3x8",
-        lambda x, w: torch.fft.irfft2(
-            complex_channels(
-                functional.conv2d(parts(torch.fft.rfft2(x, norm="ortho")).flatten(0, 1), *w).relu().view(T, -1, 8, 3, 5)
-            ),
-            norm="ortho",
-        ),
-    ),
+    "FFT-c8k1-ReLU-FFT(inverse=on)": ("4x3x8", fourier_convolution),
     "Slice(stop=3)": ("7", lambda x, _: torch.stack([x[:, :, i] for i in range(3)], 2)),
     "Slice(start=1, stop=-1)": ("4x5x3", lambda x, _: torch.stack([x[:, :, 1], x[:, :, 2]], 2)),
     "Slice(start=-2, over=places)": ("4x5x3", lambda x, _: x[:, :, :, 4, 1:]),

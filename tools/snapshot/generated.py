@@ -451,7 +451,7 @@ class _YoungerGrowth(_Growth):
             return "FFT-SN-FFT(inverse=on)", Values(value.shape, None)
         if chance < 0.7 and places <= MAX_TOKENS:
             return f"Swap[ c{places}k1-BN-SN ]", Values(value.shape, 1)
-        gate = self.random.choice(("SUM(over=places)", "SUM(over=channels)", "MEAN(over=places)"))
+        gate = self.random.choice(("SUM(over=places)", "SUM(over=channels)", "MEAN(over=places)", "AMAX(over=places)"))
         return f"MUL[ {operand} | {operand}-{gate}-SN ]", Values(value.shape, 1)
 
     def _row(self, value: Values) -> tuple[str, Values]:

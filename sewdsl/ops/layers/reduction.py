@@ -1,4 +1,4 @@
-"""Sums and means over channels, positions or time-steps, ``SUM`` and ``MEAN``."""
+"""Sums, means and maxima over channels, positions or time-steps, ``SUM``, ``MEAN`` and ``AMAX``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from math import prod
 from typing import TYPE_CHECKING, Literal
 
 from sewdsl.ir.kind import Positive
-from sewdsl.ir.op import Layer, ShapeMismatch
+from sewdsl.ir.op import Layer, SavedForBackward, ShapeMismatch
 from sewdsl.ir.signal import REAL, Signal, counts_up_to
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Reduction(Layer):
-    """Base class of sums and means. Reduced axes keep the length 1, so that the result can gate the input.
+    """Base class of sums, means and maxima. Reduced axes keep the length 1, so that the result can gate the input.
 
     Over time, the shape is kept, and the value is static.
     """
@@ -135,3 +135,41 @@ class Sum(Reduction, kind="SUM"):
         if self.over == "time":
             return runtime.TimeSum()
         return runtime.Sum(self.groups if self.over == "channels" else None)
+
+
+class Largest(Reduction, kind="AMAX"):
+    """Maximum over channels, optionally in groups, or over positions.
+
+    In a network: ``AMAX(over=places)``, or spatial attention, ``MUL[ CAT[ MEAN(over=channels) | AMAX(over=channels)
+    ]-c1k7-Logistic | id ]``. Reduced channels and positions keep the length 1. Equal maxima share the gradient equally,
+    as in PyTorch's ``amax``. The merge ``MAX`` is the maximum of operands.
+
+    Attributes:
+        groups: Number of groups of consecutive channels, reduced separately, with ``over=channels``, >= 1.
+
+    Shape: over places ``[C, H, W]`` to ``[C, 1, 1]`` and ``[C, L]`` to ``[C, 1]``. Over channels ``[C, H, W]`` to
+    ``[G, H, W]``, ``[C, L]`` to ``[G, L]`` and ``[F]`` to ``[G]``. The value range is unchanged.
+    """
+
+    reads = "step"
+
+    over: Literal["channels", "places"]
+    """``channels``, or ``places``: the positions, i.e. height and width or the length."""
+
+    def infer(self, *inputs: Signal) -> Signal:
+        shape, _ = self.reduce_shape(inputs[0])
+        return Signal(shape, inputs[0].values, inputs[0].varies)
+
+    def keeps(self, *inputs: Signal) -> SavedForBackward:
+        """Return the input and the maxima."""
+        return SavedForBackward((0,), output=True)
+
+    def integers(self, law: Law, *inputs: Operand) -> Operand:
+        if self.over == "channels":
+            law.refuse("is the maximum of channels, which cannot be computed in integers; export net.onnx instead")
+        self.reduce_shape(law.layer.inputs[0])
+        size = law.layer.inputs[0].shape[1:]
+        return law.pool("max", inputs[0], size, size, (0,) * len(size))
+
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
+        return runtime.Largest(self.groups if self.over == "channels" else None)

@@ -126,7 +126,18 @@ def test_a_border_of_more_than_256_positions() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["SN", "DP0.25", "MPk2", "FC3", "DELAY", "PAD1x2", "c3k1b0-PAD300x1-BN-SN-PAD2x1-c2k3-FC3"]
+    "text",
+    [
+        "SN",
+        "DP0.25",
+        "MPk2",
+        "FC3",
+        "DELAY",
+        "PAD1x2",
+        "AMAX(over=places)",
+        "c3k1b0-AMAX(over=places)-SN-FC3",
+        "c3k1b0-PAD300x1-BN-SN-PAD2x1-c2k3-FC3",
+    ],
 )
 def test_networks_of_one_layer(text: str) -> None:
     model = sewdsl.compile(text, input="1x2x2", steps=1, neuron="IF", seed=0).eval().double()

@@ -14,7 +14,7 @@ from sewdsl.ops.layers.conv import TransposedConv
 from sewdsl.ops.layers.fourier import Fourier
 from sewdsl.ops.layers.norms import GroupNorm, LayerNorm, RootMeanSquareNorm
 from sewdsl.ops.layers.pool import MaxPool
-from sewdsl.ops.layers.reduction import Mean, Sum
+from sewdsl.ops.layers.reduction import Largest, Mean, Sum
 from sewdsl.ops.layers.shapes import Pad, Reshape, Slice, Upsample
 from sewdsl.ops.layers.tokens import LearnedPosition, LearnedTokens, Swap
 from sewdsl.passes import Program
@@ -23,7 +23,7 @@ from tests.laws.drawn import Drawn, nets
 from tests.laws.outcomes import DOUBLE, build, expected
 
 REFUSED = (
-    Activation | MaxPool | Merge | Sum | Mean | Upsample | TransposedConv | Fourier | LayerNorm | GroupNorm
+    Activation | MaxPool | Merge | Largest | Sum | Mean | Upsample | TransposedConv | Fourier | LayerNorm | GroupNorm
     | RootMeanSquareNorm | Pad | Reshape | Slice | Swap | LearnedTokens | LearnedPosition
 )  # fmt: skip
 """Layers that NIR has no node for, or none for what they read here."""

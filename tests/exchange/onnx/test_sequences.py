@@ -30,6 +30,8 @@ BODIES = (
         "PAD1x2",
         "PAD(p=2, mode=reflect)-IF",
         "DP(per=step)-IF",
+        "MUL[AMAX(over=places) | id]-MUL[AMAX(over=channels, groups=2) | id]",
+        "Reshape(8x15)-AMAX(over=places)-FC8-AMAX(over=channels)",
         "PAD(p=1)-UP2-FFT-c4k1-FFT(inverse=on)",
         "UP2-Reshape(4x120)-FFT-IF-FFT(inverse=on)",
     ),

@@ -22,6 +22,7 @@ BODIES = (
     "c6k3-IF-APk2-UP2x3-Slice(start=-2, stop=-1, over=time)-c4k3-ADD[TOK54-Reshape(4x6x9) | id]-FC3",
     "c6k3-PAD1x2-BN-IF-PAD(p=2, mode=reflect)-c4k3-APk2-Reshape(4x42)-PAD1-IF-PAD(p=3, mode=reflect)-FC3",
     "c6k3-DP(p=0.3, per=step)-IF-LOOP[DP(per=step)-IF | c6k3]-DP-FC3",
+    "c6k3-MUL[AMAX(over=places) | id]-MUL[AMAX(over=channels, groups=3) | id]-IF-Reshape(6x42)-AMAX(over=places)-FC3",
     "c6k3-UP2-FFT-c8k1-BN-ReLU-FFT(inverse=on)-IF-Reshape(4x168)-FFT-FFT(inverse=on)-FC3",
     "c6k3-BNTT-IF-c4k3-TAB(momentum=0.3)-LIF-FC5-BNTT(eps=0.1)-TAB-FC3",
     "c6k3-IF-MEAN(over=time)-tdBN-MUL[c6k1-BN(weight=0.5)-Logistic | id]-c4k3-TEBN-ADD[IF | id]-FC5-BN-IF-FC3",

@@ -222,19 +222,17 @@ def _gelu(scope: NodeScope, _: nn.GELU, x: str) -> str:
     return scope.add_output("Mul", twice, scope.constant("half", 0.5))
 
 
-def _channel_sum(scope: NodeScope, layer: merges.Sum, x: str) -> str:
-    """Append a sum or mean over positions, or over the channels of each group."""
-    mean = isinstance(layer, merges.Mean)
-    if layer.groups is None:
-        if mean:
-            # In opset 17, ReduceMean has its axes as an attribute and ReduceSum as an input.
-            return scope.add_output("ReduceMean", x, axes=[*range(2, len(scope.shape) + 1)])
-        return scope.add_output("ReduceSum", x, scope.graph.sizes(*range(2, len(scope.shape) + 1)))
-    groups = scope.graph.sizes(0, layer.groups, -1, *scope.shape[1:])
-    grouped = scope.add("Reshape", x, groups)
-    if mean:
-        return scope.add_output("ReduceMean", grouped, axes=[2], keepdims=0)
-    return scope.add_output("ReduceSum", grouped, scope.graph.sizes(2), keepdims=0)
+def _reduced(scope: NodeScope, layer: merges.Sum, x: str) -> str:
+    """Append a sum, mean or maximum over positions, or over the channels of each group."""
+    axes, keep = [*range(2, len(scope.shape) + 1)], {}
+    if layer.groups is not None:
+        x = scope.add("Reshape", x, scope.graph.sizes(0, layer.groups, -1, *scope.shape[1:]))
+        axes, keep = [2], {"keepdims": 0}
+    # In opset 17, ReduceSum has its axes as an input, and the other reductions as an attribute.
+    if type(layer) is merges.Sum:
+        return scope.add_output("ReduceSum", x, scope.graph.sizes(*axes), **keep)
+    operator = "ReduceMean" if isinstance(layer, merges.Mean) else "ReduceMax"
+    return scope.add_output(operator, x, axes=axes, **keep)
 
 
 def _join(scope: NodeScope, module: Join | merges.JoinOfMany, first: str, *others: str) -> str:
@@ -330,8 +328,7 @@ TRANSLATIONS: dict[type[nn.Module], Translate] = {
         axes=[2],
         keepdims=0,
     ),
-    merges.Sum: _channel_sum,
-    merges.Mean: _channel_sum,
+    **dict.fromkeys((merges.Sum, merges.Mean, merges.AxisMaximum), _reduced),
     merges.JoinOfMany: _join,
     merges.Concatenation: lambda scope, _, *operands: scope.add_output("Concat", *operands, axis=1),
     merges.Maximum: lambda scope, _, *operands: scope.add_output("Max", *operands),

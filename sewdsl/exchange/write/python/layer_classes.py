@@ -278,8 +278,8 @@ class {name}(nn.Module):
         return x.unflatten(2, (self.groups, -1)).{what}(3)
 '''
 REDUCTIONS = {
-    f"{name}{axes}": REDUCTION.format(name=f"{name}{axes}", what=name.lower(), places=places)
-    for name in ("Sum", "Mean")
+    f"{name}{axes}": REDUCTION.format(name=f"{name}{axes}", what=what, places=places)
+    for name, what in (("Sum", "sum"), ("Mean", "mean"), ("Largest", "amax"))
     for axes, places in (("", "(3, 4)"), ("1d", "3"))
 }
 OVER_TIME = {

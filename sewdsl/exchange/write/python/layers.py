@@ -22,7 +22,7 @@ from sewdsl.ops.layers.delay import Delay
 from sewdsl.ops.layers.fourier import Fourier
 from sewdsl.ops.layers.linear import Linear
 from sewdsl.ops.layers.pool import AvgPool, GlobalAvgPool, MaxPool
-from sewdsl.ops.layers.reduction import Mean, Sum
+from sewdsl.ops.layers.reduction import Largest, Mean, Sum
 from sewdsl.ops.layers.scaling import Dropout, DropPath, Scale
 from sewdsl.ops.layers.shapes import Flatten, Pad, Reshape, Slice, Upsample
 from sewdsl.ops.layers.time_filters import DelayedLinear, TimeFilter
@@ -140,7 +140,7 @@ def _delayed_linear(op: DelayedLinear, x: Signal) -> PyCall:
     return PyCall("DelayedLinear", (*sizes, _named("reach", op.reach), _named("bias", op.bias, default=True)))
 
 
-def _reduction(op: Sum | Mean, x: Signal) -> PyCall:
+def _reduction(op: Sum | Mean | Largest, x: Signal) -> PyCall:
     if op.over == "time":
         return PyCall(f"Time{type(op).__name__}")
     groups = op.groups if op.over == "channels" else None
@@ -240,6 +240,7 @@ LAYER_CALLS: dict[type[Op], Callable[..., PyCall]] = {
     DelayedLinear: _delayed_linear,
     Sum: _reduction,
     Mean: _reduction,
+    Largest: _reduction,
     TemporalAttention: lambda op, _: PyCall("TemporalAttention", (_positional("steps", op.T), _positional("r", op.r))),
     ChannelAttention: lambda op, x: PyCall("ChannelAttention", (_channels(x), _positional("r", op.r))),
     SpatialAttention: lambda op, _: PyCall("SpatialAttention", (_positional("kernel", op.k),)),
