@@ -116,6 +116,7 @@ ZOO: dict[str, tuple[str, str]] = {
     "evflow-gru": ("after Hagenaars et al., NeurIPS 2021", ""),
     "srnn-shd": ("Cramer et al., TNNLS 2022", ""),
     "dcls-shd": ("Hammouamri et al., ICLR 2024", ""),
+    "spiking-maskformer": ("after Lei et al., AAAI 2025", ""),
     "s4d": ("after Gu et al., NeurIPS 2022", ""),
 }
 """The paper of each network, and its class in SpikingJelly's models, if there is one."""

@@ -37,6 +37,7 @@ REFUSED = {f"resnet-{depth}": "relu1 (ReLU) rectifies real values" for depth in 
     "evflow-gru": "e1.down1.relu1 (ReLU) rectifies real values, which no NIR node does",
     "dcls-shd": "reshape1 (Reshape) makes a feature map of other axes",
     "s4d": "repeat1.1.ssm1.branch.s4d1 (S4D) has equations that no NIR neuron can express",
+    "spiking-maskformer": "by2.conv_block1.branch.sep_conv1.normcount1 (NormCount) has equations",
     "spikedhs-cell": "first.cell1.cat1 (CAT) has no equivalent in NIR",
     "spiking-densenet-121": "repeat1.1.dense_layer1.cat1 (CAT) has no equivalent in NIR",
 }

@@ -15,7 +15,9 @@ from sewdsl.lower.inputs import Inputs, map_inputs
 
 SOURCES: dict[str, Callable[[Network], str]] = {"python": python.source, "spikingjelly": spikingjelly.source}
 DOUBLE = torch.float64
-OF_EQUATIONS = frozenset({"dcls-shd", "klif-resnet-19", "glif-resnet-19", "ilif-resnet-18", "s4d"})
+OF_EQUATIONS = frozenset(
+    {"dcls-shd", "klif-resnet-19", "glif-resnet-19", "ilif-resnet-18", "s4d", "spiking-maskformer"}
+)
 """Shipped networks of neurons as equations: lines of their files are as long as theirs."""
 
 

@@ -22,8 +22,8 @@ from tests.shipped import LOOPED, SHIPPED
 NETWORKS = representatives(set(SHIPPED) - LOOPED)
 SIDES = (16, 32, 64, 128)
 NARROWER = 16
-UNDIVIDED = {"sdt-v2"}
-"""A network whose heads divide no narrower widths."""
+UNDIVIDED = {"sdt-v2", "spiking-maskformer"}
+"""Networks whose heads divide no narrower widths."""
 WIDE = {
     "qkformer-10-384",
     "spikingresformer-ti",
