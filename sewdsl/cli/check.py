@@ -162,7 +162,12 @@ def _print(results: list[SpecReport], form: DiagnosticFormat) -> None:
 
 def _as_json(results: list[SpecReport]) -> dict[str, Any]:
     fits = {
-        result.spec: {"target": result.target.name, "rows": [*result.fit.rows], "unknown": [*result.fit.unknown]}
+        result.spec: {
+            "target": result.target.name,
+            "rows": [*result.fit.rows],
+            "unknown": [*result.fit.unknown],
+            "options": result.fit.options,
+        }
         for result in results
         if result.target and result.fit
     }
@@ -190,6 +195,8 @@ def _print_fit(result: SpecReport, *, table: bool) -> None:
         from sewdsl.cli.targets import print_rows
 
         print_rows(fit.rows)
+    if fit.options:
+        echo(f"note: the C file fits with 'sewdsl export {fit.options}' only")
     for line in fit.unknown:
         echo(f"unknown: {line}")
 

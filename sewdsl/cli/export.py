@@ -243,6 +243,10 @@ def command(
             model = compile_module(network, seed=seed, optimize=0).eval()
             if weights is not None:
                 _load(model, weights)
+        if trained and (infinite := [key for key, tensor in model.state_dict().items() if not tensor.isfinite().all()]):
+            raise ExportError(
+                f"the weights '{infinite[0]}' contain infinity or NaN; export the weights of another epoch or run"
+            )
         if name == C:
             from sewdsl.cli.export_c import CExport
             from sewdsl.integers import IntegerFormat
@@ -316,6 +320,14 @@ def _format(out: Path, to: str | None) -> str:
     if to not in FORMATS and to != C:
         exit_with_invalid_choice("--to", [*FORMATS, C, FOLDER], to)
     return to
+
+
+def _require_finite_weights(model: SpikingNetwork) -> None:
+    for name, tensor in model.state_dict().items():
+        if not tensor.isfinite().all():
+            raise ExportError(
+                f"the weights '{name}' contain infinity or NaN; export the weights of another epoch or run"
+            )
 
 
 def _load(model: SpikingNetwork, path: Path) -> None:

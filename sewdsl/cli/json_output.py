@@ -72,11 +72,12 @@ class SpecProblem(FoundProblem):
 
 
 class TargetFit(TypedDict):
-    """Resources of each layer on a target, and what the network does not determine."""
+    """Resources of each layer on a target, unknown properties, and the required options of ``export``."""
 
     target: str
     rows: list[dict[str, str | int]]
     unknown: list[str]
+    options: str
 
 
 class CheckedSpecs(TypedDict):

@@ -369,6 +369,7 @@ def _print_result(result: Result, folder: RunFolder, *, json_: bool) -> None:
     for name, rate in result.firing_rates.items():
         neurons = result.neurons[name]
         table.add_row(name, *(f"{fraction:.2%}" for fraction in (rate, neurons.dead_share, neurons.saturated_share)))
-    console().print(table)
+    if table.row_count:
+        console().print(table)
     print_accuracies(result, require_network(read(folder.spec)))
     echo(last_line)

@@ -78,7 +78,9 @@ class NodeBuilder:
             inferred = timed.infer(*signals)
             if inputs and inferred.elements > MAX_ELEMENTS:
                 message = f"the output of {op.kind} exceeds 2^63 elements per time-step and sample"
-                raise ShapeMismatch("network-too-large", message, "reduce the number of repeats")
+                raise ShapeMismatch(
+                    "network-too-large", message, "reduce the sizes of the layers, or the number of repeats"
+                )
             self._known[key] = timed, inferred, op  # Keep a reference: CPython reuses the id of a deleted object.
         timed, output, _ = self._known[key]
         self.nodes.append(Node(name, timed, inputs, output, path, span))

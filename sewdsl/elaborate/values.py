@@ -102,7 +102,9 @@ class ValueReader:
             return word
         names = [name for name in self.kinds.names(Kind) if name != Input.kind]
         span = call.name.span
-        near = advice(word, names, span)
+        near = advice(
+            word, names, span, "run 'sewdsl nets --kinds' to list all names; custom kinds require --plugin FILE"
+        )
         raise self.reporter.refuse("unknown-name", f"unknown name '{word}'", span, path=self.path, **near)
 
     def instantiate(self, call: Call) -> Kind:

@@ -34,6 +34,8 @@ FACTOR_BITS = 30
 """Bits of a factor, without the sign."""
 MAX_SHIFT = 15
 """Largest shift of a factor."""
+OTHER_FORMAT = ", which integers cannot express; export net.onnx instead"
+"""End of a message about equations without a law."""
 SIGNS = {"add": 1, "sub": -1, "neg": -1, "detach": 1}
 """Sign of the last operand of each sum."""
 LIMITERS = {"min": ["least"], "max": ["largest"], "clip": ["largest", "least"], "relu": ["largest"]}
@@ -169,7 +171,7 @@ class EquationLaw:
             return self._to_unit(self._name(entry))
         name = self._name(entry)
         if name not in self._whole:
-            raise NoEquationLaw("computes the integers of a state from potentials")
+            raise NoEquationLaw(f"computes the integers of a state from potentials{OTHER_FORMAT}")
         return name
 
     def _to_unit(self, name: str) -> str:
@@ -240,7 +242,7 @@ class EquationLaw:
                 whole = operand in self._whole
                 product = self._emit("multiply", name, operand, whole=whole)
                 return {product: factor if whole else factor * self.unit}
-        raise NoEquationLaw("multiplies two potentials")
+        raise NoEquationLaw(f"multiplies two potentials{OTHER_FORMAT}")
 
     def _function(self, entry: TapeEntry) -> str:
         """Return the name of the result of an operation that is no sum."""
@@ -269,7 +271,7 @@ class EquationLaw:
             name = self._name(operands[0])
             whole = name in self._whole
             return self._emit("largest", name, self._emit("scale", name, constants=(-1,), whole=whole), whole=whole)
-        raise NoEquationLaw(f"computes {operation} of a potential")
+        raise NoEquationLaw(f"computes {operation} of a potential{OTHER_FORMAT}")
 
     def _rounded(self, entry: TapeEntry) -> str:
         """Return the name of a rounded value: a comparison for each level, with halves rounded to even."""
@@ -291,7 +293,7 @@ class EquationLaw:
     def _output(self, entry: TapeEntry) -> tuple[str, Channels]:
         """Return the name of the output and the value of its integer 1."""
         if entry.level < STEP:
-            raise NoEquationLaw("has a constant output")
+            raise NoEquationLaw(f"has a constant output{OTHER_FORMAT}")
         terms = {name: factor for name, factor in self._terms(entry).items() if factor.any()}
         if len(terms) == 1 and {*terms} <= self._whole:
             ((name, factor),) = terms.items()

@@ -65,9 +65,7 @@ class Microcontroller(Target):
         if sizes.estimated:
             unknown = ("RAM: an estimate, because layers add or read currents; 'sewdsl export' states it", *unknown)
         fitting = (option for (*_, option), ram in zip(OPTIONS.values(), rams, strict=True) if ram <= self.ram)
-        if option := next(fitting, ""):
-            unknown = (f"RAM: fits with 'sewdsl export{option}' only", *unknown)
-        return Fit(tuple(misfits), tuple(rows), unknown)
+        return Fit(tuple(misfits), tuple(rows), unknown, next(fitting, "").strip())
 
 
 MCU = Microcontroller(

@@ -69,7 +69,7 @@ class Speck(LayerTarget):
         )
 
     def check(self, network: Network) -> Fit:
-        misfits, _, unknown = super().check(network)
+        misfits, _, unknown, _ = super().check(network)
         needs, cores = layer_entries(network), [Core(weights * KI, neurons * KI) for weights, neurons in self.cores]
         placed = place([*needs.values()], cores) if len(needs) <= len(cores) else {}
         more, rows = [*self._shapes(network), *self._routes(network)], list[Row]()

@@ -35,11 +35,16 @@ class Misfit(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """Limits that a network exceeds, the resources of each layer, and unknown properties as in a target."""
+    """Limits that a network exceeds, the resources of each layer, and unknown properties as in a target.
+
+    Attributes:
+        options: Options of ``sewdsl export`` without which the network does not fit.
+    """
 
     misfits: tuple[Misfit, ...]
     rows: tuple[Row, ...]
     unknown: tuple[str, ...]
+    options: str = ""
 
 
 @dataclass(frozen=True)

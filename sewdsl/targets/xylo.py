@@ -41,7 +41,7 @@ class Xylo(LayerTarget):
         )
 
     def check(self, network: Network) -> Fit:
-        misfits, rows, unknown = super().check(network)
+        misfits, rows, unknown, _ = super().check(network)
         misfits += tuple(self._ends(network))
         # With few neurons, the search for readers takes little time.
         return Fit(misfits or tuple(self._connections(network)), rows, unknown)

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from safetensors.torch import save_file
 from typer.testing import CliRunner, Result
 
 import sewdsl
@@ -137,11 +138,31 @@ def test_wrong_options(words: tuple[str, ...], message: str, tmp_path: Path) -> 
     assert message in " ".join(result.output.replace("│", " ").split())
 
 
-def test_a_layer_without_a_law_is_named(tmp_path: Path) -> None:
-    result = run("export", "c4k3-LN-LIF-FC5", tmp_path / "net.c", "--input", "2x6x6")
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        ("LN", "layer_norm1: LN cannot be computed in integers"),
+        ("MAP{tanh(x)}", "map1: MAP{tanh(x)} computes tanh of a potential, which integers cannot express"),
+        ("MAP{1}", "map1: MAP{1} has a constant output, which integers cannot express"),
+    ],
+)
+def test_a_layer_without_a_law_is_named(layer: str, message: str, tmp_path: Path) -> None:
+    result = run("export", f"c4k3-{layer}-LIF-FC5", tmp_path / "net.c", "--input", "2x6x6")
     assert result.exit_code == 1
-    assert "layer_norm1: LN cannot be computed in integers" in result.output
+    assert f"{message}; export net.onnx instead" in result.output
     assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("name", ["net.c", "net.onnx"])
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite(number: float, name: str, tmp_path: Path) -> None:
+    model = sewdsl.compile("tiny", seed=0)
+    model.fc1.weight.data[0, 0] = number
+    save_file({key: x.contiguous() for key, x in model.state_dict().items()}, tmp_path / "weights.safetensors")
+    result = run("export", "tiny", tmp_path / name, "--weights", tmp_path / "weights.safetensors")
+    assert result.exit_code == 1
+    assert "error: the weights 'fc1.weight' contain infinity or NaN" in result.output
+    assert not (tmp_path / name).exists()
 
 
 ODD_NAMES = """\

@@ -10,8 +10,10 @@ from math import ceil, log2
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 import sewdsl
+from sewdsl.cli.app import app
 from sewdsl.exchange.write.c.write_file import write_c
 from sewdsl.integers import InputScaling, IntegerFormat, build_integer_network
 from sewdsl.ir.integer_law import Law
@@ -260,12 +262,20 @@ def test_memory_is_that_of_the_file(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ram", "options"), [("54KB", ""), ("48KB", " --pack"), ("32KB", " --state 16"), ("26KB", " --state 16 --pack")]
+    ("ram", "options"), [("54KB", ""), ("48KB", "--pack"), ("32KB", "--state 16"), ("26KB", "--state 16 --pack")]
 )
 def test_options_that_make_a_network_fit(ram: str, options: str) -> None:
     result = fit(f"mcu:flash=32KB,ram={ram}", "mnist5k-mcu", {})
     assert not result.misfits
-    assert ("".join(result.unknown).partition("sewdsl export")[2].partition("'")[0]) == options
+    assert result.options == options
+    assert "export" not in "".join(result.unknown)
+
+
+def test_the_command_prints_the_options() -> None:
+    result = CliRunner().invoke(app, ["check", "mnist5k-mcu", "--target", "mcu:flash=32KB,ram=26KB"])
+    lines = result.output.splitlines()
+    assert "note: the C file fits with 'sewdsl export --state 16 --pack' only" in lines
+    assert lines[-1].startswith("unknown: code, stack and test samples")
 
 
 def test_sizes_refuse_what_the_export_refuses() -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from sewdsl.cli.train import _print_result
 from sewdsl.train.report.sections import format_share, join_names
-from sewdsl.train.store.result import Population
+from sewdsl.train.store.result import Population, Result
 from sewdsl.train.watch import count_population
 
 from .conftest import SMALL
@@ -183,3 +184,11 @@ class TestWords:
         folder = finished(tmp_path / "run", neurons={"a.<b": LIVELY})
         written(folder)
         assert '<span class="layer">a.<wbr>&lt;b</span>' in folder.report.read_text("utf-8")
+
+
+def test_only_networks_with_spiking_neurons_have_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for rates in ({}, {STEM: 0.25}):
+        folder = finished(tmp_path / f"run{len(rates)}", firing_rates=rates, neurons=dict.fromkeys(rates, MIXED))
+        result = Result.model_validate_json(folder.result.read_text("utf-8"))
+        _print_result(result, folder, json_=False)
+        assert ("firing rate" in capsys.readouterr().out) == bool(rates)

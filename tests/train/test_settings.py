@@ -346,6 +346,7 @@ def test_synchronised_batch_norm(small: Path, tmp_path: Path, monkeypatch: pytes
         ("label_smoothing 1.0", "1.0", "'label_smoothing' of the recipe must be less than 1"),
         ("validation 1.0", "1.0", "'validation' of the recipe must be less than 1"),
         ("loss ted", "ted", "'loss' of the recipe must be a loss"),
+        ("loss Focal(gamma=2.0)", "Focal", "unknown name 'Focal'"),
         ("compile maybe", "maybe", "'compile' of the recipe must be on or off (1 or 0)"),
         ("sync_bn maybe", "maybe", "'sync_bn' of the recipe must be on or off (1 or 0)"),
         ('precision "8"', '"8"', "'precision' of the recipe must be '32', 'mixed', 'bf16-mixed' or '16-mixed'"),

@@ -145,14 +145,14 @@ class Slice(KnowsSteps, Layer, kind="Slice"):
             unit = {"channels": "channels", "places": "positions", "time": "time-steps"}[self.over]
             raise ShapeMismatch(
                 "invalid-argument",
-                f"{self.label} selects none of the {length:,} {unit}, or more than these",
+                f"{self.label} is empty, or exceeds the {length:,} {unit}",
                 f"use 0 <= start < stop <= {length:,}, or indices from the end: -1 is the last",
             )
         if self.over == "time" and stop != start + 1:
             raise ShapeMismatch(
                 "invalid-argument",
                 f"{self.label} selects {stop - start} time-steps, expected one",
-                f"add 'stop={self.start + 1}'",
+                f"use stop={self.start + 1}",
             )
         return start, stop
 
