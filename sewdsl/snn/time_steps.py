@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from sewdsl.snn.kernels import memory_layout
+from sewdsl.snn.unsupported import is_batched
 
 MAP_NDIM = 4
 """Number of axes of a batch of feature maps, ``[N, C, H, W]``."""
@@ -51,7 +52,8 @@ def _unambiguous(x: Tensor) -> Tensor:
     # Batch norms and convolutions derive the memory format from strides. If both tensors are channels-last and only one
     # has the strides of it, PyTorch computes wrong gradients.
     # An exported program would keep the strides of tracing, but those of its values can differ when it runs.
-    if x.ndim != MAP_NDIM or 1 not in x.shape or torch.compiler.is_exporting():
+    # In vmap, the memory format is not known.
+    if x.ndim != MAP_NDIM or 1 not in x.shape or torch.compiler.is_exporting() or is_batched(x):
         return x
     channels_last, row_by_row = x.is_contiguous(memory_format=torch.channels_last), x.is_contiguous()
     if channels_last == row_by_row:

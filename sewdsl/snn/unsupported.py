@@ -26,6 +26,18 @@ def is_transformed() -> bool:
     return not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active()  # noqa: SLF001
 
 
+def is_batched(x: Tensor) -> bool:
+    """Return whether a tensor is computed by ``vmap``, also inside other transforms of ``torch.func``."""
+    if not is_transformed():
+        return False
+    transforms = torch._C._functorch  # noqa: SLF001 -- torch.func itself uses the module
+    while not transforms.is_batchedtensor(x):
+        if not transforms.is_functorch_wrapped_tensor(x):
+            return False
+        x = transforms.get_unwrapped(x)
+    return True
+
+
 def needs_plain_torch() -> bool:
     """Return whether ``torch.func``, forward-mode AD or ``jit.trace`` is active.
 

@@ -35,6 +35,19 @@ def test_vmap(model: nn.Module) -> None:
     torch.testing.assert_close(func.vmap(model)(x), torch.stack([model(each) for each in x]))
 
 
+@pytest.mark.parametrize("encode", ["none", "direct"])
+def test_vmap_of_single_time_steps(encode: str) -> None:
+    """One time-step of one sample has several memory formats, also inside the gradient of a sample."""
+    body = "c4k3-BN-MEAN(over=time)-c4k3-BN-LIF-GAP-FC3"
+    model = sewdsl.compile(body, input=SHAPE, steps=T, seed=0, set={"encode": encode}).double().eval()
+    x = torch.rand(3, *([T] if encode == "none" else []), 1, *SHAPE, dtype=torch.float64)
+    torch.testing.assert_close(func.vmap(model)(x), torch.stack([model(each) for each in x]))
+    gradients = func.vmap(func.grad(lambda each: model(each).square().sum()))(x)
+    for each, gradient in zip(x, gradients, strict=True):
+        each.requires_grad_()
+        torch.testing.assert_close(gradient, torch.autograd.grad(model(each).square().sum(), each)[0])
+
+
 def test_grad(model: nn.Module) -> None:
     parameters, x = dict(model.named_parameters()), sample()
     gradients = func.grad(lambda p: func.functional_call(model, p, (x,)).square().sum())(parameters)
