@@ -322,14 +322,6 @@ def _format(out: Path, to: str | None) -> str:
     return to
 
 
-def _require_finite_weights(model: SpikingNetwork) -> None:
-    for name, tensor in model.state_dict().items():
-        if not tensor.isfinite().all():
-            raise ExportError(
-                f"the weights '{name}' contain infinity or NaN; export the weights of another epoch or run"
-            )
-
-
 def _load(model: SpikingNetwork, path: Path) -> None:
     """Load weights with the keys of any known scheme, and print a summary."""
     from sewdsl.exchange import weights
