@@ -10,8 +10,11 @@ import gc
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
+from dataclasses import is_dataclass
 from functools import cache
 from hashlib import sha256
+from inspect import CO_OPTIMIZED
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple
@@ -46,22 +49,25 @@ class Mutant(NamedTuple):
         assert replaced or self.constants, self.key
         for function, (changed, _) in replaced:
             function.__code__ = changed
-        places = [
-            (module, name)
-            for module in [*sys.modules.values()]
-            for name in self.constants
-            if module and module.__name__.startswith("sewdsl.integers") and name in vars(module)
-        ]
-        before = [vars(module)[name] for module, name in places]
-        for module, name in places:
-            setattr(module, name, self.constants[name])
+        modules = [vars(module) for name, module in [*sys.modules.items()] if name.startswith("sewdsl.") and module]
+        names = [(module, name, module[name]) for module in modules for name in self.constants if name in module]
+        # Records change in place, because tables of the package contain them.
+        fields = {id(old): (vars(old), dict(vars(old))) for _, _, old in names if is_dataclass(old)}
+        for module, name, old in names:
+            number = self.constants[name]
+            if is_dataclass(old):
+                vars(old).update(vars(number))
+            else:
+                module[name] = number
         try:
             yield
         finally:
             for function, (_, original) in replaced:
                 function.__code__ = original
-            for (module, name), value in zip(places, before, strict=True):
-                setattr(module, name, value)
+            for module, name, old in names:
+                module[name] = old
+            for record, before in fields.values():
+                record.update(before)
 
 
 def functions(module: str, code: CodeType) -> list[FunctionType]:
@@ -90,50 +96,43 @@ def mutants(module: ModuleType, names: Sequence[str] = (), one_of: int = 1) -> I
     """
     path = Path(str(module.__file__))
     text = path.read_text("utf-8")
-    tree = ast.parse(text)
+    lines, tree = text.splitlines(), ast.parse(text)
     original = compile(tree, str(path), "exec", dont_inherit=True)
-    for node, replacement in changes(tree):
-        line = text.splitlines()[node.lineno - 1].strip()
-        key = f"{line} [{ast.get_source_segment(text, node)} -> {ast.unparse(replacement)}]"
+    slots = {id(child): slot for parent in ast.walk(tree) for child, slot in _slots(parent)}
+    for node, replacement in [*changes(tree)]:
+        key = f"{lines[node.lineno - 1].strip()} [{ast.unparse(node)} -> {ast.unparse(replacement)}]"
         if sha256(key.encode()).digest()[0] % one_of:
             continue
-        changed_tree: Any = _Replaced(node, replacement).visit(ast.parse(text))
-        changed = compile(ast.fix_missing_locations(changed_tree), str(path), "exec", dont_inherit=True)
-        codes = list(_differences(original, changed))
-        if not codes or (names and not {code.co_name for _, code in codes} & {*names}):
-            continue
-        if codes[1:]:
-            yield Mutant(f"{codes[-1][1].co_qualname}: {key}", module.__name__, codes[1:], {})
-        else:
-            yield from _constant(module, node, replacement, tree)
+        container, place = slots[id(node)]
+        container[place] = ast.copy_location(replacement, node)
+        changed = compile(tree, str(path), "exec", dont_inherit=True)
+        # The bodies of modules and classes have run already.
+        codes = [pair for pair in _differences(original, changed) if pair[1].co_flags & CO_OPTIMIZED]
+        constants = [] if codes or names else [*_constants(tree, replacement)]
+        container[place] = node
+        if codes and (not names or {code.co_name for _, code in codes} & {*names}):
+            yield Mutant(f"{codes[-1][1].co_qualname}: {key}", module.__name__, codes, {})
+        for name, source in constants:
+            number = eval(compile(source, "constant", "eval"), dict(vars(module)))  # noqa: S307 -- our own source
+            yield Mutant(f"{name} = {source}", module.__name__, [], {name: number})
 
 
-def _constant(module: ModuleType, node: ast.expr, replacement: ast.expr, tree: ast.Module) -> Iterator[Mutant]:
-    """Yield the mutant of a constant of a module."""
+def _slots(parent: ast.AST) -> Iterator[tuple[ast.AST, tuple[Any, Any]]]:
+    """Yield the children of a node, each with the list or the fields that hold it and its place there."""
+    for name, value in ast.iter_fields(parent):
+        if isinstance(value, ast.AST):
+            yield value, (vars(parent), name)
+        elif isinstance(value, list):
+            yield from ((child, (value, index)) for index, child in enumerate(value) if isinstance(child, ast.AST))
+
+
+def _constants(tree: ast.Module, replacement: ast.expr) -> Iterator[tuple[str, str]]:
+    """Yield the name and the source of the constant that contains an expression."""
     for statement in tree.body:
-        if isinstance(statement, ast.Assign) and any(each is node for each in ast.walk(statement.value)):
+        if isinstance(statement, ast.Assign) and any(each is replacement for each in ast.walk(statement.value)):
             (target,) = statement.targets
             if isinstance(target, ast.Name) and target.id.isupper():
-                source = ast.unparse(statement.value).replace(ast.unparse(node), ast.unparse(replacement), 1)
-                number = eval(compile(source, "constant", "eval"), dict(vars(module)))  # noqa: S307 -- our own source
-                yield Mutant(f"{target.id} = {source}", module.__name__, [], {target.id: number})
-
-
-class _Replaced(ast.NodeTransformer):
-    """Tree with another node in one place."""
-
-    def __init__(self, node: ast.expr, replacement: ast.expr) -> None:
-        self._place, self._replacement = _place(node), replacement
-        self._type = type(node)
-
-    def visit(self, node: ast.AST) -> ast.AST:
-        if type(node) is self._type and _place(node) == self._place:
-            return ast.copy_location(self._replacement, node)
-        return self.generic_visit(node)
-
-
-def _place(node: ast.AST) -> tuple[int | None, ...]:
-    return tuple(getattr(node, name, None) for name in ("lineno", "col_offset", "end_lineno", "end_col_offset"))
+                yield target.id, ast.unparse(statement.value)
 
 
 def _differences(original: CodeType, changed: CodeType) -> Iterator[tuple[CodeType, CodeType]]:
@@ -152,9 +151,10 @@ def changes(tree: ast.AST) -> Iterator[tuple[ast.expr, ast.expr]]:
     skipped: set[int] = set()
     for node in ast.walk(tree):
         match node:
-            # Defaults of fields are no code of functions.
-            case ast.JoinedStr() | ast.AnnAssign():
+            case ast.JoinedStr():
                 skipped |= {id(each) for each in ast.walk(node)}
+            case ast.AnnAssign(annotation=annotation):
+                skipped |= {id(each) for each in ast.walk(annotation)}
         if id(node) in skipped:
             continue
         match node:
@@ -165,7 +165,8 @@ def changes(tree: ast.AST) -> Iterator[tuple[ast.expr, ast.expr]]:
             case ast.BoolOp(operator, values):
                 yield node, ast.BoolOp(ast.Or() if isinstance(operator, ast.And) else ast.And(), values)
             case ast.UnaryOp(ast.Not() | ast.USub(), operand):
-                yield node, operand
+                # The original keeps its location.
+                yield node, copy(operand)
             case ast.Constant(bool(value)):
                 yield node, ast.Constant(not value)
             case ast.Constant(int(value) | float(value)):
