@@ -171,7 +171,8 @@ def build_integer_network(
             bound / bounds.get(index, bound) * 2**DELAYED_BITS <= LIMITS["int32"][1]
             for index, bound in builder.exceeded.items()
         ):
-            return builder.finished()
+            # The units of earlier passes, whose bounds are proven, round differently.
+            return build({index: MARGIN * bound for index, bound in bounds.items()}).finished()
         bounds |= builder.exceeded
     name = model.network.nodes[next(iter(builder.exceeded))].name
     raise NoIntegerLaw(name, "DELAY adds up currents without a bound; multiply them by SCALE(value=0.9) in the loop")
@@ -360,7 +361,8 @@ class LawBuilder:
         shift = x.value.shift
         if x.value.has_border:
             shift = np.asarray(shift).repeat(down, 0).repeat(right, 1)
-        value = IntegerValue((*size, channels), min(x.value.low, 0), x.value.high, x.value.factor, shift)
+        low, high = min(x.value.low, 0), x.value.high
+        value = IntegerValue((*size, channels), low, high, x.value.factor, shift, x.value.magnitudes)
         return self._put(functions.SpreadValues(self._name, (x.step,), value, (down, right), repeat))
 
     def rectify(self, x: Operand, *, slope: bool = False) -> Operand:
@@ -422,7 +424,8 @@ class LawBuilder:
         low, high = x.value.low * taps, x.value.high * taps
         if operation == "sum" and any(padding):
             low, high = min(low, 0), max(high, 0)
-        value = IntegerValue(shape, low, high, x.value.factor, np.asarray(x.value.shift) * taps)
+        magnitudes = x.value.magnitude_by_channel * taps
+        value = IntegerValue(shape, low, high, x.value.factor, np.asarray(x.value.shift) * taps, magnitudes)
         return self._put(functions.Pooled(self._name, (x.step,), value, operation, size, window))
 
     def pool_all(self, x: Operand) -> Operand:
@@ -478,7 +481,9 @@ class LawBuilder:
         if not all(v.plain and float(v.factor) == float(values[0].factor) for v in values):
             factor = np.concatenate([v.by_channel(v.factor) for v in values])
             shift = np.concatenate([v.by_channel(v.shift) for v in values])
-        value = IntegerValue(shape, min(v.low for v in values), max(v.high for v in values), factor, shift)
+        low, high = min(v.low for v in values), max(v.high for v in values)
+        magnitudes = np.concatenate([v.magnitude_by_channel for v in values])
+        value = IntegerValue(shape, low, high, factor, shift, magnitudes)
         return self._put(functions.Concatenated(self._name, _indices(operands), value))
 
     def attend(self, heads: int, scale: float, q: Operand, k: Operand, v: Operand) -> Operand:
