@@ -108,6 +108,7 @@ class IntegerSizes:
             read = operands[source]
             if self.steps[step].largest is None:
                 # Currents are rounded to the unit of the delay.
+                self.estimated = True
                 read = self._store(read, largest=None, elements=nodes[source].output.elements)
             self.steps[step] = self.steps[step]._replace(inputs=(read.step,))
         self._outputs = [operands[i].step for i in network.output_indices]
@@ -134,11 +135,11 @@ class IntegerSizes:
         operands = [x for x in arguments if isinstance(x, SizedOperand)]
         if law in NO_CURRENTS and any(x.largest is None for x in operands):
             self.refuse(f"{NO_CURRENTS[law]} currents; write SN before it")
-        self.estimated |= law in {"add", "delay"} and any(x.largest is None for x in operands)
         output = self.layer.node.output
         largest = sizes.get("largest", output.values.largest)
         # A bit has no sign.
         largest = 2 if largest == 1 and output.values.lower else largest
+        self.estimated |= law == "add" and largest is None
         inputs, elements = tuple(x.step for x in operands), sizes.get("elements", output.elements)
         name, linear = self.layer.node.name, law == "fire"
         self.steps.append(SizedStep(name, inputs, role, elements, largest, tables, states, linear))
@@ -158,6 +159,8 @@ class IntegerSizes:
         if not isinstance(node.op, KnowsSteps):
             return x
         self._timed = True
+        # Its results are rounded before a neuron adds them up.
+        self.estimated = True
         tables = 2 * WORD * self._network.settings.steps * node.output.channels
         return self._store(x, role="neuron", largest=None, tables=tables)
 
@@ -178,7 +181,7 @@ class IntegerSizes:
     def constant(self, x: SizedOperand) -> SizedOperand:
         """Return constants of 16 bits, which need flash only."""
         elements = self.layer.node.output.elements
-        return self._store(x, role="input", tables=2 * elements, largest=LARGEST_WEIGHT << 8)._replace(largest=None)
+        return self._store(x, role="input", tables=2 * elements, largest=None)
 
     def delay(self, steps: int) -> SizedOperand:
         return self._store(role="delay", states=steps * self.layer.node.output.elements)
@@ -224,10 +227,12 @@ class IntegerSizes:
         # Sums are currents for their readers, whose channels have different units.
         return self._store(x, role="sums", tables=weights, largest=largest)._replace(largest=None)
 
-    def convolve_transposed(self, x: SizedOperand, stride: tuple[int, ...], *_window: Any) -> SizedOperand:
-        """Return weighted sums over the input with zeros between its values."""
+    def convolve_transposed(
+        self, x: SizedOperand, stride: tuple[int, ...], _: tuple[int, ...], extra: tuple[int, ...], *__: Any
+    ) -> SizedOperand:
+        """Return weighted sums over the input with zeros between its values, and ``extra`` zeros after them."""
         channels, *lengths = self.layer.inputs[0].shape
-        spread = channels * prod((n - 1) * s + 1 for n, s in zip(lengths, stride, strict=True))
+        spread = channels * prod((n - 1) * s + 1 + m for n, s, m in zip(lengths, stride, extra, strict=True))
         return self.connect(self._store(x, elements=spread, largest=x.largest))
 
     def fire(self, neuron: Any, x: SizedOperand) -> SizedOperand:
@@ -235,13 +240,14 @@ class IntegerSizes:
         output = self.layer.node.output
         drifts = self._drifts.get(x.step, 1)
         constants = (drifts + (2 if neuron.rest else 1)) * WORD * output.channels
-        constants += sum(output.shape[1:]) if drifts > 1 else 0
+        # A row has the height 1.
+        constants += sum((1, *output.shape[1:])[-2:]) if drifts > 1 else 0
         return self._store(x, law="fire", role="neuron", tables=constants, states=output.elements)
 
     def fire_equations(self, step: Any, _surrogate: Any, *operands: SizedOperand) -> SizedOperand:
-        """Return the output of equations, with a constant of each channel for each factor."""
+        """Return the output of equations, with constants of each channel: drifts of the operands, and factors."""
         output = self.layer.node.output
-        states = output.elements * sum(max(1, state.width) for state in step.states)
-        constants = (1 + len(step.factors)) * WORD * output.channels
+        states = output.elements * len(step.states)
+        constants = (len(operands) + len(step.factors)) * WORD * output.channels
         self._timed |= isinstance(self.layer.node.op, KnowsSteps)
         return self._store(*operands, role="neuron", tables=constants, states=states)
