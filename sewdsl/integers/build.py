@@ -632,8 +632,8 @@ class LawBuilder:
             # A channel whose weights are small compared with the threshold needs no finer unit.
             node = self._network.nodes[neuron]
             dynamics = self._dynamics(neuron) if isinstance(node.op, LinearNeuron) else None
-            gain = 1.0 if dynamics is None else dynamics[1]
-            threshold = getattr(node.op, "v_threshold", 1.0) / (abs(gain) or 1.0)
+            gain = abs(dynamics[1]) if dynamics else None
+            threshold = getattr(node.op, "v_threshold", 1.0) / (gain or 1.0)
             factor = np.maximum(unit, threshold / 2**self._formats.threshold_bits)
         integers = np.round(weights / factor).clip(-limit, limit).astype(np.int64)
         if np.abs(weights / factor - integers).max() > ON_GRID:
