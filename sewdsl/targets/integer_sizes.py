@@ -161,7 +161,8 @@ class IntegerSizes:
         self._timed = True
         # Its results are rounded before a neuron adds them up.
         self.estimated = True
-        tables = 2 * WORD * self._network.settings.steps * node.output.channels
+        # Factors of the input, factors of its drift, and shifts.
+        tables = (3 * self._network.settings.steps + 1) * WORD * node.output.channels
         return self._store(x, role="neuron", largest=None, tables=tables)
 
     def rectify(self, x: SizedOperand, *, slope: bool = False) -> SizedOperand:
