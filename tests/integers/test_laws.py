@@ -234,7 +234,40 @@ def put_on_grid(model: SpikingNetwork) -> None:
 @pytest.mark.usefixtures("plain_pytorch")
 @pytest.mark.parametrize("neuron", [*NEURONS, *EQUATIONS, "GLIF", "ILIF(D=2)"])
 def test_neurons_fire_as_in_floats(neuron: str) -> None:
-    model = sewdsl.compile(f"FC16-{neuron}", input="6", steps=8, set={"readout": "sum"}, seed=0).eval().double()
+    assert_neurons_fire_as_in_floats(f"FC16-{neuron}")
+
+
+FORMULAS = (
+    *(("-x", "s"), ("abs(x)", "s"), ("relu(x)", "s"), ("x / 3", "s"), ("min(x, 0.7)", "s"), ("max(x, v)", "s")),
+    *(("clip(x, -0.3, 0.7)", "s"), ("where(x > 0.5, x, 0.5)", "s"), ("where(x <= 0.5, 0.6, 0.5 * v)", "s")),
+    *(("x", "0.5 * s"), ("x", "s - fire(-h - v_threshold)"), ("x", "round(clip(h, 0, 3))")),
+    *(("x", "abs(round(clip(h, -2, 2)))"), ("x", "where(x > 0, s, 1)")),
+)
+
+
+@pytest.mark.usefixtures("plain_pytorch")
+@pytest.mark.parametrize(("term", "output"), FORMULAS)
+def test_formulas_are_those_of_floats(term: str, output: str) -> None:
+    assert_neurons_fire_as_in_floats(neuron_of(term, output))
+
+
+def test_counts_of_more_than_16_are_refused() -> None:
+    for largest in (16, 17):
+        model = sewdsl.compile(neuron_of("x", f"round(clip(h, 0, {largest}))"), input="6", steps=8, seed=0).eval()
+        if largest == 16:
+            build_integer_network(model)
+        else:
+            with pytest.raises(NoIntegerLaw, match="rounds values from 0 to 17; clip them to at most 16 levels"):
+                build_integer_network(model)
+
+
+def neuron_of(term: str, output: str) -> str:
+    lines = f"h = 0.5*v + ({term})\ns = fire(h - v_threshold)\nv = reset(h, s)\ngive {output}\n"
+    return f"sewdsl 1\nneuron New {{\n{lines}}}\nbody FC16-New\n"
+
+
+def assert_neurons_fire_as_in_floats(text: str) -> None:
+    model = sewdsl.compile(text, input="6", steps=8, set={"readout": "sum"}, seed=0).eval().double()
     put_on_grid(model)
     random = np.random.default_rng(0)
     with torch.no_grad():

@@ -1,19 +1,21 @@
-"""Tests notice each changed number and operator of the reference and of the laws of kinds.
+"""Tests notice each changed number and operator of the reference, of the laws of kinds and of the targets.
 
-The checks are tests of this folder, and the comparison with C: a changed reference computes other values than before,
-which equal those of C (``tests/exchange/c/test_file.py``). A deep run judges all mutants, other runs a sample.
+The checks are tests of this folder and of the targets, and the comparison with C: a changed reference computes other
+values than before, which equal those of C (``tests/exchange/c/test_file.py``). A deep run judges all mutants, other
+runs a sample.
 """
 
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 import re
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from functools import cache, partial
+from functools import cache, partial, wraps
 from itertools import product
 from types import CodeType, FrameType, ModuleType
 from typing import Any, NamedTuple
@@ -22,20 +24,22 @@ import numpy as np
 import pytest
 
 import sewdsl.integers.steps
+import sewdsl.targets
 from sewdsl.exchange.write.c.run_file import SampleTrace, run_reference
 from sewdsl.integers import IntegerFormat, NoIntegerLaw
 from tests.exchange.c import test_random_networks
 from tests.integers import test_laws, test_twins
 from tests.integers.mutants import Mutant, mutants
 from tests.integers.zoo import EQUATIONS, NETWORKS, Case, case
+from tests.targets import test_targets
 
 ONE_OF = 5
 """Number of mutants of which one is judged in the default run."""
 COARSE = IntegerFormat(weight_bits=3, fraction_bits=0)
 """Few units per threshold, so that potentials equal thresholds."""
 QUICK = "membrane shortcuts", "groups, dilation, rectangles", "tokens", "transposed", "attention", "gates of tokens"
-SKIPPED = "test_c_is_the_reference", "test_thresholds_beyond_16_bits_are_refused"
-"""Tests that call a compiler, or that skip themselves."""
+SKIPPED = "test_c_is_the_reference", "test_thresholds_beyond_16_bits_are_refused", "test_time_is_bounded"
+"""Tests that call a compiler, that skip themselves, or that take seconds."""
 EQUIVALENT = {
     "strict=True": "a guard: the lengths are equal",
     "(1 - a) & b": "1 + a has the lowest bit of 1 - a",
@@ -45,7 +49,16 @@ EQUIVALENT = {
     "fired = np.minimum(lower, 0), upper - self.threshold [0 -> 1]": "a lower bound above 0 is no magnitude",
     "x = np.pad(x, ((0, 0), *((p, p)": "channels after the last are not read",
     "np.zeros((samples, 0)": "neurons without states have no elements",
+    "self.kernel[0]), 1 / self.kernel[0]) [0 -> 1]": "kernels of vectors are square",
     "numbers.ndim <= 1": "shifts are numbers, vectors or maps, and never matrices",
+    "largest = 2 if largest == 1 and output.values.lower else largest [2 -> 3]": "a bit has no sign, a byte has one",
+    "largest=LARGEST_WEIGHT << 8) [8 -> 7]": "the value has 16 bits in both cases",
+    "(-1, self.resets[0]) [1 -> 2]": "no number below 0 is a decay",
+    "if node.name in layers else 0": "a layer without memory is named only if no layer has memory",
+    "<= {*self.strides}": "a convolution has two strides, and a chip more",
+    "default=0) [0 -> 1]": "a vector fits any size",
+    "self.fan_out + 1), self.hidden(network) [1 -> 2]": "readers beyond the limit are not counted",
+    "readers and self._index not in network.output_indices -> readers or": "files have no vectors as further outputs",
 }
 """Parts of the lines of mutants that compute the same, with the reasons."""
 
@@ -63,16 +76,16 @@ class Check(NamedTuple):
 
 
 def all_mutants() -> Iterator[Mutant]:
-    yield from mutants_of_steps()
+    yield from mutants_of(sewdsl.integers.steps)
     kinds = [module for name, module in sys.modules.items() if name.startswith(("sewdsl.ops.", "sewdsl.ir.op"))]
     for module in kinds:
         if any("integers" in vars(each) for each in vars(module).values() if isinstance(each, type)):
             yield from mutants(module, ("integers",))
 
 
-def mutants_of_steps(one_of: int = 1) -> Iterator[Mutant]:
-    for step in pkgutil.iter_modules(sewdsl.integers.steps.__path__):
-        yield from mutants(importlib.import_module(f"sewdsl.integers.steps.{step.name}"), one_of=one_of)
+def mutants_of(package: ModuleType, one_of: int = 1) -> Iterator[Mutant]:
+    for module in pkgutil.iter_modules(package.__path__):
+        yield from mutants(importlib.import_module(f"{package.__name__}.{module.name}"), one_of=one_of)
 
 
 @pytest.mark.usefixtures("plain_pytorch")
@@ -82,7 +95,11 @@ def test_a_sample_of_mutants_is_noticed() -> None:
     bounds = (each for each in parametrized(test_laws) if re.search("all_potentials|saturate", each.func.__name__))
     quick = profiled([*comparisons(QUICK, formats), *floats, *bounds])
     reached = frozenset().union(*(check.codes for check in quick))
-    sample = [x for x in mutants_of_steps(ONE_OF) if {code for _, code in x.codes} & reached and not reason(x)]
+    sample = [
+        x
+        for x in mutants_of(sewdsl.integers.steps, ONE_OF)
+        if {code for _, code in x.codes} & reached and not reason(x)
+    ]
     assert len(sample) > 8
     missed = [each for each in sample if not is_noticed(each, quick)]
     assert not [each.key for each in missed if not is_noticed(each, checks())]
@@ -92,6 +109,17 @@ def test_a_sample_of_mutants_is_noticed() -> None:
 @pytest.mark.usefixtures("plain_pytorch")
 def test_all_mutants_are_noticed() -> None:
     missed = [each.key for each in all_mutants() if not reason(each) and not is_noticed(each, checks())]
+    assert not missed, "\n".join(missed)
+
+
+@pytest.mark.deep
+def test_all_mutants_of_targets_are_noticed() -> None:
+    def judge(test: partial[None]) -> None:
+        os.environ["PYTEST_CURRENT_TEST"] = f"tests/targets/test_targets.py::{test.func.__name__} (call)"
+        test()
+
+    judges = profiled(partial(judge, test) for test in parametrized(test_targets))
+    missed = [each.key for each in mutants_of(sewdsl.targets) if not reason(each) and not is_noticed(each, judges)]
     assert not missed, "\n".join(missed)
 
 
@@ -163,7 +191,17 @@ def parametrized(module: ModuleType) -> Iterator[partial[None]]:
                 rows.append([dict(zip(names, each if len(names) > 1 else [each], strict=True)) for each in values])
         for row in product(*rows):
             arguments = {key: value for each in row for key, value in each.items()}
-            yield partial(function, **arguments)
+            patched = "monkeypatch" in function.__code__.co_varnames
+            yield partial(with_monkeypatch(function) if patched else function, **arguments)
+
+
+def with_monkeypatch(test: Callable[..., None]) -> Callable[..., None]:
+    @wraps(test)
+    def run(**arguments: object) -> None:
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            test(monkeypatch=monkeypatch, **arguments)
+
+    return run
 
 
 def profiled(runs: Iterable[Callable[[], None]]) -> list[Check]:
