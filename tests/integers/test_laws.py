@@ -232,7 +232,7 @@ def put_on_grid(model: SpikingNetwork) -> None:
 
 
 @pytest.mark.usefixtures("plain_pytorch")
-@pytest.mark.parametrize("neuron", [*NEURONS, *EQUATIONS, "GLIF", "ILIF(D=2)"])
+@pytest.mark.parametrize("neuron", [*NEURONS, *EQUATIONS, "GLIF", "ILIF(D=2)", "KLIF(v_reset=-0.3)"])
 def test_neurons_fire_as_in_floats(neuron: str) -> None:
     assert_neurons_fire_as_in_floats(f"FC16-{neuron}")
 
@@ -240,6 +240,7 @@ def test_neurons_fire_as_in_floats(neuron: str) -> None:
 FORMULAS = (
     *(("-x", "s"), ("abs(x)", "s"), ("relu(x)", "s"), ("x / 3", "s"), ("min(x, 0.7)", "s"), ("max(x, v)", "s")),
     *(("clip(x, -0.3, 0.7)", "s"), ("where(x > 0.5, x, 0.5)", "s"), ("where(x <= 0.5, 0.6, 0.5 * v)", "s")),
+    *(("abs(x) / 3", "s"), ("abs(x) + 0.25 * v", "s"), ("0.7 * abs(x) - 0.1", "s")),
     *(("x", "0.5 * s"), ("x", "s - fire(-h - v_threshold)"), ("x", "round(clip(h, 0, 3))")),
     *(("x", "abs(round(clip(h, -2, 2)))"), ("x", "where(x > 0, s, 1)")),
 )
