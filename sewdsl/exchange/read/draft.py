@@ -102,7 +102,7 @@ class ScaleOp(Layer):
 OUTPUT = -1
 """Pseudo reader of the network outputs."""
 OPEN = -1
-"""Placeholder for the source of a delay, until :meth:`Draft.close` sets it."""
+"""Placeholder for the source of a delay, until its index is known."""
 
 
 class Draft:
@@ -145,15 +145,11 @@ class Draft:
         return len(self.items) - 1
 
     def add_delay(self, signal: Signal, origin: SourcePart, steps: int = 1) -> int:
-        """Append the delay of a later item with the given signal, and return its index. ``close`` sets the item."""
+        """Append the delay of a later item with the given signal, and return its index."""
         op = Delay(steps=steps)
         self.items.append(DraftLayer(op, (), origin, op.infer(signal), delayed=OPEN))
         self.dominators.add(())
         return len(self.items) - 1
-
-    def close(self, delay: int, source: int) -> None:
-        """Set the source of a delay."""
-        self.change(delay, delayed=source)
 
     def shape(self, index: int) -> tuple[int, ...]:
         """Return the output shape of an item, ``(C, H, W)`` or ``(F,)``."""

@@ -114,7 +114,7 @@ def _synapse(draft: Draft, node: Primitive, source: int, dt: float) -> int:
     delay = draft.add_delay(replace(draft.items[source].output, values=REAL), node.origin)
     decayed = draft.add(Scale(value=_short(1 - 1 / steps, node.array("tau_syn"))), (delay,), node.origin)
     current = draft.add(Add(), (source, decayed), node.origin)
-    draft.close(delay, current)
+    draft.change(delay, delayed=current)
     return current
 
 

@@ -158,7 +158,7 @@ class _Graph:
         # Close the delays last: their sources come later in the order.
         for node in nodes:
             if node.delayed:
-                draft.close(self._items[node.name], self._sums.of(node.delayed))
+                draft.change(self._items[node.name], delayed=self._sums.of(node.delayed))
         read_names = {name for node in nodes for name in (*node.reads, *node.delayed)}
         output_nodes = [node.name for node in nodes if node.kind == "Output" and node.name not in read_names]
         names = [""] if len(output_nodes) == 1 else [*map(output_name, output_nodes)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from math import exp
 from typing import Any
 
@@ -238,7 +239,7 @@ def module_reader(module: nn.Module) -> Leaf | None:
             return TORCH[cls]
         if cls.__module__.startswith(SPIKINGJELLY) and cls.__name__ in LAYERS:
             leaf = LAYERS[cls.__name__]
-            return leaf if cls.__name__ == "Linear" else _checked(_require_step_mode, leaf)
+            return leaf if cls.__name__ == "Linear" else partial(_checked, _require_step_mode, leaf)
         if cls.__module__.startswith(SPIKINGJELLY) and cls.__name__ in NODES:
             return _neuron
         # A subclass with methods of its own may compute something else.
@@ -247,13 +248,11 @@ def module_reader(module: nn.Module) -> Leaf | None:
     return None
 
 
-def _checked(require: Callable[[Trace, Any, TracedTensor], TracedTensor], leaf: Leaf) -> Leaf:
-    """Return a translation that checks its input first."""
-
-    def read_checked(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
-        return leaf(trace, module, require(trace, module, a))
-
-    return read_checked
+def _checked(
+    require: Callable[[Trace, Any, TracedTensor], TracedTensor], leaf: Leaf, trace: Trace, module: Any, a: TracedTensor
+) -> TracedTensor:
+    """Translate a module after a check of its input."""
+    return leaf(trace, module, require(trace, module, a))
 
 
 def _flatten_stepwise(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
@@ -264,26 +263,18 @@ def _flatten_stepwise(trace: Trace, module: Any, a: TracedTensor) -> TracedTenso
     return functions.flatten(trace, a, start, end)
 
 
-def _activation(kind: type[Activation]) -> Leaf:
-    """Return the translation of an activation without arguments."""
-
-    def read_activation(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
-        if getattr(module, "inplace", False):
-            raise trace.refusal("works in place, which is supported for ReLU only")
-        if getattr(module, "approximate", "none") != "none":
-            raise trace.refusal(f"uses approximate='{module.approximate}', expected 'none'")
-        return trace.add(make_op(kind, trace.origin), a)
-
-    return read_activation
+def _activation(kind: type[Activation], trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
+    """Add an activation without arguments."""
+    if getattr(module, "inplace", False):
+        raise trace.refusal("works in place, which is supported for ReLU only")
+    if getattr(module, "approximate", "none") != "none":
+        raise trace.refusal(f"uses approximate='{module.approximate}', expected 'none'")
+    return trace.add(make_op(kind, trace.origin), a)
 
 
 def _calling(function: Callable[..., TracedTensor], *attributes: str) -> Leaf:
     """Return a translation that calls a function with the input and some attributes of the module."""
-
-    def read_call(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
-        return function(trace, a, *(getattr(module, name, None) for name in attributes))
-
-    return read_call
+    return lambda trace, module, a: function(trace, a, *(getattr(module, name, None) for name in attributes))
 
 
 _SLIDING = ("kernel_size", "stride", "padding")
@@ -310,16 +301,16 @@ OF_MAPS: dict[str, Leaf] = {
 }
 """PyTorch layers whose second axis is that of channels, by name. SpikingJelly uses the same names."""
 TORCH: dict[type, Leaf] = {
-    **{getattr(nn, name): _checked(_require_batch_first, leaf) for name, leaf in OF_MAPS.items()},
-    _BatchNorm: _checked(_require_batch_first, _batch_norm),
+    **{getattr(nn, name): partial(_checked, _require_batch_first, leaf) for name, leaf in OF_MAPS.items()},
+    _BatchNorm: partial(_checked, _require_batch_first, _batch_norm),
     nn.Linear: _linear,
     nn.Dropout: _dropout,
     nn.ReLU: _calling(functions.relu, "inplace"),
     nn.PReLU: prelu,
-    nn.GELU: _activation(GELU),
-    nn.SiLU: _activation(SiLU),
-    nn.Sigmoid: _activation(Logistic),
-    nn.Tanh: _activation(Tanh),
+    nn.GELU: partial(_activation, GELU),
+    nn.SiLU: partial(_activation, SiLU),
+    nn.Sigmoid: partial(_activation, Logistic),
+    nn.Tanh: partial(_activation, Tanh),
     nn.Flatten: _calling(functions.flatten, "start_dim", "end_dim"),
     nn.Identity: lambda _trace, _module, a: a,
 }
