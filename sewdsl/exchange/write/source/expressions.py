@@ -370,17 +370,13 @@ def _loop(run: CopySequence) -> str:
 
 def _rows(run: CopySequence) -> list[str]:
     # Many equal values are written as "*[4] * 39".
-    rows = [(text, len(list(same))) for text, same in groupby(map(_row, run.rows))]
+    texts = [one_line(row[0]) if len(row) == 1 else f"({', '.join(map(one_line, row))})" for row in run.rows]
+    rows = [(text, len(list(same))) for text, same in groupby(texts)]
     return [
         part
         for text, count in rows
         for part in ([f"*[{text}] * {count}"] if count > MAX_EQUAL_COPIES else [text] * count)
     ]
-
-
-def _row(row: Sequence[Expr]) -> str:
-    values = ", ".join(map(one_line, row))
-    return values if len(row) == 1 else f"({values})"
 
 
 def _run(run: CopySequence, indent: int) -> Iterator[str]:
