@@ -42,8 +42,10 @@ def _add(trace: Trace, a: Any, b: Any, *, alpha: float = 1) -> TracedTensor:
     raise trace.refusal("adds a value that is not computed from the input")
 
 
-def _add_in_place(trace: Trace, a: TracedTensor, b: Any, *, alpha: float = 1) -> TracedTensor:
-    return trace.overwritten(a, _add(trace, a, b, alpha=alpha))
+def _in_place(
+    function: Callable[..., TracedTensor], trace: Trace, a: TracedTensor, b: Any, **options: Any
+) -> TracedTensor:
+    return trace.overwritten(a, function(trace, a, b, **options))
 
 
 def _complement(trace: Trace, a: TracedTensor, one: Any, *, alpha: float = 1) -> TracedTensor:
@@ -73,10 +75,6 @@ def _multiply(trace: Trace, a: Any, b: Any) -> TracedTensor:
     spikes = trace.tensor(branch.checked().draft_index, branch.form)
     spikes.is_read_out = branch.is_read_out
     return trace.add(IAnd(), spikes, identity)
-
-
-def _multiply_in_place(trace: Trace, a: TracedTensor, b: Any) -> TracedTensor:
-    return trace.overwritten(a, _multiply(trace, a, b))
 
 
 def _divide(trace: Trace, a: Any, b: Any) -> TracedTensor:
@@ -340,11 +338,11 @@ def require_width(trace: Trace, a: TracedTensor, expected: int) -> None:
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(("add", "__add__", "__radd__"), _add),
-    **dict.fromkeys(("add_", "__iadd__"), _add_in_place),
+    **dict.fromkeys(("add_", "__iadd__"), partial(_in_place, _add)),
     **dict.fromkeys(("sub", "subtract", "__sub__"), _subtract),
     **dict.fromkeys(("rsub", "__rsub__"), _complement),
     **dict.fromkeys(("mul", "multiply", "__mul__", "__rmul__"), _multiply),
-    **dict.fromkeys(("mul_", "__imul__"), _multiply_in_place),
+    **dict.fromkeys(("mul_", "__imul__"), partial(_in_place, _multiply)),
     **dict.fromkeys(("div", "true_divide", "__truediv__"), _divide),
     **dict.fromkeys(("reshape", "view"), _reshape),
     **dict.fromkeys(("max_pool2d", "boolean_dispatch"), max_pool),
