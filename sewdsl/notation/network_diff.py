@@ -204,7 +204,11 @@ def diff_networks(one: Network, other: Network) -> Difference:
     before, after = _parts(one, other), _parts(other, one)
     inside = {part.item.name: part.sides[0] for part in before if isinstance(part.item, PartText)}
     before, after = (
-        tuple(_with_names(part, inside.get(_title(part), ())) for part in each) for each in (before, after)
+        tuple(
+            _with_names(part, inside.get(part.item.name, ()) if isinstance(part.item, PartText) else ())
+            for part in each
+        )
+        for each in (before, after)
     )
     names = _same_names(before, after)
     neurons = _definitions(one), _definitions(other)
@@ -285,11 +289,6 @@ def _same_names(one: Parts, other: Parts) -> dict[str, str]:
     taken = {*renames.values()}
     # A prime distinguishes another value with the same name.
     return renames | {name: f"{name}'" for name in _value_keys(other) if name not in renames and name in taken}
-
-
-def _title(part: Part) -> str:
-    """Return the name of a defined part, or an empty text."""
-    return part.item.name if isinstance(part.item, PartText) else ""
 
 
 def _with_names(part: Part, other: Parts) -> Part:
