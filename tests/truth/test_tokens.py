@@ -113,6 +113,7 @@ LAYERS: dict[str, tuple[str, Reference]] = {
         "4x5x3",
         lambda x, w: x + functional.conv2d(x.relu().flatten(0, 1), w[0], w[1], padding=1).view(x.shape),
     ),
+    "MAP{floor(2*x) - x*ceil(x)}": ("4x5x3", lambda x, _: (2 * x).floor() - x * x.ceil()),
     "AMAX(over=places)": ("4x5x3", lambda x, _: x.amax((3, 4), keepdim=True)),
     "Reshape(4x15)-AMAX(over=places)": ("4x5x3", lambda x, _: x.amax((3, 4))[..., None]),
     "AMAX(over=channels)": ("4x5x3", lambda x, _: x.amax(2, keepdim=True)),
