@@ -28,6 +28,7 @@ from sewdsl.light_dataclass import dataclass
 from sewdsl.lower.evaluated_layers import EvaluatedLayer, evaluated_layers, factor_and_shift
 from sewdsl.snn.kernels.neuron.reference import factor_values
 from sewdsl.snn.weight_grid import grid_unit, largest_integer
+from sewdsl.source import BUILTIN, Span
 from sewdsl.user_error import UserError
 
 if TYPE_CHECKING:
@@ -72,8 +73,9 @@ Ranges: TypeAlias = "Mapping[str, tuple[Numbers, Numbers]]"
 class NoIntegerLaw(UserError):
     """Layer, or the whole network if ``node`` is empty, that cannot be computed in integers."""
 
-    def __init__(self, node: str, reason: str) -> None:
-        super().__init__(f"{node}: {reason}" if node else reason)
+    def __init__(self, node: str, reason: str, span: Span = BUILTIN) -> None:
+        place = "" if span is BUILTIN else f"{span.source.name}:{span.line}:{span.column}: "
+        super().__init__(f"{place}{node}: {reason}" if node else reason)
         self.node, self.reason = node, reason
 
 
@@ -174,8 +176,14 @@ def build_integer_network(
             # The units of earlier passes, whose bounds are proven, round differently.
             return build({index: MARGIN * bound for index, bound in bounds.items()}).finished()
         bounds |= builder.exceeded
-    name = model.network.nodes[next(iter(builder.exceeded))].name
-    raise NoIntegerLaw(name, "DELAY adds up currents without a bound; multiply them by SCALE(value=0.9) in the loop")
+    node, (index, bound) = model.network.nodes[next(iter(builder.exceeded))], next(iter(builder.exceeded.items()))
+    growth = bound / first.get(index, bound)
+    fault = f"DELAY is in a loop that makes currents {growth:,.0f} times larger, which 32 bits do not hold"
+    remedy = "reduce the gain of the loop with SCALE, or add SN to the loop"
+    if growth <= 2 * MAX_PASSES:
+        fault = f"DELAY adds up currents over {steps:,} time-steps without a bound"
+        remedy = f"multiply them by SCALE(value=0.9) in the loop, or use at most {MAX_PASSES} time-steps"
+    raise NoIntegerLaw(node.name, f"{fault}; {remedy}", node.span)
 
 
 class LawBuilder:
@@ -277,7 +285,8 @@ class LawBuilder:
 
     def refuse(self, reason: str) -> NoReturn:
         """Raise NoIntegerLaw for the current layer."""
-        raise NoIntegerLaw(self.layer.node.name, f"{self.layer.node.op.kind} {reason}")
+        node = self.layer.node
+        raise NoIntegerLaw(node.name, f"{node.op.kind} {reason}", node.span)
 
     def scale(self, x: Operand, factor: Numbers | float, shift: Numbers | float = 0.0) -> Operand:
         """Return factor · x + shift, which computes nothing."""
