@@ -48,6 +48,10 @@ class Kernels:
             source = re.sub(r"\bNAME(?=\b|_)", name, read_kernel(kernel))
             for macro, text in macros.items():
                 source = _expand(source, macro, text)
+            # Files contain only lines that some processor compiles.
+            source = re.sub(r"^#if 0\b.*\n(.*\n)*?#endif\n", "", source, flags=re.MULTILINE)
+            source = re.sub(r"^#if 1\n((.*\n)*?)#endif\n", r"\1", source, flags=re.MULTILINE)
+            source = source.replace("#if 1 && ", "#if ")
             # A macro without text leaves an empty line.
             source = re.sub(r"\n +(?=\n)", "", source)
             if fallback is not None:

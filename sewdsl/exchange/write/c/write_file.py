@@ -251,14 +251,18 @@ class _File:
         room = LIMITS["int16"][1] // largest
         is_flushed = written == "int32_t" and room >= MIN_EVENTS
         bits = 16 if is_flushed or written == "int16_t" else 32
-        is_narrow = step.value.shape[-1] < MAX_LANES
+        is_narrow, is_multiplied = step.value.shape[-1] < MAX_LANES, value.high > copies
         macros = {
             "WIDEN": f"NET_{'FEW' if is_narrow else 'MANY'}_{bits}($1)",
             "SUM": written,
             "LANES": "8" if is_narrow else f"NET_LANES_{bits}",
             "LANE": f"int{bits}_t",
-            "PRODUCTS": str(int(value.high > copies)),
+            "COUNT": f"(int{bits}_t)values[*event]" if is_multiplied else "1",
+            "PRODUCTS": str(int(is_multiplied)),
+            "PAUSE": "stop - event > room ? event + room : stop" if is_flushed else "stop",
             "FLUSHED": str(int(is_flushed)),
+            "ADD": "+=" if is_flushed else "=",
+            "WIDE": str(int(not is_narrow)),
         }
         words = {"listed": copies > 1, "flushed": is_flushed, "narrow": is_narrow}
         suffix = "_".join([suffix, *(word for word, on in words.items() if on)])
@@ -471,10 +475,10 @@ class _File:
 
     def _spread(self, index: int, step: functions.SpreadValues) -> None:
         (source,), (_, width, channels) = step.inputs, step.value.shape
-        rows, columns, _ = self._shape(source)
+        columns = self._shape(source)[1]
         down, right = step.factor
-        outside = f"y % {down} || x % {right} || y >= {rows * down} || x >= {columns * right}"
-        inside = "" if step.repeat else f"{outside} ? 0 : "
+        # The output padding is less than the stride, so no position is beyond the space of the last value.
+        inside = "" if step.repeat else f"y % {down} || x % {right} ? 0 : "
         element = self._read(source, f"(y / {down} * {columns} + x / {right}) * {channels} + c")
         spread = self._write(index, f"(y * {width} + x) * {channels} + c", f"{inside}{element}")
         self._loop(step.value.shape, self._copied(channels, spread))

@@ -67,7 +67,7 @@ typedef struct {
     int32_t *ends, rows, size, copies, room, next;
 } net_events;
 #define NET_EVENTS(name, in, rows, row, width, copies, room) \
-    uint16_t name##_list[(rows) * (row) * (copies) + 32]; \
+    uint16_t name##_list[(rows) * (row) * (copies)]; \
     int32_t name##_ends[(rows) * ((width) + 1)]; \
     net_events name[1] = {{in, name##_list, name##_ends, rows, (row) * (copies), copies, room, 0}}
 #define NET_LIST(list, name, y, window) list(name, y, window)
