@@ -61,6 +61,8 @@ MACROS = re.compile(
 KERNEL = re.compile(r"\b(conv_at|conv_events|fire|pool_\w+?|attend|list_events|step)_(?:(?!vectors)\w)+?(_vectors)?\b")
 VECTORS = "conv_events", "conv_events_vectors", "list_events"
 """Kernels with vectors, which ``-DNET_LANES=0`` leaves out."""
+WRITTEN = "net_step", "net_reset", "net_run", "step"
+"""Functions that are written for a network, with its sizes."""
 WIDEST = "-mavx512bw", "-mavx512vl", "-mavx512vbmi2"
 ADDRESSES = "-fsanitize=address,undefined", "-fno-sanitize-recover=all"
 """Flags with which a mutant that only reads or writes beyond an array is noticed."""
@@ -120,11 +122,11 @@ class Trial:
             is_compiled = vectors or name not in VECTORS
             for line in function["body"].splitlines(keepends=True):
                 if line.startswith("#if"):
-                    is_compiled = WIDEST[-1] in self.flags and "0 &&" not in line
+                    is_compiled = WIDEST[-1] in self.flags
                 elif line.startswith("#endif"):
                     is_compiled = True
                 elif is_compiled:
-                    shown, is_written = _shown(line), name in {"net_step", "net_reset", "step"}
+                    shown, is_written = _shown(line), name in WRITTEN
                     for place, replacement, changed in _changes(line, sizes=is_written):
                         key = f"{name}: {_without_sizes(shown) if is_written else shown} [{place}: {replacement}]"
                         body = function["body"][:start] + changed + function["body"][start + len(line) :]
