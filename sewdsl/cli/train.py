@@ -128,6 +128,8 @@ def _train_repeats(spec: str, out: Path | None, times: int, training: _Training)
     else:
         console().print(repeats_table(summary))
         echo(f"accuracy {summary.accuracy} in the last epoch, {summary.best_accuracy} in the best")
+        if summary.integers is not None:
+            echo(f"accuracy {summary.integers} in integers")
     for line in accuracy_claims(require_network(compilation), summary.accuracy.mean, summary.best_accuracy.mean):
         echo(line, err=json_)
     echo(f"{times} runs in {summary.seconds:.0f} s; results are in {summary_file(folder)}", err=json_)

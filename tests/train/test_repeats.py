@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from sewdsl.cli.app import app
 from sewdsl.compiler import Compilation, read
 from sewdsl.source import Source
-from sewdsl.train.store.result import Result
+from sewdsl.train.store.result import IntegerScore, Result
 from sewdsl.train.store.run_folder import RunError, RunFolder, RunInterrupted
 from sewdsl.train.study.repeats import Spread, Summary, open_folder, repeat, summary_file
 from sewdsl.train.training_plan import TrainingPlan, plan_training
@@ -70,6 +70,16 @@ class TestRepeat:
         assert summary.best_accuracy.deviation == 0
         assert summary.seconds == pytest.approx(226.2)
         assert Summary.model_validate_json(summary_file(tmp_path).read_bytes()) == summary
+
+    @pytest.mark.parametrize("lacking", [0, 2])
+    def test_accuracies_in_integers(self, tmp_path: Path, lacking: int) -> None:
+        def start(_: Compilation, plan: TrainingPlan, folder: RunFolder) -> Result:
+            seed = plan.recipe.seed
+            score = None if seed == lacking else IntegerScore(bits=4, accuracy=0.5 + seed / 10, samples=100)
+            return result(seed=seed).model_copy(update={"integers": score})
+
+        summary = repeat(planned(1, 2, 3), tmp_path, start, Runs().go_on)
+        assert (summary.integers and summary.integers.values) == (None if lacking else [0.6, 0.7, 0.8])
 
     def test_what_has_ended_is_kept(self, tmp_path: Path) -> None:
         first, second = Runs(stop_at=2), Runs()

@@ -53,6 +53,8 @@ class Summary(BaseModel):
     """Accuracy after the last epoch."""
     best_accuracy: Spread
     """Accuracy after the best epoch."""
+    integers: Spread | None = None
+    """Accuracy in integers after the last epoch, or None if a run has none."""
     seconds: float
     """Wall-clock time of the training, summed over repeats."""
 
@@ -92,6 +94,7 @@ def repeat(
     results: list[Result] = []
     for compilation, plan, run_folder in runs:
         results.append(finish_run(compilation, plan, run_folder, start, resume))
+        integers = [result.integers.accuracy for result in results if result.integers is not None]
         summary = Summary(
             network=results[0].network,
             data=results[0].data,
@@ -99,6 +102,7 @@ def repeat(
             seeds=[result.seed for result in results],
             accuracy=Spread.of([result.accuracy for result in results]),
             best_accuracy=Spread.of([result.best_accuracy for result in results]),
+            integers=Spread.of(integers) if len(integers) == len(results) else None,
             seconds=round(sum(result.seconds for result in results), 1),
         )
         # Written after each run, in case of an interruption.
