@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import product
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
@@ -498,13 +498,55 @@ def test_potentials_saturate_at_the_first_bound_that_exceeds_16_bits() -> None:
 def test_bounds_of_instructions() -> None:
     """A sum over time-steps has a bound for each channel, which includes drifts near the border and unused ones."""
     lines = Instruction("t0", "add", ("x", "v0")), Instruction("t1", "add", ("t0", "b"))
-    drifts = Drift(np.array([[[5, -7]], [[1, 0]]]), (0, 1), (0,)), Drift(np.array([1000, 1]))
+    drifts = Drift(np.array([[[5, -7]], [[1, 0]], [[1, 0]]]), (0, 1, 2), (0,)), Drift(np.array([1000, 1]))
     sums = Instructions(lines, "t1", ("t1",), (np.array([2, -3]),), drifts)
     largest, (low, high) = sums.bounds([(-1, 4), (0, 0)], 3)
     assert (largest, low.tolist(), high.tolist()) == (1000, [2, -27], [29, 9])
     for constant, timed in (([1, 2], False), ([[1, 2], [3, 4], [5, 6]], True)):
         scaled = Instruction("t2", "scale", ("t1",), (np.array(constant),))
         assert replace(sums, lines=(*lines, scaled)).timed == timed
+
+
+Bounds: TypeAlias = tuple[int, list[int], list[int]]
+
+
+@pytest.mark.parametrize(
+    ("ends", "bounds", "wider"),
+    [
+        ((-3, 8), (31, [-5, -10], [16, 31]), (36, [-13, -19], [23, 36])),
+        ((-8, 0), (30, [-15, -30], [0, 4]), (63, [-40, -63], [26, 48])),
+        ((0, 8), (31, [0, 2], [16, 31]), (32, [-6, -9], [21, 32])),
+    ],
+)
+def test_bounds_of_leaky_instructions(
+    ends: tuple[int, int], bounds: Bounds, wider: Bounds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bounds of each time-step are used until they are constant, or else bounds that a time-step keeps."""
+    scaled = Instruction("t0", "scale", ("v0",), (np.array([1 << 14, 3 << 13]),), 15)
+    lines = scaled, Instruction("t1", "add", ("t0", "x"))
+    leaky = Instructions(lines, "t1", ("t1",), (np.array([0, 5]),), (Drift(np.array([0, 0])),))
+
+    def computed(steps: int) -> Bounds:
+        largest, (low, high) = leaky.bounds([ends], steps)
+        return largest, low.tolist(), high.tolist()
+
+    assert computed(10**7) == computed(60) == bounds
+    monkeypatch.setattr("sewdsl.integers.steps.equations.BOUND_STEPS", 2)
+    assert computed(10**7) == wider
+
+
+def test_constants_of_later_time_steps_are_in_bounds() -> None:
+    late = Instruction("t", "constant", (), (np.array([[0], [0], [5]]),))
+    _, (_, high) = Instructions((late,), "t", ("v0",), (np.array([0]),), (Drift(np.array([0])),)).bounds([(0, 1)], 3)
+    assert high == 5
+
+
+def test_bounds_of_several_time_steps_are_those_of_each() -> None:
+    scaled = Instruction("t", "scale", ("x",), (np.array([[1, 2], [3, -4], [5, 6]]),))
+    ends = [(np.array([-1, -1]), np.array([2, 2]))]
+    lows, highs = zip(*(scaled.bounds(ends, t) for t in range(3)), strict=True)
+    low, high = scaled.bounds(ends, slice(None))
+    assert (low.tolist(), high.tolist()) == (np.min(lows, 0).tolist(), np.max(highs, 0).tolist())
 
 
 @pytest.mark.parametrize("operation", INSTRUCTIONS)
