@@ -478,6 +478,29 @@ def test_bounds_of_equations_of_many_time_steps(name: str, neuron: str | None, m
             assert (high <= most).all()
 
 
+@pytest.mark.parametrize(
+    ("ends", "leak", "soft", "bounds"),
+    [
+        ((0, 60), 1 << 13, False, (342, 342)),
+        ((0, 101), 1 << 13, True, (424, 424)),
+        ((0, 400), 1 << 13, False, (1022, 1022)),
+        ((0, 400), 1 << 13, True, (2290, 14599)),
+        ((0, 400), 1 << 5, True, (24616, 25176)),
+        ((-9, 0), 1 << 13, True, (300, 575)),
+        ((-9, 0), 1 << 5, False, (976, 999)),
+    ],
+)
+def test_bounds_of_skipped_time_steps(
+    ends: tuple[int, int], leak: int, bounds: tuple[int, int], monkeypatch: pytest.MonkeyPatch, *, soft: bool
+) -> None:
+    """The bounds of all time-steps, and of a time-step after three that all later ones repeat."""
+    pairs = [np.array(pair) for pair in ((1, 2), (100, 300), (0, 0))]
+    dynamics = Dynamics(pairs[0], Drift(np.array([1, -2])), *pairs[1:], leak=leak, soft=soft)
+    every = dynamics.bound(*ends, 50)
+    monkeypatch.setattr("sewdsl.integers.steps.neuron.BOUND_STEPS", 3)
+    assert (every, dynamics.bound(*ends, 50)) == bounds
+
+
 def test_potentials_of_32_bits_have_bounds_of_30_bits() -> None:
     """A potential plus the terms of a time-step fits 32 bits, and no bit is wasted."""
     model = sewdsl.compile("FC1b0-SN-FC3", neuron="IF(v_reset=none)", input="64", steps=50, seed=0).eval()
