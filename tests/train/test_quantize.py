@@ -111,6 +111,19 @@ def test_the_accuracy_of_rounded_weights_is_reported(quantized: Trained) -> None
     assert "the rate in epoch 1, before weights were rounded" in page
 
 
+def test_ranges_of_currents_are_measured(tmp_path: Path) -> None:
+    text = QUANTIZED.replace("c6k3s2-BN-PLIF-", "c6k3s2-BN-ReLU-").replace("epochs 3", "epochs 1")
+    text = text.replace("    quantize_epochs 2\n", "").replace("    freeze conv1\n", "")
+    compilation = read(Source("relu.net", text))
+    folder = RunFolder(tmp_path / "run")
+    folder.path.mkdir()
+    result = start_run(compilation, plan_training(compilation), folder, RunOptions())
+    assert result.integers is not None
+    assert abs(result.integers.accuracy - result.accuracy) < 0.2
+    # Another evaluation measures the same ranges.
+    assert evaluate_run(folder).measured.integers == result.integers
+
+
 def test_a_run_that_ends_before_the_rounding(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     class Stop(Callback):
         def on_train_epoch_end(self, trainer: Trainer, _module: LightningModule) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,8 @@ import torch
 from torch import nn
 
 from sewdsl.analysis.weight_units import reading_neuron, reads_input
-from sewdsl.integers import InputScaling, IntegerFormat, IntegerNetwork, build_integer_network
+from sewdsl.integers import InputScaling, IntegerFormat, IntegerNetwork, NoIntegerLaw, build_integer_network
+from sewdsl.integers.calibration import measure_ranges
 from sewdsl.snn.weight_grid import WeightGrid
 from sewdsl.terminal import echo
 from sewdsl.train.data import DataOptions, find_dataset
@@ -28,12 +30,16 @@ if TYPE_CHECKING:
     from sewdsl.ir.network import Network
     from sewdsl.lower import SpikingNetwork
     from sewdsl.lower.inputs import Inputs
-    from sewdsl.train.data.dataset import SampleSet
+    from sewdsl.train.data.dataset import SampleSet, Splits
 
 TOLERANCE = 1e-2
 """Largest distance of an input value from an integer, in integers."""
 BATCH, BATCHES, MAX_MACS = 100, 10, 1 << 38
 """Largest size, number and MACs of batches of the accuracy in integers, which numpy computes in minutes."""
+
+
+CALIBRATION = 64
+"""Number of training samples that measure ranges of currents."""
 
 
 class NoIntegerInput(UserError):
@@ -101,19 +107,36 @@ def score_batches(network: Network) -> tuple[int, int]:
     return batch, samples // batch
 
 
-def integer_score(model: SpikingNetwork, samples: SampleSet, bits: int) -> IntegerScore | None:
+def integer_score(model: SpikingNetwork, splits: Splits, bits: int) -> IntegerScore | None:
     """Return the accuracy in integers on up to 1,000 test samples, or print why the network has none."""
     main = model.network.recipe.terms[0].output if model.network.recipe else ""
     right = count = 0
     try:
-        network = build_integer_network(model, input_scaling(model), IntegerFormat(bits))
-        for x, y in random_batches(samples, *score_batches(model.network), 0):
+        network = _integer_network(model, splits.train, bits)
+        for x, y in random_batches(splits.test, *score_batches(model.network), 0):
             right += int((network.run(to_integers(x, network))[main].argmax(1) == y.numpy()).sum())
             count += len(y)
     except UserError as error:
         echo(f"note: no accuracy in integers: {error}", err=True)
         return None
     return IntegerScore(bits=bits, accuracy=right / count, samples=count)
+
+
+def _integer_network(model: SpikingNetwork, training: SampleSet, bits: int) -> IntegerNetwork:
+    """Return the network in integers, with ranges of currents from training samples if no proven ranges exist."""
+    build = partial(build_integer_network, model, input_scaling(model), IntegerFormat(bits))
+    try:
+        return build()
+    except NoIntegerLaw:
+        # A layer without any law is refused again.
+        network = build({})
+    batch, mode = min(CALIBRATION, score_batches(model.network)[0]), model.training
+    batches = random_batches(training, batch, -(-CALIBRATION // batch), 0)
+    # Validation restores the training mode, whose norms would depend on the batch.
+    ranges = measure_ranges(model.eval(), network, (x for x, _ in batches))
+    model.train(mode)
+    echo(f"note: ranges of currents measured as by 'sewdsl export RUN net.c --calibrate {CALIBRATION}'", err=True)
+    return build(ranges)
 
 
 def weight_grids(model: SpikingNetwork, bits: int) -> dict[str, WeightGrid]:

@@ -22,7 +22,7 @@ from sewdsl.snn.batch_norm import synchronise_statistics
 from sewdsl.tensor_file import tensor_digest
 from sewdsl.terminal import echo
 from sewdsl.train import report
-from sewdsl.train.data.dataset import Reading, Samples, SampleSet
+from sewdsl.train.data.dataset import Reading, Samples, SampleSet, Splits
 from sewdsl.train.data.split import split_off_validation
 from sewdsl.train.fit import resume_checks, run_weights
 from sewdsl.train.fit.classifier import Classifier
@@ -182,7 +182,7 @@ def _run(
                 err=True,
             )
         how = EvaluationOptions(options.processes.accelerator, fitted.precision, options.reading.readers)
-        scores, confusion = _evaluate_both(module, folder, splits.test, how)
+        scores, confusion = _evaluate_both(module, folder, splits, how)
     measurements.write_confusion(folder.confusion, confusion, data.names)
     # If the run was killed while writing, the last row may be missing.
     measurements.write_metrics(module.history, folder.metrics)
@@ -285,12 +285,12 @@ def evaluate_run(
     network, recipe, data = plan_resumed_run(load_spec(folder), folder, data_folder)
     torch.set_num_threads(reported.threads)  # It determines the order of sums, and thereby their rounding.
     data.read_by(reading)
-    samples = data.load().test
+    splits = data.load()
     with quiet_lightning(), tf32_allowed(recipe.tf32):
         module = Classifier(compile(network, optimize=recipe.optimize), recipe)
         how = EvaluationOptions(accelerator, reported.precision, reading.readers)
-        scores, _ = _evaluate_both(module, folder, samples, how)
-    return RunEvaluation(reported, reported.model_copy(update=scores), len(samples.y))
+        scores, _ = _evaluate_both(module, folder, splits, how)
+    return RunEvaluation(reported, reported.model_copy(update=scores), len(splits.test.y))
 
 
 def _describe(compilation: Compilation, planned: TrainingPlan, folder: RunFolder, processes: Processes) -> None:
@@ -311,10 +311,10 @@ def _describe(compilation: Compilation, planned: TrainingPlan, folder: RunFolder
 
 
 def _evaluate_both(
-    module: Classifier, folder: RunFolder, samples: SampleSet, how: EvaluationOptions
+    module: Classifier, folder: RunFolder, splits: Splits, how: EvaluationOptions
 ) -> tuple[dict[str, Any], list[list[int]]]:
     """Return the fields of a result for the best and last weights, and the confusion matrix of the last."""
-    best_weights, last_weights = read_weights(folder.best), read_weights(folder.last)
+    samples, best_weights, last_weights = splits.test, read_weights(folder.best), read_weights(folder.last)
     load_weights(module.model, best_weights, folder.best)
     best = evaluate_samples(module, samples, how)
     load_weights(module.model, last_weights, folder.last)
@@ -328,7 +328,7 @@ def _evaluate_both(
         "top5_accuracy": last.top5_accuracy,
         "best_top5_accuracy": best.top5_accuracy,
         "accuracies": last.accuracies,
-        "integers": None if bits is None or not module.classifies else integer_score(module.model, samples, bits),
+        "integers": None if bits is None or not module.classifies else integer_score(module.model, splits, bits),
         "firing_rates": last.firing_rates,
         "neurons": last.neurons,
     }
