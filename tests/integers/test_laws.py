@@ -494,8 +494,8 @@ def test_bounds_of_skipped_time_steps(
     ends: tuple[int, int], leak: int, bounds: tuple[int, int], monkeypatch: pytest.MonkeyPatch, *, soft: bool
 ) -> None:
     """The bounds of all time-steps, and of a time-step after three that all later ones repeat."""
-    pairs = [np.array(pair) for pair in ((1, 2), (100, 300), (0, 0))]
-    dynamics = Dynamics(pairs[0], Drift(np.array([1, -2])), *pairs[1:], leak=leak, soft=soft)
+    gain, threshold, reset = (np.array(pair) for pair in ((1, 2), (100, 300), (0, 0)))
+    dynamics = Dynamics(gain, Drift(np.array([1, -2])), threshold, reset, leak, soft)
     every = dynamics.bound(*ends, 50)
     monkeypatch.setattr("sewdsl.integers.steps.neuron.BOUND_STEPS", 3)
     assert (every, dynamics.bound(*ends, 50)) == bounds
