@@ -43,7 +43,7 @@ def case_or_refusal(each: Recipe) -> Case | None:
     assert isinstance(this, NoIntegerLaw)
     names = {node.name for node in each.model().network.nodes}
     assert this.node in names
-    assert str(this).startswith(f"{this.node}: " if this.node else "the output")
+    assert str(this).endswith(f" {this.node}: {this.reason}")
     return None
 
 

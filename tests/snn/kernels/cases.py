@@ -35,8 +35,8 @@ state v = 0.5
 v = 0.5*v + abs(x) + min(x, v)
 w = exp(sin(v)) + cos(x) + log(1 + x*x) + sqrt(1 + v*v)
 u = sigmoid(w) + tanh(x) + relu(v) + clip(x, -1, 1) + max(v, 0.1) + round(3*x)/(2 + v*v) + sum(x)
-u = u + floor(2*x)/(3 + v*v) - ceil(v)*0.1
-give u - where(x < v, w, -w)
+y = u + floor(2*x)/(3 + v*v) - ceil(v)*0.1
+give y - where(x < v, w, -w)
 }
 """
 """A neuron with all operations but those of spikes."""
