@@ -91,7 +91,7 @@ EQUIVALENT = {
     r"^list_events: (if \(events->next < top|for \(; i \+ 32 <= stop.*\[(1: 33|2: <)\])": "others are listed later",
 }
 """Patterns of mutants that compute the same, with the reasons."""
-MAX_MISSED = 3
+MAX_MISSED = 0
 """Largest number of other mutants that the networks of a deep run do not notice."""
 
 
