@@ -30,6 +30,7 @@ from sewdsl.notation import write_net
 from sewdsl.ops import catalogue
 from sewdsl.ops.equation_neurons import defined_kind
 from sewdsl.ops.layers.attention import ChannelAttention, SpatialAttention
+from sewdsl.ops.layers.time_filters import DelayedLinear, TimeFilter
 from sewdsl.passes import Program, optimize_program, plan
 from sewdsl.passes.memory import peak_memory, training_load
 from sewdsl.snn import kernels
@@ -180,8 +181,13 @@ def _work(case: Drawn) -> None:
         elif isinstance(node.op, ChannelAttention | SpatialAttention):
             # Computed once per sample, and attributed to its time-steps in equal parts.
             assert macs == -(-flops // (2 * node.op.T * case.N)), node
+        elif isinstance(node.op, TimeFilter):
+            # PyTorch does not count products of elements.
+            assert flops == 0, node
         else:
-            assert flops == 2 * macs * steps * case.N, node
+            # Kernels of delays have one weight and zeros, which PyTorch counts too.
+            zeros = node.op.reach if isinstance(node.op, DelayedLinear) else 1
+            assert flops == 2 * macs * zeros * steps * case.N, node
 
 
 def _passes(case: Drawn, random: Random, *, training: bool) -> None:
