@@ -72,8 +72,8 @@ def build(drawn: Drawn, program: Program, numbers: Numbers = DOUBLE) -> SpikingN
     return model
 
 
-def run(model: SpikingNetwork, drawn: Drawn, numbers: Numbers, *, nudge: float = 0.0) -> Outcome:
-    """Forward and backward, for random gradients of the output, each off by about a share ``nudge`` of it."""
+def run(model: SpikingNetwork, drawn: Drawn, numbers: Numbers) -> Outcome:
+    """Forward and backward, for random gradients of the output."""
     x = map_inputs(lambda each: each.to(numbers.dtype).requires_grad_(), drawn.x)
     inputs = x if drawn.network.settings.inputs else {"the input": x}
     torch.manual_seed(drawn.seed)  # for dropout
@@ -84,8 +84,7 @@ def run(model: SpikingNetwork, drawn: Drawn, numbers: Numbers, *, nudge: float =
     except ValueError as error:
         return Outcome(torch.zeros(0), {}, {}, str(error))
     if y.requires_grad:
-        g = drawn.random(*y.shape, salt=2) * (1 + nudge * drawn.random(*y.shape, salt=3))
-        y.backward(g.to(y.dtype))  # type: ignore[no-untyped-call]
+        y.backward(drawn.random(*y.shape, salt=2).to(y.dtype))  # type: ignore[no-untyped-call]
     gradients = {name: each.grad for name, each in (*inputs.items(), *model.named_parameters())}
     return Outcome(y.detach(), gradients, copy.deepcopy(model.state_dict()))
 
