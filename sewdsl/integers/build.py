@@ -411,7 +411,8 @@ class LawBuilder:
         shape, largest = _shape(self.layer.node.output.shape), 2**DELAYED_BITS
         value = IntegerValue(shape, 0, self.layer.node.output.values.count or 0)
         if bound := self._bounds.get(self._index):
-            value = IntegerValue(shape, -largest, largest, np.float64(bound / largest))
+            # Rounding to the unit can exceed the bound by one.
+            value = IntegerValue(shape, -largest - 1, largest + 1, np.float64(bound / largest))
         operand = self._put(DelayStep(self._name, (0,), value, steps))
         (source,) = self.layer.node.sources
         self._delays[operand.step] = source, self._index
@@ -687,6 +688,8 @@ class LawBuilder:
             bound = np.abs(x.value.by_channel(x.value.factor)) * x.value.magnitude_by_channel
             measured = np.maximum(measured, measured.max() / 2**CHANNEL_BITS) * MARGIN
             unit = np.where(measured > 0, np.minimum(measured, bound), bound) / limit
+            # The range of a constant channel can be that of rounding errors.
+            unit = np.maximum(unit, np.abs(x.value.by_channel(x.value.factor)) / 2.0**FACTOR_BITS)
         self._notes.append(f"{self._name} reads currents, rounded to {bits + 1} bits of their {origin} range")
         return self._rescale([x], x.value.shift, bits, unit, limit)
 

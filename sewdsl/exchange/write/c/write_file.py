@@ -245,9 +245,10 @@ class _File:
         # Sums have at least 16 bits, also if their range needs fewer.
         if read != "uint8_t" or not self._reads_events(step, value):
             return _Sums(f"{kernel}({target}, {self._array(source)}, {weights}, y, x, &{window});")
-        copies = value.high if value.high <= MAX_COPIES else 1
+        # A list of values that are always 0 has room for one, because C arrays are not empty.
+        copies = max(value.high, 1) if value.high <= MAX_COPIES else 1
         # Sums of 16 bits hold this many of the largest terms.
-        largest = int(np.abs(step.weights.astype(np.int16)).max(initial=1)) * (value.high if copies == 1 else 1)
+        largest = int(np.abs(step.weights.astype(np.int16)).max(initial=1)) * (max(value.high, 1) if copies == 1 else 1)
         room = LIMITS["int16"][1] // largest
         is_flushed = written == "int32_t" and room >= MIN_EVENTS
         bits = 16 if is_flushed or written == "int16_t" else 32
