@@ -176,6 +176,11 @@ class Walker:
             inferred = {name: self._builder.signal(names[name].index or 0) for name in early}
             if all(self._settled(inferred[name], assumed[name]) for name in early):
                 break
+            changed = [name for name in names if name in early and inferred[name].shape != assumed[name].shape]
+            if changed and round_ == MAX_ROUNDS:
+                # An equal error of another call is reported once, so that the number of diagnostics does not tell.
+                self._report_unknown_shape(names[changed[0]], assumed[changed[0]], (), reported, frame)
+                return names
             assumed = {name: self._widened(inferred[name], assumed[name], round_) for name in early}
         self._fed[key] = assumed
         for name in early:

@@ -222,6 +222,15 @@ def test_a_layer_that_fits_no_shape_is_reported(layers: str, code: str, message:
     assert (diagnostic.code, diagnostic.message, diagnostic.label) == (code, message, "")
 
 
+def test_two_calls_of_a_part_whose_shape_grows_are_one_error() -> None:
+    """The error of the second call is equal to the first one, and stops its passes too."""
+    part = "part Cell {\n    let h = CAT[id | h-DELAY]-Tanh\n    give h\n}\n"
+    text = f"{part}let v = APPLY[SCORES[Cell | v-DELAY] | Cell]\nbody v\n"
+    (first, *others) = sewdsl.read("sewdsl 1\ninput 4x8x8\nsteps 2\n" + text).diagnostics
+    assert (first.code, first.message) == ("unknown-shape", "the shape of 'h' changes in every pass through the loop")
+    assert "network-too-large" not in {each.code for each in others}
+
+
 def test_a_cycle_without_a_delay_says_how_to_write_it() -> None:
     (found,) = sewdsl.read(HEAD + "let h = ADD[FC12 | h-FC12]-SN\nbody h\n").diagnostics
     check_words(found.help)
