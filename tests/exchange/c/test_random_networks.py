@@ -23,8 +23,8 @@ pytestmark = pytest.mark.skipif(find_compiler() is None, reason="there is no C c
 
 BATCH = 20
 # Batch 11 has a convolution of zeros, batch 26 a channel that is constant but for rounding, batch 34 a delayed current
-# that is rounded beyond its bound, batch 69 a convolution of sums between 0 and 255, and batch 96 a network that does not
-# read its input.
+# that is rounded beyond its bound, batch 69 a convolution of sums between 0 and 255, and batch 96 a network that does
+# not read its input.
 BATCHES = range(100) if factor() > 1 else [0, 11, 26, 34, 69, 96]
 
 
