@@ -155,6 +155,9 @@ def changes(tree: ast.AST) -> Iterator[tuple[ast.expr, ast.expr]]:
                 skipped |= {id(each) for each in ast.walk(node)}
             case ast.AnnAssign(annotation=annotation):
                 skipped |= {id(each) for each in ast.walk(annotation)}
+            case ast.Call(ast.Attribute(attr="reshape"), lengths):
+                # Any negative length is the rest of the elements.
+                skipped |= {id(each.operand) for each in lengths if isinstance(each, ast.UnaryOp)}
         if id(node) in skipped:
             continue
         match node:

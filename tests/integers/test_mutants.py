@@ -59,7 +59,6 @@ EQUIVALENT = {
     "self.kernel[0]), 1 / self.kernel[0]) [0 -> 1]": "kernels of vectors are square",
     "names[name] = least - (most - least) - 1": "wider bounds are bounds too",
     "[is_widened or not self.timed -> is_widened and": "bounds that a time-step keeps are those of later ones",
-    "reshape(-1, len(full)) [1 -> 2]": "any negative length is the rest of the elements",
     "if self.states else 1, self.states [1": "no states have no width",
     "BOUND_STEPS = ": "wider bounds are bounds too",
     "change = np.zeros(2, np.int64)": "the first time-step replaces the value",
