@@ -70,7 +70,7 @@ class Span:
         return Span(self.source, self.start, max(self.end, other.end))
 
     def part(self, start: int, end: int) -> Span:
-        """Return a span inside this one, by offsets from its start."""
+        """Return a span inside this span, by offsets from the start."""
         return Span(self.source, self.start + start, self.start + end)
 
     @property

@@ -14,7 +14,7 @@ MAX_PAIRS = 2
 
 
 def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
-    """Report each APPLY that reads the channels of its scores as other heads or time-steps than SCORES wrote them.
+    """Report each APPLY that reads the channels of scores as other heads or time-steps than SCORES wrote.
 
     APPLY infers the number of heads from the channels. With another ``chunk``, or values at another number of
     positions, the number of channels can be divisible nevertheless, and the keys would be multiplied by wrong values.

@@ -36,8 +36,8 @@ Other = Annotated[str, argument("B", "Network B.", autocompletion=complete_spec)
 def command(one: One, other: Other, spec_options: SpecOptions = AS_WRITTEN, json_: Json = False) -> None:
     """Compare two networks: settings, layers, joins, blocks and recipe.
 
-    Exits with code 0 if they are equal, 1 if they differ, and 2 if one of them cannot be read. Ignores network names
-    and `expect` and `claim` lines. Options apply to both networks. --dialect applies only to layer strings.
+    Exits with code 0 for equal networks, 1 for different networks, and 2 if a network cannot be read. Ignores network
+    names and `expect` and `claim` lines. Options apply to both networks. --dialect applies only to layer strings.
     """
     before, after = _network(one, spec_options), _network(other, spec_options)
     try:

@@ -105,16 +105,16 @@ def _allow_fractions(
     spec_source: SpecSource, axis: StudyAxis | StudyRange, base_overrides: Sequence[Override], limit_values: Limits
 ) -> StudyAxis | StudyRange:
     """Return a range with integer bounds as a range of real numbers, if its key accepts fractions."""
-    if not (isinstance(axis, StudyRange) and axis.whole):
+    if not (isinstance(axis, StudyRange) and axis.is_integer):
         return axis
     # The type of a key is known to its setting only, so the value is tried.
     fraction = Override(axis.name, f"{axis.low.text}.5")
     compilation = run_front_end(spec_source, [*base_overrides, fraction], limit_values, variant=True)
-    return replace(axis, whole=False) if compilation.valid else axis
+    return replace(axis, is_integer=False) if compilation.valid else axis
 
 
 def _is_repeated(diagnostic: Diagnostic, others: Iterable[Diagnostic], varied: Collection[Span | None]) -> bool:
-    """Return whether another varied value has the same diagnostic, so that the value is not its cause."""
+    """Return whether another varied value has an equal diagnostic, so that the value is not the cause."""
     text = (diagnostic.message, diagnostic.label)
     spans = (other.span for other in others if (other.message, other.label) == text)
     return diagnostic.span in varied and any(span in varied and span != diagnostic.span for span in spans)

@@ -863,12 +863,12 @@ class Walker:
         )
         self._misfits.update(self._reporter.diagnostics[count:])
 
-    def _is_input(self, place: int) -> bool:
+    def _is_input(self, index: int) -> bool:
         """Return whether a value still has the shape of the network's input."""
         nodes = self._builder.nodes
-        while nodes[place].inputs and nodes[place].output.shape == nodes[nodes[place].inputs[0]].output.shape:
-            place = nodes[place].inputs[0]
-        return isinstance(nodes[place].op, Input)
+        while nodes[index].inputs and nodes[index].output.shape == nodes[nodes[index].inputs[0]].output.shape:
+            index = nodes[index].inputs[0]
+        return isinstance(nodes[index].op, Input)
 
     def _end(self, message: str, span: Span, frame: CallFrame) -> None:
         help_, path = "raise the limit with --limit nodes=N", frame.where(span.text[:40])

@@ -75,7 +75,7 @@ class StudyRange:
     """Override with the smallest number."""
     high: Override
     """Override with the largest number."""
-    whole: bool
+    is_integer: bool
     """Whether the values are integers."""
 
     @property
@@ -85,7 +85,7 @@ class StudyRange:
 
     def text(self, number: float) -> str:
         """Return the text of a number from the range, rounded to :data:`SIGNIFICANT_DIGITS`."""
-        if self.whole:
+        if self.is_integer:
             return str(round(number))
         low, high = self.bounds
         decimals = SIGNIFICANT_DIGITS - 1 - floor(log10(abs(number))) if number else 0

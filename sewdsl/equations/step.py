@@ -92,7 +92,7 @@ class NeuronStep:
     """Time-step of a neuron."""
 
     tape: Tape
-    given: TapeEntry
+    output: TapeEntry
     """Output."""
     after: tuple[TapeEntry, ...]
     """States after the time-step."""
@@ -122,7 +122,7 @@ class NeuronStep:
     @cached_property
     def values(self) -> EquationRange:
         """Range of the output."""
-        return value_range(self.given)
+        return value_range(self.output)
 
     @cached_property
     def text(self) -> str:
@@ -132,28 +132,28 @@ class NeuronStep:
     @property
     def law(self) -> StepLaw:
         """Time-step in the form for kernels."""
-        return StepLaw(self.given, self.after, self.rest, self.factors, self.more_inputs, self.states)
+        return StepLaw(self.output, self.after, self.rest, self.factors, self.more_inputs, self.states)
 
     @property
     def rest(self) -> tuple[float, ...]:
-        """Numbers of all states before the first time-step, those of a vector one after the other."""
+        """Numbers of all states before the first time-step. The elements of a vector are consecutive."""
         values = (value if isinstance(value, tuple) else (value,) for value in self.start.values())
         return tuple(element for value in values for element in value)
 
     @property
     def entries(self) -> int:
         """Number of results of the time-step, a measure of the size of its kernel."""
-        return len({*self.factors, *needed([self.given, *self.after], STEP)})
+        return len({*self.factors, *needed([self.output, *self.after], STEP)})
 
     @cached_property
     def factors(self) -> tuple[TapeEntry, ...]:
         """Results that depend only on learnables, in reverse order of their first use."""
         # In this order, decay of a linear neuron precedes gain and drift, and gradients are added up as in PyTorch.
         factors: dict[TapeEntry, None] = {}
-        for entry in needed([self.given, *self.after], STEP):
+        for entry in needed([self.output, *self.after], STEP):
             if entry.level == STEP:
                 factors.update(dict.fromkeys(each for each in entry.operands if each.level == LEARNED))
-        roots = [root for root in (self.given, *self.after) if root.level == LEARNED]
+        roots = [root for root in (self.output, *self.after) if root.level == LEARNED]
         return tuple(reversed(factors | dict.fromkeys(roots)))
 
     def run(self, x: float, states: tuple[Value, ...], margin: float = 0.0) -> tuple[float, tuple[Value, ...]] | None:
@@ -172,7 +172,7 @@ class NeuronStep:
         known = {self.tape.leaf("learned", name, LEARNED).index: item.value for name, item in self.learned.items()}
         known |= {leaf.index: x for leaf in (self.x, *self.more_inputs)}
         known |= {state.index: value for state, value in zip(self.states, states, strict=True)}
-        entries = needed([self.given, *self.after])
+        entries = needed([self.output, *self.after])
         try:
             values = evaluate(entries, known)
         except (ArithmeticError, ValueError):
@@ -187,7 +187,7 @@ class NeuronStep:
                 return None
             if entry.operation in {"floor", "ceil"} and 0 < abs(operand - round(operand)) < margin:
                 return None
-        output = values[self.given.index]
+        output = values[self.output.index]
         assert not isinstance(output, tuple)  # noqa: S101 -- the output is a single number
         # A vector state can be assigned a single number, which stands for all.
         after = zip((values[entry.index] for entry in self.after), self.states, strict=True)
@@ -260,7 +260,7 @@ def input_count(text: str) -> int:
 class StepLaw(NamedTuple):
     """Time-step in the form for kernels. It contains constants, and factors are arguments of each call."""
 
-    given: TapeEntry
+    output: TapeEntry
     """Output."""
     after: tuple[TapeEntry, ...]
     """States after the time-step."""
@@ -338,11 +338,11 @@ def step_text(step: NeuronStep) -> str:
     names = {factor: f"factor{index}" for index, factor in enumerate(step.factors)}
     names |= {state: f"state{index}" for index, state in enumerate(step.states)} | {step.x: "x"}
     names |= {leaf: f"x{leaf.leaf}" for leaf in step.more_inputs}
-    lines = write_instructions(needed([step.given, *step.after], STEP), names)
+    lines = write_instructions(needed([step.output, *step.after], STEP), names)
     widths = [each.width for each in (*step.factors, *step.states)]
     lines += [" ".join(["widths", *map(str, widths)])] if max(widths, default=1) > 1 else []
     inputs = f" {step.inputs}" if step.inputs > 1 else ""
-    lines += [f"factors {len(step.factors)}{inputs}", f"give {names[step.given]}"]
+    lines += [f"factors {len(step.factors)}{inputs}", f"give {names[step.output]}"]
     lines.append(" ".join(["after", *(names[entry] for entry in step.after)]))
     lines.append(" ".join(["start", *map(repr, step.rest)]))
     return "; ".join(lines)

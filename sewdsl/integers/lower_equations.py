@@ -67,7 +67,7 @@ class EquationLaw:
         fraction_bits: int,
         smallest: float,
     ) -> None:
-        order = [entry for entry in needed([step.given, *step.after], STEP) if entry.level == STEP]
+        order = [entry for entry in needed([step.output, *step.after], STEP) if entry.level == STEP]
         if any(entry.width > 1 for entry in (*order, *step.factors)):
             raise NoEquationLaw("has vectors as states, and integer neurons have numbers; export net.onnx instead")
         self._factors, self._channels = factors, inputs[0].shape[-1]
@@ -81,7 +81,7 @@ class EquationLaw:
             low, high, is_whole = value_range(entry)
             if is_whole and abs(low) + abs(high) < inf and start == int(start):
                 self._whole.add(f"v{i}")
-        reads = [operand for entry in order for operand in entry.operands] + [step.given, *step.after]
+        reads = [operand for entry in order for operand in entry.operands] + [step.output, *step.after]
         shared = {entry.index for entry in reads if reads.count(entry) > 1}
         gain = self._gain(step, order).reshape(-1, self._channels).max(0)
         self.unit = np.maximum(gain, smallest) / 2.0**fraction_bits
@@ -91,7 +91,7 @@ class EquationLaw:
             self._lower(entry)
             if entry.index in self._sums and entry.index in shared:
                 self._name(entry)
-        output, self.output_factor = self._output(step.given)
+        output, self.output_factor = self._output(step.output)
         after = tuple(self._after(f"v{i}", entry) for i, entry in enumerate(step.after))
         starts = tuple(np.round(x / self._unit(f"v{i}")).astype(np.int64) for i, x in enumerate(step.rest))
         drifts = tuple(Drift.of(np.round(x.shift / self.unit).astype(np.int64), self._channels) for x in inputs)

@@ -6,8 +6,8 @@ merges and named values from which text of the language is written. A network ca
 (:attr:`sewdsl.ir.network.Network.nesting`, :attr:`sewdsl.ir.network.Network.wiring`).
 
 A merge has any number of operands. An operand without items is the identity. A *join* is a merge of two operands,
-branch and shortcut. A *named value* is read by the sequences that start with it. A *loop* adds its feedback to the
-input of its body, one time-step later.
+branch and shortcut. A *named value* is read by the sequences that start with it. A *loop* adds the feedback to the
+input of the body, one time-step later.
 """
 
 from __future__ import annotations

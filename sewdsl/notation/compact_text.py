@@ -38,7 +38,7 @@ UNLIMITED = Limits(source_bytes=10**9, nesting=1000, repeat=10**9, digits=18)
 def compact_text(network: Network) -> str:
     """Return the layer string of a network, e.g. ``c32k3s1-BN-PLIF-{SEW Block (c32)-MPk2s2}*7-FC11``.
 
-    With the same settings, the string compiles to the same layers with the same arguments and edges. It does not repeat
+    With equal settings, the string compiles to equal layers with equal arguments and edges. It does not repeat
     settings, e.g. the arguments of the neuron. Values that several sequences read precede it, one line ``let low = …``
     each. Such lines are valid in files only.
 

@@ -2,8 +2,8 @@
 
 ``neuron NAME(…) { … }`` defines classes like those of :mod:`sewdsl.ops.neurons`, one for each of three families. The
 arguments of a call and its settings determine the family, and validation returns an instance of that class. If the
-equations are those of a neuron with linear dynamics, fire and reset, the family is :class:`LinearNeuron`, with its
-kernels, its theory, and its names in other libraries.
+equations describe a neuron with linear dynamics, fire and reset, the family is :class:`LinearNeuron`, with its kernels,
+its theory, and its names in other libraries.
 """
 
 from __future__ import annotations
@@ -317,7 +317,7 @@ class LinearForm(NamedTuple):
 
 def linear_form(step: NeuronStep) -> LinearForm | None:
     """Return the factors of a neuron with one state, linear dynamics, fire, and hard reset to ``v_reset``."""
-    spike, h = step.given, _charged(step)
+    spike, h = step.output, _charged(step)
     if spike.operation != "fire" or h is None or len(step.rest) != 1:
         return None
     threshold_terms = linear_terms(spike.operands[0], {h.index})
@@ -354,7 +354,7 @@ def factor_numbers(step: NeuronStep, factors: Iterable[TapeEntry | None], learne
 
 def _charged(step: NeuronStep) -> TapeEntry | None:
     """Return the charged potential, i.e. the term in the step function that varies over time."""
-    varying = [each for each in step.given.operands[0].operands if each.level == STEP] if step.given.operands else []
+    varying = [each for each in step.output.operands[0].operands if each.level == STEP] if step.output.operands else []
     return varying[0] if len(varying) == 1 else None
 
 
@@ -374,7 +374,7 @@ def _are_factors(results: Iterable[TapeEntry]) -> bool:
 
 def _is_linear(step: NeuronStep, settings: ResetSettings) -> bool:
     """Return whether equations are those of a linear neuron with the reset of the settings."""
-    spike = step.given
+    spike = step.output
     # A linear neuron has the membrane potential as its only state and scalar parameters only.
     if (
         dict(step.start) != {"v": settings.v_reset or 0.0}

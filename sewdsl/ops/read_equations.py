@@ -634,7 +634,7 @@ class _Translation:
 
     def _check_effects(self, step: NeuronStep) -> None:
         """Report learnable parameters, assignments and inputs without effect on the output."""
-        reached = {entry.index for entry in needed([step.given, *step.after])}
+        reached = {entry.index for entry in needed([step.output, *step.after])}
         neuron = self.definition.name.text
         for equation in self.definition.equations:
             if isinstance(equation, Learn):

@@ -39,8 +39,8 @@ def _width(values: ValueRange) -> int | None:
 def recompute_values(program: Program) -> tuple[Program, str]:
     """Select the values to recompute if the recipe has a memory budget and the saved values exceed it.
 
-    Of all selections within the budget, the pass takes one of minimum estimated cost. Without such a selection, it
-    takes the one with the lowest peak.
+    Of all selections within the budget, the pass takes one of minimum estimated cost. Otherwise, the pass takes the
+    selection with the lowest peak.
 
     Law: bit-identical outputs and gradients on a CPU, if small tensors are not fused. Otherwise they are equal up to
     rounding and its consequences, as for :func:`~sewdsl.passes.steps.fuse_neurons`.

@@ -171,7 +171,7 @@ class _Walk:
         return token_end(self.tokens[index]) == token_start(self.tokens[index + 1])
 
     def _word(self, index: int) -> int:
-        """Process a word and those after it that belong to the same name."""
+        """Process a word and the following words of the name."""
         token = self.tokens[index]
         simple: dict[str, TokenType] = {"parameters": "argument", "place": "value"}
         if self.context == "equation":

@@ -42,7 +42,7 @@ class SeparateGenerator(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Sequence[type], args: Any = (), kwargs: Any = None
     ) -> Any:
-        """Call the function, with the generator if it accepts one."""
+        """Call the function, with the generator if the function accepts a generator."""
         options = dict(kwargs or {})
         if getattr(func, "__name__", "") in DRAWING and options.get("generator") is None:
             options["generator"] = self._generator

@@ -41,7 +41,7 @@ class SampleDataset(Dataset[Sample]):
         return len(self.samples.y)
 
     def __getitem__(self, index: int) -> Sample:
-        """Return one sample and its class.
+        """Return a sample and its class.
 
         Raises:
             IndexError: If the index is out of range.

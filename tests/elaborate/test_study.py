@@ -265,7 +265,7 @@ def test_a_range_is_of_whole_numbers_where_its_key_is() -> None:
     source = study(*lines, "search Random(trials=5)").text.replace("expect parameters 7663\n", "")
     base, found = compile_variants(Source("s.net", source.replace("neuron PLIF", "neuron LIF")))
     assert base.valid, base.diagnostics
-    assert [axis.whole for axis in base.study.axes if isinstance(axis, StudyRange)] == [True, False, False, True]
+    assert [axis.is_integer for axis in base.study.axes if isinstance(axis, StudyRange)] == [True, False, False, True]
     assert [one.variant.labels["steps"] for one in found] == ["2", "8"]  # the bounds are compiled beforehand
     values = {"steps": "3", "neuron.tau": "2.5", "train.clip": "1.25", "train.batch": "20"}
     trial = compile_trial(base, 4, values)

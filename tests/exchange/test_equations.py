@@ -140,7 +140,7 @@ def test_operation_of_onnx(name: str) -> None:
     known = sewdsl.read(Source("one.net", f"sewdsl 1\n{neuron}\ninput 1\nsteps 1\nbody One\n")).result()
     op = known.nodes[-1].op
     assert isinstance(op, EquationKind)
-    assert name in {entry.operation for entry in needed([op.equations.given])}
+    assert name in {entry.operation for entry in needed([op.equations.output])}
     x = torch.arange(-3, 3.25, 0.25).reshape(1, -1, 1)
     model = sewdsl.compile(known).eval()
     with torch.no_grad():

@@ -87,7 +87,7 @@ class ScaleOp(Layer):
 
     It occurs in drafts only and is absorbed before the network is built.
 
-    Its tensor ``factor`` has one element, or one per channel.
+    The tensor ``factor`` has one element, or one per channel.
     """
 
     def infer(self, *inputs: Signal) -> Signal:
@@ -132,7 +132,7 @@ class Draft:
         ]
 
     def add(self, op: Op, inputs: Iterable[int], origin: SourcePart, **tensors: Tensor | None) -> int:
-        """Append an item and return its index, or raise UnsupportedPart if it does not fit its inputs."""
+        """Append an item and return the index, or raise UnsupportedPart if the item does not fit the inputs."""
         sources = tuple(inputs)
         try:
             output = op.infer(*(self.items[i].output for i in sources))

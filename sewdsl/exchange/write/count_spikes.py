@@ -2,7 +2,7 @@
 
 A count n of 0..D becomes n spikes in D time-steps, a *window*, as in the inference of Luo et al. 2024 (SpikeYOLO) and
 Yao et al. 2025 (SDT-v3). Weighted sums are linear: the sum over a window of the sums of spikes is the sum of counts. A
-neuron adds up its input over a window, computes its equations once, and outputs its count in the next window. Each
+neuron adds up the input over a window, computes the equations once, and outputs the count in the next window. Each
 neuron layer therefore delays its output by a window, and shortcuts are delayed accordingly.
 """
 

@@ -93,7 +93,7 @@ class Signals(NamedTuple):
     """Input."""
     branch: str
     """Output of the branch, empty unless it has spikes."""
-    given: str
+    output: str
     """Output."""
 
 
@@ -151,7 +151,7 @@ class Picture:
         signals = SPIKES if any(map(_spikes, walk_items(self._items))) else REALS
         if sum(isinstance(item, MergeText) and item.is_join for item in self._items) == 1:
             self._framed = signals
-        return self._tikzpicture(f"${signals.read}$", f"${signals.given}$", caption)
+        return self._tikzpicture(f"${signals.read}$", f"${signals.output}$", caption)
 
     def value(self, name: str) -> str:
         """Draw the items as the body of a named value."""

@@ -83,8 +83,8 @@ class TemporalAttention(Layer, KnowsSteps, kind="TA"):
         Y[t] = sigmoid(g(mean X) + g(max X))[t] · X[t],   g(z) = W2 ReLU(W1 z)
 
     Mean and maximum are taken over channels and positions, and have T elements per sample. Both pass the same two
-    layers g. The layer needs all time-steps at once, so it cannot be streamed, and its weights are valid for one T
-    only.
+    layers g. The layer needs all time-steps at once, so streams reject the layer, and the weights are valid for a
+    single T.
 
     Shape: ``[C, H, W]``, ``[C, L]`` or ``[F]``, unchanged. 2 T floor(T / r) parameters. Multiply-accumulates are those
     of g.
@@ -172,7 +172,7 @@ class TemporalChannelAttention(Layer, KnowsSteps, kind="TCJA"):
     A is a convolution of Z along channels that mixes all time-steps. B is a convolution along time-steps that mixes all
     channels. Both have no bias and are padded with zeros to the same length. An even kernel is padded by one more at
     the end. The kernels are named, as in the authors' code, after the axis that the convolution mixes. The layer needs
-    all time-steps at once, so it cannot be streamed, and its weights are valid for one T only.
+    all time-steps at once, so streams reject the layer, and the weights are valid for a single T.
 
     Shape: ``[C, H, W]``, unchanged. T² kernel_t + C² kernel_c parameters. Multiply-accumulates are those of A and B.
     """

@@ -21,7 +21,7 @@ class ParallelSpikingNeuron(ParallelNeuron, KnowsSteps, kind="PSN"):
 
         H = W X,   S = Θ(H + b),   W [T, T], b [T]
 
-    The neuron needs all time-steps at once, so it cannot be streamed, and its weights are valid for one T only.
+    The neuron needs all time-steps at once, so streams reject the neuron, and the weights are valid for a single T.
     ``MaskedPSN`` and ``SlidingPSN`` read only the past.
 
     Attributes:

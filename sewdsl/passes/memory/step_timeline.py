@@ -69,7 +69,7 @@ class SimulatedHeap:
         return record
 
     def release(self, record: SavedRecord | None) -> None:
-        """Remove a reference to a saved value, and with the last one free its memory and its operands."""
+        """Remove a reference to a saved value, and with the last reference free the memory and the operands."""
         if record is None:
             return
         record.references -= 1

@@ -1,8 +1,8 @@
 """Cache of generated modules and their compiled code on disk.
 
-A file is named after the digest of its text, so its content never changes and several processes may write it
-concurrently. A second file has the digests of the compiled code: LLVM runs damaged code without checks, or crashes the
-process. Damaged code is compiled again. If the cache cannot be written, code is compiled in memory.
+A file is named after the digest of its text, so the content never changes and several processes may write concurrently.
+A second file has the digests of the compiled code: LLVM runs damaged code without checks, or crashes the process.
+Damaged code is compiled again. If the cache cannot be written, code is compiled in memory.
 """
 
 from __future__ import annotations

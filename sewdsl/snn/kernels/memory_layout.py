@@ -1,7 +1,7 @@
 """Memory layouts of sequences, and their view as one row of neurons per time-step.
 
-Neurons do not depend on each other, so kernels can process them in memory order if all tensors have the same layout.
-Channels-last and any other layout without gaps is used without a copy.
+Neurons are independent, so kernels can process neurons in memory order if all tensors have one layout. Channels-last
+and any other layout without gaps is used without a copy.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ kernels from ``templates/variant.py``, and shared definitions from other templat
 * replaces constants by their values, and conditions on constants by the selected branch,
 * drops definitions that the kernel does not use.
 
-CPU kernels of one dtype start with the same text, the templates ``SHARED``. Its end is marked, so that a process
-compiles it once (see :func:`sewdsl.snn.kernels.compile_cache.load_source`).
+CPU kernels of one dtype start with the same text, the templates ``SHARED``. The end is marked, so that a process
+compiles the source once (see :func:`sewdsl.snn.kernels.compile_cache.load_source`).
 """
 
 from __future__ import annotations

@@ -175,7 +175,7 @@ class Augmentation:
         return next((transform.kind for _stage, transform in self._stages(EventTransform)), "")
 
     def _stages(self, family: type[Stage]) -> list[tuple[int, Stage]]:
-        """Return the transforms of one family, each with its stage: its position among all transforms, from 1."""
+        """Return the transforms of a family, each with its stage: the position among all transforms, from 1."""
         return [(stage, each) for stage, each in enumerate(self.transforms, 1) if isinstance(each, family)]
 
 

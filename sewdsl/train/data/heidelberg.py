@@ -127,7 +127,7 @@ def _lists(file: h5py.File, name: str) -> h5py.Dataset:
 
 
 def _row(file: h5py.File, name: str) -> h5py.Dataset | None:
-    """Return a one-dimensional array, or None if it is missing."""
+    """Return a one-dimensional array, or None for a missing array."""
     import h5py
 
     array = file.get(name)

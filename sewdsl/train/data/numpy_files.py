@@ -152,8 +152,8 @@ FORMAT = 1
 def load_or_make(key: tuple[object, ...], shape: tuple[int, ...], make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
     """Return a cached array, or make and cache it.
 
-    Files are renamed to their final name when they are complete, so several processes may make the same array. The
-    checksum is verified on every read. The cache can be deleted at any time.
+    Complete files are renamed to their final name, so several processes may make one array. The checksum is verified on
+    every read. The cache can be deleted at any time.
 
     Args:
         key: Everything that determines the array.

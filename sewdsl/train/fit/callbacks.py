@@ -94,8 +94,8 @@ class KernelLine(Callback):
 class Bar(Callback):
     """Progress bar of an epoch in the last line of the terminal, adapted to its width and removed at the end.
 
-    The bar uses rich's global console, so that other output appears above it. The clock starts after the first batch
-    of an epoch, because that batch compiles kernels in a new installation.
+    The bar uses rich's global console, so that other output appears above the bar. The clock starts after the first
+    batch of an epoch, because that batch compiles kernels in a new installation.
     """
 
     def __init__(self) -> None:

@@ -102,7 +102,7 @@ def first_nonfinite(model: nn.Module, x: Inputs, loss: Callable[[], Tensor]) -> 
 
 
 def _check_output(name: str, nonfinite: list[str], _module: nn.Module, _inputs: Any, output: Tensor) -> None:
-    """Check the output of a layer, and its gradient when it is computed."""
+    """Check the output of a layer, and later the gradient."""
     _record(nonfinite, f"the output of '{name}'", output.detach())
     if output.requires_grad:
         output.register_hook(partial(_record, nonfinite, f"the gradient of '{name}'"))  # type: ignore[no-untyped-call]

@@ -142,7 +142,7 @@ def _integer_network(model: SpikingNetwork, training: SampleSet, bits: int) -> I
 def weight_grids(model: SpikingNetwork, bits: int) -> dict[str, WeightGrid]:
     """Return the grid of each convolution and fully connected layer, by name, on which its integer weights are.
 
-    A norm multiplies weights and units of a channel alike, so it needs no grid of its own.
+    A norm multiplies weights and units of a channel alike, so a norm needs no separate grid.
     """
     network, grids = model.network, {}
     factor = np.atleast_1d(input_scaling(model).factor)

@@ -137,7 +137,7 @@ class Score(NamedTuple):
 
 
 def fit_epochs(module: Classifier, parts: Parts, folder: RunFolder, options: RunOptions) -> FitResult:
-    """Train a module in place for the epochs of its recipe, from the last checkpoint of the folder if there is one.
+    """Train a module in place for the epochs of the recipe, from the last checkpoint of the folder, if any.
 
     Raises:
         RunInterrupted: If a signal stopped the training.

@@ -102,7 +102,7 @@ def write_initial_weights(folder: RunFolder, initial: InitialWeights) -> None:
 
 
 def read_initial_weights(folder: RunFolder) -> InitialWeights | None:
-    """Read the initial weights of a run, None if they were random, or raise RunError if they are damaged."""
+    """Read the initial weights of a run, none after a random start, or raise RunError if the file is damaged."""
     try:
         tensors, metadata = decode_tensors(folder.start.read_bytes())
         # A copy without a digest cannot be verified.

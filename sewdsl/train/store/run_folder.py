@@ -248,7 +248,7 @@ def _is_partial(name: str) -> bool:
 
 
 def open_group(path: Path, belongs: Callable[[str], bool], group: str) -> None:
-    """Create a folder for several runs, or accept an existing one without other files.
+    """Create a folder for several runs, or accept an existing folder without other files.
 
     Args:
         belongs: Returns whether a name belongs to the group.
@@ -313,7 +313,7 @@ def run_lock(folder: RunFolder) -> Iterator[None]:
 
 
 def try_lock(descriptor: int) -> bool:
-    """Lock an open file until it is closed, and return whether this succeeded."""
+    """Lock an open file until it is closed, and return whether the lock succeeded."""
     # `sewdsl runs` takes the lock for a moment to detect running processes: retry.
     for wait in (0.01, 0.02, 0.04, None):
         if lock_descriptor(descriptor, blocking=False):

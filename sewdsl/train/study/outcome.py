@@ -174,7 +174,7 @@ class StudyFolder:
         open_group(self.path, allowed.__contains__, "part of this study")
 
     def read_search(self) -> SearchOutcome | None:
-        """Read the outcome of a search so far, None without one, or raise RunError if it cannot be read."""
+        """Read the outcome of a search so far, None without a search, or raise RunError if the file is damaged."""
         about, remedy = " (search)", "; choose another folder"
         outcome = read_record(self.outcome, Outcome, about=about, remedy=remedy)
         return None if outcome is None else outcome.search

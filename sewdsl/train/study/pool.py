@@ -83,7 +83,7 @@ Runners = Callable[[Watch | None], tuple[Start, ResumeRun]]
 
 
 class SequentialPool(RunPool):
-    """Trains each run in this process when it is begun."""
+    """Trains each run in this process at its start."""
 
     size = 1
 

@@ -100,7 +100,7 @@ def plan_runs(
 
 
 def plan_variant(varied: CompiledVariant, folder: StudyFolder, data: Path | None) -> VariantRuns:
-    """Plan the runs of a variant, or raise SewdslError if it has errors or does not fit its dataset."""
+    """Plan the runs of a variant, or raise SewdslError if the variant has errors or does not fit the dataset."""
     plans = [(compilation, plan_training(compilation, data)) for compilation in varied.compilations]
     return VariantRuns(varied, folder.path / folder_name(varied.variant), plans)
 

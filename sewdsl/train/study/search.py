@@ -48,7 +48,7 @@ def suggest_values(search: Search, axes: Axes, number: int, before: Iterable[Tri
 
     Args:
         number: Number of the trial, which seeds the suggestion together with the seed of the search.
-        before: Previous trials. Running trials count as bad, so that other values are suggested meanwhile.
+        before: Previous trials. Running trials count as bad, so that different values are suggested meanwhile.
     """
     import optuna
 
@@ -92,7 +92,7 @@ def _study(axes: Axes, trials: Iterable[Trial], **options: Any) -> OptunaStudy:
 
 
 def _to_optuna(axes: Axes, trial: Trial) -> FrozenTrial:
-    """Convert a trial to one of Optuna, where a diverged trial counts as the worst pruned one."""
+    """Convert a trial to a trial of Optuna, where a diverged trial counts as the worst pruned trial."""
     from optuna.trial import TrialState, create_trial
 
     states = {
@@ -105,7 +105,7 @@ def _to_optuna(axes: Axes, trial: Trial) -> FrozenTrial:
     parameters: dict[str, str | float] = {}
     for axis in axes:
         text = trial.values[axis.name]
-        parameters[axis.name] = text if isinstance(axis, StudyAxis) else int(text) if axis.whole else float(text)
+        parameters[axis.name] = text if isinstance(axis, StudyAxis) else int(text) if axis.is_integer else float(text)
     return create_trial(
         state=states[trial.state],
         value=trial.accuracy,
@@ -123,7 +123,7 @@ def _distributions(axes: Axes) -> dict[str, BaseDistribution]:
     for axis in axes:
         if isinstance(axis, StudyAxis):
             distributions[axis.name] = CategoricalDistribution([choice.label for choice in axis.choices])
-        elif axis.whole:
+        elif axis.is_integer:
             low, high = map(int, axis.bounds)
             distributions[axis.name] = IntDistribution(low, high, log=axis.scale == "log")
         else:
@@ -239,7 +239,7 @@ class SearchRuns:
                 self._change(trial_index, state="ended", accuracy=fmean(last))
 
     def _begin(self) -> None:
-        """Choose a trial, and record it as invalid if its values do not make a valid network."""
+        """Choose a trial, and record the trial as invalid if the values do not make a valid network."""
         trial_index = len(self._trials)
         values = suggest_values(self._search, self._study.axes, trial_index, self._trials)
         self._trials.append(Trial(number=trial_index, values=values))
@@ -263,7 +263,7 @@ class SearchRuns:
         return list(before.history)
 
     def _restore(self, trial: Trial) -> None:
-        """Restore a trial of an earlier call, and schedule it if it has not ended."""
+        """Restore a trial of an earlier call, and schedule the trial if it has not ended."""
         group = plan_variant(self._compile(trial.number, trial.values), self._folder, self._data)
         group.check_folders()
         self._groups[trial.number] = group

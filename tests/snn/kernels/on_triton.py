@@ -353,7 +353,7 @@ def test_equations_in_16_bits(dtype: torch.dtype) -> None:
 def test_every_operation() -> None:
     """Each operation of equations has a text that Triton runs."""
     spec = defined_kind(ONE_OF_EACH).model_validate({})
-    used = {entry.operation for entry in needed([spec.equations.given, *spec.equations.after])}
+    used = {entry.operation for entry in needed([spec.equations.output, *spec.equations.after])}
     assert OPERATIONS.keys() - used <= {"fire", "detach", "most"}  # those of neurons above
     x_TN = equation_input(torch.float32).to("cpu" if INTERPRETED else "cuda")
     neuron = Equations(spec, x_TN.shape[2], len(x_TN))

@@ -147,7 +147,7 @@ class EquationSteps(NamedTuple):
         names = {leaf.index: name for leaf, name in zip((step.x, *step.more_inputs), inputs, strict=True)}
         names |= factors
         names |= {leaf.index: state for leaf, state in zip(step.states, states, strict=True)}
-        for entry in needed([step.given, *step.after], STEP):
+        for entry in needed([step.output, *step.after], STEP):
             if entry.index not in names:
                 names[entry.index] = self._write_entry(scope, entry, names)
         # A state that is set to a number has the shape of the others: it is an output of the time-step. A single number
@@ -157,7 +157,7 @@ class EquationSteps(NamedTuple):
             if entry.level == STEP and entry.width == leaf.width
             else scope.add("Expand", names[entry.index], scope.add("Shape", like))
             for entry, leaf, like in zip(
-                (step.given, *step.after), (step.x, *step.states), (inputs[0], *states), strict=True
+                (step.output, *step.after), (step.x, *step.states), (inputs[0], *states), strict=True
             )
         )
         return output, after

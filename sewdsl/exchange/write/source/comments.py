@@ -116,7 +116,7 @@ class Notation:
 
 
 def _with_value_name(text: str, reads: Sequence[str]) -> str:
-    """Prefix a text with the name of the value that it reads, if it has one."""
+    """Prefix a text with the name of the value that the text reads, if the value has a name."""
     name = reads[0]
     if name in {INPUT, ONWARD} or not text:
         return text

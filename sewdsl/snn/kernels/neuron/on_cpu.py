@@ -1,6 +1,7 @@
 """Calls of the CPU kernels of neurons with PyTorch tensors.
 
-The backward pass needs the input, values per channel, and the other operand of the join if its gradient depends on it.
+The backward pass needs the input, values per channel, and the second operand of the join if the gradient depends on
+this operand.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Launches of the CUDA kernels of neurons with PyTorch tensors.
 
-The backward pass needs the input, values per channel, and the other operand of the join if its gradient depends on it.
-There are two kernels for the statistics, one for the rest of the forward pass, and up to three for the backward pass.
-The host does not synchronise with the device.
+The backward pass needs the input, values per channel, and the second operand of the join if the gradient depends on
+this operand. There are two kernels for the statistics, one for the rest of the forward pass, and up to three for the
+backward pass. The host does not synchronise with the device.
 """
 
 from __future__ import annotations

@@ -162,10 +162,10 @@ def compose(variant: KernelVariant) -> KernelLayer:
     line = (tape.leaf("line", "a", LEARNED), tape.leaf("line", "b", LEARNED)) if variant.norm else ()
     current = raw * line[0] + line[1] if line else raw
     law = parse_step(variant.law, tape, current)
-    joined = read_tape(tape, variant.join, {"s": law.given, "z": other}) if variant.join else law.given
+    joined = read_tape(tape, variant.join, {"s": law.output, "z": other}) if variant.join else law.output
     states = law.states
     return KernelLayer(
-        raw, law.more_inputs, current, line, other, law.given, joined, law.after, states, law.start, law.factors
+        raw, law.more_inputs, current, line, other, law.output, joined, law.after, states, law.start, law.factors
     )
 
 

@@ -181,7 +181,7 @@ def _loop(  # noqa: PLR0913 -- all arguments of a kernel
     # The numbers of a vector are the first axis of its state.
     widths = [state.width for state in law.states]
     states = [next(first_states) if width == 1 else torch.stack([*islice(first_states, width)]) for width in widths]
-    entries, spread, outputs = needed([law.given, *law.after], STEP), (1, -1, *[1] * (x_TN.ndim - 3)), []
+    entries, spread, outputs = needed([law.output, *law.after], STEP), (1, -1, *[1] * (x_TN.ndim - 3)), []
     leaves = {entry.leaf: entry.index for entry in entries if entry.operation == "state"}
     numbers = {entry.index: entry.number for entry in entries if entry.number is not None}
     operations = [entry for entry in entries if entry.operands]
@@ -207,7 +207,7 @@ def _loop(  # noqa: PLR0913 -- all arguments of a kernel
                 values[factor.index] = row[0] if len(row) == 1 else row.view(spread)
         _evaluate(operations, values, surrogate)
         states = [value(entry, width) for entry, width in zip(law.after, widths, strict=True)]
-        outputs.append(value(law.given))
+        outputs.append(value(law.output))
     after = [row for state, width in zip(states, widths, strict=True) for row in (state if width > 1 else [state])]
     return torch.stack(outputs), torch.stack(after) if after else x_TN.new_empty(0, *x_TN.shape[1:])
 
