@@ -136,7 +136,7 @@ class HeaderReader:
         except ShapeMismatch as misfit:
             span = self._settings["neuron"].span
             self._reporter.report(misfit.code, str(misfit), span, help=misfit.help)
-            return neuron
+            return IF()
 
     def join(self) -> Join:
         """Return the meaning of ``g``, ADD by default."""

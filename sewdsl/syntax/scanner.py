@@ -191,10 +191,12 @@ def _body_of_neuron(tokens: list[Token], index: int) -> int | None:
         depth = int(index < len(tokens) and tokens[index].type == opener)
         index += depth
         while depth and index < len(tokens):
-            # Neither contains braces: the bracket is unclosed.
-            if tokens[index].type in {"LBRACE", "RBRACE"}:
-                return None
-            depth += {opener: 1, OPENERS[opener]: -1}.get(tokens[index].type, 0)
+            token, closer = tokens[index], OPENERS[opener]
+            # Neither contains braces: the bracket is unclosed. A brace on a later line can be of another statement.
+            if token.type in {"LBRACE", "RBRACE"}:
+                return index if token.type == "LBRACE" and token.line == first.line else None
+            # Formulas are errors in parameters, but are opened and closed, too.
+            depth += (OPENERS.get(token.type) == closer) - (token.type == closer)
             index += 1
     return index if index < len(tokens) and tokens[index].type == "LBRACE" else None
 
