@@ -9,7 +9,7 @@ from sewdsl.diagnostics import Severity
 from sewdsl.editing import EditorView, kind_docs
 from sewdsl.editing.cursor import nodes_at
 from sewdsl.editing.item_summary import item_flows, summarize_item
-from sewdsl.elaborate.name_table import Meaning, neuron_words
+from sewdsl.elaborate.name_table import Meaning
 from sewdsl.source import Span
 from sewdsl.syntax import tree
 from sewdsl.syntax.lexicon import BLOCK_KEYWORDS, POINTWISE
@@ -37,7 +37,10 @@ def hover(view: EditorView, offset: int) -> Hover | None:
         if result is not None:
             return result
     use = view.names.at(offset)
-    return Hover(_of_meaning(view, use.meaning), use.span) if use is not None else _of_token(view, offset)
+    # A name that an equation reads without a definition has no documentation.
+    if use is not None and (text := _of_meaning(view, use.meaning)):
+        return Hover(text, use.span)
+    return _of_token(view, offset)
 
 
 def _of_meaning(view: EditorView, meaning: Meaning) -> str:
@@ -56,8 +59,6 @@ def _of(view: EditorView, nodes: tuple[tree.SyntaxNode, ...], offset: int) -> Ho
     match node:
         case tree.Call() | tree.MergeOf() | tree.Repeat() | tree.Pointwise():
             return _of_item(view, node)
-        case tree.Let(name=name) if _touches(name.span, offset) and (value := view.names.meaning(name)) is not None:
-            return Hover(_named_value(view, value), name.span)
         case tree.Argument(name=str(name)) if offset <= node.span.start + len(name):
             return _of_argument(view, name, outer, node.span.part(0, len(name)))
         case tree.Setting(key=key) if _touches(key.span, offset):
@@ -68,11 +69,6 @@ def _of(view: EditorView, nodes: tuple[tree.SyntaxNode, ...], offset: int) -> Ho
             return Hover(kind_docs.code_pages()[code.text], code.span)
         case tree.Expect(quantity=quantity) | tree.Claim(quantity=quantity) if _touches(quantity.span, offset):
             return _of_figure(view, quantity.text, quantity.span)
-        case tree.BlockDefinition(name=name) if _touches(name.span, offset):
-            return Hover(_block(node), name.span)
-        case tree.NeuronDefinition():
-            words = (word for word in (node.name, *neuron_words(node)) if _touches(word.span, offset))
-            return next((Hover(_of_equation_name(view, node, word.text), word.span) for word in words), None)
         case _:
             return None
 
@@ -176,7 +172,7 @@ def _of_token(view: EditorView, offset: int) -> Hover | None:
         for token in (*line.tokens, *(token for entry in line.entries for token in entry)):
             if token_start(token) <= offset < token_end(token):
                 if line.neuron:
-                    text = _of_equation_token(view, line, token)
+                    text = _of_equation_token(line, token)
                 elif line.tokens and token is line.tokens[0] and token in kind_docs.STATEMENTS:
                     text = kind_docs.STATEMENTS[token]
                 elif token.type in BLOCK_KEYWORDS.values():
@@ -187,11 +183,8 @@ def _of_token(view: EditorView, offset: int) -> Hover | None:
     return None
 
 
-def _of_equation_token(view: EditorView, line: Lines, token: Token) -> str:
+def _of_equation_token(line: Lines, token: Token) -> str:
     """Return the documentation of a keyword, function or predefined name of a neuron."""
     if token is line.tokens[0]:
         return kind_docs.STATEMENTS[str(token)]
-    kind = view.vocabulary.neurons.find(str(token)) if token in line.tokens else None
-    if kind is not None and kind.defined_by_text:
-        return kind_docs.kind_description(kind)
     return {**kind_docs.EQUATION_LINES, **kind_docs.FUNCTIONS, **kind_docs.EQUATION_NAMES}.get(str(token), "")

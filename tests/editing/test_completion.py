@@ -124,6 +124,7 @@ ACTIVATIONS = " ".join(sorted(NeuronKinds().names(Activation)))
         ("block X {\n ‸\n}", "let give", ""),
         ("block X {\n let a = BN\n gi‸\n}", "let give", "gi"),
         ("study {\n‸\n}", "vary variant probe search", ""),
+        ("study {\n vary ‸\n}", "steps encode neuron join readout network input outputs init", ""),
         ("study {\n search ‸\n}", "TPE(trials=20) Random(trials=20)", ""),
         ("study {\n vary train.clip ‸\n}", "log linear", ""),
         ("study {\n probe ‸\n}", "rates gradients", ""),

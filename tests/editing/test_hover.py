@@ -123,6 +123,9 @@ def test_a_join() -> None:
         (f"{HEAD}study {{\n    sea‸rch TPE(trials=20)\n}}", "search", "train this number of trials"),
         (f"{HEAD}bo‸dy c8k3-", "body", "The network, in the notation of papers."),
         (f"{HEAD}body c8k3-PL‸IF-", "PLIF", "with one learnable time constant per layer"),
+        (f"{HEAD}body c8k3-M‸AP{{ x*x }}-FC5", "MAP{ x*x }", "`[8, 32, 32] real` → `[8, 32, 32] real`"),
+        (f"{HEAD}body FC5-MAP(v_‸reset=0.5){{ x }}", "MAP(v_reset=0.5){ x }", "Function of each value"),
+        (f"{HEAD}neu‸ron Eye {{\n    give (x\n}}", "neuron", "defines a neuron by the equations"),
     ],
 )
 def test_words(text: str, of: str, expected: str) -> None:
@@ -132,7 +135,16 @@ def test_words(text: str, of: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["‸", "sewdsl 1\n‸\n", f"{HEAD}# a com‸ment", HEAD.replace('"A"', '"‸A"'), f"{HEAD}body c8k3 ‸  -BN"]
+    "text",
+    [
+        *("‸", "sewdsl 1\n‸\n", f"{HEAD}# a com‸ment", HEAD.replace('"A"', '"‸A"'), f"{HEAD}body c8k3 ‸  -BN"),
+        # The network has an error, so its counts may be wrong.
+        f"{HEAD}body FC5-XYZ\nexpect ‸parameters 5",
+        # The equations define no such name.
+        f"{HEAD}neuron Eye {{\n    give fire(L‸IF*x)\n}}\n",
+        # The definition cannot be read, and the neuron RF of the library is another one.
+        f"{HEAD}neuron R‸F {{\n    give (x\n}}\n",
+    ],
 )
 def test_nothing_to_say(text: str) -> None:
     assert hover(*at_cursor(text)) is None

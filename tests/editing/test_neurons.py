@@ -8,6 +8,7 @@ from sewdsl.editing.hover import hover
 from sewdsl.editing.outline import outline
 from sewdsl.editing.references import RenameProblem, find_definition, find_references, referent_at, rename_edits
 from tests.editing.marked import at_cursor
+from tests.words import raises
 
 TEXT = """\
 sewdsl 1
@@ -101,6 +102,8 @@ def test_rename(before: str, word: str) -> None:
 REFUSED = (
     ("body", "Half", "LIF"),
     ("body", "Half", "FC3"),
+    ("body", "Half", "Two"),
+    ("body", "Half", "a-b"),
     ("body", "ILIF", "Mine"),
     ("fire(", "h", "x"),
     ("fire(", "h", "i"),
@@ -112,6 +115,14 @@ REFUSED = (
 def test_refused_names(before: str, word: str, name: str) -> None:
     with pytest.raises(RenameProblem):
         renamed(before, word, name)
+
+
+def test_a_parameter_that_a_call_of_sn_sets_keeps_its_name() -> None:
+    view, offset = at_cursor(marked("neuron Half(keep=0.5)", "keep").replace("-SN-", "-SN(keep=0.1)-"))
+    found = referent_at(view, offset)
+    assert found is not None
+    with raises(RenameProblem):
+        rename_edits([view], found, "other")
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,11 @@ def test_outline_of_named_values() -> None:
     assert FoldingRange(begin, begin + 2, comment=False) in folding_ranges(view)
 
 
+def test_outline_of_a_used_file() -> None:
+    (entry,) = (each for each in outline(compile_for_editor(f'{HEAD}use "lib.net"\n', "x.net")) if each.kind == "file")
+    assert (entry.name, entry.detail) == ("use", "lib.net")
+
+
 def test_folds() -> None:
     first = HEAD.count("\n") + 1
     assert folding_ranges(compile_for_editor(NET, "x.net")) == [

@@ -196,6 +196,12 @@ def test_definition_of_a_shipped_block() -> None:
     assert path.read_text(encoding="utf-8")[span.start : span.end] == "SEW Block"
 
 
+def test_a_used_file_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "circle.net").symlink_to(tmp_path / "circle.net")
+    for name in ("circle.net", "nul\0.net", "absent.net"):
+        assert find_definition(*at_cursor(f'sewdsl 1\nuse "‸{name}"\n', tmp_path / "a.net")) is None
+
+
 def test_files_that_use_each_other(tmp_path: Path) -> None:
     (tmp_path / "lib.net").write_text("sewdsl 1\n# Mine\nblock Mine(c) = c$(c)k3-BN-IF\n")
     body = 'sewdsl 1\nuse "lib.net"\ninput 1x8x8\nbody Mine (c4)-FC2\n'
@@ -271,6 +277,14 @@ def test_what_a_value_cannot_be_called(name: str) -> None:
     assert found is not None
     with pytest.raises(RenameProblem):
         rename_edits([view], found, name)
+
+
+def test_a_value_in_a_statement_that_cannot_be_read_is_not_left_behind() -> None:
+    text, offset = at_cursor(VALUES.replace("let low", "let l‸ow") + "expect low )\n")
+    found = referent_at(text, offset)
+    assert found is not None
+    with raises(RenameProblem):
+        rename_edits([text], found, "other")
 
 
 @pytest.mark.parametrize(("before", "line"), [("block Up", 4), ("body Up", 10)])
