@@ -99,6 +99,8 @@ class _RecipeReader:
             message, hint = "the recipe has no dataset", "add it, e.g. 'train on mnist5k { … }'"
             self.reporter.report("missing-argument", message, section.name.span, help=hint)
         settings["on"] = GivenArgument(section.on or "", section.span)
+        # The defaults of a recipe are kinds.
+        catalogue()
         # Do not report invalid settings again as missing. In a library, settings can be missing.
         reported = wrong | (set(KEYS) - set(settings) if self.library else set())
         recipe = self.reporter.take(

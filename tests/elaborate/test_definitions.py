@@ -49,7 +49,15 @@ def test_a_damaged_one_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         found["BN"]
 
 
-def test_errors_of_a_file_without_a_neuron_are_reported_in_a_new_process() -> None:
-    program = "import sewdsl; print(*sewdsl.read('sewdsl 1\\ninput 8\\npart P(c) = FC8\\nbody P\\n').diagnostics)"
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("input 8\npart P(c) = FC8\nbody P\n", "expected '=' or '{', got '('"),
+        ("train {\n  epochs 1\n}\nblock A = Foo\n", ""),
+    ],
+    ids=["without a neuron", "recipe without kinds"],
+)
+def test_a_file_is_the_first_of_a_new_process(text: str, error: str) -> None:
+    program = f"import sewdsl; print(*sewdsl.read({'sewdsl 1' + chr(10) + text!r}).diagnostics)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert "expected '=' or '{', got '('" in done.stdout
+    assert error in done.stdout
