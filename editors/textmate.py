@@ -60,6 +60,7 @@ _VALUE = r"[\"A-Za-z{<⟨]|[0-9]+(?:[x×][0-9]+)*(?![0-9.%A-Za-z_])"
 KNOWN = f"(?:{_WORDS}){WORD_END}{GAP}(?:{_VALUE})"
 """Start of a line that is a statement, even if the previous line seems to continue."""
 STATEMENT_END = f"$|^(?={GAP}{KNOWN})"
+LINE_END = f"(?={GAP}(?:#|$))"
 ANYWAY = f"^(?={KNOWN})"
 """End of an unclosed bracket: a known statement without indentation."""
 
@@ -124,6 +125,16 @@ def _statement(begin: str, captures: dict[str, TokenType], patterns: list[Rule],
     }
 
 
+def _continuation(begin: str, kind: TokenType) -> Rule:
+    """Return a rule for the last token of a line that continues on the next line."""
+    return {
+        "begin": f"(?:{begin}){LINE_END}",
+        "beginCaptures": _first(kind),
+        "end": rf"^(?={GAP}[^#\r\n])",
+        "patterns": [_include("comment")],
+    }
+
+
 def _keywords(*kinds: str) -> str:
     words = [word for word, kind in KEYWORDS.items() if kind in kinds]
     return f"({'|'.join(words)}){WORD_END}"
@@ -153,12 +164,7 @@ def _tokens() -> dict[str, Rule]:
                 _match("bad", rf"[^{BLANK}\r\n]"),
             ]
         },
-        "continuation": {
-            "begin": f"(?:{DASH}|{EQUAL}|{BAR})(?={GAP}(?:#|$))",
-            "beginCaptures": _first("operator"),
-            "end": rf"^(?={GAP}[^#\r\n])",
-            "patterns": [_include("comment")],
-        },
+        "continuation": _continuation(f"{DASH}|{EQUAL}|{BAR}", "operator"),
     }
 
 
@@ -263,6 +269,7 @@ def _statements() -> dict[str, Rule]:
     quantity = f"(?:{BLANKS}({WORD}))?"
     statements = [
         _statement(_keywords("_VERSION", "_USE"), {"1": "keyword"}, values),
+        _statement(f"(?={_keywords('_BODY')}{LINE_END})", {}, [_continuation(_keywords("_BODY"), "keyword"), *body]),
         _statement(_keywords("_BODY"), {"1": "keyword"}, body),
         _statement(_keywords("_LET", "_BLOCK", "_PART"), {"1": "keyword"}, header),
         _statement(neuron, {"1": "keyword"}, [equations, *header]),

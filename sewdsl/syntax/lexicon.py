@@ -97,7 +97,7 @@ OPENERS = {"LBRACE": "RBRACE", "LESS": "MORE", "_LSQB": "_RSQB", "_LPAR": "_RPAR
 CLOSERS = {"RBRACE": "}", "MORE": ">", "_RSQB": "]", "_RPAR": ")"}
 """Token types of closing brackets, with their characters."""
 
-CONTINUATION_TOKENS = frozenset({"_DASH", "_EQUAL", "_BAR"})
+CONTINUATION_TOKENS = frozenset({"_DASH", "_EQUAL", "_BAR", "_BODY"})
 """Types of tokens after which a statement continues on the next line."""
 
 HEADER_VALUE_COLUMN = 8

@@ -75,6 +75,7 @@ HALF_TYPED = {
     "body {c32-": "body c32",
     "block A(c = g[c$(": "block A(c) = g[c$(c)]",
     "train on x {\n  optimizer SGD(": "train on x {\n  optimizer SGD()\n}",
+    "body": "body c32",
     "body c32-": "body c32",
     "body a |": "body a",
     "block A = g[a | id or (c": "block A = g[a | id or (c)]",

@@ -225,6 +225,11 @@ def test_keywords_are_names_away_from_a_statement_s_beginning(name: str) -> None
     assert [type(s).__name__ for s in document.statements] == ["Version", "Setting", "Body", "Section"]
 
 
+@pytest.mark.parametrize("line_break", ["\n", "  # layers\n\n    # stem\n  "])
+def test_layers_begin_on_the_line_after_body(line_break: str) -> None:
+    assert parsed(FILE.replace("body    ", f"body{line_break}")) == parsed(FILE)
+
+
 def test_compact_text_may_be_broken_anywhere() -> None:
     assert body("c64k3s1-{SEW\nBlock (c64)\r\n-MP}*4\n-\nBN # end\n") == body("c64k3s1-{SEW Block (c64)-MP}*4-BN")
 
