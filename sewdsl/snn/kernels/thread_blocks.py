@@ -1,4 +1,4 @@
-"""Distribution of blocks of neurons over threads.
+"""Distribution of pieces of work over threads.
 
 Work runs on the OpenMP threads of PyTorch's operators. After an operator, these threads wait in a busy loop, so
 threads of another pool would compete with them for cores.
@@ -26,32 +26,32 @@ _Take = Callable[[], None]
 _ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
-def run_in_blocks(work: Callable[[int, int], object], neurons: int, block: int, *, parallel: bool) -> None:
-    """Call ``work(first, last)`` on ranges that cover all neurons, on several threads.
+def run_in_blocks(work: Callable[[int, int], object], blocks: int, *, parallel: bool) -> None:
+    """Call ``work(first, last)`` on ranges that cover all blocks, on several threads.
 
     Args:
-        work: Function that processes neurons ``first`` to ``last`` and releases the GIL.
-        block: Ranges start at multiples of ``block``, so sums over a block do not depend on the number of threads.
+        work: Function that processes blocks ``first`` to ``last`` and releases the GIL.
         parallel: Whether there is enough work for several threads.
     """
     threads = torch.get_num_threads() if parallel else 1
     if threads == 1:
-        work(0, neurons)
+        work(0, blocks)
         return
-    length = max(1, -(-neurons // (block * threads * PIECES_PER_THREAD))) * block
-    starts, work_cell = iter(range(0, neurons, length)), [work]
+    length = max(1, -(-blocks // (threads * PIECES_PER_THREAD)))
+    starts, work_cell = iter(range(0, blocks, length)), [work]
 
     def take() -> None:
         for first in starts:  # Iterators of ranges are thread-safe: each start is taken once.
-            work_cell[0](first, min(first + length, neurons))
+            work_cell[0](first, min(first + length, blocks))
 
-    if _openmp() is None or os.getpid() != _process:
+    start = _openmp()
+    if start is None or os.getpid() != _process:
         _run_in_pool(take, threads, work_cell)
     else:
-        _run_on_openmp(take, threads)
+        _run_on_openmp(start, take, threads)
 
 
-def _run_on_openmp(take: _Take, threads: int) -> None:
+def _run_on_openmp(start: Callable[..., None], take: _Take, threads: int) -> None:
     """Call ``take`` on several OpenMP threads, one of which is the calling thread."""
     errors: list[BaseException] = []
 
@@ -61,9 +61,7 @@ def _run_on_openmp(take: _Take, threads: int) -> None:
         except BaseException as error:  # noqa: BLE001 -- exceptions cannot pass through C code
             errors.append(error)
 
-    start = _openmp()
-    if start is not None:
-        start(_ENTRY(enter), None, threads, 0)
+    start(_ENTRY(enter), None, threads, 0)
     if errors:
         raise errors[0]
 

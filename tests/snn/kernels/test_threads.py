@@ -17,35 +17,37 @@ from sewdsl.snn.kernels import thread_blocks
 from tests.snn.kernels.cases import Case, current, make, run
 
 
-@pytest.fixture
-def restored() -> Iterator[None]:
+@pytest.fixture(params=["OpenMP", "pool"])
+def restored(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The threads of PyTorch, or those of the pool that takes their place where PyTorch has no GNU OpenMP."""
+    if request.param == "pool":
+        monkeypatch.setattr(thread_blocks, "_openmp", lambda: None)
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize(("neurons", "block"), [(0, 64), (1, 64), (64, 64), (1000, 64), (1001, 64), (10_000, 4096)])
+@pytest.mark.parametrize("blocks", [0, 1, 16, 1000, 1001])
 @pytest.mark.parametrize("count", [1, 2, 5])
-def test_every_neuron_is_dealt_with_once(restored: None, neurons: int, block: int, count: int) -> None:
+def test_every_block_is_dealt_with_once(restored: None, blocks: int, count: int) -> None:
     torch.set_num_threads(count)
     pieces: list[tuple[int, int]] = []
-    thread_blocks.run_in_blocks(lambda first, last: pieces.append((first, last)), neurons, block, parallel=True)
-    assert [i for first, last in sorted(pieces) for i in range(first, last)] == list(range(neurons))
-    assert all(first % block == 0 for first, _ in pieces)
+    thread_blocks.run_in_blocks(lambda first, last: pieces.append((first, last)), blocks, parallel=True)
+    assert [i for first, last in sorted(pieces) for i in range(first, last)] == list(range(blocks))
     assert len(pieces) <= max(1, count * thread_blocks.PIECES_PER_THREAD)
 
 
 def test_small_work_stays_in_the_calling_thread(restored: None) -> None:
     torch.set_num_threads(2)
     callers = []
-    thread_blocks.run_in_blocks(lambda _first, _last: callers.append(threading.get_ident()), 10_000, 64, parallel=False)
+    thread_blocks.run_in_blocks(lambda _first, _last: callers.append(threading.get_ident()), 10_000, parallel=False)
     assert callers == [threading.get_ident()]
 
 
 def test_an_error_arrives(restored: None) -> None:
     torch.set_num_threads(2)
     with pytest.raises(ZeroDivisionError):
-        thread_blocks.run_in_blocks(lambda first, _last: first // 0, 10_000, 64, parallel=True)
+        thread_blocks.run_in_blocks(lambda first, _last: first // 0, 10_000, parallel=True)
 
 
 def test_an_error_of_another_thread_arrives(restored: None) -> None:
@@ -59,7 +61,7 @@ def test_an_error_of_another_thread_arrives(restored: None) -> None:
         assert failed.wait(60)
 
     with pytest.raises(ZeroDivisionError):
-        thread_blocks.run_in_blocks(work, 10_000, 64, parallel=True)
+        thread_blocks.run_in_blocks(work, 10_000, parallel=True)
 
 
 def test_the_result_does_not_depend_on_the_threads(restored: None) -> None:
@@ -90,11 +92,11 @@ def test_a_forked_process_has_threads_of_its_own(restored: None) -> None:
         pytest.skip("Windows does not fork")
     torch.set_num_threads(2)
     seen: list[int] = []
-    thread_blocks.run_in_blocks(lambda first, _last: seen.append(first), 10_000, 64, parallel=True)
+    thread_blocks.run_in_blocks(lambda first, _last: seen.append(first), 10_000, parallel=True)
     child = os.fork()
     if not child:
         again: list[int] = []
-        thread_blocks.run_in_blocks(lambda first, _last: again.append(first), 10_000, 64, parallel=True)
+        thread_blocks.run_in_blocks(lambda first, _last: again.append(first), 10_000, parallel=True)
         os._exit(0 if sorted(again) == sorted(seen) else 1)
     _, status = os.waitpid(child, 0)
     assert status == 0
@@ -108,7 +110,7 @@ def test_a_thread_that_comes_late_holds_nothing(restored: None) -> None:
     held = torch.zeros(8)
     gone = weakref.ref(held)
     try:
-        thread_blocks.run_in_blocks(partial(_touch, held), 10_000, 64, parallel=True)
+        thread_blocks.run_in_blocks(partial(_touch, held), 10_000, parallel=True)
         del held
         assert gone() is None
     finally:

@@ -147,7 +147,7 @@ class EventConvolution(NamedTuple):
         # Rows at the borders of strips are listed twice, so use no more strips than the threads need.
         strips = max(1, min(size[0] // STRIP_ROWS, -(-thread_blocks.PIECES_PER_THREAD * torch.get_num_threads() // N)))
         sizes = strips, H, W, C, self.outputs, *size, sh, sw, ph, pw
-        thread_blocks.run_in_blocks(lambda a, b: kernel(*arrays, a, b, *sizes), N * strips, 1, parallel=True)
+        thread_blocks.run_in_blocks(lambda a, b: kernel(*arrays, a, b, *sizes), N * strips, parallel=True)
         # A rehearsal continues with the dense convolution, to request its kernels too.
         return None if unexpected[0] or compile_ahead.is_rehearsing() else y
 
@@ -188,7 +188,7 @@ class EventConvolution(NamedTuple):
         variant = self._variant(vectors)
         kernel = compile_kernel(render_kernels.render_event_convolution, "weight_gradient", variant, "weight_gradient")
         sizes = group_size, N, H, W, C, self.outputs, *g.shape[2:], ph, pw, samples, tile_height, tile_width
-        thread_blocks.run_in_blocks(lambda a, b: kernel(*arrays, a, b, *sizes), groups, 1, parallel=groups > 1)
+        thread_blocks.run_in_blocks(lambda a, b: kernel(*arrays, a, b, *sizes), groups, parallel=groups > 1)
         if unexpected[0] or compile_ahead.is_rehearsing():
             return None
         # The kernel writes taps in reverse order, and output channels in groups of `width`.

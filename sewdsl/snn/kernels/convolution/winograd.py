@@ -204,7 +204,7 @@ class Winograd(NamedTuple):
         arrays = *map(memory_layout.flat_row, (x, weight, y)), doubts.view(-1).numpy()
         sizes = tiles, block_tiles, parts, H, W, C, height, width, CO, down, right, ph, pw, int(turned)
         kernel = self._kernel(tile, vectors, rows, "forward")
-        thread_blocks.run_in_blocks(lambda a, b: kernel(*arrays, a, b, *sizes), blocks * parts, 1, parallel=True)
+        thread_blocks.run_in_blocks(lambda a, b: kernel(*arrays, a, b, *sizes), blocks * parts, parallel=True)
         if doubts.any():
             _settle_doubts(doubts, x, weight.flip(2, 3).transpose(0, 1) if turned else weight, padding, y)
         return y
@@ -242,14 +242,12 @@ class Winograd(NamedTuple):
         per_group = group_tiles, min(block, group_tiles), groups, parts
         sizes = tiles, *per_group, H, W, C, height, width, CO, down, right, ph, pw
         kernel = self._kernel(tile, vectors, rows, "weight_gradient")
-        thread_blocks.run_in_blocks(
-            lambda a, b: kernel(*arrays, a, b, *sizes), groups * panels * parts, 1, parallel=True
-        )
+        thread_blocks.run_in_blocks(lambda a, b: kernel(*arrays, a, b, *sizes), groups * panels * parts, parallel=True)
         if groups > 1:
             total = self._kernel(tile, vectors, rows, "sum_gradients")
             steps = groups, parts, C, CO
             thread_blocks.run_in_blocks(
-                lambda a, b: total(u, row, a, b, *steps), CO * panels, 1, parallel=groups * C * CO >= 1 << 14
+                lambda a, b: total(u, row, a, b, *steps), CO * panels, parallel=groups * C * CO >= 1 << 14
             )
         if not result.sum().isfinite():
             return None

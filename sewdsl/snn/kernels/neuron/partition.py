@@ -62,7 +62,7 @@ class Partition(NamedTuple):
         def work(first: int, last: int) -> None:
             kernel(*arrays, first, last, *self)
 
-        thread_blocks.run_in_blocks(work, self.groups, 1, parallel=self.neurons * self.T > MIN_PARALLEL_STEPS)
+        thread_blocks.run_in_blocks(work, self.groups, parallel=self.neurons * self.T > MIN_PARALLEL_STEPS)
 
 
 def statistics(x_TN: Tensor, running: RunningStatistics | None, eps: float) -> Tensor:

@@ -57,5 +57,5 @@ class PackedTensor:
         row, octets = memory_layout.flat_row(x), self._bytes.numpy()
         groups = len(octets) // render_kernels.LANES
         thread_blocks.run_in_blocks(
-            lambda a, b: kernel(row, octets, a, b), groups, 1, parallel=x.numel() > MIN_PARALLEL_ELEMENTS
+            lambda a, b: kernel(row, octets, a, b), groups, parallel=x.numel() > MIN_PARALLEL_ELEMENTS
         )

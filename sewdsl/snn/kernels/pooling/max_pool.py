@@ -41,7 +41,6 @@ def forward(x: Tensor, window: Window) -> tuple[Tensor, Tensor]:
     thread_blocks.run_in_blocks(
         lambda a, b: kernel(*arrays, a, b, C, H, W, *size, *window),
         samples * size[0],
-        1,
         parallel=x.numel() > thread_blocks.MIN_PARALLEL_STEPS,
     )
     return y, positions
@@ -69,7 +68,6 @@ def backward(g: Tensor, places: Tensor, shape: Sequence[int], window: Window) ->
     thread_blocks.run_in_blocks(
         lambda a, b: kernel(*arrays, a, b, C, H, W, *size, *window),
         samples * H,
-        1,
         parallel=g_x.numel() > thread_blocks.MIN_PARALLEL_STEPS,
     )
     return g_x
