@@ -26,10 +26,7 @@ _KINDS = {
 
 def is_there(path: Path) -> bool:
     """Return whether a path exists, including broken links. Overlong paths do not exist."""
-    try:
-        return os.path.lexists(path)
-    except ValueError:  # The path contains a NUL character.
-        return False
+    return os.path.lexists(path)
 
 
 def is_folder(path: Path) -> bool:

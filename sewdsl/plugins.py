@@ -195,10 +195,7 @@ def _check_module_name(name: str, path: Path, previous: PluginFile | None) -> No
     if origin and Path(origin).is_file() and Path(origin).samefile(path):
         raise PluginError(f"'{path}' is already imported as the module '{name}'")
     if loaded is None and name not in sys.stdlib_module_names:
-        try:
-            origin = getattr(find_spec(name), "origin", None) or ""
-        except (ImportError, ValueError):
-            origin = ""
+        origin = getattr(find_spec(name), "origin", None) or ""
         # Ignore other modules of this name on the search path: only installed packages can be expected there.
         if not {"site-packages", "dist-packages"} & {*Path(origin).parts}:
             return

@@ -88,11 +88,9 @@ class Command(TyperCommand):
             exit_with_usage_error(f"{option} requires {count}{values and ': '}{values}", context=ctx)
 
     def _declaration(self, parameter: Any) -> tuple[Any, Any, Sequence[str]]:
-        """Return the type (None for an option that typer adds), the information and the choices of a parameter."""
+        """Return the type, the information and the choices of a parameter."""
         callback: Any = self.callback
         hints = get_type_hints(callback, include_extras=True)
-        if parameter.name not in hints:
-            return None, None, ()
         declared, info = get_args(hints[parameter.name])[:2]  # Annotated[type, typer.Option(...)]
         kind = next((each for each in get_args(declared) if NoneType in get_args(declared)), declared)
         return kind, info, list(kind) if isinstance(kind, type) and issubclass(kind, StrEnum) else ()
@@ -100,8 +98,6 @@ class Command(TyperCommand):
     def _exit_with_bad_value(self, parameter: Any, value: Any, ctx: Any) -> None:
         """Exit with the values that a wrong or missing (None) value must have, if the parameter declares them."""
         kind, info, choices = self._declaration(parameter)
-        if kind is None:
-            return  # Options that typer adds to every command: its own message is clear.
         name = parameter.metavar if isinstance(info, ArgumentInfo) else parameter.opts[0]
         if value is None:
             exit_with_usage_error(f"{name} is required{': ' if choices else ''}{join_choices(choices)}", context=ctx)

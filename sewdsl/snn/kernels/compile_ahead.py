@@ -111,11 +111,11 @@ def _rehearse(rehearsal: Rehearsal) -> list[KernelSource]:
 def _compile(sources: Sequence[KernelSource], processes: int) -> None:
     """Compile sources, in this process if one is enough, and report progress to the listener."""
     done: SimpleQueue[None] = SimpleQueue()
-    _notify(0, len(sources))
+    _listener(0, len(sources))
     if processes < 2:  # noqa: PLR2004 -- a single worker is not faster than this process
         for count, source in enumerate(sources, 1):
             compile_cache.load_source(*source)
-            _notify(count, len(sources))
+            _listener(count, len(sources))
         return
     # Processes, not threads: numba holds a global lock while it compiles.
     queue: SimpleQueue[KernelSource] = SimpleQueue()
@@ -131,7 +131,7 @@ def _compile(sources: Sequence[KernelSource], processes: int) -> None:
             with suppress(Empty):
                 done.get(timeout=POLL_SECONDS)
                 count += 1
-                _notify(count, len(sources))
+                _listener(count, len(sources))
     finally:
         for worker in workers:
             worker.kill()
@@ -140,7 +140,7 @@ def _compile(sources: Sequence[KernelSource], processes: int) -> None:
             thread.join()
     if count < len(sources):
         # All workers died. Callers compile the missing kernels themselves, but the message has to be cleared.
-        _notify(len(sources), len(sources))
+        _listener(len(sources), len(sources))
 
 
 def _start_worker() -> subprocess.Popen[str]:
@@ -192,7 +192,3 @@ def set_listener(listener: Listener | None) -> None:
     """Set the listener of the compilation progress. None: :func:`show_on_terminal`."""
     global _listener  # noqa: PLW0603 -- one terminal for the whole process
     _listener = listener or show_on_terminal
-
-
-def _notify(done: int, total: int) -> None:
-    _listener(done, total)
