@@ -192,6 +192,8 @@ def command(
             probed = target_from_spec(compilation, data, amount, noise=data is None and on is not ProbeInput.DATA)
         with probe_errors():
             probed = probed.on(device_name)
+        if out is not None:
+            make_folder(out)  # Fail before the measurement, which can take hours.
         if quantity is ProbeQuantity.GRADIENTS:
             # Small gradients underflow to zero in float16.
             probed = replace(probed, precision="32-true")
@@ -303,7 +305,6 @@ def _write(
 ) -> None:
     """Write the rows as CSV, the report as JSON, and the plot as PNG."""
     files = {"csv": rows_to_csv(rows).encode(), "json": (dump(report) + "\n").encode()}
-    make_folder(folder)
     for ending, data in (files if picture is None else {**files, "png": picture}).items():
         write_file(folder / f"{name}.{ending}", data, "")
 

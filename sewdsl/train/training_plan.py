@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from sewdsl.compiler import Compilation, CompiledVariant, read
 from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity, SewdslError, errors_in, sort_diagnostics
+from sewdsl.elaborate.assembly import Assembly
 from sewdsl.elaborate.suggestions import advice, did_you_mean
 from sewdsl.ir.network import Network
 from sewdsl.ir.recipe import EventTransform, ImageTransform, Loss, LossTerm, Recipe
@@ -158,16 +159,16 @@ def _setup(network: Network, recipe: Recipe, folder: Path | None) -> DataOptions
 
 class _Spans:
     def __init__(self, compilation: Compilation) -> None:
-        self._assembly = compilation.assembly
+        self._assembly = compilation.assembly or Assembly()
 
     @property
     def body(self) -> Span:
-        body = (self._assembly.body or self._assembly.expression) if self._assembly else None
+        body = self._assembly.body or self._assembly.expression
         return body.span if body else BUILTIN
 
     def setting(self, key: str) -> Span:
         """Return the span of a setting in the header, or of the body if the setting is missing."""
-        setting = self._assembly.settings.get(key) if self._assembly else None
+        setting = self._assembly.settings.get(key)
         return setting.span if setting else self.body
 
     def writing(self, key: str, value: str, *, safe: bool = False) -> tuple[Fix, ...]:
@@ -178,8 +179,7 @@ class _Spans:
         Args:
             safe: Whether the value is the only one that fits the dataset.
         """
-        settings = self._assembly.settings if self._assembly else {}
-        line, steps = settings.get(key), settings.get("steps")
+        line, steps = self._assembly.settings.get(key), self._assembly.settings.get("steps")
         statement, title = f"{key} {value}", f"write '{key} {value}'"
         # Only the file of the network itself can be fixed.
         if line is not None and line.span.source is self.body.source and line.values:
@@ -195,14 +195,11 @@ class _Spans:
 
     def recipe_lines(self, key: str) -> list[Span]:
         """Return the spans of all settings with a key in the ``train`` section."""
-        section = self._assembly.sections["train"] if self._assembly else None
-        return [setting.span for setting in section.settings if setting.key.text == key] if section else []
+        return [setting.span for setting in self._assembly.sections["train"].settings if setting.key.text == key]
 
     def data(self, name: str) -> Span:
         """Return the span of the dataset's name after ``train on``."""
-        section = self._assembly.sections["train"] if self._assembly else None
-        if section is None:
-            return self.body
+        section = self._assembly.sections["train"]
         start = section.span.text.find(name, len(section.name.text))
         return section.span.part(start, start + len(name)) if start >= 0 else section.span
 
@@ -394,8 +391,9 @@ def _teacher_outputs(network: Network, recipe: Recipe) -> tuple[dict[str, tuple[
     file = Path(recipe.teacher) / "spec.net"
     if not file.is_file():
         return {}, ""  # As for data, only a training requires it.
-    teacher = read(file).network
-    if teacher is None:
+    compilation = read(file)
+    # With errors, the network ends before the first broken layer.
+    if (teacher := compilation.network) is None or not compilation.valid:
         return {}, f"the network of the teacher '{recipe.teacher}' has errors"
     own, other = ({each.name: each.shape for each in net.settings.sources} for net in (network, teacher))
     if own != other:

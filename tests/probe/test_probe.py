@@ -255,7 +255,9 @@ class TestCommand:
         assert result.exit_code == 1
         check_words(result.stderr)
 
-    def test_where_nothing_can_be_written(self, tmp_path: Path) -> None:
+    def test_where_nothing_can_be_written(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Nothing is measured before."""
+        monkeypatch.setattr("sewdsl.probe.block_rates", None)
         (tmp_path / "file").write_text("mine")
         words = ["probe", "rates", SEW, "--input", "2x8x8", "--steps", "2", "--out", str(tmp_path / "file")]
         result = CliRunner().invoke(app, words)

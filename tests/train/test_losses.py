@@ -192,6 +192,7 @@ WRONG: dict[str, tuple[str, str, str]] = {
     "first": (EXITS, " loss last KL(to=early)\n loss early MSE", "invalid-argument"),
     "next": (EXITS, " loss last MSE\n loss early MSE(to=next)", "invalid-argument"),
     "shape": (EXITS, " loss last MSE\n loss early MSE(to=input)", "invalid-argument"),
+    "vector": (AUTO, " loss KL(to=input)", "invalid-argument"),
     "no teacher": (EXITS, " loss last MSE\n loss early KL(to=teacher)", "teacher-mismatch"),
     "idle teacher": (EXITS, ' teacher "runs/a"\n loss last MSE\n loss early MSE', "teacher-mismatch"),
     "name without outputs": ("body GAP-FC10\n", " loss last MSE", "unknown-name"),
@@ -211,7 +212,7 @@ def test_what_is_refused(case: str) -> None:
     check_words(f"{found[0].message}\n{found[0].help}")
 
 
-@pytest.mark.parametrize(("key", "value"), [("input", "1x8x7"), ("body", "GAP-FC9")])
+@pytest.mark.parametrize(("key", "value"), [("input", "1x8x7"), ("body", "GAP-FC9"), ("body", "GAP-F9")])
 def test_a_teacher_that_does_not_fit(tmp_path: Path, key: str, value: str) -> None:
     run = tmp_path / "ann"
     run.mkdir()

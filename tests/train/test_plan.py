@@ -2,7 +2,7 @@
 
 import pytest
 
-from sewdsl.compiler import read
+from sewdsl.compiler import read, shipped_networks
 from sewdsl.diagnostics import Severity, SewdslError
 from sewdsl.train.data import datasets
 from sewdsl.train.training_plan import plan_training, training_problems
@@ -64,6 +64,35 @@ def test_what_is_not_for_events(line: str, message: str) -> None:
     assert [said for _, _, said, _ in complaints(EVENTS.format(line))] == [message]
 
 
+ROW = """\
+sewdsl 1
+input 700
+steps 4
+body FC16-LIF-FC20
+train on shd {{
+optimizer SGD(lr=0.1)
+{}
+}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("augment EventDrop", "EventDrop requires feature maps, but the network's input is 700"),
+        ("shift 2", "'shift' requires images, but the network's input is 700"),
+    ],
+)
+def test_what_is_not_for_rows(line: str, message: str) -> None:
+    assert complaints(ROW.format(line)) == [("invalid-argument", line, message, "remove it")]
+
+
+def test_what_is_not_for_two_channels() -> None:
+    text = SMALL.replace("1x8x8", "2x8x8").replace("on digits {", "on image-folder {\n    augment ColorJitter")
+    message = "ColorJitter requires images with 1 or 3 channels, but the network's input is 2x8x8"
+    assert ("invalid-argument", "augment ColorJitter", message, "remove it") in complaints(text)
+
+
 def test_what_is_for_events() -> None:
     text = SMALL.replace("    batch 200\n", "    batch 200\n    augment EventDrop\n")
     assert [said for _, _, said, _ in complaints(text)] == ["EventDrop requires events, but digits has none"]
@@ -82,6 +111,12 @@ def test_no_recipe() -> None:
         )
     ]
     assert read(SMALL[: SMALL.index("train on")], set={"train.on": "digits", "train.optimizer": "Adam(lr=0.001)"}).valid
+
+
+def test_no_recipe_of_a_network_with_several_inputs() -> None:
+    text = shipped_networks()["siamese"].read_text(encoding="utf-8")
+    ((code, _, _, hint),) = complaints(text[: text.index("train on")])
+    assert (code, hint) == ("missing-recipe", "add 'train on numpy-files { … }', with an array for each input")
 
 
 def test_no_recipe_where_no_data_fits() -> None:
@@ -176,6 +211,11 @@ def test_unknown_data(name: str, hint: str) -> None:
 )
 def test_misfit(old: str, new: str, complaint: tuple[str, str, str, str]) -> None:
     assert complaints(SMALL.replace(old, new)) == [complaint]
+
+
+def test_an_option_that_does_not_fit_cannot_be_fixed_in_the_file() -> None:
+    (found,) = training_problems(read(SMALL, input="2x8x8"))
+    assert (found.code, found.span.text, found.fixes) == ("data-mismatch", "2x8x8", ())
 
 
 def test_all_misfits_at_once() -> None:
