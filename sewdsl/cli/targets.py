@@ -25,8 +25,10 @@ def read_target(name: str) -> Target:
     from sewdsl.targets import TARGETS, find_target
 
     if (target := find_target(name)) is None:
-        hint = "write mcu:256KB or mcu:flash=512KB,ram=128KB" if name.startswith("mcu") else did_you_mean(name, TARGETS)
-        exit_with_usage_error(f"unknown target '{name}'; {hint or 'run sewdsl targets for a list'}")
+        hint = did_you_mean(name, TARGETS) or "run 'sewdsl targets' for a list"
+        if name.startswith("mcu"):
+            hint = "write mcu:256KB or mcu:flash=512KB,ram=128KB"
+        exit_with_usage_error(f"unknown target '{name}'", hint)
     return target
 
 

@@ -467,6 +467,33 @@ def test_sizes_of_microcontrollers(name: str, flash: int, ram: int) -> None:
 @pytest.mark.parametrize("name", ["mcu", "mcu:", "mcu:x", "mcu:1GB", "mcu:flash=1KB", "speck3", "", "mcu:9999999999KB"])
 def test_unknown_names(name: str) -> None:
     assert find_target(name) is None
+    result = CliRunner().invoke(app, ["targets", name])
+    assert result.exit_code == 2
+    check_words(result.stderr)
+
+
+def test_the_command_prints_a_target() -> None:
+    lines = CliRunner().invoke(app, ["targets", "speck2f"]).stdout.splitlines()
+    target = TARGETS["speck2f"]
+    assert lines[0] == f"speck2f: {target.title}"
+    assert lines[2:][: 1 + len(target.limits)] == ["limits", *(f"- {limit}" for limit in target.limits)]
+    assert {f"  {source.address}" for source in target.sources} < {*lines}
+    names = [line.split()[0] for line in CliRunner().invoke(app, ["targets"]).stdout.splitlines()]
+    assert names == [*TARGETS]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["mnist5k", "--target", "mcu:1KB"],
+        ["mnist5k", "--target", "mcu:1KB", "--format", "concise"],
+        ["c8k3-BN-NOPE", "--input", "1x8x8", "--target", "mcu:1KB"],
+    ],
+)
+def test_the_command_prints_misfits(arguments: list[str]) -> None:
+    result = CliRunner().invoke(app, ["check", *arguments])
+    assert result.exit_code == 1
+    check_words(result.output)
 
 
 def test_shipped_networks_fit_their_targets() -> None:
