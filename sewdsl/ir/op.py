@@ -192,6 +192,11 @@ class Op(Kind):
     """Whether the op adds positions to a feature map."""
 
     @property
+    def min_steps(self) -> int:
+        """Smallest number of time-steps of an input."""
+        return 1
+
+    @property
     def step_multiple(self) -> int:
         """Number that divides every number of time-steps that the op accepts."""
         return 1

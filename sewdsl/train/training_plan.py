@@ -424,6 +424,10 @@ def _compare_loss(network: Network, recipe: Recipe, spans: _Spans) -> Iterator[D
         )
         yield Diagnostic("invalid-argument", error, message, spans.recipe("T_train"), help="remove T_train")
     elif recipe.T_train is not None:
+        if (longest := max(network, key=lambda node: node.op.min_steps)).op.min_steps > recipe.T_train:
+            message = f"T_train {recipe.T_train} is below the {longest.op.min_steps} time-steps of {longest.name}"
+            help_ = f"use at least {longest.op.min_steps}"
+            yield Diagnostic("invalid-argument", error, message, spans.recipe("T_train"), help=help_)
         multiple = lcm(*(node.op.step_multiple for node in network))
         if recipe.T_train % multiple:
             message = f"T_train {recipe.T_train} is not a multiple of {multiple}, the length of the chunks of attention"

@@ -218,6 +218,15 @@ def test_an_option_that_does_not_fit_cannot_be_fixed_in_the_file() -> None:
     assert (found.code, found.span.text, found.fixes) == ("data-mismatch", "2x8x8", ())
 
 
+@pytest.mark.parametrize(("start", "stop", "least"), [(2, 3, 3), (-3, -2, 3), (-1, "none", 1)])
+def test_fewer_time_steps_than_a_slice_needs(start: int, stop: object, least: int) -> None:
+    body = f"PLIF-Slice(start={start}, stop={stop}, over=time)-{{SEW"
+    text = SMALL.replace("PLIF-{SEW", body).replace("batch 200", "T_train 2")
+    message = f"T_train 2 is below the {least} time-steps of slice1"
+    expected = [("invalid-argument", "T_train 2", message, f"use at least {least}")] if least > 2 else []
+    assert [(d.code, d.span.text, d.message, d.help) for d in training_problems(read(text))] == expected
+
+
 def test_all_misfits_at_once() -> None:
     text = SMALL.replace("1x8x8", "2x8x8").replace("FC10", "FC11").replace("encode  direct\n", "")
     assert [code for code, *_ in complaints(text)] == ["data-mismatch"] * 3

@@ -130,6 +130,11 @@ class Slice(KnowsSteps, Layer, kind="Slice"):
         """True over time."""
         return self.over == "time"
 
+    @property
+    def min_steps(self) -> int:
+        """Over time, the number of time-steps up to the selected one, from the beginning or from the end."""
+        return max(self.start + 1, -self.start) if self.over == "time" else 1
+
     def bounds(self, source: Signal) -> tuple[int, int]:
         """Return the indices of the first element, and of the first one after the slice.
 
