@@ -124,6 +124,18 @@ def test_names_that_are_taken(tmp_path: Path) -> None:
         sewdsl.load_plugin(written(tmp_path / "own.txt", ""))
     with raises(PluginError, "4"):
         sewdsl.load_plugin(tmp_path / "nosuch.py")
+    beside = written(tmp_path / "beside.py", "")
+    sewdsl.load_plugin(written(tmp_path / "user.py", "import beside\n"))
+    with raises(PluginError, "5"):
+        sewdsl.load_plugin(beside)
+    del sys.modules["beside"]
+
+
+def test_an_interrupted_import_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        sewdsl.load_plugin(written(tmp_path / "slow.py", "raise KeyboardInterrupt\n"))
+    assert not plugins.plugin_files()
+    assert "slow" not in sys.modules
 
 
 def decay() -> float:
