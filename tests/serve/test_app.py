@@ -183,9 +183,13 @@ class TestFiles:
             "",
             "none.net",
             "deep",
+            "loop.net",
+            "large.net",
         ],
     )
-    def test_what_is_not(self, client: TestClient, name: str) -> None:
+    def test_what_is_not(self, client: TestClient, home: Path, name: str) -> None:
+        make_link(home / "loop.net", home / "loop.net")
+        (home / "large.net").write_text("# mine\n" * 50_000)
         response = client.post("/api/open", json={"name": name})
         assert response.status_code == 409
         assert "mine" not in response.text
@@ -229,6 +233,13 @@ class TestFiles:
         for text in ({}, {"text": None}, {"text": 5}):
             assert client.post("/api/save", json=text).status_code == 409
         assert (home / "a.net").read_text() == "mine"
+
+    def test_what_cannot_be_saved(self, client: TestClient, home: Path) -> None:
+        (home / "a.net").unlink()
+        (home / "a.net").mkdir()
+        response = client.post("/api/save", json={"text": "mine", "mark": None})
+        assert response.status_code == 409
+        assert response.json()["error"].startswith("cannot save 'a.net': ")
 
     def test_line_ends_and_permissions_stay(self, client: TestClient, home: Path) -> None:
         file = home / "a.net"
