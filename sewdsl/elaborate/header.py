@@ -100,7 +100,10 @@ class HeaderReader:
             )
         for name, setting in named_settings(self._settings, "encode").items():
             if name not in named:
-                message, known = f"unknown input '{name}'", f"known inputs: {', '.join(named) or 'none'}"
+                value = "".join(f" {value.span.text}" for value in setting.values[1:])
+                unnamed_help = f"write 'encode{value}', or name the input: 'input {name} 1x28x28'"
+                message = f"unknown input '{name}'"
+                known = f"known inputs: {', '.join(named)}" if named else unnamed_help
                 near = advice(name, named, setting.values[0].span, known)
                 self._reporter.report("unknown-name", message, setting.values[0].span, **near)
         shared = (self._choices("encode") or ["none"])[0]

@@ -261,3 +261,10 @@ def test_recipes_that_do_not_fit(key: str, value: str) -> None:
     compilation = sewdsl.read(SIAMESE + RECIPE.format(""), set={f"train.{key}": value})
     found = training_problems(compilation)
     check_words("\n".join(f"{each.code}: {each.message}\n{each.help}" for each in found))
+
+
+def test_encode_names_an_input_without_a_name() -> None:
+    compilation = sewdsl.read("sewdsl 1\ninput 1x8x8\nencode left direct\nbody c4k3-GAP-FC3\n")
+    (problem,) = compilation.diagnostics
+    assert (problem.code, problem.span.text) == ("unknown-name", "left")
+    assert problem.help == "write 'encode direct', or name the input: 'input left 1x28x28'"
