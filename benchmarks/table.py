@@ -12,6 +12,7 @@ from benchmarks.growth import lines
 from benchmarks.results import CaseResult, Entry, Results, Row, Sample, read
 from benchmarks.spread import Spread, ratio, spread
 from benchmarks.units import factor, memory, seconds
+from sewdsl.paths import explain
 
 HEAD = ("", "by", "setting", "time", "ratio", "same setting", "memory", "ratio", "same setting", "held")
 """Columns. Empty columns of a case are omitted."""
@@ -111,7 +112,14 @@ def main() -> None:
     """Print the tables of a file."""
     if len(sys.argv) != 2:  # noqa: PLR2004 -- the command and one file
         raise SystemExit(__doc__)
-    sys.stdout.write(table(read(Path(sys.argv[1]))))
+    path = Path(sys.argv[1])
+    try:
+        results = read(path)
+    except OSError as error:
+        raise SystemExit(f"error: cannot read '{path}': {explain(error, path)}") from None
+    except ValueError:
+        raise SystemExit(f"error: '{path}' has no results of 'python -m benchmarks'") from None
+    sys.stdout.write(table(results))
 
 
 if __name__ == "__main__":

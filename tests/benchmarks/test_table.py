@@ -1,12 +1,15 @@
 """Figures and tables from samples, to the character."""
 
+import sys
 from pathlib import Path
+
+import pytest
 
 from benchmarks.plan import Plan
 from benchmarks.results import Agreement, CaseResult, Entry, Results, Row, Sample, read
 from benchmarks.settings import OWN
 from benchmarks.spread import ratio, spread
-from benchmarks.table import table
+from benchmarks.table import main, table
 from benchmarks.units import digits, memory, seconds
 
 
@@ -102,3 +105,12 @@ def test_units() -> None:
     assert seconds(0.0123, 0.012, 0.013) == "12.3 ms (12.0–13.0)"
     assert seconds(3e-7) == "300 ns"
     assert memory(5.9e9) == "5.90 GB"
+
+
+@pytest.mark.parametrize(("name", "said"), [("none.json", "cannot read 'none.json': there is no"), ("x", "no results")])
+def test_a_file_without_results(name: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("x").write_bytes(b"\xff")
+    monkeypatch.setattr(sys, "argv", ["table", name])
+    with pytest.raises(SystemExit, match=said):
+        main()
