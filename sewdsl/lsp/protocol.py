@@ -12,6 +12,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from cattrs import transform_error
 from lsprotocol import types
 from pygls.exceptions import (
     JsonRpcContentModified,
@@ -160,7 +161,12 @@ class Protocol(LanguageServerProtocol):
         if is_request != ("id" in message):
             raise JsonRpcInvalidRequest(f"'{method}' must be a {'request' if is_request else 'notification'}")
         self._check_time(method)
-        structured = self.structure_message(message)
+        try:
+            structured: Any = self._converter.structure(message, message_types[0])
+        except Exception as error:  # noqa: BLE001 -- no message may end the server
+            reasons = "; ".join(transform_error(error, "message"))
+            # The protocol writes 'textDocument', its Python types 'text_document'.
+            raise JsonRpcInvalidParams(re.sub(r"_([a-z])", lambda match: match[1].upper(), reasons)) from None
         uri = getattr(getattr(getattr(structured, "params", None), "text_document", None), "uri", "")
         try:
             to_fs_path(uri)

@@ -21,24 +21,30 @@ ALL = {"start": {"line": 0, "character": 0}, "end": {"line": 9, "character": 0}}
 
 
 @pytest.mark.parametrize(
-    ("method", "params"),
+    ("method", "params", "said"),
     [
-        ("hover", None),
-        ("hover", {}),
-        ("hover", {**AT, "textDocument": {"uri": "http://["}}),
-        ("hover", {**AT, "position": {"line": -1, "character": 0}}),
-        ("rename", AT),
-        ("codeAction", {"textDocument": TEXT, "range": ALL, "context": {"diagnostics": 5}}),
-        ("documentSymbol", [1]),
+        ("hover", None, "params"),
+        ("hover", {}, "textDocument"),
+        ("hover", {**AT, "textDocument": {"uri": "http://["}}, "textDocument.uri is not a URI"),
+        ("hover", {**AT, "position": {"line": -1, "character": 0}}, "params.position"),
+        ("rename", AT, "newName"),
+        ("codeAction", {"textDocument": TEXT, "range": ALL, "context": {"diagnostics": 5}}, "context.diagnostics"),
+        ("documentSymbol", [1], "params"),
     ],
 )
-def test_wrong_parameters(method: str, params: Any) -> None:
+def test_wrong_parameters(
+    method: str, params: Any, said: str, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     async def what(wire: Wire) -> None:
         wire.open()
         wire.ask(f"textDocument/{method}", params, id=1)
-        assert (await wire.answer(1))["error"]["code"] == -32602
+        error = (await wire.answer(1))["error"]
+        assert error["code"] == -32602
+        assert said in error["message"], error["message"]
 
     talk(what)
+    # An editor shows the standard error of the server.
+    assert "Traceback" not in capfd.readouterr().err + caplog.text
 
 
 @pytest.mark.parametrize(
@@ -92,8 +98,8 @@ def test_what_is_no_request(message: Any, id_: Any, code: int, said: str) -> Non
 @pytest.mark.parametrize(
     ("method", "params", "said"),
     [
-        ("didChange", {"textDocument": TEXT, "contentChanges": []}, "Invalid Params"),
-        ("didOpen", {"textDocument": TEXT}, "Invalid Params"),
+        ("didChange", {"textDocument": TEXT, "contentChanges": []}, "textDocument.version"),
+        ("didOpen", {"textDocument": TEXT}, "textDocument.languageId"),
         ("hover", AT, "'textDocument/hover' must be a request"),
     ],
 )
