@@ -137,7 +137,7 @@ def run_errors(folder: Callable[[], RunFolder | None] = lambda: None, *, resumin
     except UserError as error:
         from sewdsl.train.data.dataset import DataMismatch
         from sewdsl.train.fit.processes import rank
-        from sewdsl.train.store.run_folder import RunAlreadyEnded, RunInterrupted, RunUnfinished
+        from sewdsl.train.store.run_folder import RunAlreadyEnded, RunInterrupted, RunInUse, RunUnfinished
 
         # Resuming a finished run is not an error, so scripts can repeat the command.
         if isinstance(error, RunAlreadyEnded):
@@ -148,15 +148,17 @@ def run_errors(folder: Callable[[], RunFolder | None] = lambda: None, *, resumin
         if rank() == 0 or code == 1:
             echo(f"{prefix}{error}", err=True)
         can_resume = isinstance(error, RunInterrupted | RunUnfinished) or not resuming
+        # Another process is training in the folder, so its run cannot be resumed now.
+        can_resume = can_resume and not isinstance(error, RunInUse)
         if rank() == 0 and can_resume and run and not run.result.exists():
             # The network does not fit its dataset: resuming would fail again.
-            if isinstance(error, DataMismatch):
+            if not isinstance(error, DataMismatch):
+                _print_resume_commands(run)
+            elif run.spec.is_file():
                 echo(
                     f"no checkpoint was written; change the network and train it with --out {run.path} --overwrite",
                     err=True,
                 )
-            else:
-                _print_resume_commands(run)
         raise typer.Exit(code) from None
 
 

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import signal
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner, Result
 
 from sewdsl.cli.app import app
+from sewdsl.cli.run_setup import run_errors
 from sewdsl.compiler import read
+from sewdsl.train.data.dataset import DataMismatch
 from sewdsl.train.fit.lightning_loop import RunOptions
 from sewdsl.train.fit.train_run import resume_run, start_run
-from sewdsl.train.store.run_folder import RunError, RunFolder, RunInterrupted
+from sewdsl.train.store.run_folder import RunError, RunFolder, RunInterrupted, run_lock
 from sewdsl.train.training_plan import plan_training
 from tests.words import raises
 
 from .conftest import LIGHT, Run
+from .made import unfinished
 from .test_survival import BATCHES, At, stop
 
 PLANNED = 3
@@ -106,6 +111,24 @@ class TestTheWaysOn:
         shutil.rmtree(folder.last.parent)
         said = CliRunner().invoke(app, ["eval", str(folder.path)]).stderr.splitlines()
         assert said[1:] == [f"no checkpoint yet; to start again: sewdsl train --resume {folder.path}"]
+
+
+def test_a_run_of_another_process_is_not_resumed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = unfinished(tmp_path / "run")
+    with run_lock(folder), pytest.raises(typer.Exit) as exit_, run_errors(lambda: folder), run_lock(folder):
+        pass
+    assert exit_.value.exit_code == 1
+    assert capsys.readouterr().err == f"error: '{folder.path}' is in use by process {os.getpid()}\n"
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_data_that_does_not_fit(begun: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: FBT001
+    (tmp_path / "empty").mkdir()
+    folder = unfinished(tmp_path / "run") if begun else RunFolder(tmp_path / "empty")
+    with pytest.raises(typer.Exit), run_errors(lambda: folder):
+        raise DataMismatch("y has the class 7")
+    advice = f"no checkpoint was written; change the network and train it with --out {folder.path} --overwrite\n"
+    assert capsys.readouterr().err == "error: y has the class 7\n" + (advice if begun else "")
 
 
 class TestNoRun:

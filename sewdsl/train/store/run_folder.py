@@ -51,6 +51,10 @@ class RunAlreadyEnded(RunError):
     """Finished run that was to be resumed."""
 
 
+class RunInUse(RunError):
+    """Run folder that another process has locked."""
+
+
 class RunUnfinished(RunError):
     """Unfinished run whose results were requested."""
 
@@ -292,19 +296,20 @@ def run_lock(folder: RunFolder) -> Iterator[None]:
     Partial files of a killed process are removed.
 
     Raises:
-        RunError: If another process has the lock, or the lock cannot be created.
+        RunInUse: If another process has the lock.
+        RunError: If the lock cannot be created.
     """
     try:
         file = folder.lock.open("a+", encoding="utf-8", errors="replace")
     except OSError as error:
-        raise RunError(f"cannot write to the folder '{folder.path}': {error.strerror}") from None
+        raise RunError(f"cannot write to the folder '{folder.path}': {explain(error, folder.path)}") from None
     with file:
         if not try_lock(file.fileno()):
             holder = ""
             with suppress(OSError):  # On Windows, other processes cannot read a locked file.
                 file.seek(0)
                 holder = file.read(20).strip()
-            raise RunError(f"'{folder.path}' is in use by process {holder or 'unknown'}")
+            raise RunInUse(f"'{folder.path}' is in use by process {holder or 'unknown'}")
         os.ftruncate(file.fileno(), 0)
         with suppress(OSError):  # On a full disk, the lock works without the process ID.
             os.write(file.fileno(), f"{os.getpid()}\n".encode())
