@@ -385,8 +385,8 @@ def _compare(
         for output in comparison.outputs
     ]
     if any(output.tolerance > format_.tolerance * output.largest for output in comparison.outputs):
-        lines.append("the tolerance is twice the change by rounding, which moves spikes")
-    text = "\n  ".join([*lines, *coverage])
+        coverage.insert(0, "the tolerance is twice the change by rounding, which moves spikes")
+    text = "\n  ".join(["\n".join(lines), *coverage])
     if not all(output.accepted for output in comparison.outputs):
         fail(text)
     echo(text)
@@ -452,7 +452,7 @@ def _advice(samples: ProbeSamples, origin: WeightsSource) -> str:
     """Return the remedy for a comparison in which no spike reaches the output."""
     if origin.run is not None:
         remedy = "set --data DIR to use the test samples of the run" if samples.data is None else ""
-        return remedy or f"run 'sewdsl probe rates {origin.run}' to find the silent layers"
+        return remedy or f"run 'sewdsl probe energy {origin.run} --wide' to find the silent layers"
     if origin.file is not None:
         return "export the run folder instead of the weights file, to compare on its test samples"
     return "initial weights produce few spikes; export a run folder or set --weights FILE"

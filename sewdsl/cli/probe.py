@@ -248,7 +248,7 @@ def _measure_blocks(probed: ProbeTarget, quantity: ProbeQuantity, out: Path | No
     from sewdsl.probe import block_gradients, block_rates, named_residuals
 
     if not named_residuals(probed.network):
-        fail(f"'{probed.network.name}' has no residual blocks")
+        fail(f"'{probed.network.name}' has no residual blocks; 'sewdsl probe energy' prints the rate of each layer")
     events = EventShares()
     curves: Mapping[str, Sequence[float | None]]
     with events.watch(probed.model), probe_errors():

@@ -161,7 +161,7 @@ def test_each_output_is_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         result = export(tmp_path / "two.net", tmp_path / out)
         assert result.exit_code == 0, result.output
         assert "\nlow: outputs" in result.stdout
-        assert "\n  high: outputs" in result.stdout
+        assert "\nhigh: outputs" in result.stdout
     format_ = FORMATS_BY_NAME["onnx"]
 
     def run(data: bytes, x: torch.Tensor) -> dict[str, torch.Tensor]:
