@@ -84,7 +84,10 @@ class NotebookRun:
 
     def __repr__(self) -> str:
         result = self.result
-        scores = f"{result.accuracy:.2%} in the last epoch, {result.best_accuracy:.2%} in the best"
+        if result.loss is None:
+            scores = f"{result.accuracy:.2%} in the last epoch, {result.best_accuracy:.2%} in the best"
+        else:
+            scores = f"loss {result.loss:.4f} in the last epoch, {result.best_loss:.4f} in the best"
         here = Path.cwd()
         path = self.path.relative_to(here) if self.path.is_relative_to(here) else self.path
         return f"{result.network} on {result.data}: {scores} of {result.epochs}, {result.seconds:g} s; {path}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isclose
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -44,7 +45,12 @@ def command(
     print_accuracies(measured, network, samples)
     if (measured.accuracy, measured.best_accuracy) != (reported.accuracy, reported.best_accuracy):
         accuracies = f"{reported.accuracy:.2%} and {reported.best_accuracy:.2%}"
-        _fail_differing(accuracies, reported)
+        _fail_differing("accuracy", accuracies, reported)
+    losses = (measured.loss, reported.loss), (measured.best_loss, reported.best_loss)
+    known = [(new, old) for new, old in losses if new is not None and old is not None]
+    # Rounding differs between machines.
+    if not all(isclose(new, old, rel_tol=1e-3) for new, old in known):
+        _fail_differing("loss", f"{reported.loss:.4f} and {reported.best_loss:.4f}", reported)
 
 
 def _evaluate_weights(folder: RunFolder, data: Path | None, device: Device, reading: Reading) -> None:
@@ -53,7 +59,8 @@ def _evaluate_weights(folder: RunFolder, data: Path | None, device: Device, read
     from sewdsl.train.fit.load_run import exported_epoch
 
     measured = evaluate(folder.path, data, device=device.value, reading=reading)
-    echo(f"accuracy {measured.accuracy:.2%}, on all {measured.samples:,} test samples of {measured.data}")
+    score = f"accuracy {measured.accuracy:.2%}" if measured.loss is None else f"loss {measured.loss:.4f}"
+    echo(f"{score}, on all {measured.samples:,} test samples of {measured.data}")
     if measured.top5_accuracy is not None:
         echo(f"top-5 accuracy {measured.top5_accuracy:.2%}")
     # A shipped network is found by its name, which must not be a path.
@@ -66,9 +73,9 @@ def _evaluate_weights(folder: RunFolder, data: Path | None, device: Device, read
     result = folder.read_result()
     reported = result.best_accuracy if exported_epoch(folder) == "best" else result.accuracy
     if reported != measured.accuracy:
-        _fail_differing(f"{reported:.2%}", result)
+        _fail_differing("accuracy", f"{reported:.2%}", result)
 
 
-def _fail_differing(reported: str, result: Result) -> NoReturn:
+def _fail_differing(quantity: str, reported: str, result: Result) -> NoReturn:
     versions = ", ".join(f"{name} {version}" for name, version in result.versions.items())
-    fail(f"the accuracy differs from the result of the run: {reported}, measured with {versions}")
+    fail(f"the {quantity} differs from the result of the run: {reported}, measured with {versions}")

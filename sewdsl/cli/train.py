@@ -127,7 +127,10 @@ def _train_repeats(spec: str, out: Path | None, times: int, training: _Training)
         echo_json(summary.model_dump(mode="json"))
     else:
         console().print(repeats_table(summary))
-        echo(f"accuracy {summary.accuracy} in the last epoch, {summary.best_accuracy} in the best")
+        if summary.loss is None:
+            echo(f"accuracy {summary.accuracy} in the last epoch, {summary.best_accuracy} in the best")
+        else:
+            echo(f"loss {summary.loss:.4f} in the last epoch, {summary.best_loss:.4f} in the best")
         if summary.integers is not None:
             echo(f"accuracy {summary.integers} in integers")
     for line in accuracy_claims(require_network(compilation), summary.accuracy.mean, summary.best_accuracy.mean):
@@ -139,10 +142,14 @@ def repeats_table(summary: Summary) -> Table:
     """Return a table with one row per run and the mean in the footer."""
     grid = make_table(footer=True)
     grid.add_column("seed", "mean", justify="right")
-    grid.add_column("last", f"{summary.accuracy.mean:.2%}", justify="right")
-    grid.add_column("best", f"{summary.best_accuracy.mean:.2%}", justify="right")
-    for seed, last, best in zip(summary.seeds, summary.accuracy.values, summary.best_accuracy.values, strict=True):
-        grid.add_row(str(seed), f"{last:.2%}", f"{best:.2%}")
+    if summary.loss is None or summary.best_loss is None:
+        last, best, form = summary.accuracy, summary.best_accuracy, ".2%"
+    else:
+        last, best, form = summary.loss, summary.best_loss, ".4f"
+    grid.add_column("last", format(last.mean, form), justify="right")
+    grid.add_column("best", format(best.mean, form), justify="right")
+    for seed, *values in zip(summary.seeds, last.values, best.values, strict=True):
+        grid.add_row(str(seed), *(format(value, form) for value in values))
     return grid
 
 
@@ -344,7 +351,9 @@ def print_accuracies(result: Result, network: Network, samples: int | None = Non
         samples: Number of test samples of an evaluation, or None for a training run.
     """
     test_set = "" if samples is None else f", on all {samples:,} test samples of {result.data}"
-    if network.recipe is None or network.recipe.terms[0].loss.classifies:
+    if result.loss is not None:
+        echo(f"loss {result.loss:.4f} in the last epoch, {result.best_loss:.4f} in the best{test_set}")
+    elif network.recipe is None or network.recipe.terms[0].loss.classifies:
         echo(f"accuracy {result.accuracy:.2%} in the last epoch, {result.best_accuracy:.2%} in the best{test_set}")
     for name, accuracy in result.accuracies.items():
         echo(f"accuracy.{name} {accuracy:.2%} in the last epoch{test_set}")

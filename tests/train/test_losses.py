@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 import torch
 from torch.nn import functional
+from typer.testing import CliRunner
 
 import sewdsl
+from sewdsl.cli.app import app
 from sewdsl.ir.json import from_json, to_json
 from sewdsl.ir.network import Network
 from sewdsl.notation import write_net
+from sewdsl.notebook import NotebookRun
 from sewdsl.ops import catalogue
 from sewdsl.probe import block_gradients
 from sewdsl.train.data.dataset import Samples
@@ -23,6 +26,7 @@ from sewdsl.train.fit.run_weights import read_weights, write_weights
 from sewdsl.train.fit.teacher import Teacher
 from sewdsl.train.fit.train_run import resume_run
 from sewdsl.train.store.run_folder import RunError, RunFolder
+from sewdsl.train.store.run_record import summarize_run
 from sewdsl.train.training_plan import training_problems
 from tests.words import check_words, raises
 
@@ -158,6 +162,20 @@ def test_an_autoencoder_learns(tmp_path: Path) -> None:
     assert "accuracy" not in head
     losses = [float(row.split(",")[head.split(",").index("test_loss")]) for row in rows]
     assert losses[1] < losses[0]
+    assert result.loss == result.best_loss == pytest.approx(losses[1], rel=1e-5)
+    assert sewdsl.evaluate(tmp_path / "run").loss == result.loss
+    evaluated = CliRunner().invoke(app, ["eval", str(tmp_path / "run")])
+    assert evaluated.exit_code == 0, evaluated.output
+    loss = f"{result.loss:.4f}"
+    assert f"loss {loss} in the last epoch, {loss} in the best, on all 359 test samples" in evaluated.stdout
+    summary = summarize_run(RunFolder(tmp_path / "run"))
+    assert (summary.accuracy, summary.best_accuracy, summary.state) == (None, None, "finished")
+    assert f"loss {loss} in the last epoch" in repr(NotebookRun(tmp_path / "run"))
+    folder = RunFolder(tmp_path / "run")
+    folder.result.write_text(result.model_copy(update={"loss": 2 * losses[1]}).model_dump_json(), "utf-8")
+    differing = CliRunner().invoke(app, ["eval", str(tmp_path / "run")])
+    assert differing.exit_code == 1
+    assert "error: the loss differs from the result of the run" in differing.stderr
 
 
 def test_recipes_come_back() -> None:

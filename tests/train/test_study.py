@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.figure import Figure
 from typer.testing import CliRunner
 
 from sewdsl.cli.app import app
@@ -35,6 +36,8 @@ from tests.words import check_words, raises
 from .conftest import SMALL
 from .made import METRICS, result
 
+LOSSES = "epoch,train_loss,test_loss\n1,2.0,1.5\n2,1.0,1.25\n"
+"""Metrics of a network without an accuracy."""
 STUDY = SMALL + "\nstudy {\n    vary join ADD IAND\n    vary seed 1 2\n}\n"
 
 
@@ -47,11 +50,12 @@ def varied(text: str = STUDY) -> tuple[CompiledVariant, ...]:
 class Runs:
     """Stands in for training; notes what it was asked to do, and stops or diverges where it is told to."""
 
-    def __init__(self, stop: str = "", diverge: str = "") -> None:
+    def __init__(self, stop: str = "", diverge: str = "", loss: float | None = None, metrics: str = METRICS) -> None:
         self.started: list[str] = []
         self.went_on: list[str] = []
         self.told: list[str] = []
         self.stop, self.diverge = stop, diverge
+        self.loss, self.metrics = loss, metrics
 
     def start(self, compilation: Compilation, planned: TrainingPlan, folder: RunFolder) -> Result:
         name = f"{folder.path.parent.name}/{folder.path.name}"
@@ -72,9 +76,12 @@ class Runs:
         self.told.append(f"{number}/{total} {one.variant.title} {planned.recipe.seed}")
 
     def _end(self, folder: RunFolder, seed: int) -> Result:
-        found = result(seed=seed, accuracy=0.5 + seed / 10, best_accuracy=0.9)
+        if self.loss is None:
+            found = result(seed=seed, accuracy=0.5 + seed / 10, best_accuracy=0.9)
+        else:
+            found = result(seed=seed, accuracy=0, best_accuracy=0, loss=self.loss + seed / 10, best_loss=self.loss)
         folder.result.write_text(found.model_dump_json(), "utf-8")
-        folder.metrics.write_text(METRICS, "utf-8")
+        folder.metrics.write_text(self.metrics, "utf-8")
         return found
 
     def all(self, path: Path, text: str = STUDY, *, drawn: bool = False) -> Outcome:
@@ -119,6 +126,35 @@ class TestRun:
         assert first.split(" | ")[2:5] == ["1, 2", "50.00% ± 0.00%", "65.00% ± 7.07%"]
         assert folder.curves.read_bytes().startswith(b"\x89PNG")
         assert not folder.trend.exists()
+
+    def test_losses_replace_accuracies_without_a_class_as_target(self, tmp_path: Path) -> None:
+        runs = Runs(loss=0.5, metrics=LOSSES)
+        outcome, folder = runs.all(tmp_path, drawn=True), StudyFolder(tmp_path)
+        assert [(row.accuracy, row.best_accuracy) for row in outcome.rows] == [(None, None)] * 2
+        head, _, first, _ = folder.table.read_text("utf-8").splitlines()
+        assert head == "| join | parameters | seeds | last loss | best loss | seconds |"
+        assert first.split(" | ")[3:5] == ["0.6500 ± 0.0707", "0.5000 ± 0.0000"]
+        assert "loss,loss_deviation,best_loss" in folder.csv.read_text("utf-8")
+
+    @pytest.mark.parametrize(
+        ("removed", "titles"),
+        [
+            ("", ["training loss", "training accuracy", "test accuracy"]),
+            ("validation", ["training loss", "training accuracy", "validation accuracy"]),
+            ("accuracy", ["training loss", "test loss"]),
+        ],
+    )
+    def test_panels_have_lines(
+        self, removed: str, titles: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        metrics = METRICS.replace("test_", "validation_") if removed == "validation" else METRICS
+        metrics = LOSSES if removed == "accuracy" else metrics
+        figures: list[Figure] = []
+        monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: figures.append(figure))
+        Runs(metrics=metrics).all(tmp_path, drawn=True)
+        (figure,) = figures
+        assert [axes.get_title() for axes in figure.axes] == titles
+        assert all(list(line.get_xdata()) == [1, 2] for axes in figure.axes for line in axes.lines)  # type: ignore[arg-type]
 
     def test_what_has_ended_is_kept(self, tmp_path: Path) -> None:
         first, second = Runs(stop="join=IAND/seed-1"), Runs()

@@ -125,6 +125,8 @@ class Evaluation(NamedTuple):
     """Spikes per neuron, sample and time-step, by layer."""
     confusion: list[list[int]]
     """Row i, column j: samples of class i that are classified as j."""
+    loss: float | None = None
+    """Loss of the main output if its target is not a class, otherwise None. The accuracy is 0 then."""
 
 
 def evaluate(
@@ -184,5 +186,5 @@ def _evaluate(
             Classifier(model, recipe), samples, EvaluationOptions(device, precision, reading.readers)
         )
     return Evaluation(
-        data.name, len(samples.y), score.accuracy, score.top5_accuracy, score.firing_rates, score.confusion
+        data.name, len(samples.y), score.accuracy, score.top5_accuracy, score.firing_rates, score.confusion, score.loss
     )

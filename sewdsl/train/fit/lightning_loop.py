@@ -134,6 +134,8 @@ class Score(NamedTuple):
     """Row i, column j: number of samples of class i that are classified as j."""
     accuracies: dict[str, float]
     """Fraction of correct samples for each further output that is trained to output the class."""
+    loss: float | None = None
+    """Loss of the main output if its target is not a class, otherwise None. The accuracy is 0 then."""
 
 
 def fit_epochs(module: Classifier, parts: Parts, folder: RunFolder, options: RunOptions) -> FitResult:
@@ -308,5 +310,11 @@ def evaluate_samples(module: Classifier, samples: SampleSet, how: EvaluationOpti
     top5_accuracy = module.test_tally.top5_accuracy if has_top5 else None
     accuracies = {name: tally.accuracy for name, tally in module.others.items()}
     return Score(
-        module.test_tally.accuracy, top5_accuracy, rates.rates, rates.populations, confusion.counts, accuracies
+        module.test_tally.accuracy,
+        top5_accuracy,
+        rates.rates,
+        rates.populations,
+        confusion.counts,
+        accuracies,
+        None if module.classifies else module.test_tally.loss,
     )

@@ -328,6 +328,8 @@ def _evaluate_both(
         "top5_accuracy": last.top5_accuracy,
         "best_top5_accuracy": best.top5_accuracy,
         "accuracies": last.accuracies,
+        "loss": last.loss,
+        "best_loss": best.loss,
         "integers": None if bits is None or not module.classifies else integer_score(module.model, splits, bits),
         "firing_rates": last.firing_rates,
         "neurons": last.neurons,

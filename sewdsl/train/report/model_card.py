@@ -88,7 +88,7 @@ def _head(facts: RunRecord, exported: ExportedFiles | None) -> dict[str, Any]:
     metrics: list[dict[str, Any]] = [
         {"type": "accuracy", "name": f"accuracy on the test samples, {epoch} epoch", "value": round(value, 6)}
         for epoch, value in accuracies.items()
-        if value is not None and run_facts.is_classified(facts)
+        if value is not None and facts.classifies
     ]
     table = facts.energy_table
     if metrics and table is not None:
@@ -147,7 +147,7 @@ def _summary(facts: RunRecord, network: Network | None) -> str:
 
 def _results(facts: RunRecord, network: Network | None) -> Iterator[str]:
     result, samples = facts.result, sum(map(sum, facts.confusion.counts))
-    shown = result if run_facts.is_classified(facts) else {}
+    shown = result if facts.classifies else {}
     last, best = shown.get("accuracy"), shown.get("best_accuracy")
     if last is not None and best is not None:
         sample_text = f"{samples:,} test samples" if samples else "test samples"

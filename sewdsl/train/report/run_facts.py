@@ -27,7 +27,7 @@ def summary(facts: RunRecord) -> str:
 
 def accuracies(facts: RunRecord) -> dict[str, str]:
     """Return the known accuracies of the last and the best epoch, and of further outputs."""
-    if not is_classified(facts):
+    if not facts.classifies:
         return {}
     selecting = f"{selection_split(facts)}_accuracy"
     begin = begin_of_rounding(facts)
@@ -61,12 +61,6 @@ def begin_of_rounding(facts: RunRecord) -> int:
     return begin if facts.result.get("epochs", begin + 1) > begin else 0
 
 
-def is_classified(facts: RunRecord) -> bool:
-    """Return whether the main output is trained to output a class, as far as the network is known."""
-    recipe = facts.network.recipe if facts.network is not None else None
-    return recipe is None or recipe.terms[0].loss.classifies
-
-
 def counted(facts: RunRecord) -> str:
     """Return the plural of what the accuracy counts, and the origin of its standard error."""
     recipe = facts.network.recipe if facts.network is not None else None
@@ -83,7 +77,7 @@ def selection_split(facts: RunRecord) -> str:
 
 def choice(facts: RunRecord) -> str:
     """Describe the samples that selected the best epoch, and the consequence for its accuracy."""
-    if "best_accuracy" not in facts.result or not is_classified(facts):
+    if "best_accuracy" not in facts.result or not facts.classifies:
         return ""
     integers = facts.result.get("integers")
     in_integers = f", in integers on {integers.samples:,} of them" if integers else ""

@@ -181,6 +181,10 @@ class Result(BaseModel):
     accuracies: dict[Text, Share] = {}
     """Fraction of correct test samples with the last weights, for each further output that is trained to output the
     class. Without a class as target of the main output, ``accuracy`` and ``best_accuracy`` are 0."""
+    loss: float | None = None
+    """Loss of the main output on the test samples with the last weights, if its target is not a class."""
+    best_loss: float | None = None
+    """The same with the weights of the best epoch."""
     integers: IntegerScore | None = None
     """Accuracy in integers, if the recipe has ``quantize`` and the network can be computed in integers."""
     epochs: Count

@@ -101,6 +101,12 @@ class RunRecord:
         return str(self.result.get("data") or self.recipe.get("on") or "")
 
     @property
+    def classifies(self) -> bool:
+        """Whether the main output is trained to output a class, as far as the network is known."""
+        recipe = self.network.recipe if self.network is not None else None
+        return recipe is None or recipe.terms[0].loss.classifies
+
+    @property
     def firing_rates(self) -> dict[str, float]:
         """Firing rates by layer, over the test samples or, for an unfinished run, in the last epoch."""
         if self.result.get("firing_rates"):
@@ -197,7 +203,7 @@ class RunSummary:
     planned: int | None = None
     """Number of epochs in the recipe."""
     accuracy: float | None = None
-    """Fraction of correct test samples after the last epoch."""
+    """Fraction of correct test samples after the last epoch, or None if its target is not a class."""
     best_accuracy: float | None = None
     """The same after the best epoch."""
     parameters: int | None = None
@@ -247,8 +253,8 @@ def summarize_run(folder: RunFolder) -> RunSummary:
         data=facts.data or None,
         epochs=result.get("epochs") or len(facts.epochs),
         planned=recipe.get("epochs"),
-        accuracy=result.get("accuracy", accuracies[-1] if accuracies else None),
-        best_accuracy=result.get("best_accuracy", max(accuracies, default=None)),
+        accuracy=result.get("accuracy", accuracies[-1] if accuracies else None) if facts.classifies else None,
+        best_accuracy=result.get("best_accuracy", max(accuracies, default=None)) if facts.classifies else None,
         parameters=result.get("parameters") or (facts.network.total_parameters if facts.network else None),
         seconds=result.get("seconds"),
         seed=result.get("seed", recipe.get("seed")),

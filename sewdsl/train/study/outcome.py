@@ -35,8 +35,13 @@ class VariantResult(BaseModel):
     diverged: dict[int, str] = {}
     """Messages of diverged runs, by seed."""
     accuracy: Spread | None = None
-    """Fraction of correct test samples after the last epoch, or None before the first run is finished."""
+    """Fraction of correct test samples after the last epoch, or None before the first run is finished, or if the target
+    of the main output is not a class."""
     best_accuracy: Spread | None = None
+    """The same after the best epoch."""
+    loss: Spread | None = None
+    """Loss on the test samples after the last epoch, if the target of the main output is not a class."""
+    best_loss: Spread | None = None
     """The same after the best epoch."""
     integers: Spread | None = None
     """Accuracy in integers after the last epoch, or None without ``quantize``."""
@@ -126,8 +131,10 @@ class Outcome(BaseModel):
 
     @property
     def spreads(self) -> list[str]:
-        """Columns of accuracies."""
-        return [name for name in SPREADS if name != "integers" or any(row.integers for row in self.rows)]
+        """Columns of accuracies, of losses, or of both if the target is a class in some variants only."""
+        has_losses = any(row.loss for row in self.rows)
+        required = () if has_losses else ("train", "last", "best")
+        return [name for name in SPREADS if name in required or any(getattr(row, SPREADS[name]) for row in self.rows)]
 
     @property
     def seconds(self) -> float:
@@ -194,9 +201,16 @@ def folder_name(variant: StudyVariant) -> str:
     return f"{plain[:MAX_FOLDER_NAME_LENGTH]}-{digest}"
 
 
-SPREADS = {"train": "train_accuracy", "last": "accuracy", "best": "best_accuracy", "integers": "integers"}
-"""Fields of the columns of accuracies. ``train`` is the training accuracy of the last epoch, and the others are test
-accuracies. ``integers`` is omitted if no run has ``quantize``."""
+SPREADS = {
+    "train": "train_accuracy",
+    "last": "accuracy",
+    "best": "best_accuracy",
+    "integers": "integers",
+    "last loss": "loss",
+    "best loss": "best_loss",
+}
+"""Fields of the columns of accuracies and losses. ``train`` is the training accuracy of the last epoch, and the others
+are measured on the test samples. ``integers`` is omitted if no run has ``quantize``."""
 
 
 def write_tables(outcome: Outcome, folder: StudyFolder) -> None:
@@ -229,7 +243,8 @@ def outcome_cells(outcome: Outcome) -> list[list[str]]:
 
 def row_cells(row: VariantResult, spreads: Iterable[str]) -> list[str]:
     """Return the cells of a row: means, and sample standard deviations for several seeds."""
-    figures = ["–" if x is None else str(x) for x in (getattr(row, SPREADS[name]) for name in spreads)]
+    values = {name: getattr(row, SPREADS[name]) for name in spreads}
+    figures = ["–" if x is None else format(x, ".4f" if "loss" in name else ".2%") for name, x in values.items()]
     diverged = f"{len(row.diverged)} diverged" if row.diverged else ""
     seeds = ", ".join(filter(None, (", ".join(map(str, row.seeds)), diverged))) or "–"
     return [*row.labels.values(), f"{row.parameters:,}", seeds, *figures, f"{row.seconds:.0f}"]

@@ -27,8 +27,15 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.typing import LineStyleType
 
-PANELS = {"train_loss": "training loss", "train_accuracy": "training accuracy", "test_accuracy": "test accuracy"}
+PANELS = {
+    "train_loss": "training loss",
+    "train_accuracy": "training accuracy",
+    "test_accuracy": "test accuracy",
+    "validation_accuracy": "validation accuracy",
+}
 """Panels of the paper's Figures 9 and 10, by the name of the metric in ``metrics.csv``."""
+LOSS_PANELS = {"train_loss": "training loss", "test_loss": "test loss", "validation_loss": "validation loss"}
+"""Panels of variants without an accuracy."""
 SELF_EXPLANATORY_AXES = (VARIANT, "block", "join")
 """Axes with labels that need no prefix in a legend."""
 MIN_TREND_VALUES = 3
@@ -92,18 +99,23 @@ def _looks(rows: Sequence[dict[str, str]]) -> list[Look]:
 
 
 def _curves(outcome: Outcome, folder: StudyFolder) -> None:
-    figure = Figure(figsize=(13, 4.2), layout="constrained")
+    runs_by_row = [
+        [measurements.read_metrics(RunFolder(folder.path / row.folder / f"seed-{seed}").metrics) for seed in row.seeds]
+        for row in outcome.rows
+    ]
+    measured = {name for runs in runs_by_row for run in runs for line in run.values() for name in line}
+    titles = PANELS if measured & {"test_accuracy", "validation_accuracy"} else LOSS_PANELS
+    names = [name for name in titles if name in measured] or ["train_loss"]
+    figure = Figure(figsize=(2 + 11 / 3 * len(names), 4.2), layout="constrained")
     figure.suptitle(escape_mathtext(outcome.title))
-    panels = figure.subplots(1, len(PANELS))
-    for row, look in zip(outcome.rows, _looks([row.labels for row in outcome.rows]), strict=True):
-        runs = [
-            measurements.read_metrics(RunFolder(folder.path / row.folder / f"seed-{seed}").metrics)
-            for seed in row.seeds
-        ]
-        for axes, name in zip(panels, PANELS, strict=True):
-            _band(axes, [{epoch: line[name] for epoch, line in run.items() if name in line} for run in runs], look)
-    for axes, (name, title) in zip(panels, PANELS.items(), strict=True):
-        axes.set_title(title, fontsize="medium")
+    panels = figure.subplots(1, len(names), squeeze=False)[0]
+    for runs, look in zip(runs_by_row, _looks([row.labels for row in outcome.rows]), strict=True):
+        for axes, name in zip(panels, names, strict=True):
+            # Without a validation set, epochs have a test accuracy, otherwise a validation accuracy.
+            of_name = [run for run in runs if any(name in line for line in run.values())]
+            _band(axes, [{epoch: line[name] for epoch, line in run.items() if name in line} for run in of_name], look)
+    for axes, name in zip(panels, names, strict=True):
+        axes.set_title(titles[name], fontsize="medium")
         whole_axis(axes, "epoch")
         axes.grid(alpha=0.3)
         if name.endswith("accuracy"):
@@ -128,10 +140,16 @@ def _trend(outcome: Outcome, axis: str, folder: StudyFolder) -> None:
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     figure.suptitle(escape_mathtext(outcome.title))
     panels = figure.subplots(1, 2, sharey=True)
+    is_loss = not any(row.accuracy for row in outcome.rows)
     panel_metrics: list[tuple[str, Callable[[VariantResult], Spread | None]]] = [
         ("training accuracy in the last epoch", lambda row: row.train_accuracy),
         ("test accuracy after the last epoch", lambda row: row.accuracy),
     ]
+    if is_loss:
+        panel_metrics = [
+            ("test loss after the last epoch", lambda row: row.loss),
+            ("test loss after the best epoch", lambda row: row.best_loss),
+        ]
     rest = [{name: text for name, text in row.labels.items() if name != axis} for row in outcome.rows]
     lines = [dict(line) for line in dict.fromkeys(tuple(row.items()) for row in rest)]
     for axes, (title, metric_of) in zip(panels, panel_metrics, strict=True):
@@ -141,8 +159,11 @@ def _trend(outcome: Outcome, axis: str, folder: StudyFolder) -> None:
             _points(axes, points, look)
         axes.set_title(title, fontsize="medium")
         axes.set_xlabel(axis)
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-        axes.set_ylim(0, 1.02)
+        if is_loss:
+            axes.set_ylim(bottom=0)
+        else:
+            axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+            axes.set_ylim(0, 1.02)
         axes.grid(alpha=0.3)
         _numbers(axes, sorted({float(row.labels[axis]) for row in outcome.rows}))
     if len(lines) > 1:

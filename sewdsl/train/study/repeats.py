@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
 
@@ -19,7 +19,10 @@ ResumeRun = Callable[[RunFolder], Result]
 
 
 class Spread(BaseModel):
-    """Mean and standard deviation of a fraction over several runs. The text form is ``96.30% ± 0.42%``."""
+    """Mean and standard deviation of an accuracy or a loss over several runs.
+
+    The text form is ``96.30% ± 0.42%``, and that of a loss, in the format ``.4f``, is ``0.5841 ± 0.0203``.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -34,8 +37,17 @@ class Spread(BaseModel):
         """Return the statistics of at least one value."""
         return cls(mean=fmean(values), deviation=stdev(values) if len(values) > 1 else None, values=list(values))
 
+    @classmethod
+    def known(cls, values: Iterable[float | None]) -> Spread | None:
+        """Return the statistics of the values other than None, or None without such a value."""
+        known = [value for value in values if value is not None]
+        return cls.of(known) if known else None
+
+    def __format__(self, form: str) -> str:
+        return " ± ".join(format(value, form or ".2%") for value in (self.mean, self.deviation) if value is not None)
+
     def __str__(self) -> str:
-        return f"{self.mean:.2%}" + (f" ± {self.deviation:.2%}" if self.deviation is not None else "")
+        return format(self)
 
 
 class Summary(BaseModel):
@@ -53,6 +65,10 @@ class Summary(BaseModel):
     """Accuracy after the last epoch."""
     best_accuracy: Spread
     """Accuracy after the best epoch."""
+    loss: Spread | None = None
+    """Loss after the last epoch, if the target of the main output is not a class. The accuracies are 0 then."""
+    best_loss: Spread | None = None
+    """Loss after the best epoch."""
     integers: Spread | None = None
     """Accuracy in integers after the last epoch, or None if a run has none."""
     seconds: float
@@ -102,6 +118,8 @@ def repeat(
             seeds=[result.seed for result in results],
             accuracy=Spread.of([result.accuracy for result in results]),
             best_accuracy=Spread.of([result.best_accuracy for result in results]),
+            loss=Spread.known([result.loss for result in results]),
+            best_loss=Spread.known([result.best_loss for result in results]),
             integers=Spread.of(integers) if len(integers) == len(results) else None,
             seconds=round(sum(result.seconds for result in results), 1),
         )

@@ -58,20 +58,20 @@ class VariantRuns:
             for row in (run_epochs[max(run_epochs)] for run_epochs in epochs)
             if "train_accuracy" in row
         ]
-
-        def spread(values: Sequence[float]) -> Spread | None:
-            return Spread.of(values) if values else None
-
+        # Without a class as target, an accuracy means nothing.
+        classified = [result for result in self.results if result.loss is None]
         return VariantResult(
             labels=self.varied.variant.labels,
             folder=self.folder.name,
             parameters=self.plans[0][1].network.total_parameters,
             seeds=[result.seed for result in self.results],
             diverged=self.diverged,
-            accuracy=spread([result.accuracy for result in self.results]),
-            best_accuracy=spread([result.best_accuracy for result in self.results]),
-            integers=spread([result.integers.accuracy for result in self.results if result.integers]),
-            train_accuracy=spread(last),
+            accuracy=Spread.known(result.accuracy for result in classified),
+            best_accuracy=Spread.known(result.best_accuracy for result in classified),
+            loss=Spread.known(result.loss for result in self.results),
+            best_loss=Spread.known(result.best_loss for result in self.results),
+            integers=Spread.known(result.integers.accuracy for result in self.results if result.integers),
+            train_accuracy=Spread.known(last),
             seconds=round(sum(result.seconds for result in self.results), 1),
         )
 

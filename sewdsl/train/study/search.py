@@ -161,6 +161,8 @@ class SearchRuns:
         self._search = study.search
         planned = plan_variant(example, folder, data).plans[0][1]
         planned.data.find()
+        if not planned.recipe.terms[0].loss.classifies:
+            raise RunError("a search requires an accuracy, but the target of the first loss is not a class")
         self._metric: Any = "validation" if planned.recipe.validation else "test"
         self._space = search_space(study.axes)
         self._repeats = max(1, len(study.seeds))
