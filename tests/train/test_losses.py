@@ -172,6 +172,7 @@ def test_an_autoencoder_learns(tmp_path: Path) -> None:
     assert (summary.accuracy, summary.best_accuracy, summary.state) == (None, None, "finished")
     assert f"loss {loss} in the last epoch" in repr(NotebookRun(tmp_path / "run"))
     folder = RunFolder(tmp_path / "run")
+    assert f'<span class="value">{loss}</span> <span class="label">loss, last epoch</span>' in folder.report.read_text()
     folder.result.write_text(result.model_copy(update={"loss": 2 * losses[1]}).model_dump_json(), "utf-8")
     differing = CliRunner().invoke(app, ["eval", str(tmp_path / "run")])
     assert differing.exit_code == 1

@@ -3,9 +3,12 @@
 import importlib.util
 import json
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from typer.testing import CliRunner
 
 from sewdsl.cli.app import app
@@ -15,7 +18,7 @@ from sewdsl.source import Source
 from sewdsl.train.store.result import Result
 from sewdsl.train.store.run_folder import RunDiverged, RunError, RunFolder, RunInterrupted, RunPruned
 from sewdsl.train.study import plots, search
-from sewdsl.train.study.outcome import Outcome, StudyFolder, Trial, table_to_csv, table_to_markdown
+from sewdsl.train.study.outcome import Outcome, SearchOutcome, StudyFolder, Trial, table_to_csv, table_to_markdown
 from sewdsl.train.study.pool import SequentialPool, Watch
 from sewdsl.train.study.repeats import ResumeRun, Start
 from sewdsl.train.study.run_study import run_study
@@ -318,3 +321,33 @@ class TestCommand:
         done = CliRunner().invoke(app, ["study", str(spec), "--out", str(tmp_path / "out"), *options])
         assert done.exit_code == 2
         assert f"{said} is not supported for searches" in " ".join(done.stderr.split())
+
+
+def test_without_an_accuracy(tmp_path: Path) -> None:
+    body = SMALL[: SMALL.index("body")] + "body    c1k3\n" + SMALL[SMALL.index("\ntrain") :]
+    spec = (
+        body.replace("epochs 2", "epochs 2\n    loss MSE(to=input)") + "study {\n    " + "\n    ".join(LINES) + "\n}\n"
+    )
+    base, found = compile_variants(Source("small.net", spec))
+    assert base.valid, base.diagnostics
+    with raises(RunError):
+        SearchRuns(base.study, StudyFolder(tmp_path), None, lambda *_: found[0], found[0])
+
+
+def test_labels_of_a_logarithmic_axis_do_not_overlap() -> None:
+    rates = ("0.0027", "0.004", "0.0049", "0.083")
+    trials = [Trial(number=index, values={"lr": rate}, state="ended", accuracy=0.5) for index, rate in enumerate(rates)]
+    space = {"lr": "log 0.0001 0.1"}
+    outcome = SearchOutcome(method="TPE", trials=4, seed=0, metric="test", space=space, history=trials)
+    figure = Figure(figsize=plots.SEARCH_PANEL)
+    axes = figure.subplots()
+    plots._plot_by_axis(axes, outcome, "lr", space["lr"])
+    FigureCanvasAgg(figure).draw()  # type: ignore[no-untyped-call]
+    labels = [label for label in axes.get_xticklabels(which="both") if label.get_text()]
+    low, high = axes.get_xlim()
+    boxes = sorted(
+        (label.get_window_extent() for label in labels if low <= label.get_position()[0] <= high),
+        key=lambda box: box.x0,
+    )
+    assert len(boxes) >= 3
+    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))

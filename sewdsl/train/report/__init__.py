@@ -64,6 +64,7 @@ def render_page(facts: RunRecord) -> str:
         network=network,
         summary=run_facts.summary(facts),
         accuracies=run_facts.accuracies(facts),
+        losses=run_facts.losses(facts),
         macs=run_facts.format_short(network.total_macs) if network else "",
         choice=run_facts.choice(facts),
         curves=curve_svgs(facts.epochs),

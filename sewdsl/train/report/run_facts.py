@@ -51,6 +51,12 @@ def accuracies(facts: RunRecord) -> dict[str, str]:
     return {epoch: f"{value:.2%}" for epoch, value in shares.items() if isinstance(value, int | float)}
 
 
+def losses(facts: RunRecord) -> dict[str, str]:
+    """Return the known test losses of the last and the best epoch of a network without an accuracy."""
+    values = {"last epoch": facts.result.get("loss"), "best epoch": facts.result.get("best_loss")}
+    return {epoch: f"{value:.4f}" for epoch, value in values.items() if isinstance(value, float)}
+
+
 def begin_of_rounding(facts: RunRecord) -> int:
     """Return the last epoch with float weights before ``quantize`` rounds them, or 0 without such an epoch."""
     recipe = facts.network.recipe if facts.network is not None else None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from matplotlib import colormaps
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter, ScalarFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter, ScalarFormatter, StrMethodFormatter
 
 from sewdsl.elaborate.study_section import VARIANT, is_range_text
 from sewdsl.ir.printed_values import escape_mathtext
@@ -46,8 +46,8 @@ SEARCH_COLUMNS = (3, 4)
 """Possible numbers of columns. The one with fewer rows and fewer empty panels is used."""
 SEARCH_PANEL = (3.6, 3.4)
 """Width and height of a panel of a search, in inches."""
-LOG_LABEL_RATIO = 20
-"""Ratio of the largest to the smallest value below which a logarithmic axis has labels between powers of ten."""
+LOG_LABEL_RATIO = 100
+"""Ratio of the largest to the smallest value below which a logarithmic axis has labels at 1, 2 and 5."""
 ENDED, PRUNED = (colormaps["tab10"](index) for index in (0, 7))
 BEST = colormaps["tab10"](3)
 
@@ -160,7 +160,7 @@ def _trend(outcome: Outcome, axis: str, folder: StudyFolder) -> None:
         axes.set_title(title, fontsize="medium")
         axes.set_xlabel(axis)
         if is_loss:
-            axes.set_ylim(bottom=0)
+            axes.set_ylim(0, 1.05 * axes.get_ylim()[1])
         else:
             axes.yaxis.set_major_formatter(PercentFormatter(1.0))
             axes.set_ylim(0, 1.02)
@@ -266,9 +266,11 @@ def _plot_by_axis(axes: Axes, search: SearchOutcome, axis: str, space: str) -> N
         positions = {trial.number: float(trial.values[axis]) for trial in search.history}
         if space.startswith("log"):
             axes.set_xscale("log")
+            # The default labels of minor ticks overlap.
+            axes.xaxis.set_minor_formatter(NullFormatter())
             if max(positions.values()) < LOG_LABEL_RATIO * min(positions.values()):
-                axes.xaxis.set_major_formatter(ScalarFormatter())
-                axes.xaxis.set_minor_formatter(ScalarFormatter())
+                axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     else:
         # Keep the order of the study section.
         labels = sorted({trial.values[axis] for trial in search.history}, key=space.find)
