@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,13 +18,14 @@ from sewdsl.cli.run_setup import run_errors
 from sewdsl.compiler import read
 from sewdsl.train.data.dataset import DataMismatch
 from sewdsl.train.fit.lightning_loop import RunOptions
+from sewdsl.train.fit.resume_checks import last_checkpoint
 from sewdsl.train.fit.train_run import resume_run, start_run
 from sewdsl.train.store.run_folder import RunError, RunFolder, RunInterrupted, run_lock
 from sewdsl.train.training_plan import plan_training
 from tests.words import raises
 
 from .conftest import LIGHT, Run
-from .made import unfinished
+from .made import finished, unfinished
 from .test_survival import BATCHES, At, stop
 
 PLANNED = 3
@@ -119,6 +121,18 @@ def test_a_run_of_another_process_is_not_resumed(tmp_path: Path, capsys: pytest.
         pass
     assert exit_.value.exit_code == 1
     assert capsys.readouterr().err == f"error: '{folder.path}' is in use by process {os.getpid()}\n"
+
+
+@pytest.mark.parametrize(
+    ("make", "said"), [(finished, "last.ckpt' is missing; the run starts again"), (unfinished, "")]
+)
+def test_a_finished_run_without_checkpoints_starts_again(
+    make: Callable[[Path], RunFolder], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert last_checkpoint(make(tmp_path / "run")) == {}
+    error = capsys.readouterr().err
+    assert said in error
+    assert bool(error) == bool(said)
 
 
 @pytest.mark.parametrize("begun", [False, True])

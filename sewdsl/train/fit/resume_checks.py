@@ -188,6 +188,8 @@ def last_checkpoint(folder: RunFolder) -> dict[str, Any]:
         RunError: If both checkpoints are damaged.
     """
     if not folder.state.exists() and not folder.previous_state.exists():
+        if rank() == 0 and folder.result.exists():
+            echo(f"warning: '{folder.state}' is missing; the run starts again from epoch 1", err=True)
         return {}
     try:
         checkpoint = _check(checkpoints.read_checkpoint(folder, folder.state), folder.state)
