@@ -54,6 +54,8 @@ EQUATION_BITS = 16
 """Bits of a threshold of equations in the unit of their input, if its weights are small."""
 READ_BITS = 15
 """Bits of values that a convolution reads, without the sign."""
+MAX_SPREAD = 4
+"""Largest ratio of the largest integer times the largest factor of a channel to the largest value that is read."""
 SETTLED_BITS = 18
 """Bits of currents whose shift is computed, so that their factors have the remaining bits of a sum."""
 DELAYED_BITS = 26
@@ -651,11 +653,14 @@ class LawBuilder:
         kernel = (weights.shape[0], weights.shape[1])
         shift: Numbers = ZERO if bias is None else bias
         if np.any(source.shift):
-            # With the rounded weights, the errors of both parts of the input cancel.
-            rounded = integers * factor / np.where(input_factors == 0, 1.0, input_factors)
-            rounded = np.where(input_factors == 0, weights_of_shift, rounded)
-            shifts = np.broadcast_to(source.by_channel(source.shift), source.shape)
-            sums = convolve(shifts[None], rounded, window)[0]
+            # With the rounded weights, the errors of both parts of the input cancel. A nearly constant channel keeps
+            # its exact weights, because the weights of its small changes can be rounded to 0.
+            shifts, factors = source.by_channel(source.shift), np.abs(source.by_channel(source.factor))
+            is_constant = (factors == 0) | (2 * factors * source.magnitude_by_channel <= np.abs(shifts))
+            is_constant = is_constant.reshape(window.groups, -1)[group].T
+            rounded = integers * factor / np.where(is_constant, 1.0, input_factors)
+            rounded = np.where(is_constant, weights_of_shift, rounded)
+            sums = convolve(np.broadcast_to(shifts, (1, *source.shape)), rounded, window)[0]
             # Without padding, whose zeros have no shift, all positions have the same sum.
             shift = shift + (sums if any(window.padding) else sums[0, 0])
         negative, positive = np.minimum(integers, 0).sum((0, 1, 2)), np.maximum(integers, 0).sum((0, 1, 2))
@@ -673,7 +678,12 @@ class LawBuilder:
         Currents are rounded to 16 bits or less.
         """
         bits = min(READ_BITS, 31 - ceil(log2(terms * steps * self._formats.largest_weight)))
-        if (x.value.magnitude < 2**bits and not x.value.has_border) or isinstance(self._steps[x.step], InputStep):
+        factors = np.abs(x.value.by_channel(x.value.factor))
+        # The unit of the weights is that of the largest factor. Small factors of large values lose these bits.
+        is_even = x.value.magnitude * factors.max() <= MAX_SPREAD * (x.value.magnitude_by_channel * factors).max()
+        if (x.value.magnitude < 2**bits and is_even and not x.value.has_border) or isinstance(
+            self._steps[x.step], InputStep
+        ):
             return x
         x = self._settled(x)
         if bits < 1:

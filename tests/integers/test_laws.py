@@ -355,6 +355,30 @@ def test_channels_without_weights() -> None:
     assert_near_floats(model)
 
 
+@pytest.mark.parametrize("size", [0.0, 1e-7])
+def test_weights_of_nearly_constant_channels(size: float) -> None:
+    options: dict[str, Any] = {"input": "2x4x4", "steps": 2, "set": {"readout": "sum"}}
+    model = sewdsl.compile("c4k1b1-c3k1b1-Flatten", seed=0, **options).eval().double()
+    with torch.no_grad():
+        model.get_parameter("conv1.weight").mul_(size)
+    assert_outputs_are_near_floats(model)
+
+
+@pytest.mark.parametrize("text", ["CAT[c4k3-BN-SN | c4k3-BN-MPk3s1p1]-c5k1-Flatten", "CAT[c4k3-SN | c4k1]-FC5"])
+def test_currents_next_to_spikes_keep_their_bits(text: str) -> None:
+    options: dict[str, Any] = {"input": "2x4x4", "steps": 2, "set": {"readout": "sum"}, "neuron": "IF"}
+    assert_outputs_are_near_floats(sewdsl.compile(text, seed=0, **options).eval().double())
+
+
+def assert_outputs_are_near_floats(model: Any) -> None:
+    network = build_integer_network(model, InputScaling(3))
+    n = np.random.default_rng(0).integers(0, 4, (2, 6, 4, 4, 2))
+    (outputs,) = network.run(n).values()
+    with torch.no_grad():
+        expected = model(torch.from_numpy(np.moveaxis(n, -1, 2).astype(float).copy())).numpy()
+    assert np.abs(outputs * network.readouts[0].unit - expected).mean() < 0.01 * np.abs(expected).mean()
+
+
 def test_biases_without_weights() -> None:
     model = sewdsl.compile("FC3", input="4", steps=5, seed=0).eval().double()
     with torch.no_grad():
