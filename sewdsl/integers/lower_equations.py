@@ -72,6 +72,7 @@ class EquationLaw:
             raise NoEquationLaw("has vectors as states, and integer neurons have numbers; export net.onnx instead")
         self._factors, self._channels = factors, inputs[0].shape[-1]
         self._inputs = [x.by_channel(x.factor) for x in inputs]
+        self._is_shifted = [bool(np.any(x.shift)) for x in inputs]
         self._lines: list[Instruction] = []
         self._sums: dict[int, Terms] = {}
         self._names: dict[int, str] = {leaf.index: f"v{i}" for i, leaf in enumerate(step.states)}
@@ -132,7 +133,8 @@ class EquationLaw:
             return {"": self._number(entry)}
         if entry.operation == "x":
             number = entry.leaf or ""
-            return {f"x{number}": self._inputs[entry.leaf or 0], f"b{number}": self.unit}
+            terms = {f"x{number}": self._inputs[entry.leaf or 0]}
+            return terms | {f"b{number}": self.unit} if self._is_shifted[entry.leaf or 0] else terms
         if entry.index in self._sums:
             return self._sums[entry.index]
         name = self._names[entry.index]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, cast
 from sewdsl.analysis.foldable_norms import foldable_norms
 from sewdsl.analysis.memory_plan import BLOCKS, WIDTHS, WORD, Format, Role, plan_memory, stored_elements
 from sewdsl.ir.op import KnowsSteps, WeightedLayer
+from sewdsl.targets.equation_constants import EquationConstants
 
 if TYPE_CHECKING:
     from sewdsl.ir.integer_law import Law
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 LARGEST_WEIGHT, LARGEST_INPUT = 127, 255
 """Largest values of 8 bits."""
+WINDOW, NEURON, HEADS = 15 * WORD, 6 * WORD, 5 * WORD
+"""Bytes of the structures ``net_window``, ``net_neuron`` and ``net_heads`` with pointers of 32 bits."""
 NO_CURRENTS = {"maximum": "compares", "multiply": "multiplies", "attend": "reads"}
 """Laws of spikes and counts only."""
 
@@ -28,7 +31,7 @@ class SizedStep(NamedTuple):
 
     Attributes:
         largest: Largest magnitude, or None for currents of 32 bits.
-        tables: Bytes of the weights and constants.
+        tables: Largest number of bytes of the weights and constants.
         states: Number of values that are kept for the next time-step.
         linear: Whether potentials can have 16 bits.
     """
@@ -59,10 +62,21 @@ class SizedStep(NamedTuple):
 
 
 class SizedOperand(NamedTuple):
-    """Result of a step, with its largest magnitude."""
+    """Result of a step.
+
+    Attributes:
+        largest: Largest magnitude, or None for currents.
+        channels: Number of channels.
+        plain: Whether the integers have one factor for all channels and no shift.
+        border: Numbers of rows and of columns with different shifts near the border of a convolution, and the sum of
+            height and width. Without padding, the last number is 0.
+    """
 
     step: int
     largest: int | None
+    channels: int
+    plain: bool = True
+    border: tuple[int, ...] = (1, 1, 0)
 
 
 class RefusedLayer(Exception):
@@ -78,6 +92,7 @@ class IntegerSizes:
     Attributes:
         refused: Reasons of the layers without a law, by index.
         estimated: Whether layers add or read currents, whose formats depend on the weights.
+        outputs: Largest number of bytes of the constants that are added to the outputs.
     """
 
     def __init__(self, network: Network) -> None:
@@ -85,7 +100,7 @@ class IntegerSizes:
         self.estimated = self._timed = False
         hosts, nodes = foldable_norms(network), network.nodes
         needed, delays = network.graph.lead_to(network.output_indices), list[tuple[int, int]]()
-        operands, self._drifts = dict[int, SizedOperand](), dict[int, int]()
+        operands = dict[int, SizedOperand]()
         for index, node in enumerate(nodes):
             # The input of a delay can be a later layer.
             sources = () if node.op.delay_steps else tuple(operands[i] for i in node.sources)
@@ -93,7 +108,8 @@ class IntegerSizes:
             learned = defaultdict[str, object](object)
             self.layer, self._index = SimpleNamespace(node=node, inputs=network.inputs(node), learned=learned), index
             if index < network.first_layer:
-                operands[index] = self._store(largest=LARGEST_INPUT, role="input")
+                is_image = network.settings.sources[index].encode == "direct"
+                operands[index] = self._store(largest=LARGEST_INPUT, role="input")._replace(plain=not is_image)
             elif index in hosts:
                 operands[index] = operands[hosts[index]]
             elif index in needed:
@@ -109,10 +125,16 @@ class IntegerSizes:
             if self.steps[step].largest is None:
                 # Currents are rounded to the unit of the delay.
                 self.estimated = True
-                read = self._store(read, largest=None, elements=nodes[source].output.elements)
+                tables, elements = self._conversion(read), nodes[source].output.elements
+                read = self._store(read, role="value", largest=None, elements=elements, tables=tables)
             self.steps[step] = self.steps[step]._replace(inputs=(read.step,))
-        self._outputs = [operands[i].step for i in network.output_indices]
-        self.biases = WORD * sum(nodes[i].output.elements for i in network.output_indices)
+        outputs = [operands[i] for i in network.output_indices]
+        self._outputs = [x.step for x in outputs]
+        self.outputs = WORD * sum(nodes[i].output.elements for i in network.output_indices)
+        for x in outputs:
+            # The sums of an output layer have one unit, unless a norm is not folded into the weights.
+            is_sum = self.steps[x.step].role == "sums" and x.plain and not x.border[-1]
+            self.outputs += self._bounded(x) if is_sum else self._conversion(x)
 
     def state_size(self, width: int, *, packed: bool) -> int:
         """Return the bytes of a state, with potentials of ``width`` bytes."""
@@ -125,11 +147,12 @@ class IntegerSizes:
         return partial(self._store, law=law)
 
     def _store(
-        self, *arguments: Any, law: str = "", role: Role = "value", tables: int = 0, states: int = 0, **sizes: Any
+        self, *arguments: Any, law: str = "", role: Role | None = None, tables: int = 0, states: int = 0, **sizes: Any
     ) -> SizedOperand:
-        """Add a step, by default with the size and the range of the layer's output.
+        """Add a step, by default with the size and the range of the layer's output, and with conversions of the input.
 
         Args:
+            role: Default: a value, whose operands get a common unit without a shift.
             sizes: ``elements`` and ``largest`` if they differ.
         """
         operands = [x for x in arguments if isinstance(x, SizedOperand)]
@@ -139,11 +162,34 @@ class IntegerSizes:
         largest = sizes.get("largest", output.values.largest)
         # A bit has no sign.
         largest = 2 if largest == 1 and output.values.lower else largest
-        self.estimated |= law == "add" and largest is None
+        is_rounded = law == "add" and largest is None
+        if role is None:
+            tables += sum(self._conversion(x, is_rounded=is_rounded) for x in operands)
         inputs, elements = tuple(x.step for x in operands), sizes.get("elements", output.elements)
         name, linear = self.layer.node.name, law == "fire"
-        self.steps.append(SizedStep(name, inputs, role, elements, largest, tables, states, linear))
-        return SizedOperand(len(self.steps) - 1, largest)
+        self.steps.append(SizedStep(name, inputs, role or "value", elements, largest, tables, states, linear))
+        plain = role is not None or all(x.plain for x in operands)
+        result = SizedOperand(len(self.steps) - 1, largest, output.channels, plain)
+        # A sum of currents keeps their shifts.
+        return result._replace(border=tuple(map(max, *(x.border for x in operands)))) if is_rounded else result
+
+    def _conversion(self, x: SizedOperand, *, is_rounded: bool = False) -> int:
+        """Return a bound of the constants that change unit and shift of a value: two roundings, a gain and a drift."""
+        if x.largest is not None and x.plain and not is_rounded:
+            return 0
+        self.estimated = True
+        return WORD * 3 * x.channels + self._drift(x)
+
+    def _drift(self, x: SizedOperand) -> int:
+        """Return the bytes of the drift of a value, which can depend on the position."""
+        rows, columns, places = x.border
+        return WORD * rows * columns * x.channels + places * (1 if max(rows, columns) <= LARGEST_INPUT + 1 else WORD)
+
+    def _bounded(self, x: SizedOperand) -> int:
+        """Return the bytes of the factors of a current that a neuron cannot add up in 32 bits."""
+        largest = self.steps[x.step].largest
+        fits = largest is not None and largest * self._network.settings.steps < 1 << 29
+        return 0 if fits else WORD * x.channels
 
     # --- laws that store no value, or another one
 
@@ -151,25 +197,28 @@ class IntegerSizes:
         raise RefusedLayer(reason)
 
     def scale(self, x: SizedOperand, *_numbers: Any) -> SizedOperand:
-        return x
+        return x._replace(plain=x.plain and not self._network.parameters(self.layer.node))
 
     def normalise(self, x: SizedOperand, _step_weight: Any = None) -> SizedOperand:
         """Return the output of a norm, which computes only if its numbers depend on the time-step."""
         node = self.layer.node
         if not isinstance(node.op, KnowsSteps):
-            return x
+            return x._replace(plain=False)
         self._timed = True
         # Its results are rounded before a neuron adds them up.
         self.estimated = True
-        # Factors of the input, factors of its drift, and shifts.
-        tables = (3 * self._network.settings.steps + 1) * WORD * node.output.channels
+        # Factors of the input, shifts, and factors of the drift of the input.
+        row = self._network.settings.steps * WORD * node.output.channels
+        tables = 2 * row + self._bounded(x) + (row + self._drift(x) if x.largest is None or not x.plain else 0)
         return self._store(x, role="neuron", largest=None, tables=tables)
 
     def rectify(self, x: SizedOperand, *, slope: bool = False) -> SizedOperand:
         if x.largest is None and slope:
             self.refuse("reads currents, which it would multiply by a slope; use ReLU or SN instead")
-        self.estimated |= x.largest is None
-        return self._store(self._store(x, largest=None)) if x.largest is None else x
+        if x.largest is not None and x.plain:
+            return x
+        self.estimated = True
+        return self._store(self._store(x, largest=None), role="value", largest=None)
 
     def flatten(self, x: SizedOperand) -> SizedOperand:
         """Return a feature map as a vector, whose order only matters if its readers have no weights."""
@@ -196,37 +245,39 @@ class IntegerSizes:
         padding: tuple[int, ...] = (),
     ) -> SizedOperand:
         is_padded = operation == "sum" and x.largest is None and any(padding)
-        if x.step in self._drifts or is_padded:
+        if x.border[-1] or is_padded:
             # A drift that depends on the position, or the shift of values between zeros, is added before.
             self.estimated, x = True, self._store(x, elements=prod(self.layer.inputs[0].shape), largest=None)
         taps = prod(kernel) if operation == "sum" else 1
-        return self._store(x, largest=None if x.largest is None else taps * x.largest)
+        return self._store(x, largest=None if x.largest is None else taps * x.largest, tables=WINDOW)
 
     def pool_all(self, x: SizedOperand) -> SizedOperand:
         return self.pool("sum", x, self.layer.inputs[0].shape[1:])
 
     def sum_channels(self, x: SizedOperand, size: int) -> SizedOperand:
-        return self.pool("sum", x, (size,))
+        return self._store(x, largest=None if x.largest is None else size * x.largest)
 
     def convolve(self, x: SizedOperand, stride: tuple[int, ...], padding: tuple[int, ...], *_: Any) -> SizedOperand:
         sums, lengths = self.connect(x), self.layer.node.output.shape[1:]
-        sources = self._network.settings.sources
-        if x.step < len(sources) and sources[x.step].encode == "direct":
-            # Pixels that are not 0 in the padding: the drift depends on the position near the border.
-            classes = (min(n, 2 * -(-p // s) + 1) for n, p, s in zip(lengths, padding, stride, strict=True))
-            self._drifts[sums.step] = prod(classes)
-        return sums
+        if (x.plain and x.largest is not None) or not any(padding):
+            return sums
+        # Zeros of the padding do not represent 0: the drift depends on the position near the border.
+        classes = (min(n, 2 * -(-p // s) + 1) for n, p, s in zip(lengths, padding, stride, strict=True))
+        # A row has the height 1.
+        rows, columns = (1, *classes)[-2:]
+        return sums._replace(border=(rows, columns, sum((1, *lengths)[-2:])))
 
     def connect(self, x: SizedOperand) -> SizedOperand:
         """Return weighted sums. Currents are rounded to 16 bits before."""
-        op, signals = cast("Any", self.layer.node.op), self.layer.inputs
+        op, signals, tables = cast("Any", self.layer.node.op), self.layer.inputs, WINDOW
         if x.largest is None:
             self.estimated = True
-            x = self._store(x, elements=signals[0].elements, largest=LARGEST_WEIGHT << 8)
+            tables += WORD * x.channels if not x.border[-1] else self._conversion(x)
+            x = self._store(x, role="value", elements=signals[0].elements, largest=LARGEST_WEIGHT << 8)
         weights = prod(op.weight_shape(*signals))
         largest = weights // self.layer.node.output.channels * LARGEST_WEIGHT * cast("int", x.largest)
         # Sums are currents for their readers, whose channels have different units.
-        return self._store(x, role="sums", tables=weights, largest=largest)._replace(largest=None)
+        return self._store(x, role="sums", tables=tables + weights, largest=largest)._replace(largest=None)
 
     def convolve_transposed(
         self, x: SizedOperand, stride: tuple[int, ...], _: tuple[int, ...], extra: tuple[int, ...], *__: Any
@@ -236,19 +287,20 @@ class IntegerSizes:
         spread = channels * prod((n - 1) * s + 1 + m for n, s, m in zip(lengths, stride, extra, strict=True))
         return self.connect(self._store(x, elements=spread, largest=x.largest))
 
+    def attend(self, *arguments: Any) -> SizedOperand:
+        return self._store(*arguments, law="attend", tables=HEADS)
+
     def fire(self, neuron: Any, x: SizedOperand) -> SizedOperand:
-        """Return spikes, with a threshold, a drift and perhaps a reset for each channel."""
+        """Return spikes, with a gain, a threshold, a drift and perhaps a reset for each channel."""
         output = self.layer.node.output
-        drifts = self._drifts.get(x.step, 1)
-        constants = (drifts + (2 if neuron.rest else 1)) * WORD * output.channels
-        # A row has the height 1.
-        constants += sum((1, *output.shape[1:])[-2:]) if drifts > 1 else 0
+        constants = (3 if neuron.rest else 2) * WORD * output.channels + self._drift(x) + self._bounded(x) + NEURON
         return self._store(x, law="fire", role="neuron", tables=constants, states=output.elements)
 
     def fire_equations(self, step: Any, _surrogate: Any, *operands: SizedOperand) -> SizedOperand:
-        """Return the output of equations, with constants of each channel: drifts of the operands, and factors."""
-        output = self.layer.node.output
-        states = output.elements * len(step.states)
-        constants = (len(operands) + len(step.factors)) * WORD * output.channels
+        """Return the output of equations, with constants of each channel and drifts of the operands."""
+        output, steps = self.layer.node.output, self._network.settings.steps
+        constants = EquationConstants(step, steps).rows * WORD * output.channels
+        drifts = (self._drift(x) for x in operands if not x.plain or x.largest is None)
+        constants += sum(drifts) + sum(map(self._bounded, operands))
         self._timed |= isinstance(self.layer.node.op, KnowsSteps)
-        return self._store(*operands, role="neuron", tables=constants, states=states)
+        return self._store(*operands, role="neuron", tables=constants, states=output.elements * len(step.states))

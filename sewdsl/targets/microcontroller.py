@@ -34,7 +34,7 @@ class Microcontroller(Target):
     def limits(self) -> tuple[str, ...]:
         return (
             "layers that can be computed in integers",
-            "flash: weights of 8 bits, thresholds and other constants of channels",
+            "flash: weights of 8 bits, and at most the constants that trained weights can require",
             "RAM: potentials of 32 bits, or 16 with '--state 16', and values, with spikes as bytes, or bits: '--pack'",
         )
 
@@ -47,10 +47,10 @@ class Microcontroller(Target):
             before = layers.get(step.name, [0] * (1 + len(OPTIONS)))
             layers[step.name] = [a + b for a, b in zip(before, (step.tables, *states), strict=True)]
         flash, *potentials = (sum(column) for column in zip(*layers.values(), strict=True))
-        flash += sizes.biases
+        flash += sizes.outputs
         rams = [sizes.state_size(width, packed=packed) for width, packed, _ in OPTIONS.values()]
         values = (ram - size for ram, size in zip(rams, potentials, strict=True))
-        shared = [("outputs", [sizes.biases, *[0] * len(OPTIONS)]), ("values", [0, *values])]
+        shared = [("outputs", [sizes.outputs, *[0] * len(OPTIONS)]), ("values", [0, *values])]
         smallest = 1 + rams.index(min(rams))
         for column, total, limit, what in ((0, flash, self.flash, "flash"), (smallest, min(rams), self.ram, "RAM")):
             used = [layers[node.name][column] if node.name in layers else 0 for node in nodes]

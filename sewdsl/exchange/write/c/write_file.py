@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from sewdsl.analysis.memory_plan import BLOCKS, stored_elements
+from sewdsl.analysis.memory_plan import BLOCKS, WORD, stored_elements
 from sewdsl.exchange.write.c.kernels import Kernels, fill_template, read_template
 from sewdsl.integers.network import IntegerNetwork
 from sewdsl.integers.steps import functions
@@ -58,7 +58,7 @@ class CFile(NamedTuple):
     Attributes:
         source: C99 file, which needs no other file.
         header: Interface of the file.
-        flash: Bytes of all tables. The code is not included.
+        flash: Bytes of all constants, with pointers of 32 bits. The code is not included.
         ram: Bytes of a state.
         potentials: Bytes of its membrane potentials and delayed values.
     """
@@ -206,6 +206,8 @@ class _File:
         """Add a constant ``net_…`` of ``types.h``, and return its name."""
         name = f"{kind}_{self._names[index]}"
         self._tables.append(f"static const net_{kind} {name} = {{{', '.join(map(str, members))}}};")
+        # Pointers of microcontrollers have 32 bits.
+        self._flash += len(members) * WORD
         return name
 
     def _window(self, index: int, source: int, kernel: Pair, window: Window) -> str:
@@ -325,7 +327,7 @@ class _File:
             self._table("resets", index, dynamics.reset) if resets else "0",
         ]
         neuron = self._structure("neuron", index, *tables, dynamics.gain[0], dynamics.leak, step.value.shape[-1])
-        self._fire(index, step, (dynamics.drift,), f"{kernel}({{}}, &{neuron}, {{}});")
+        self._fire(index, step, {"": dynamics.drift}, f"{kernel}({{}}, &{neuron});")
 
     def _equations(self, index: int, step: EquationStep) -> None:
         """Add a function for a position, and its calls."""
@@ -351,9 +353,10 @@ class _File:
         arguments = ["int32_t *restrict states"] if step.states else []
         arguments += [f"{self._type(index)} *restrict out"]
         arguments += [f"const {self._type(i)} *restrict in{n}" for n, i in zip(numbers, step.inputs, strict=True)]
-        arguments += [f"const int32_t *restrict drift{n}" for n in numbers] + ["int32_t t"] * instructions.timed
-        names = {f"b{n}": f"drift{n}" for n in numbers} | {f"x{n}": f"in{n}" for n in numbers}
-        unused = "".join(f"    (void){argument};\n" for leaf, argument in names.items() if leaf not in read)
+        # Inputs without a shift have no drift.
+        arguments += [f"const int32_t *restrict drift{n}" for n in numbers if f"b{n}" in read]
+        arguments += ["int32_t t"] * instructions.timed
+        unused = "".join(f"    (void)in{n};\n" for n in numbers if f"x{n}" not in read)
         self._functions.append(
             f"/* One time-step of the equations of {step.name} at a position. */\n"
             f"static void step_{name}({', '.join(arguments)}) {{\n{unused}"
@@ -361,13 +364,15 @@ class _File:
             + _indented(f"    const int32_t {leaf} = {place};" for leaf, place in leaves.items() if leaf in read)
             + f"\n{_indented(f'    {line}' for line in lines + stores)}\n    }}\n}}"
         )
-        self._fire(index, step, instructions.drifts, f"step_{name}({{}}, {{}}{', state->t' * instructions.timed});")
+        drifts = {n: drift for n, drift in zip(numbers, instructions.drifts, strict=True) if f"b{n}" in read}
+        self._fire(index, step, drifts, f"step_{name}({{}}{', state->t' * instructions.timed});")
 
-    def _fire(self, index: int, step: FiringStep, drifts: Sequence[Drift], call: str) -> None:
+    def _fire(self, index: int, step: FiringStep, drifts: Mapping[str, Drift], call: str) -> None:
         """Add the loop over the positions of a neuron layer.
 
         Args:
-            call: Call of a kernel, with a place for the states, the output and the inputs, and one for the drifts.
+            drifts: Drifts of inputs by the suffix of their tables.
+            call: Call of a kernel, with a place for the states, the output, the inputs and the drifts.
         """
         _, width, channels = step.value.shape
         position, lines, sums = f"(y * {width} + x) * {channels}", [], []
@@ -381,7 +386,7 @@ class _File:
         for source in (self._plan.owners[i] for i in step.inputs):
             convolution = self._network.steps[source]
             if source in self._plan.inlined and isinstance(convolution, Convolution):
-                array = f"sums_{self._names[source]}" if len(drifts) > 1 else "sums"
+                array = f"sums_{self._names[source]}" if len(step.inputs) > 1 else "sums"
                 sums.append(self._sums(source, convolution, array))
                 lines += [f"{self._type(source)} {array}[{channels}];", sums[-1].call]
                 arrays.append(array)
@@ -392,9 +397,9 @@ class _File:
                 arrays.append(array)
             else:
                 arrays.append(f"{self._array(source)} + {position}")
-        added = [self._drift(index, drift, str(number or "")) for number, drift in enumerate(drifts)]
+        arrays += [self._drift(index, drift, number) for number, drift in drifts.items()]
         self._firing.append((index, step))
-        self._loop(step.value.shape, [*lines, call.format(", ".join(arrays), ", ".join(added)), *after], sums)
+        self._loop(step.value.shape, [*lines, call.format(", ".join(arrays)), *after], sums)
 
     @staticmethod
     def _copied(channels: int, statement: str) -> list[str]:

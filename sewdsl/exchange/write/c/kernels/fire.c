@@ -9,7 +9,7 @@
 
 /* U <- U - round(U * leak / 2^15) + n * gain + drift; a spike if U >= threshold, then U <- reset, or U - threshold. */
 static inline void NAME(STATE *restrict potentials, uint8_t *restrict spikes, const IN *restrict in,
-                        const net_neuron *restrict neuron, const int32_t *restrict drift) {
+                        const int32_t *restrict drift, const net_neuron *restrict neuron) {
     for (int32_t c = 0; c < neuron->channels; c++) {
         int32_t u = potentials[c];
         LEAK
