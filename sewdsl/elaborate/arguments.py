@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from sewdsl.diagnostics import Diagnostic, Severity
-from sewdsl.elaborate.suggestions import NO_ADVICE, Advice, advice, nearest_name, rename
+from sewdsl.elaborate.suggestions import NO_ADVICE, Advice, advice, nearest_name, rename, suggest
 from sewdsl.ir.kind import CATALOGUE, Kind, Letter, argument_fields
 from sewdsl.ir.op import ShapeMismatch
 from sewdsl.ir.printed_values import format_value
@@ -189,6 +189,13 @@ def _family(problem: ErrorDetails) -> type[Kind] | None:
 
 def _kinds_like(problem: ErrorDetails, place: Span) -> Advice:
     family = _family(problem)
+    if problem["type"] == "literal_error":
+        words, text = re.findall("'([^']*)'", problem["ctx"]["expected"]), str(problem["input"])
+        # A number stands for the word that ends with it, and similar words with other numbers are no typing errors.
+        ends = [word for word in words if word.strip("abcdefghijklmnopqrstuvwxyz") == text]
+        has_numbers = any(word[-1:].isdigit() for word in words)
+        near = ends[0] if len(ends) == 1 else nearest_name(text, words, 1.0 if has_numbers else 0.6)
+        return suggest(text, near, place) if near else NO_ADVICE
     if family is None:
         return NO_ADVICE
     names = sorted(name for name, kind in CATALOGUE.items() if issubclass(kind, family))

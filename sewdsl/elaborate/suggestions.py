@@ -96,8 +96,11 @@ def advice(name: str, known: Iterable[str], span: Span, otherwise: str = "") -> 
         otherwise: Help without a similar name.
     """
     near = nearest_name(name, known)
-    if near is None:
-        return {"help": otherwise, "fixes": ()}
+    return {"help": otherwise, "fixes": ()} if near is None else suggest(name, near, span)
+
+
+def suggest(name: str, near: str, span: Span) -> Advice:
+    """Suggest another name, with a fix if possible."""
     # There is no fix if the name is not in the span, as on the command line, or occurs several times.
     offset = span.text.find(name) if span.text.startswith(name) or span.text.count(name) == 1 else -1
     fixes = (rename(span.part(offset, offset + len(name)), near),) if name and offset >= 0 else ()

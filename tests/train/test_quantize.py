@@ -280,6 +280,8 @@ def test_errors() -> None:
     texts = (
         QUANTIZED.replace("int3", "int9"),
         QUANTIZED.replace("int3", "4"),
+        QUANTIZED.replace("int3", "INT4"),
+        QUANTIZED.replace("int3", "int16"),
         QUANTIZED.replace("epochs 2", "epochs 4"),
         QUANTIZED.replace("    quantize int3\n", ""),
         QUANTIZED.replace("quantize int3", "quantise int3"),
