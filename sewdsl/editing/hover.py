@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from sewdsl.checks.expectation import MEASURED, compute_quantity, quantities
 from sewdsl.diagnostics import Severity
@@ -14,11 +14,6 @@ from sewdsl.source import Span
 from sewdsl.syntax import tree
 from sewdsl.syntax.lexicon import BLOCK_KEYWORDS, POINTWISE
 from sewdsl.syntax.scanner import token_end, token_start
-
-if TYPE_CHECKING:
-    from lark import Token
-
-    from sewdsl.syntax.statements import Lines
 
 
 class Hover(NamedTuple):
@@ -171,8 +166,9 @@ def _of_token(view: EditorView, offset: int) -> Hover | None:
     for line in view.statements:
         for token in (*line.tokens, *(token for entry in line.entries for token in entry)):
             if token_start(token) <= offset < token_end(token):
-                if line.neuron:
-                    text = _of_equation_token(line, token)
+                if line.neuron and token is not line.tokens[0]:
+                    equation_words = {**kind_docs.EQUATION_LINES, **kind_docs.FUNCTIONS, **kind_docs.EQUATION_NAMES}
+                    text = equation_words.get(str(token), "")
                 elif line.tokens and token is line.tokens[0] and token in kind_docs.STATEMENTS:
                     text = kind_docs.STATEMENTS[token]
                 elif token.type in BLOCK_KEYWORDS.values():
@@ -181,10 +177,3 @@ def _of_token(view: EditorView, offset: int) -> Hover | None:
                     text = _kind(view, str(token)) if token.type == "WORD" else ""
                 return Hover(text, Span(view.source, token_start(token), token_end(token))) if text else None
     return None
-
-
-def _of_equation_token(line: Lines, token: Token) -> str:
-    """Return the documentation of a keyword, function or predefined name of a neuron."""
-    if token is line.tokens[0]:
-        return kind_docs.STATEMENTS[str(token)]
-    return {**kind_docs.EQUATION_LINES, **kind_docs.FUNCTIONS, **kind_docs.EQUATION_NAMES}.get(str(token), "")
