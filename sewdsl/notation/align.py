@@ -236,10 +236,10 @@ class Alignment:
                     return ARGUMENTS + SOME * sum(differing) / len(differing)
                 return KIND if isinstance(before, Activation) and isinstance(after, Activation) else NEVER
             case MergeText(name=before), MergeText(name=after):
-                if self._work_left < 0:
-                    return abs(self._size(one) - self._size(other)) + JOIN
                 if len(one.sides) != len(other.sides):
                     return NEVER
+                if self._work_left < 0:
+                    return abs(self._size(one) - self._size(other)) + JOIN
                 sides = sum(self._total(*both) for both in zip(one.sides, other.sides, strict=True))
                 return sides + JOIN * (before != after)
             case BlockText(), BlockText():

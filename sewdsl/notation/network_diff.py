@@ -112,13 +112,11 @@ class _Comparison:
         match before.item, after.item:
             case LayerText(text=old), LayerText(text=new):
                 yield self._change(old, new, "at", before)
-            case MergeText(name=old), MergeText(name=new) if len(before.sides) == len(after.sides):
+            case MergeText(name=old), MergeText(name=new):
                 if old != new:
                     yield self._change(f"{old}[…]", f"{new}[…]", "at", before)
                 for side, one, other in zip(before.item.names, before.sides, after.sides, strict=True):
                     yield from self.sequences(one, other, self._change("", "", f"in the {side} of", before))
-            case ReadText(name=old), ReadText(name=new):
-                yield self._change(old, new, "at", before)
             case BlockText(), BlockText() if item_text(before.item) != item_text(after.item):
                 yield self._change(item_text(before.item), item_text(after.item), "at", before)
             case _:

@@ -388,6 +388,12 @@ def test_joins_in_a_row_are_compared_so_long_and_no_longer(monkeypatch: pytest.M
     assert 0.9 * limit < sum(tried) < 2 * limit
 
 
+def test_merges_with_other_numbers_of_operands_beyond_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(align, "MAX_WORK", 0)
+    one, other = load("ADD[ BN | id ]-FC3"), load("ADD[ BN | IF | id ]-FC3")
+    assert body(one, other) == [("ADD[BN | id]", "ADD[BN | IF | id]", "at", "add1", ())]
+
+
 def test_a_long_body_beside_a_short_one() -> None:
     """A second; a sum over all the rest for each of the layers takes half a minute."""
     (layer,) = unroll_parts(body_items(load("BN")), "long {}".format)
@@ -414,6 +420,7 @@ body CAT[ both-c4k3 | low | high | both-SN-ADD[ id | low ] ]-FC3
         (("c4k1", "c4k5"), [("c4k1s1", "c4k5s1", "at", "high.conv1", ())]),
         (("low = c4k3", "low = c4k5"), [("c4k3s1", "c4k5s1", "at", "low.conv1", ())]),
         (("| low |", "| high |"), [("", "high", "in the operand2 of", "cat1", ())]),
+        (("| high-BN", "| high-IF-BN"), [("", "IF", "after", "high", ())]),
         (("high", "top"), []),
     ],
 )
