@@ -70,7 +70,11 @@ class BlockPattern:
     @cached_property
     def names(self) -> frozenset[str]:
         """All names in the body: ``BN``, ``SN``, ``g``."""
-        return frozenset(call.name.plain or "" for call in _calls(self.block.expression))
+        return frozenset(call.name.plain or "" for call in self._calls)
+
+    @property
+    def _calls(self) -> Iterator[tree.Call | tree.MergeOf]:
+        return (each for each in tree.walk_syntax(self.block.expression) if isinstance(each, tree.Call | tree.MergeOf))
 
     @cached_property
     def pattern(self) -> Pattern:
@@ -85,7 +89,7 @@ class BlockPattern:
     def named(self) -> Mapping[str, frozenset[str]]:
         """Arguments equal to a parameter, e.g. ``scale`` in ``scale=$(scale)``, by parameter."""
         arguments_by_parameter: dict[str, set[str]] = {}
-        for argument in chain.from_iterable(call.arguments for call in _calls(self.block.expression)):
+        for argument in chain.from_iterable(call.arguments for call in self._calls):
             match argument:
                 case tree.Argument(name=str(name), value=tree.Interpolation(formula=tree.Parameter(name=parameter))):
                     arguments_by_parameter.setdefault(parameter, set()).add(name)
@@ -197,23 +201,6 @@ def _matches(pattern: Pattern, items: Sequence[TextItem]) -> bool:
         ):
             return False
     return True
-
-
-def _calls(node: tree.Sequence | tree.Alternative | tree.Item) -> Iterator[tree.Call | tree.MergeOf]:
-    match node:
-        case tree.Sequence(items=items):
-            for item in items:
-                yield from _calls(item)
-        case tree.Alternative(first=one, second=other):
-            yield from (*_calls(one), *_calls(other))
-        case tree.Repeat(body=body):
-            yield from _calls(body)
-        case tree.MergeOf(operands=operands):
-            yield node
-            for operand in operands:
-                yield from _calls(operand)
-        case tree.Call():
-            yield node
 
 
 Surroundings = tuple[tuple[int, ...], Activation | None]
