@@ -36,6 +36,18 @@ def test_body() -> None:
     assert kinds(load(NET, body=text)) == ["input", *text.replace("4k3", "").removesuffix("3").split("-")]
 
 
+def test_a_body_that_cannot_be_read_replaces_nothing() -> None:
+    assert complaints(NET, {"body": ")"}) == [("unmatched-bracket", "unmatched ')'", "--set body")]
+
+
+@pytest.mark.parametrize(("key", "value"), [("train.loss.factor", "2.0"), ("neuron.absent.alpha", "2.0")])
+def test_an_argument_of_nothing(key: str, value: str) -> None:
+    text = RECIPE.replace("batch 8\n", "batch 8\n    loss one MSE\n    loss two MSE\n")
+    ((code, message, _),) = complaints(text, {key: value})
+    assert code == "unknown-setting"
+    check_words(message)
+
+
 def test_a_broken_body_is_said_at_its_place() -> None:
     diagnostics = read(Source("net.net", NET), set={"body": "c4k3-BN-XX-FC3"}).diagnostics
     assert [(d.code, d.span.source.name, d.span.column) for d in diagnostics] == [("unknown-name", "--set body", 9)]
@@ -115,6 +127,25 @@ def test_a_network_too_deep_to_follow_is_refused() -> None:
         Source("net.net", PLAIN.replace("SEW Block (c16)", deep)), set={"block": "Plain Block"}, limit={"nesting": 1000}
     )
     assert "nesting-too-deep" in {d.code for d in found.diagnostics}
+
+
+def test_a_body_too_deep_to_follow_is_refused() -> None:
+    deep = "{" * 900 + "BN" + "}*1" * 900
+    (found,) = read(Source("net.net", NET), set={"body": deep}, limit={"nesting": 1000}).diagnostics
+    assert found.code == "nesting-too-deep"
+
+
+def test_a_figure_is_compared_if_the_replaced_body_is_too_deep_to_follow() -> None:
+    """Otherwise a figure that the replacement invalidates is not reported."""
+    for depth, code in ((9, "figure-overridden"), (900, "expectation-failed")):
+        blocks = "".join(f"block B{i} = B{i - 1}\n" for i in range(1, depth))
+        text = f"sewdsl 1\ninput 2x32x32\nblock B0 = BN\n{blocks}body B{depth - 1}\nexpect parameters 4\n"
+        found = read(Source("net.net", text), set={"body": "FC3"}, limit={"nesting": 1000}).diagnostics
+        assert [d.code for d in found] == [code]
+
+
+def test_a_file_without_a_body_has_no_block_to_replace() -> None:
+    assert complaints("sewdsl 1\nblock A = BN\n", {"block": "A"}) == []
 
 
 RECIPE = NET + "train on mnist5k {\n    epochs 1\n    batch 8\n    optimizer SGD(lr=0.1)\n}\n"

@@ -58,6 +58,19 @@ def test_the_work_of_calls_counts_what_they_bind() -> None:
     assert found.code == "network-too-large"
 
 
+def test_the_work_of_calls_without_layers_counts() -> None:
+    (found,) = sewdsl.read(f"{doubling('id', 25)}body B24(n1)\n", limit={"nodes": 5000}).diagnostics
+    assert found.code == "network-too-large"
+    assert "40,000 steps" in found.message
+
+
+def test_words_are_split_up_to_a_limit() -> None:
+    words = "-".join("BN" * count for count in range(50, 99))
+    codes = [d.code for d in sewdsl.read(f"{HEAD}body {words}\n").diagnostics]
+    assert codes == ["missing-hyphen"] * codes.count("missing-hyphen") + ["unknown-name"] * codes.count("unknown-name")
+    assert {*codes} == {"missing-hyphen", "unknown-name"}
+
+
 def test_names_are_compared_up_to_a_limit() -> None:
     count = 4000
     blocks = "".join(f"block Block{i} = BN\n" for i in range(count))

@@ -61,6 +61,13 @@ def test_json_refuses_an_unknown_kind() -> None:
         from_json(data, catalogue())
 
 
+def test_json_refuses_what_is_no_operation() -> None:
+    data = to_json(sewdsl.load("tiny"))
+    data["nodes"][1]["op"] = {"kind": "SGD", "lr": 0.1}
+    with raises(ValueError):
+        from_json(data, catalogue())
+
+
 def test_json_refuses_a_wrong_shape() -> None:
     data = to_json(sewdsl.load("tiny"))
     data["nodes"][1]["output"]["shape"] = [5, 8, 8]
@@ -91,6 +98,22 @@ def test_refuses_what_is_not_whole() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             network.with_nodes(nodes).validate()
+
+
+@pytest.mark.parametrize(("delayed", "message"), [(99, "is not a node"), (0, "must read its source directly")])
+def test_refuses_delays_of_other_nodes(delayed: int, message: str) -> None:
+    network = sewdsl.load("LOOP[ FC3 | FC3 ]-FC2", input="3")
+    nodes = (replace(node, delayed=delayed) if node.feeds_back else node for node in network)
+    with pytest.raises(ValueError, match=message):
+        network.with_nodes(tuple(nodes)).validate()
+
+
+def test_refuses_weights_for_another_input() -> None:
+    network = sewdsl.load("sewdsl 1\ninput 4x8x8\npart P = c4k3\nlet wide = c8k1\nbody CAT[ P-P | wide-BN | wide ]\n")
+    wide = next(index for index, node in enumerate(network) if node.output.channels == 8)
+    nodes = (replace(node, inputs=(wide,)) if node.weights is not None else node for node in network)
+    with raises(ValueError):
+        network.with_nodes(tuple(nodes)).validate()
 
 
 def test_totals_are_sums(network: Network) -> None:

@@ -210,3 +210,17 @@ def test_claims_that_cannot_be_written() -> None:
     made = replace(network(("BN", [0])), expectations=(Expectation("parameters", "8", 'a "quote"', binding=False),))
     with raises(UnwritableNetwork):
         write_net(made)
+
+
+def test_long_items_without_brackets_stay_in_one_line() -> None:
+    terms = " + ".join(f"x*{number}.125" for number in range(1, 21))
+    text = write_net(sewdsl.load(f"BN-MAP{{{terms}}}-FC3", input="2x4x4"))
+    assert text.endswith(f"body    BN-\n        MAP{{{terms}}}-\n        FC3\n")
+    assert write_net(compiled(text)) == text
+
+
+def test_long_bodies_of_a_swap_are_split() -> None:
+    body = "-".join(f"c{width}k1-BN-IF" for width in range(4, 12))
+    text = write_net(sewdsl.load(f"Swap[ {body}-c16k1-tdBN ]-GAP-FC3", input="2x4x4"))
+    assert "Swap[\n" in text
+    assert write_net(compiled(text)) == text

@@ -156,3 +156,10 @@ def test_what_has_no_text() -> None:
     own = network.with_nodes(tuple(replace(node, weights=None) for node in network))
     with raises(UnwritableNetwork, part="other weights"):
         write_net(own)
+    with raises(UnwritableNetwork, part="two outputs"):
+        write_net(replace(network, outputs=(("inside", 2), ("end", network.output))))
+    *before, merge, pool, linear = network.nodes
+    # The sum reads the batch norm of the second call instead of its neuron.
+    merge = replace(merge, inputs=(merge.inputs[0], merge.inputs[1] - 1))
+    with raises(UnwritableNetwork, part="other outputs"):
+        write_net(network.with_nodes((*before, merge, pool, linear)))

@@ -19,7 +19,9 @@ from sewdsl.ir.op import Join, Op
 from sewdsl.ir.settings import Settings
 from sewdsl.ir.wiring import MAX_MERGE_DEPTH
 from sewdsl.notation import UnwritableNetwork, compact_text, write_net
+from sewdsl.notation.kind_text import neurons
 from sewdsl.notation.network_diff import diff_networks
+from sewdsl.ops.equation_neurons import defined_kind
 from sewdsl.ops.input import Input
 from sewdsl.ops.joins import Add
 from sewdsl.ops.layers.conv import Conv
@@ -142,6 +144,19 @@ def test_kinds_that_are_not_known() -> None:
         compact_text(network((Own(), [0])))
 
 
+def test_neurons_that_are_not_known_are_counted_by_their_repr() -> None:
+    class Own(IF):
+        """Not found under its name."""
+
+    assert neurons(network((Own(), [0]), (Own(), [1]))) == f"2 {Own()}"
+
+
+def test_two_definitions_with_one_name() -> None:
+    twice, thrice = (defined_kind(f"neuron N {{ give {factor}*x }}")() for factor in (2, 3))
+    with raises(UnwritableNetwork):
+        write_net(network((twice, [0]), (thrice, [1])))
+
+
 def test_headers_that_are_not_known() -> None:
     class Own(IF):
         """Not found under its name."""
@@ -176,6 +191,18 @@ def test_input_that_the_settings_do_not_say() -> None:
     made = replace(network(("BN", [0])), settings=Settings(input=(2, 8, 8), join=Add()))
     with raises(UnwritableNetwork):
         write_net(made)
+
+
+def test_network_without_an_input() -> None:
+    made = network(("BN", [0]))
+    with raises(UnwritableNetwork):
+        compact_text(replace(made, nodes=(replace(made.nodes[1], inputs=()),), output=0))
+
+
+def test_input_with_another_name_than_in_the_settings() -> None:
+    made = sewdsl.load("sewdsl 1\ninput left 4\ninput right 4\nbody ADD[left | right]-FC3\n")
+    with raises(UnwritableNetwork):
+        write_net(made.with_nodes((made.nodes[0], replace(made.nodes[1], name="up"), *made.nodes[2:])))
 
 
 def test_input_of_four_lengths() -> None:
