@@ -82,9 +82,9 @@ def validate_arguments(
 
 
 def _advise_on_beta(fields: Collection[str], name: str, argument: GivenArgument) -> Advice | None:
-    """Return the equivalent of ``beta=0.9`` in snnTorch, or None for another argument."""
+    """Return the equivalent of ``decay=0.9``, or ``beta=0.9`` in snnTorch, or None for another argument."""
     equivalent = next((field for field in ("decay", "tau") if field in fields), None)
-    if name != "beta" or equivalent is None:
+    if name not in {"beta", "decay"} or equivalent is None:
         return None
     beta = argument.value
     in_range = isinstance(beta, int | float) and 0 <= beta < 1
@@ -92,7 +92,7 @@ def _advise_on_beta(fields: Collection[str], name: str, argument: GivenArgument)
         text = f"decay={beta}"
         return {"help": f"use {text}, which is beta in snnTorch", "fixes": (rename(argument.span, text),)}
     text = f"tau={1 / (1 - beta):.6g}" if in_range else "tau=1/(1 - beta)"
-    hint = f"use {text}; LIF1(decay={beta}) does not scale the input, as in snnTorch"
+    hint = f"use {text}; LIF1(decay={beta}) does not scale the input{', as in snnTorch' if name == 'beta' else ''}"
     return {"help": hint, "fixes": (rename(argument.span, text),) if in_range else ()}
 
 
@@ -138,6 +138,11 @@ def _describe(
             message += "".join(f" or {each['ctx']['expected']}" for each in words if str(each["loc"][0]) == name)
             if isinstance(problem["input"], str) and problem["input"].casefold() in {"none", "null"}:
                 near = {"help": "use 'none'", "fixes": ()}
+            if name == "tau" and problem["type"] == "greater_than" and 0 < problem["input"] < 1:
+                equivalent = f"tau={1 / (1 - problem['input']):.6g}"
+                near = {"help": f"for a decay of {_shown(problem['input'])}, use {equivalent}", "fixes": ()}
+            if name == "channels" and isinstance(problem["input"], tuple):
+                near = {"help": f"write the number of outputs only: {problem['input'][-1]}", "fixes": ()}
             got = _shown(problem["input"])
             label = f"got '{got}'" if isinstance(problem["input"], str | Kind) else f"got {got}"
             yield Diagnostic("invalid-argument", Severity.ERROR, message, argument_span, label=label, path=path, **near)

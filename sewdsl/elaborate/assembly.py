@@ -10,6 +10,7 @@ from sewdsl.elaborate.block_calls import block_title
 from sewdsl.elaborate.definitions import check_definitions
 from sewdsl.elaborate.init_lines import INIT, init_part
 from sewdsl.elaborate.suggestions import advice
+from sewdsl.elaborate.train_section import resolve_key_alias
 from sewdsl.light_dataclass import dataclass
 from sewdsl.reporter import Reported, Reporter
 from sewdsl.syntax import tree
@@ -202,6 +203,10 @@ class _Statements:
             self.reporter.report("unknown-setting", "'give' outside a block", word.span, help=hint)
             return
         near = advice(word.text, (*known, *STATEMENTS), word.span, f"expected one of: {', '.join(known)}")
+        section, _, key = (resolve_key_alias(word.text) or "").rpartition(".")
+        if section or key in known:
+            places = {"": f"did you mean '{key}'?", "neuron": f"write an argument of the neuron: neuron LIF({key}=…)"}
+            near = {"help": places.get(section, "write it in a section: train on DATASET { … }"), "fixes": ()}
         self.reporter.report("unknown-setting", f"unknown {what} '{word.text}'", word.span, **near)
 
     def _put(self, table: dict[str, Kept], key: str, statement: Kept, what: str) -> None:

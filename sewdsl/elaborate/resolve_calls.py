@@ -177,12 +177,14 @@ class CallResolver:
         argument = f"argument '{piece.letter}'" if piece.letter else "number without a letter"
         similar = next((mark for mark in kind.letters() if mark and mark.casefold() == piece.letter.casefold()), None)
         letter = span.part(0, len(piece.letter))
+        if not piece.letter and "" not in kind.letters():
+            similar = next(iter(kind.letters()), None)
         hint = "use at most two numbers, e.g. 2x3" if piece.letter == "x" else _letters(kind)
         self.reporter.report(
             "unknown-argument",
             f"'{kind.kind}' takes no {argument}",
             span,
-            help=f"did you mean '{similar}'?" if similar else hint,
+            help=f"did you mean '{similar}{'' if piece.letter else span.text}'?" if similar else hint,
             path=path,
             fixes=(rename(letter, similar),) if similar else (),
         )

@@ -156,6 +156,7 @@ ABSENT: Mapping[str, tuple[str, str]] = {
     "softplus": ("softplus", "use MAP{max(x, 0) + log(1 + exp(-abs(x)))}"),
     "permutation": ("permute|transpose|rearrange", "use Swap or Reshape"),
     "time reversal: time-steps are computed in order": ("reverse|flip|bidirectional", CUSTOM),
+    "input or output layer": ("inputs?|outputs?", "remove it: 'input' is a setting, and the last layer is the output"),
     "layer of constants": (
         "const|constant|ones|zeros|(cls_?)?tokens?|queries|query",
         "use TOK4 or POS, which are learned, or MAP{1} in the shape of a value",

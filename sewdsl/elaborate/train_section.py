@@ -31,6 +31,10 @@ KEY_ALIASES = {
     "learning_rate": "train.optimizer.lr",
     "batch_size": "train.batch",
     "dataset": "train.on",
+    "T": "steps",
+    "timesteps": "steps",
+    "time_steps": "steps",
+    "num_steps": "steps",
     "tau": "neuron.tau",
     "surrogate": "neuron.surrogate",
 }
@@ -102,7 +106,7 @@ class _RecipeReader:
         # The defaults of a recipe are kinds.
         catalogue()
         # Do not report invalid settings again as missing. In a library, settings can be missing.
-        reported = wrong | (set(KEYS) - set(settings) if self.library else set())
+        reported = wrong | section.unread | (set(KEYS) - set(settings) if self.library else set())
         recipe = self.reporter.take(
             validate_arguments(Recipe, "the recipe", settings, section.name.span, reported=reported)
         )
@@ -257,6 +261,8 @@ def _describe_unknown(key: Word) -> Diagnostic:
         hint = f"did you mean '{similar if in_file else f'train.{similar}'}'?"
     if name in KEYS and argument:
         similar, hint = None, f"write '{name} …({argument}=…)'" if in_file else f"did you mean '{alias}'?"
+    if name == "on":
+        similar, hint = None, "write the dataset after the name of the section: train on mnist5k { … }"
     return Diagnostic(
         "unknown-setting",
         Severity.ERROR,

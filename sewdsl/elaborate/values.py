@@ -239,7 +239,8 @@ def _how_to_name(call: Call) -> str:
     head = text.rstrip("0123456789.") if find(text) is None else text
     kind = find(head)
     named = [name for name in argument_fields(kind) if name not in kind.letters().values()] if kind else []
-    if kind is not None and "" in kind.letters() and not named and isinstance(call.arguments[0].value, Number):
+    has_number = kind is not None and "" in kind.letters() and text != kind.kind
+    if kind is not None and "" in kind.letters() and not has_number and isinstance(call.arguments[0].value, Number):
         return f"write the number after the name: {text}{call.arguments[0].value.text}"
     if named:
         return f"write name=value, e.g. {text}({named[0]}=…)"

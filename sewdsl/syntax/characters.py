@@ -233,6 +233,8 @@ def _unexpected_character(source: Source, token: Token, known: Advice | None) ->
         help_ = "use straight double quotes for strings"
     elif "…" in span.text or ".." in span.text:
         help_ = "replace the dots with the omitted layers"
+    elif token == "@":
+        help_ = "write the size of the kernel after 'k', e.g. c16k3"
     elif token == "$":
         help_ = "use '$(name)' for a parameter of a block"
     elif token in ".;" and _LINE_END.match(text, stop):

@@ -170,7 +170,9 @@ class _Parser:
             return None
         entries = [self._parse(tokens, lines.entry_rule) for tokens in lines.entries]
         if isinstance(statement, tree.Section):
-            return replace(statement, settings=tuple(entry for entry in entries if isinstance(entry, tree.Setting)))
+            settings = tuple(entry for entry in entries if isinstance(entry, tree.Setting))
+            unread = (str(line[0]) for line, entry in zip(lines.entries, entries, strict=True) if entry is None)
+            return replace(statement, settings=settings, unread=frozenset(unread))
         if isinstance(statement, tree.BlockDefinition) and lines.long_block:
             return self._long_block(statement, entries)
         if isinstance(statement, tree.NeuronDefinition):

@@ -10,7 +10,7 @@ from lark import Token
 from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
 from sewdsl.light_dataclass import dataclass
 from sewdsl.source import Source, Span
-from sewdsl.syntax.lexicon import POINTWISE
+from sewdsl.syntax.lexicon import POINTWISE, SETTINGS
 from sewdsl.syntax.scanner import token_span
 
 if TYPE_CHECKING:
@@ -62,7 +62,9 @@ def repair_token(
         return mistake.missing_count(star=False)
     if token.type in _ITEM_STARTS and "_DASH" in accepted and accepted.isdisjoint(_NO_SEQUENCE):
         return mistake.missing_hyphen()
-    if kind == "KEY" and token.type == "_EQUAL":
+    # A line with layers defines a block or a value.
+    has_layers = before not in SETTINGS and any(other.type == "_DASH" for other in ahead)
+    if kind == "KEY" and token.type == "_EQUAL" and not has_layers:
         return mistake.extra_equal()
     if {"WORD", "LBRACE"} <= accepted:
         return _repair_missing_item(mistake, kind, ahead)
@@ -102,13 +104,16 @@ class _Mistake:
         insertion = Fix("insert the missing '-'", (edit,))
         # The keyword before braces, in other letters.
         lower = self.token.type == "LBRACE" and self.last.text.upper() == POINTWISE
+        hint = "insert '-'; it may have been lost at a line break"
+        if self.token.type == "LBRACE" and not self.gap.text:
+            hint = "insert '-'; a parameter of a block is written $(c)"
         mistake = Diagnostic(
             "missing-hyphen",
             Severity.ERROR,
             f"missing '-' before '{self.here.text}'",
             self.here.part(0, 0),
             label="expected '-' here",
-            help=f"write {POINTWISE}{{…}}" if lower else "insert '-'; it may have been lost at a line break",
+            help=f"write {POINTWISE}{{…}}" if lower else hint,
             fixes=(Fix(f"write '{POINTWISE}'", (Edit(self.last, POINTWISE),)) if lower else insertion,),
         )
         return TokenRepair(mistake, (_virtual("_DASH", "-", self.last),))

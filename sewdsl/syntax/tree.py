@@ -356,11 +356,16 @@ class Allow(SyntaxNode):
 
 
 class Section(SyntaxNode):
-    """Section ``train on dvs128-gesture { … }``. ``on`` is the name after it, the dataset of a ``train`` section."""
+    """Section ``train on dvs128-gesture { … }``. ``on`` is the name after it, the dataset of a ``train`` section.
+
+    Attributes:
+        unread: Keys of the settings with syntax errors.
+    """
 
     name: Word
     on: str | None
     settings: tuple[Setting, ...]
+    unread: frozenset[str] = frozenset()
 
 
 Statement = (

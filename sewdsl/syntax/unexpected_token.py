@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from difflib import get_close_matches
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
 from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
 from sewdsl.light_dataclass import dataclass
 from sewdsl.source import Source, Span
 from sewdsl.syntax.characters import power_advice
-from sewdsl.syntax.lexicon import CLOSERS, DEFINES_BLOCK, EQUATION_KEYWORDS, KEYWORDS, NEURON, OPENERS, POINTWISE
+from sewdsl.syntax.lexicon import (
+    CLOSERS,
+    DEFINES_BLOCK,
+    EQUATION_KEYWORDS,
+    KEYWORDS,
+    NEURON,
+    OPENERS,
+    POINTWISE,
+    SETTINGS,
+)
 from sewdsl.syntax.scanner import token_end, token_span, token_start
 
 if TYPE_CHECKING:
@@ -76,13 +85,14 @@ def mistake_help(situation: ParseFailure) -> MistakeHelp:
     """Return the help for an unexpected token, or an empty one if the mistake is not known."""
     tries: tuple[Callable[[ParseFailure], MistakeHelp | None], ...]
     if situation.before is None:
-        tries = (_group, _leading_hyphen)
+        tries = (_long_block, _group, _leading_hyphen)
     elif situation.in_equation:
         tries = (_power, _no_number, _vector, _map, _equation)
     elif situation.rule == "values":
         tries = (_path,)
     elif situation.tokens[0].type in {"KEY", "SECTION", "_USE"}:
-        tries = (_shape, _commas, _change, _on, _entries, _inputs, _pattern, _hyphenated, _network, _dashed, _path)
+        tries = (_shape, _commas, _definition, _change, _on, _entries, _inputs, _pattern)
+        tries += (_hyphenated, _network, _dashed, _path)
     else:
         tries = (_part_head, _inputs, _group, _power, _spaced_number, _count)
     return next((advice for find in tries if (advice := find(situation))), MistakeHelp())
@@ -111,26 +121,40 @@ def _part_head(at: ParseFailure) -> MistakeHelp | None:
     return MistakeHelp(hints[at.token.type]) if at.token.type in hints else None
 
 
+def _long_block(at: ParseFailure) -> MistakeHelp | None:
+    """``block A(c) { c$(c)k3-BN }``."""
+    hint = "write '=' instead of the braces, or 'give' before the layers"
+    return MistakeHelp(hint) if "_GIVE" in at.accepted else None
+
+
 def _inputs(at: ParseFailure) -> MistakeHelp | None:
-    """``block B[a, b]``, ``block B[a](c)``, ``neuron N[a](tau=2.0)`` and ``MAP[1 - x]``."""
+    """``block B[a, b]``, ``block B[a](c)``, ``neuron N[a](tau=2.0)``, ``ADD(a-b | id)``, ``a, b``, ``MAP[1 - x]``."""
     if any(word == POINTWISE and after.type in {"_LPAR", "_LSQB"} for word, after in pairwise(at.tokens[: at.index])):
         return MistakeHelp(f"write the expression in braces, e.g. {POINTWISE}{{1 - x}}")
     if at.token.type == "_COMMA" and "_BAR" in at.accepted:
-        return MistakeHelp("separate names of operands by '|'")
+        return MistakeHelp("separate operands by '|'")
+    if at.token.type == "_COMMA" and "_DASH" in at.accepted and at.expression:
+        return MistakeHelp("separate layers by '-'", (Fix("write '-'", (Edit(at.span(at.token), "-"),), safe=False),))
+    rest = at.tokens[at.index :]
+    inside = list(takewhile(lambda pair: pair[1] >= 0, zip(rest, _depths(rest), strict=True)))
+    is_operand = at.token.type in {"_DASH", "_BAR"} and any(token.type == "_BAR" for token, _ in inside)
+    if is_operand and [token.type for token in rest[len(inside) : len(inside) + 1]] == ["_RPAR"]:
+        return MistakeHelp("write operands in square brackets: ADD[ a | b ]")
     is_head = at.token.type == "_LPAR" and at.before is not None and at.before.type == "_RSQB"
     if is_head or (at.tokens[0] == NEURON and at.token.type == "_LSQB"):
-        return MistakeHelp(f"write parameters before the operands: {at.tokens[0]} NAME(…)[ a | b ]")
+        head = f"{at.tokens[0]} NAME" if at.tokens[0] == NEURON or at.tokens[0].type in DEFINES_BLOCK else "NAME"
+        return MistakeHelp(f"write parameters before the operands: {head}(…)[ a | b ]")
     return None
 
 
 def _group(at: ParseFailure) -> MistakeHelp | None:
-    """``(a-b)*2``."""
-    if at.token.type != "_LPAR" or not {"WORD", "LBRACE"} <= at.accepted:
+    """``(a-b)*2`` and ``[a-b]*2``."""
+    if at.token.type not in {"_LPAR", "_LSQB"} or not {"WORD", "LBRACE"} <= at.accepted:
         return None
     hint = "use braces to repeat layers: {…}*2"
     rest = at.tokens[at.index :]
     close = next((i for i, depth in enumerate(_depths(rest)) if depth == 0), 0)
-    if [token.type for token in rest[close : close + 2]] != ["_RPAR", "_STAR"]:
+    if [token.type for token in rest[close : close + 2]] != [OPENERS[at.token.type], "_STAR"]:
         return MistakeHelp(hint)
     edits = Edit(at.span(rest[0]), "{"), Edit(at.span(rest[close]), "}")
     return MistakeHelp(hint, (Fix("use braces", edits, safe=False),))
@@ -250,10 +274,21 @@ def _commas(at: ParseFailure) -> MistakeHelp | None:
     return MistakeHelp("separate values with spaces only", (Fix("remove the commas", edits, safe=False),))
 
 
+def _definition(at: ParseFailure) -> MistakeHelp | None:
+    """``stem = c32k3-BN``."""
+    name = at.tokens[0]
+    if at.rule != "statement" or at.token.type != "_EQUAL" or at.before is not name or name in SETTINGS:
+        return None
+    return MistakeHelp(f"write 'block {name} = …' for a block, or 'let {name} = …' for a value")
+
+
 def _change(at: ParseFailure) -> MistakeHelp | None:
-    """``variant "x" join=ADD`` and ``input left = 1x8x8``."""
+    """``variant "x" join=ADD``, ``optimizer Adam lr=0.1`` and ``input left = 1x8x8``."""
     if at.token.type != "_EQUAL" or at.tokens[0].type != "KEY" or at.before is None:
         return None
+    kind = at.tokens[at.index - 2]
+    if at.rule == "setting" and kind is not at.tokens[0] and kind.type == "WORD":
+        return MistakeHelp(f"write arguments in parentheses: {kind}({at.before}=…)")
     if at.tokens[0] != "variant":
         return MistakeHelp("remove the '='", (Fix("remove the '='", (Edit(at.span(at.token), ""),), safe=False),))
     after = at.tokens[at.index + 1 : at.index + 2]

@@ -106,11 +106,36 @@ LINES = {
     "loss last MSE\n    loss early MSE\n    freeze low*": ("unexpected-token", "*"),
     "loss last MSE\n    loss early MSE\n    freeze *": ("unexpected-token", "*"),
 }
+TRAIN = "body FC2\ntrain on digits {\n    epochs 2\n    %s\n}"
+HABITS = {
+    "body [c4k3-BN]*2-FC2": ("unexpected-token", "["),
+    "body ADD(c2k3-BN | id)-FC2": ("unexpected-token", "-"),
+    "body ADD[ id | c2k3 ](g=2)-FC2": ("unexpected-token", "("),
+    "body c4k3-BN, FC2": ("unexpected-token", ","),
+    "body ADD[c2k3, id]-FC2": ("unexpected-token", ","),
+    "body Input-FC2-Output": ("unknown-name", "Input"),
+    "body APk2-AP2-FC2": ("unknown-argument", "2"),
+    "body c3x64k3-FC2": ("invalid-argument", "3x64"),
+    "body c4@3-FC2": ("unexpected-character", "@"),
+    "body LIF(tau=0.75)-FC2": ("invalid-argument", "tau=0.75"),
+    "body LIF(decay=0.75)-FC2": ("unknown-argument", "decay=0.75"),
+    "body GAP-FC(2)": ("invalid-argument", "2"),
+    "stem = c4k3-BN\nbody stem-FC2": ("unexpected-token", "="),
+    "block A(c) { c$(c)k3-BN }\nbody A(c4)-FC2": ("unexpected-token", "c"),
+    "block A(c) = c{c}k3-BN\nbody A(c4)-FC2": ("missing-hyphen", ""),
+    "T 4\nbody FC2": ("unknown-setting", "T"),
+    "lr 0.1\nbody FC2": ("unknown-setting", "lr"),
+    "tau 2.0\nbody FC2": ("unknown-setting", "tau"),
+    TRAIN % "optimizer Adam lr=0.1": ("unexpected-token", "="),
+    TRAIN % "optimizer Adam(lr=0.1)\n    dataset digits": ("unknown-setting", "dataset"),
+}
+"""Notation of other libraries and of papers."""
 TEXTS = {
     HEAD.replace("2x", "self 2x", 1) + "body self-FC2\n": ("reserved-name", "self"),
     **{HEAD + f"body {body}-GAP-FC2\n": expected for body, expected in BODIES.items()},
     **{HEAD + f"{text}\n": expected for text, expected in STATEMENTS.items()},
     **{OUTPUTS + RECIPE % f"    {lines}": expected for lines, expected in LINES.items()},
+    **{HEAD + f"{text}\n": expected for text, expected in HABITS.items()},
 }
 
 
@@ -121,6 +146,11 @@ def test_an_error_and_its_help(number: int) -> None:
     assert (diagnostic.code, diagnostic.span.text) == (code, span)
     assert diagnostic.help or "must be" in diagnostic.message
     check_words(f"{diagnostic.message}: {diagnostic.help}")
+
+
+def test_a_setting_with_a_syntax_error_is_not_missing() -> None:
+    (only,) = check_training(sewdsl.read(HEAD + TRAIN % "optimizer Adam lr=0.1" + "\n")).diagnostics
+    assert only.code == "unexpected-token"
 
 
 @pytest.mark.parametrize("name", ["map", "Map"])
