@@ -28,11 +28,11 @@ class EquationConstants:
 
     def __init__(self, step: NeuronStep, steps: int) -> None:
         self._step, self._steps, self.rows = step, steps, sum(number != 0 for number in step.rest)
-        order = [entry for entry in needed([step.given, *step.after], STEP) if entry.level == STEP]
-        reads = [operand for entry in order for operand in entry.operands] + [step.given, *step.after]
+        order = [entry for entry in needed([step.output, *step.after], STEP) if entry.level == STEP]
+        reads = [operand for entry in order for operand in entry.operands] + [step.output, *step.after]
         self._sums, self._named = dict[int, Terms](), set[int]()
         # Results in the unit 1, among them states such as the spike of the previous time-step.
-        self._whole = {entry.index for entry in needed([step.given, *step.after]) if value_range(entry)[2]}
+        self._whole = {entry.index for entry in needed([step.output, *step.after]) if value_range(entry)[2]}
         pairs = zip(step.states, step.after, strict=True)
         self._whole |= {state.index for state, after in pairs if after.index in self._whole}
         for entry in order:
@@ -40,7 +40,7 @@ class EquationConstants:
                 self._lower(entry)
                 if entry.index in self._sums and reads.count(entry) > 1:
                     self._name(entry)
-        for entry in (step.given, *step.after):
+        for entry in (step.output, *step.after):
             self._to_unit(entry)
 
     def _rows(self, entry: TapeEntry) -> int:
