@@ -35,13 +35,13 @@ def by_name(settings: Settings, values: Sequence[Any], named: Mapping[str, Tenso
         values: Inputs by position. A single mapping has all inputs by name. None is a missing first input.
 
     Raises:
-        TypeError: If an input is missing, unknown, or passed twice.
+        TypeError: If an input is missing, unknown, passed twice, or no tensor.
     """
     names = [source.name for source in settings.sources]
     if len(values) == 1 and (isinstance(values[0], Mapping) or values[0] is None):
         named, values = {**(values[0] or {}), **named}, ()
     elif names == [""] and len(values) == 1 and not named:
-        return [values[0]]
+        return _tensors(values)
     if names == [""]:
         raise TypeError(f"expected one input without a name, got {len(values)}{_names(named)}")
     twice = [name for name in names[: len(values)] if name in named]
@@ -49,7 +49,14 @@ def by_name(settings: Settings, values: Sequence[Any], named: Mapping[str, Tenso
     unknown = [name for name in named if name not in names]
     if twice or missing or unknown or len(values) > len(names):
         raise TypeError(f"expected the inputs {', '.join(names)}, got {len(values)} by position{_names(named)}")
-    return [*values, *(named[name] for name in names[len(values) :])]
+    return _tensors([*values, *(named[name] for name in names[len(values) :])])
+
+
+def _tensors(values: Sequence[Any]) -> list[Tensor]:
+    for value in values:
+        if not isinstance(value, Tensor):
+            raise TypeError(f"expected a tensor as input, got {type(value).__name__}; use torch.as_tensor(…)")
+    return [*values]
 
 
 def _names(named: Mapping[str, Tensor]) -> str:

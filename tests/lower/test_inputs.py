@@ -195,6 +195,8 @@ def test_calls_that_do_not_fit() -> None:
         "shape": lambda: model(a, b[..., :5]),
         "step": lambda: model.eval().stream()(left=a[:, :1], right=b),
         "one": lambda: sewdsl.compile("FC3", input="5")(a, b),
+        "array": lambda: sewdsl.compile("FC3", input="5")(a.numpy()),
+        "list": lambda: model(a, [b]),
     }
     for name, call in calls.items():
         with raises((TypeError, ValueError), part=name):
