@@ -24,7 +24,7 @@ from sewdsl.train.store.run_folder import RunFolder, hide_machine
 from sewdsl.train.store.run_record import load_record
 from tests.words import check_words
 
-from .conftest import SMALL, Run
+from .conftest import LIGHT, SMALL, Run
 from .made import counted, finished, unfinished
 
 HEADINGS = ["Results", "Layers", "Energy", "Loading", "Data", "Training", "Metrics", "Licence"]
@@ -122,6 +122,14 @@ class TestOfARun:
 
 
 class TestMadeUp:
+    def test_losses_of_a_network_without_an_accuracy(self, tmp_path: Path) -> None:
+        text = LIGHT.replace("c4k3-BN-PLIF-MPk4s4-FC10", "c1k3").replace("epochs 2", "epochs 2\n    loss MSE(to=input)")
+        head, body = written(finished(tmp_path / "run", text, accuracy=0, best_accuracy=0, loss=0.5, best_loss=0.25))
+        assert not {"pipeline_tag", "metrics", "model-index"} & {*head}
+        assert "| last epoch | 0.5000 |" in body
+        assert "| best epoch | 0.2500 |" in body
+        assert "accuracy" not in body
+
     def test_claims(self, tmp_path: Path) -> None:
         folder = finished(tmp_path / "run", CLAIMING)
         body = written(folder)[1]

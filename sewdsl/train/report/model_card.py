@@ -73,6 +73,7 @@ def _head(facts: RunRecord, exported: ExportedFiles | None) -> dict[str, Any]:
     dataset = find_dataset(data)
     # The hub has no task for event data.
     is_image = dataset is not None and not dataset.varies and network is not None and len(network.settings.input) > 1
+    is_image = is_image and facts.classifies
     task = "image-classification" if is_image else "other"
     head: dict[str, Any] = {"license": facts.license} if facts.license else {}
     head |= {"library_name": "sewdsl", "tags": ["spiking-neural-network", "sewdsl", "pytorch"]}
@@ -80,7 +81,8 @@ def _head(facts: RunRecord, exported: ExportedFiles | None) -> dict[str, Any]:
         head["pipeline_tag"] = task
     if data:
         head["datasets"] = [ON_THE_HUB.get(data, data)]
-    head["metrics"] = ["accuracy"]
+    if facts.classifies:
+        head["metrics"] = ["accuracy"]
     accuracies = {"last": facts.result.get("accuracy"), "best": facts.result.get("best_accuracy")}
     if exported is not None:
         # An exported folder has the weights of one epoch only.
@@ -162,6 +164,8 @@ def _results(facts: RunRecord, network: Network | None) -> Iterator[str]:
             rows.append((f"last epoch, {integers}", f"{integers.accuracy:.2%}", f"{error:.2f}"))
         table = _table(("weights", f"accuracy on {sample_text}", "standard error (percentage points)"), rows)
         yield f"## Results\n\n{table}\n\n{run_facts.choice(facts)}"
+    if losses := run_facts.losses(facts):
+        yield f"## Results\n\n{_table(('weights', 'loss on test samples'), [*losses.items()])}"
     if network is None:
         return
     claims = [] if last is None or best is None else accuracy_claims(network, last, best, samples or None)
