@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from sewdsl.light_dataclass import dataclass
+from sewdsl.paths import open_file
 from sewdsl.train.data import data_folders
 from sewdsl.train.data.augmentation import WHITE, Augmentation, RandomSource
 from sewdsl.train.data.dataset import DataError, DataSet, Normalisation, Samples, Splits
@@ -102,19 +103,25 @@ class ImageFiles:
         return replace(self, files=[self.files[index] for index in indices.tolist()])
 
     def _open(self, path: Path) -> Image:
+        import numpy as np
         import PIL.Image
 
         try:
+            open_file(path).close()  # Rejects a FIFO, on which PIL would block.
             with PIL.Image.open(path, formats=FORMATS) as opened:
                 # Checked before decoding, because a small file can declare a huge image.
                 if opened.width * opened.height > MAX_PIXELS:
                     message = f"the image has {opened.width}x{opened.height} pixels, expected at most {MAX_PIXELS:,}"
                     raise ValueError(message)  # noqa: TRY301 -- the file's name goes before it
-                image: Image = opened.convert("RGB")
+                image: Image = opened
+                if opened.mode.startswith("I"):
+                    # Grey of 16 bits, of which PIL would convert all values above 255 to white.
+                    image = PIL.Image.fromarray((np.asarray(opened) >> 8).astype(np.uint8))
+                image = image.convert("RGB")
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 -- a damaged image can end in any of them
-            raise DataError(f"cannot read the image '{path}': {error}") from None
+            raise DataError(f"cannot read the image '{path}': {getattr(error, 'strerror', None) or error}") from None
         return image if self.shape[0] > 1 else image.convert("L")
 
     def _middle(self, image: Image) -> Image:

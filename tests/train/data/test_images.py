@@ -1,3 +1,4 @@
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from sewdsl.train.data import datasets
 from sewdsl.train.data.augmentation import Augmentation, RandomSource
 from sewdsl.train.data.batches import Batches
 from sewdsl.train.data.dataset import DataError, DataOptions, DataSet
-from sewdsl.train.data.imagenet import DEVIATION, MEAN, ImageFiles, random_crop
+from sewdsl.train.data.imagenet import DEVIATION, MEAN, ImageFiles, pixel_statistics, random_crop
 from tests.train.data import writers
 from tests.train.data.writers import folder
 from tests.words import raises
@@ -192,6 +193,27 @@ class TestImageFolder:
     def test_grey(self, tmp_path: Path) -> None:
         photographs(tmp_path)
         assert self.data(tmp_path, (1, 16, 16)).load().test.batch(torch.arange(2)).x.shape == (2, 1, 16, 16)
+
+    @pytest.mark.parametrize("channels", [1, 3])
+    def test_grey_of_16_bits(self, tmp_path: Path, channels: int) -> None:
+        Image.fromarray(np.tile(np.array([0, 255, 256, 40_000, 65_535], np.uint16).repeat(8), (40, 1))).save(
+            tmp_path / "grey.png"
+        )
+        files = ImageFiles([(0, tmp_path / "grey.png")], (channels, 40, 40), crop="whole")
+        x, _ = files.batch(torch.tensor([0]))
+        mean, deviation = (torch.tensor(each) for each in pixel_statistics(channels))
+        grey = (x[0].movedim(0, -1) * deviation + mean)[0, ::8]
+        expected = torch.tensor([0, 0, 1, 156, 255]) / 255
+        torch.testing.assert_close(grey, expected[:, None].expand(-1, channels), atol=1e-6, rtol=0)
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no FIFOs")
+    def test_a_fifo_is_not_read(self, tmp_path: Path) -> None:
+        photographs(tmp_path)
+        path = tmp_path / "val" / "n01440764" / "1.JPEG"
+        path.unlink()
+        os.mkfifo(path)
+        with pytest.raises(DataError, match=r"cannot read the image '.*1\.JPEG': it is a FIFO"):
+            self.data(tmp_path).load().test.batch(torch.arange(4))
 
     def test_damaged(self, tmp_path: Path) -> None:
         photographs(tmp_path)
