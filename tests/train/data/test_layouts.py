@@ -104,6 +104,15 @@ def test_no_advice_to_load_unsafely(kind: type[EventFile | FrameFile], suffix: s
             kind(0, path).frames(4, (2, 8, 8))
 
 
+@pytest.mark.parametrize("dtype", ["f2", ">f4", "f8"])
+def test_counts_in_floats_are_kept_in_small_integers(dtype: str, tmp_path: Path) -> None:
+    frames = np.arange(32).reshape(1, 2, 4, 4)
+    np.save(tmp_path / "frames.npy", frames.astype(dtype))
+    found = FrameFile(0, tmp_path / "frames.npy").frames(1, (2, 4, 4))
+    assert found.dtype == np.uint8
+    assert np.array_equal(found, frames)
+
+
 def test_complete_layout_is_taken_before_a_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trees.gesture_events_np(tmp_path, range(5))
     trees.gesture_raw(tmp_path)

@@ -106,7 +106,7 @@ class FrameFile(Recording):
         counts = (
             np.issubdtype(frames.dtype, np.floating) and frames.min() >= 0 and bool((frames == np.rint(frames)).all())
         )
-        small = counts and frames.max() < 2**63
+        small = counts and float(frames.max()) < 2**63
         return frames.astype(np.min_scalar_type(int(frames.max()))) if small else frames
 
 
