@@ -74,6 +74,12 @@ CALLS: dict[str, tuple[Callable[[Any, Tensor], Any], str]] = {
     "concatenation": (lambda m, x: torch.cat([m.a(x), x], 1), "calls torch.cat, which has no equivalent"),
     "transposed": (lambda m, x: m.a(x).transpose(1, 2), "calls torch.Tensor.transpose, which has no equivalent"),
     "mixed": (lambda m, x: m.a(x).reshape(x.shape[0], 4, 4, 8), "reshapes [N, *] to [7, 4, 4, 8], which mixes axes"),
+    "divisor": (lambda m, x: torch.div(1, m.a(x)), "divides; only division by a number is supported"),
+    "from two": (lambda m, x: torch.rsub(m.a(x), 2), "subtracts; only 1 - x of spikes is supported"),
+    "unflattened": (lambda m, x: m.a(x).unflatten(1, (1, 2)), "unflattens axis 1 of [N, *]; only [T·N, *] to"),
+    "inserted": (lambda m, x: m.a(x).unsqueeze(1), "inserts axis 1 into [N, *]; only axis 0 is supported"),
+    "pooled": (lambda m, x: nn.functional.max_pool2d(m.a(x).flatten(1), 2), "pools a vector; expected a feature map"),
+    "unflat": (lambda m, x: nn.functional.linear(x, m.a.weight), "applies a linear layer to a feature map; flatten it"),
     "samples": (lambda m, x: m.a(x).mean(0), "averages over unsupported axes; expected height and width"),
     "difference": (lambda m, x: m.a(x) - x, "subtracts; only 1 - x of spikes is supported"),
     "complement": (lambda m, x: m.a(1 - x), "reads 1 - x, which is supported in products of spikes only"),
@@ -94,6 +100,31 @@ def test_a_forward_that_does_more(name: str) -> None:
     with pytest.raises(ModelImportError) as caught:
         read_module(Written(forward, a=conv()).double(), SHAPE)
     assert said in str(caught.value)
+
+
+STEPPED: dict[str, tuple[Callable[[Any, Tensor], Any], str]] = {
+    "complement": (lambda m, x: 1 - m.n(x), "the module returns [T·N, *] or 1 - x, expected [T, N, *] or [N, *]"),
+    "folded": (lambda m, x: m.a(x.flatten(0, 1)), "the module returns [T·N, *] or 1 - x, expected"),
+    "axes": (lambda m, x: m.a(x.flatten(0, 1)) + x, "combines [T, N, *] and [T·N, *]"),
+    "twice": (lambda m, x: m.n(x).mean(0) + x.sum(0), "reduces over time-steps twice, or reduces 1 - x"),
+    "repeated": (lambda m, x: m.n(x.unsqueeze(0).repeat(4, 1, 1, 1, 1)).mean(0).expand(4, *x.shape), "and only once"),
+    "mode": (lambda m, x: m.n(m.a(x)), "is in multi-step mode, but its input is [N, *]"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STEPPED)
+def test_a_forward_over_time_steps_that_does_more(name: str) -> None:
+    forward, said = STEPPED[name]
+    with pytest.raises(ModelImportError) as caught:
+        read_module(Written(forward, a=conv(), n=neurons()()).double(), SHAPE, 4)
+    assert said in str(caught.value)
+
+
+def test_a_module_that_computes_more_in_its_first_call() -> None:
+    calls: list[Tensor] = []
+    inner = Written(lambda m, x: calls.append(x) or m.a(x).relu() if len(calls) % 2 == 0 else m.a(x), a=conv())
+    with raises(ModelImportError):
+        read_module(Written(lambda m, x: m.inner(m.inner(x)), inner=inner).double(), SHAPE)
 
 
 def test_a_class_of_its_own_is_followed_not_guessed() -> None:

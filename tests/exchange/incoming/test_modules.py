@@ -486,3 +486,25 @@ def test_a_layer_that_slides_over_other_axes(module: nn.Module, shape: tuple[int
     axes = 5 - len(shape) - 1
     with pytest.raises(ModelImportError, match=rf"has a {axes}-D kernel, but its input is \[2, 4"):
         read_module(nn.Sequential(module), shape, 1)
+
+
+@pytest.mark.parametrize(
+    "without_effect",
+    [
+        lambda y: y.flatten(2, 2),
+        lambda y: y.reshape(-1, 2, 8, 8),
+        lambda y: y.expand(-1, 2, -1, 8),
+        lambda y: torch.tensor(2.0) * y / 2,
+    ],
+)
+def test_calls_without_effect(without_effect: Callable[[Tensor], Tensor]) -> None:
+    module = Written(lambda m, x: without_effect(m.a(x)), a=conv()).double()
+    assert body(same(module, image(2, 2, 8, 8), steps=1)) == "c2k3s1"
+
+
+def test_a_forward_that_an_object_replaces_is_restored() -> None:
+    module = conv().double()
+    module.forward = replaced = lambda x: nn.Conv2d.forward(module, x).relu()  # type: ignore[method-assign]
+    with pytest.raises(ModelImportError, match=r"calls torch\.conv2d, which has no equivalent"):
+        read_module(nn.Sequential(module), (2, 8, 8))
+    assert module.forward is replaced

@@ -179,7 +179,8 @@ def _require_constant(trace: Trace, a: TracedTensor) -> TracedTensor:
 
 def _expand(trace: Trace, a: TracedTensor, *sizes: Any) -> TracedTensor:
     """Translate ``expand`` that adds a time axis."""
-    new_shape = _as_tuple(sizes)
+    # Let PyTorch resolve -1.
+    new_shape = tuple(torch.empty(tuple(a.shape), device="meta").expand(_as_tuple(sizes)).shape)
     # An expand to the same shape has no effect.
     if new_shape == tuple(a.shape) and not a.complement:
         return _alias(trace, a)

@@ -45,8 +45,7 @@ def unsupported_neuron_message(module: Any) -> str:
 
 def _neuron(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
     """Add ``IFNode``, ``LIFNode`` or ``ParametricLIFNode``."""
-    if a.form is not (LeadingAxes.SEQUENCE if module.step_mode == "m" else LeadingAxes.STEP):
-        raise trace.refusal(f"is in step mode '{module.step_mode}', but its input is {a.form.value}")
+    _require_step_mode(trace, module, a, has_state=True)
     common = {
         "v_threshold": float(module.v_threshold),
         "v_reset": None if module.v_reset is None else float(module.v_reset),
@@ -96,11 +95,14 @@ def _require_batch_first(trace: Trace, _: nn.Module, a: TracedTensor) -> TracedT
     return a
 
 
-def _require_step_mode(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
-    """Return the input of a SpikingJelly layer, or fail if it does not match the step mode."""
-    expected = LeadingAxes.SEQUENCE if getattr(module, "step_mode", "m") == "m" else LeadingAxes.STEP
-    if a.form is not expected and not (expected is LeadingAxes.STEP and a.form is LeadingAxes.FOLDED):
-        mode = "multi-step" if expected is LeadingAxes.SEQUENCE else "single-step"
+def _require_step_mode(trace: Trace, module: Any, a: TracedTensor, *, has_state: bool = False) -> TracedTensor:
+    """Return the input of a SpikingJelly module, or fail if it does not match the step mode."""
+    if getattr(module, "step_mode", "m") == "m":
+        mode, expected = "multi-step", {LeadingAxes.SEQUENCE}
+    else:
+        # To a layer without a state, all time-steps can be samples of one.
+        mode, expected = "single-step", {LeadingAxes.STEP} if has_state else {LeadingAxes.STEP, LeadingAxes.FOLDED}
+    if a.form not in expected:
         raise trace.refusal(f"is in {mode} mode, but its input is {a.form.value}")
     return a
 
