@@ -217,7 +217,10 @@ class _AnyEquations(EquationKind):
 
     def hard_reset_numbers(self, learned: Mapping[str, Any]) -> tuple[Any, ...] | None:
         """Return the factors of the normal form, for a neuron with one state that a spike sets to ``v_reset``."""
-        form = None if self.v_reset is None else linear_form(self.equations)
+        try:
+            form = None if self.v_reset is None else linear_form(self.equations)
+        except TapeTooLong:  # The equations fill the tape, which the factors extend.
+            return None
         return None if form is None else (*factor_numbers(self.equations, form, learned), self.v_reset)
 
     def keeps(self, *inputs: Signal) -> SavedForBackward:
@@ -392,7 +395,7 @@ def _is_linear(step: NeuronStep, settings: ResetSettings) -> bool:
         if step.after[0] is not settings.reset(h, spike):
             return False
         terms = linear_terms(h, frozenset())
-    except TapeTooLong:  # the tape of a linear neuron already contains these entries
+    except TapeTooLong:  # The tape of a linear neuron already contains these entries.
         return False
     if not {each for each in terms if each is not None} <= {step.x, step.states[0]}:
         return False

@@ -8,7 +8,9 @@ import pytest
 import torch
 
 import sewdsl
+from sewdsl.diagnostics import SewdslError
 from sewdsl.elaborate.neuron_kinds import NeuronKinds, shipped_neurons
+from sewdsl.equations import tape
 from sewdsl.ir.json import from_json, to_json
 from sewdsl.ir.node import MODULE_ATTRIBUTES
 from sewdsl.ir.op import LinearDynamics, LinearNeuron, Op, Spiking
@@ -442,3 +444,25 @@ def test_a_neuron_with_the_name_of_a_kind_of_recipes(tmp_path: Path) -> None:
     assert from_json(to_json(network), catalogue(), defined_kind) == network
     again = sewdsl.read(Source("again.net", write_net(network))).result()
     assert ([node.op for node in again], again.recipe) == ([node.op for node in network], network.recipe)
+
+
+def test_defaults_are_computed() -> None:
+    (neuron,) = ops(f"sewdsl 1\ninput 4\n{HALF.replace('0.5', '-1/3')}body Half\n")
+    assert repr(neuron).endswith(", keep=-0.3333333333333333)")
+
+
+def test_a_full_tape_has_no_factors(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "neuron N { learn w per channel = 0.5   h = w*v + x   s = fire(h - 2*w)   v = reset(h, s)   give s }"
+    neuron = defined_kind(text).model_validate({})
+    assert isinstance(neuron, Spiking)
+    assert neuron.equations is not None
+    with monkeypatch.context() as patched:
+        patched.setattr(tape, "MAX_ENTRIES", len(neuron.equations.tape.entries))
+        assert neuron.hard_reset_numbers({"w": 0.5}) is None
+    assert neuron.hard_reset_numbers({"w": 0.5}) == (0.5, 1.0, 0.0, 1.0, 0.0)
+
+
+@pytest.mark.parametrize("text", ["neuron N { give y }", "neuron N { give x", "MAP{ $(n)*x }", HALF + HALF])
+def test_definitions_that_are_refused(text: str) -> None:
+    with raises((ValueError, SewdslError)):
+        defined_kind(text)
