@@ -42,6 +42,19 @@ neuron Odd(tau=2.0, most=3) {
     given = detach(0.5*given + relu(x))
     give s
 }
+neuron Fixed(rate=0.5) {
+    h = where(rate > 0, 0.5*v, 0) + where(x - 0.5, x, 2) + x
+    s = fire(h - v_threshold)
+    v = reset(h, rate)
+    give s
+}
+neuron Scaled(keep=1.0) {
+    learn w per channel = 0.5
+    h = keep*v + w*x
+    s = fire(h - v_threshold)
+    v = reset(h, s)
+    give s
+}
 neuron Half(keep=0.5) { h = keep*v + x   s = fire(h - v_threshold)   v = reset(h, s)   give s }
 neuron Two(tau=2.0)[basal | x] {
     learn w per channel = 0.5   learn t per step = 1
@@ -81,6 +94,8 @@ def network(body: str, folder: Path, size: str = "6") -> Network:
         *shipped_neurons(),
         "Odd",
         "Odd(v_reset=none, tau=3)",
+        "Fixed",
+        "Fixed(v_reset=none)",
         "Half(surrogate=Sigmoid)-FC5-KLIF(detach_reset=off)",
         "Two(tau=3.0, v_threshold=0.5)[ FC7 | DELAY-FC7 ]",
         "Gate[ id | Two[ id | id ] ]",
@@ -150,7 +165,11 @@ def test_operation_of_onnx(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", ["c4k3-PLIFC(v_reset=0.1)-FC3", "c4k3-LTH(v_threshold=0.4)-FC3", "c4k3-Half-FC5-LIF1(v_threshold=0.3)-FC2"]
+    "body",
+    [
+        *("c4k3-PLIFC(v_reset=0.1)-FC3", "c4k3-LTH(v_threshold=0.4)-FC3", "c4k3-Scaled-FC3"),
+        "c4k3-Half-FC5-LIF1(v_threshold=0.3)-FC2",
+    ],
 )
 def test_nir(body: str, tmp_path: Path) -> None:
     """A neuron with one state and linear charge is IF or LIF of NIR, with numbers for each channel."""
@@ -167,6 +186,7 @@ REFUSED = {
     "CUBA": "has equations that no NIR neuron can express",
     "PLIFC(v_reset=none)": "has equations that no NIR neuron can express",
     "Half(v_reset=none)": "has a soft reset",
+    "Scaled(keep=1.5)": "does not charge like IF or LIF",
     "GLIF": "has parameters for each time-step",
     "Two[ id | id ]": "is a neuron with several inputs",
 }

@@ -152,7 +152,7 @@ def test_neurons_that_are_not_known_are_counted_by_their_repr() -> None:
 
 
 def test_two_definitions_with_one_name() -> None:
-    twice, thrice = (defined_kind(f"neuron N {{ give {factor}*x }}")() for factor in (2, 3))
+    twice, thrice = (defined_kind(f"neuron N {{ give {factor}*x }}").model_validate({}) for factor in (2, 3))
     with raises(UnwritableNetwork):
         write_net(network((twice, [0]), (thrice, [1])))
 

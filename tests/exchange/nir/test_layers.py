@@ -37,6 +37,7 @@ SPECS = {
     "a sum at the end": "c4k3-BN-IF-ADD[c4k3|id]",
     "a sum of vectors": "FC6-LIF-{ADD[FC6-IF|id]}*2-FC4",
     "a sum of vectors at the end": "FC6-LIF-ADD[FC6|id]-DP",
+    "joins of three": "c4k3-BN-IF-AND[c4k3-BN-IF|c4k1-BN-IF|id]-OR[c4k3-BN-IF|c4k1-BN-IF|id]-FC5",
     "AND and IAND": "c4k3-BN-IF-AND[c4k3-BN-IF|id]-IAND[c4k3-BN-IF|id]-IAND[id|c4k3-BN-IF]-FC5",
     "maxima of spikes": "c4k3-BN-IF-MPk3s2p1-DP-MPk3x1s1x2p0-FC5",
     "maxima of counts": "c4k3-BN-IF-{SEW Block}*3-MPk3s2p1-MPk2s1-Spiking Block-FC5",
@@ -53,6 +54,15 @@ def network(spec: str, steps: int = 4) -> Network:
 @pytest.mark.parametrize("what", SPECS)
 def test_gives_the_same(what: str) -> None:
     known = network(SPECS[what])
+    x = 2 * noise(known, T=5, N=3)
+    apart, neurons = differences(settled(known, x), x)
+    assert apart <= 1e-12
+    assert neurons == []
+
+
+def test_rows_give_the_same() -> None:
+    """Pools of rows are convolutions: NIR pools over two axes only."""
+    known = sewdsl.load("c4k3-BN-IF-MPk2-c4k3-IF-APk3s2p1-LIF-GAP-FC5", input="2x12", steps=4)
     x = 2 * noise(known, T=5, N=3)
     apart, neurons = differences(settled(known, x), x)
     assert apart <= 1e-12
@@ -254,6 +264,7 @@ class Square(Layer):
         (exchanged("c4k3-IF-FC5", 2, Leaking), r"^if1 \(DIF\) does not charge like IF or LIF"),
         (exchanged("c4k3-IF-FC5", 2, Quadratic), r"^if1 \(QIF\) does not charge like IF or LIF"),
         (exchanged("c4k3-IF-AND[c4k3-IF|id]-FC5", 5, Xor), r"^and1 \(XOR\) is not a threshold of a sum of spikes"),
+        (exchanged("c4k3-IF-AND[IF|IF|id]-FC5", 5, Xor), r"^and1 \(XOR\) is not a threshold of a sum of spikes"),
         (exchanged("c4k3-IF-ADD[c4k3|id]-FC5", 4, Or), r"^add1 \(OR\) is not a threshold of a sum of spikes"),
         (network("FC8-Reshape(2x4)-IF"), r"^reshape1 \(Reshape\) makes a feature map of other axes"),
         (network("c4k3-Swap-IF"), r"^swap1 \(Swap\) has no equivalent in NIR"),

@@ -119,6 +119,7 @@ def test_what_does_not_depend_on_time_is_computed_once() -> None:
         "BN-FC60b1-BN-SN-APk3",
         "c4k3b1-BN-ReLU-FC6b1-BN",
         "Flatten-FC6-ReLU-DP-FC3",
+        "c4k3-GELU-c6k3-GN(groups=3)-GELU-FC3",
     ],
 )
 def test_arguments_of_layers(body: str) -> None:

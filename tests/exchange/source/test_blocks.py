@@ -80,3 +80,13 @@ def test_products_of_groups_and_of_one_channel(dialect: str, groups: tuple[int, 
     ours = sewdsl.compile(network, seed=0, optimize=0).to(DOUBLE)
     x = torch.rand(2, 3, 2, 6, 6, dtype=DOUBLE, generator=torch.Generator().manual_seed(0))
     same(outcome(made(SOURCES[dialect](network), ours), x), outcome(ours, x))
+
+
+@pytest.mark.parametrize("dialect", SOURCES)
+def test_blocks_of_maps_and_vectors_and_of_kernels_with_two_lengths(dialect: str) -> None:
+    blocks = "block Row(n) = c4k$(n)x1-BN-SN\nblock Twice = SN-DP-SN\n"
+    text = f"sewdsl 1\ninput 2x6x6\nsteps 2\nneuron IF\n{blocks}body c4k3-Twice-Row(n=1)-Row(n=3)-Flatten-Twice-FC3\n"
+    network = sewdsl.read(Source("rows.net", text)).result()
+    ours = sewdsl.compile(network, seed=0, optimize=0).to(DOUBLE)
+    x = torch.rand(2, 3, 2, 6, 6, dtype=DOUBLE, generator=torch.Generator().manual_seed(0))
+    same(outcome(made(SOURCES[dialect](network), ours), x), outcome(ours, x))

@@ -24,6 +24,7 @@ BODIES = (
     "c6k3-DP(p=0.3, per=step)-IF-LOOP[DP(per=step)-IF | c6k3]-DP-FC3",
     "c6k3-MUL[AMAX(over=places) | id]-MUL[AMAX(over=channels, groups=3) | id]-IF-Reshape(6x42)-AMAX(over=places)-FC3",
     "c6k3-UP2-FFT-c8k1-BN-ReLU-FFT(inverse=on)-IF-Reshape(4x168)-FFT-FFT(inverse=on)-FC3",
+    "c6k3-PReLU-c4k3-PReLU(shared=on)-GELU-IF-OR[c4k3-IF | c4k1-IF | id]-FC3",
     "c6k3-BNTT-IF-c4k3-TAB(momentum=0.3)-LIF-FC5-BNTT(eps=0.1)-TAB-FC3",
     "c6k3-IF-MEAN(over=time)-tdBN-MUL[c6k1-BN(weight=0.5)-Logistic | id]-c4k3-TEBN-ADD[IF | id]-FC5-BN-IF-FC3",
     "{c6k3-BN-ReLU}*2-IF-SUM(over=time)-{c6k3-BN-ReLU}*2-FC4-BN(weight=2.0)-ReLU-FC3",

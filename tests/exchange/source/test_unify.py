@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+import pytest
+
 from sewdsl.exchange.write.source.expressions import (
+    WIDTH,
     Arg,
     Code,
     Copies,
@@ -83,3 +88,22 @@ def test_what_is_too_long_is_broken_at_every_argument() -> None:
         *(f"            conv{i}=Conv({1000 + i}, 4)," for i in range(5)),
         "        )",
     ]
+
+
+@pytest.mark.parametrize(
+    "calls",
+    [
+        [conv(1000 + i) for i in range(20)],
+        [*(conv(1000 + i) for i in range(20)), PyCall("IF"), *(conv(i, 2 * i) for i in range(2, 30))],
+        [conv("a" * 90), conv("b" * 90, 3), PyCall("Conv", (Arg("before", Literal("c" * 90)),))],
+    ],
+)
+def test_long_copies_are_the_separate_calls(calls: list[PyCall]) -> None:
+    lines = format_statement("", merge_copies(calls), 0)
+    assert all(len(line) <= WIDTH or '"' in line for line in lines)
+    scope = {name: partial(call_text, name) for name in ("Conv", "IF")} | {"repeat": list}
+    assert eval("\n".join(lines), scope) == [eval(one_line(call), scope) for call in calls]  # noqa: S307
+
+
+def call_text(*arguments: object, **named: object) -> str:
+    return f"{arguments} {named}"

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import sewdsl
+from sewdsl.exchange.errors import UnsupportedLayer
 from tests.exchange.source.files import DOUBLE, SOURCES, made, outcome, same
 from tests.named import NAMED
 
@@ -33,3 +34,24 @@ def test_values_keep_their_names() -> None:
     ):
         assert line in flow
     assert text.count("class Up(") == 1
+
+
+REFUSED = {
+    "repeat": ("let a = c4k3-SN\nbody a-{ADD[c4k3-SN | a]}*3", "in a repeat that reads more than one value"),
+    "state": ("part P = SN-c4k3\nbody c4k3-LOOP[P-P | c4k1]", "keeps a state in a loop for two calls of its part"),
+    "start": ("init zero\npart P = c4k3-BN-SN\nbody c4k3-SN-ADD[P | id]-ADD[P | id]", "its branch ends in a part"),
+    "input": (
+        "input repeat 2x8x8\ninput other 2x8x8\nbody ADD[repeat | other]",
+        "a name that the file uses itself",
+    ),
+}
+
+
+@pytest.mark.parametrize("dialect", SOURCES)
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_refused(name: str, dialect: str) -> None:
+    text, why = REFUSED[name]
+    size = "" if name == "input" else "input 2x8x8\n"
+    network = sewdsl.load(f"sewdsl 1\n{size}steps 2\nneuron IF\n{text}-GAP-FC3\n")
+    with pytest.raises(UnsupportedLayer, match=why):
+        SOURCES[dialect](network)
