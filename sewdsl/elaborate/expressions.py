@@ -15,7 +15,7 @@ from sewdsl.elaborate.named_values import NamedValue, early_names, is_delay, liv
 from sewdsl.elaborate.node_builder import BuilderMark, Expansion, NodeBuilder
 from sewdsl.elaborate.resolve_calls import CallResolver
 from sewdsl.elaborate.suggestions import MAX_LISTED, advice
-from sewdsl.ir.node import PathStep
+from sewdsl.ir.node import Node, PathStep
 from sewdsl.ir.op import JOIN_OPERANDS, Activation, FeedbackSum, Join, Merge, Op, ShapeMismatch
 from sewdsl.ir.signal import REAL, Signal
 from sewdsl.limits import Budget
@@ -89,6 +89,8 @@ class Walker:
         self._widenings = 0
         self._shapes: dict[tuple[object, ...], dict[str, Signal]] = {}  # shapes of named values, by _inflow()
         self._fed: dict[tuple[object, ...], dict[str, Signal]] = {}  # signals of their feedback, by _inflow()
+        # Whether all paths from a place to a node have a stride, None without a path.
+        self._strides: dict[int, dict[int, tuple[Node, bool | None]]] = {}
         self._read_lets: dict[int, tuple[Let, ...]] = {}  # used definitions, by the id of the expression
 
     def sequence(self, sequence: Sequence, at: Place, frame: CallFrame) -> Place:
@@ -499,16 +501,14 @@ class Walker:
     ) -> list[Place]:
         """Create the nodes of operands. ``id or X`` selects the alternative that fits the first operand."""
         places: list[Place] = []
-        # An identity shortcut does not fit a strided branch, even if the shapes are equal, e.g. for a 1x1 input.
-        strided = False
         for operand, step in zip(item.operands, steps, strict=True):
             inside = frame.inside(step)
             if isinstance(operand, Alternative):
+                # An identity shortcut does not fit a strided branch, even if the shapes are equal, as for a 1x1 input.
+                strided = self._strided(at, places[0])
                 places.append(self._alternative(operand, at, fits, places[0], strided, inside))
             else:
                 places.append(self.sequence(operand, at, inside))
-            if len(places) == 1:
-                strided = self._strided(at, places[0])
         return places
 
     def _strided(self, start: Place, end: Place) -> bool:
@@ -518,14 +518,21 @@ class Walker:
         """
         if start is None or end is None:
             return False
-        nodes, strided = self._builder.nodes, {start: False}
-        for index in range(start + 1, end + 1):
+        nodes, known = self._builder.nodes, self._strides.setdefault(start, {})
+        between, pending = set[int](), [end]
+        while pending:
+            index = pending.pop()
+            # A node that replaces an earlier one is not known.
+            if index > start and index not in between and known.get(index, (None,))[0] is not nodes[index]:
+                between.add(index)
+                pending += [source for source in nodes[index].inputs if source < index]
+        for index in sorted(between):
             node = nodes[index]
             # Values before the start, and constants, have no path from the start.
-            inputs = [strided[source] for source in node.inputs if source in strided]
-            if inputs:
-                strided[index] = (node.op.strided or all(inputs)) and not node.op.upsamples
-        return strided.get(end, False)
+            inputs = [known[i][1] if i > start else False for i in node.inputs if start <= i < index]
+            strides = [each for each in inputs if each is not None]
+            known[index] = node, (node.op.strided or all(strides)) and not node.op.upsamples if strides else None
+        return end > start and bool(known[end][1])
 
     def _loop(self, item: MergeOf, op: FeedbackSum, at: Place, frame: CallFrame) -> Place:
         """Create the nodes of a loop: the delay of its output, the feedback, the sum and the body."""

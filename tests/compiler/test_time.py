@@ -86,6 +86,7 @@ TEXTS = {
     "counts that double": f"{HEAD}body c4k3-BN-IF-{{{{ADD[id | id]}}*9999}}*4\n",
     "channels that double": f"{HEAD}body c4k3-BN-IF-{{{{CAT[id | id]}}*9999}}*4\n",
     "values that read the two before": values("let v{i} = MAX[ v{one}-SN | v{two} ]\n", "body v{one}"),
+    "shortcuts of values": values("let v{i} = v0-ADD[ v{one} | id or c4k1 ]\n", "body v{one}"),
     "values that nothing reads": values("let v{i} = ADD[ v{one} | v{two} ]\n", "body BN"),
     "values that are read in reverse": forks(),
     "values that are read at once": many(f"{HEAD}let a = c4k3-SN\nbody CAT[ a", " | a", " ]\n"),
