@@ -155,7 +155,14 @@ def test_recipes_that_do_not_fit(text: str, loss: str, more: str) -> None:
     check_words("\n".join(f"{each.code}: {each.message}\n{each.help}" for each in found))
 
 
-@pytest.mark.parametrize("x", [np.full((8, T), VALUES), np.full((8, T), -1), np.zeros((8, T + 1)), np.array("text")])
+@pytest.mark.parametrize(
+    "x",
+    [
+        *(np.full((8, T), value) for value in (VALUES, -1, 0.5, np.nan, 1e300)),
+        np.zeros((8, T + 1)),
+        np.array("text"),
+    ],
+)
 def test_arrays_that_do_not_fit(x: Any, tmp_path: Path) -> None:
     write_sequences(tmp_path, x=x)
     with raises(DataError):

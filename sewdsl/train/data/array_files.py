@@ -122,7 +122,11 @@ class NumpyFiles(DataSet, name="numpy-files"):
                 array = array[..., None]  # noqa: PLW2901 -- the same numbers
             if array.dtype.kind not in "fiub" or (source.shape and array.shape != expected):
                 raise DataMismatch(f"{name} in '{path}' must be numbers {list(expected)}, got {_layout(array)}")
-            if source.of is not None and not (array.min() >= 0 and array.max() < source.of):
+            low, high, limit = float(array.min()), float(array.max()), float(np.finfo(np.float32).max)
+            # The comparison with NaN is false.
+            if not -limit <= low <= high <= limit:
+                raise DataError(f"{name} in '{path}' contains values that are not numbers in the range of float32")
+            if source.of is not None and not (low >= 0 and high < source.of and (array == np.rint(array)).all()):
                 raise DataMismatch(
                     f"{name} in '{path}' has values from {array.min()} to {array.max()}, expected integers from 0 to "
                     f"{source.of - 1}"
