@@ -14,6 +14,11 @@ from sewdsl.snn.kernels.neuron import operators
 from sewdsl.snn.streamed_past import ReadsPast, StreamedPast
 from sewdsl.snn.time_steps import over_steps
 from sewdsl.snn.unsupported import TRAINING_BATCH_NORM, is_transformed
+from sewdsl.user_error import UserError
+
+
+class TooFewValuesError(UserError, ValueError):
+    """Training batch with a single value per channel, whose variance is undefined."""
 
 
 class BatchNorm(_BatchNorm):
@@ -29,7 +34,7 @@ class BatchNorm(_BatchNorm):
         synchronised: Whether to compute the statistics over the samples of all processes in distributed training.
 
     Raises:
-        ValueError: In training, if each channel has a single value: its variance is undefined.
+        TooFewValuesError: In training, if each channel has a single value.
     """
 
     num_batches_tracked: Tensor
@@ -152,9 +157,9 @@ class BatchNorm(_BatchNorm):
         if values * repeats <= 1:
             message = (
                 f"batch norm over {self.num_features} channels got {list(x_TN.shape)}: training requires more than one "
-                "value per channel; use a larger batch or more time-steps, or call eval()"
+                "value per channel; use another batch size or more time-steps, or call eval()"
             )
-            raise ValueError(message)
+            raise TooFewValuesError(message)
         return values
 
     def _check_input_dim(self, input: Tensor) -> None:

@@ -407,6 +407,9 @@ def _compare_loss(network: Network, recipe: Recipe, spans: _Spans) -> Iterator[D
     """Find a loss or a number of time-steps that do not fit the network."""
     error, settings = Severity.ERROR, network.settings
     yield from _compare_terms(network, recipe, spans)
+    if not network.total_parameters:
+        message, hint = "the network has no learnable parameters; nothing is left to train", "add e.g. a layer FC10"
+        yield Diagnostic("invalid-argument", error, message, spans.body, help=hint)
     for own_loss in dict.fromkeys(term.loss for term in recipe.terms if settings.readout not in term.loss.readouts):
         loss = "the loss of each time-step" if own_loss.each_step else f"the loss {own_loss.kind}"
         readouts = " or ".join(f"'readout {word}'" for word in own_loss.readouts)

@@ -183,6 +183,16 @@ def test_unknown_data(name: str, hint: str) -> None:
             ),
         ),
         (
+            "c4k3-BN-PLIF-{SEW Block-MPk2s2}*2-FC10",
+            "Flatten-Slice(stop=10)",
+            (
+                "invalid-argument",
+                "body    Flatten-Slice(stop=10)",
+                "the network has no learnable parameters; nothing is left to train",
+                "add e.g. a layer FC10",
+            ),
+        ),
+        (
             "encode  direct\n",
             "",
             (
