@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 
 from sewdsl.cli.app import app
 from sewdsl.train.store.run_folder import RunError, RunFolder, run_lock
+from sewdsl.train.store.run_lookup import WEIGHTS
 from sewdsl.train.store.run_record import list_runs, summarize_run
 from tests.words import check_words, raises
 
@@ -106,6 +107,10 @@ class TestFind:
 
     def test_a_run_itself(self, parent: Path) -> None:
         assert [run.path for run in list_runs(parent / "a")] == [parent / "a"]
+
+    def test_an_exported_folder_is_no_run(self, parent: Path) -> None:
+        (parent / "a" / WEIGHTS).write_bytes(b"")
+        assert parent / "a" not in [run.path for run in list_runs(parent)]
 
     def test_no_folder(self, tmp_path: Path) -> None:
         with raises(RunError):

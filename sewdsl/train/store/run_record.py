@@ -23,7 +23,7 @@ from sewdsl.train.store import measurements
 from sewdsl.train.store.measurements import FIRING_RATE, EnergyRecord
 from sewdsl.train.store.result import Population, Result
 from sewdsl.train.store.run_folder import RunError, RunFolder, try_lock
-from sewdsl.train.store.run_lookup import missing_run_message
+from sewdsl.train.store.run_lookup import is_exported, missing_run_message
 from sewdsl.train.store.run_notes import DataLocation, PluginRecord, ProcessRecord, Terms
 
 Part = TypeVar("Part")
@@ -225,7 +225,7 @@ def list_runs(parent: Path) -> Iterator[RunSummary]:
         folders.sort()
         folder = RunFolder(Path(root))
         markers = (folder.spec, folder.recipe, folder.result, folder.metrics, folder.last.parent, folder.lock)
-        if sum(path.name in {*folders, *files} for path in markers) >= MARKER_FILES:
+        if sum(path.name in {*folders, *files} for path in markers) >= MARKER_FILES and not is_exported(folder.path):
             # Do not search inside a run folder.
             folders.clear()
             yield summarize_run(folder)
