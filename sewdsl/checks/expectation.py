@@ -31,9 +31,12 @@ def is_measured(network: Network, figure: Expectation) -> bool:
     return figure.quantity in MEASURED and figure.quantity not in quantities(network)
 
 
-def measured_claims(network: Network, quantity: str) -> tuple[Expectation, ...]:
-    """Return the claims about ``accuracy`` or ``energy``."""
-    return tuple(claim for claim in network.expectations if claim.quantity == quantity and is_measured(network, claim))
+def measured_claims(network: Network, quantity: str) -> list[tuple[Expectation, PrintedNumber]]:
+    """Return the claims about ``accuracy`` or ``energy`` with their values, in [0, 1] or in J."""
+    claims = (item for item in network.expectations if item.quantity == quantity and is_measured(network, item))
+    values = ((claim, _PARSERS[quantity](claim.value)) for claim in claims)
+    # A malformed claim is an error of the spec.
+    return [(claim, value) for claim, value in values if value is not None]
 
 
 def compute_quantity(network: Network, quantity: str) -> str | int:
@@ -50,11 +53,6 @@ def agrees_with_figure(expectation: Expectation, value: str | int) -> bool | Non
         return expectation.value == value
     figure = parse_figure(expectation.value)
     return None if figure is None else figure.holds(value)
-
-
-def claimed_value(claim: Expectation) -> PrintedNumber | None:
-    """Return the claimed energy in J or accuracy in [0, 1], or None if it cannot be parsed."""
-    return _PARSERS[claim.quantity](claim.value)
 
 
 def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
@@ -86,7 +84,7 @@ def _check_measured(figure: Expectation) -> Iterator[Diagnostic]:
             help=f"use 'claim {figure.quantity} {figure.value}'",
             fixes=(Fix("write 'claim'", (Edit(word, "claim"),)),),
         )
-    if claimed_value(figure) is None:
+    if _PARSERS[figure.quantity](figure.value) is None:
         message = f"invalid {figure.quantity} '{figure.value}'"
         form = f"use {_FORMS[figure.quantity]}"
         yield Diagnostic("invalid-argument", Severity.ERROR, message, figure.span, help=form)

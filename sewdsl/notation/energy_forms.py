@@ -19,9 +19,9 @@ from sewdsl.analysis.energy import (
     total_energies,
     uncounted_kinds,
 )
-from sewdsl.checks.expectation import claimed_value, measured_claims
+from sewdsl.checks.expectation import measured_claims
 from sewdsl.ir.network import Network
-from sewdsl.ir.printed_values import format_joules
+from sewdsl.ir.printed_values import PrintedNumber, format_joules
 from sewdsl.ir.settings import Expectation
 from sewdsl.notation.latex import tex
 from sewdsl.spreadsheet import plain_cell, plain_comment
@@ -151,18 +151,17 @@ class EnergyTable(NamedTuple):
             "memory_costs_pj": self.memory._asdict(),
             "differences": energy_gaps(self.lines, self.costs),
             "neurobench": {**self.synaptic_operations._asdict(), "activation_sparsity": self.sparsity},
-            "claims": [self._claim_as_json(claim) for claim in measured_claims(self.network, "energy")],
+            "claims": [self._claim_as_json(*claim) for claim in measured_claims(self.network, "energy")],
         }
 
-    def _claim_as_json(self, claim: Expectation) -> dict[str, Any]:
-        figure = claimed_value(claim)
+    def _claim_as_json(self, claim: Expectation, figure: PrintedNumber) -> dict[str, Any]:
         return {
             "printed": claim.value,
             "source": claim.source,
             "measured": self.estimated,
-            "holds": figure is not None and figure.holds(self.estimated),
-            "holds_with_first_layer_repeated": figure is not None and figure.holds(self.repeated),
-            "implied_rate": None if figure is None else self._implied(float(figure.value)),
+            "holds": figure.holds(self.estimated),
+            "holds_with_first_layer_repeated": figure.holds(self.repeated),
+            "implied_rate": self._implied(float(figure.value)),
         }
 
     def _implied(self, energy: float) -> float | None:
@@ -171,10 +170,7 @@ class EnergyTable(NamedTuple):
     def claims(self) -> list[str]:
         """Return a line for each claim about energy: whether it holds for the usual estimate."""
         lines, T = [], self.network.settings.steps
-        for claim in measured_claims(self.network, "energy"):
-            figure = claimed_value(claim)
-            if figure is None:  # A malformed claim is an error of the spec.
-                continue
+        for claim, figure in measured_claims(self.network, "energy"):
             head = f"claim energy {claim.value}{f' ({claim.source})' if claim.source else ''}"
             if figure.holds(self.estimated):
                 lines.append(f"{head}: holds for the usual estimate")

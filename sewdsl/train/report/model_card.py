@@ -176,7 +176,7 @@ def _results(facts: RunRecord, network: Network | None) -> Iterator[str]:
         measured_lines = [f"- {_plain(claim)}." for claim in claims]
         unmeasured = [
             f"- {_plain(f'claim {claim.quantity} {claim.value}')}: not measured."
-            for claim in measured
+            for claim, _ in measured
             if not any(line.startswith(f"claim {claim.quantity} ") for line in claims)
         ]
         yield "## Claims\n\nValues that a source claims for this network, compared with this run:\n\n" + "\n".join(

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
-from sewdsl.checks.expectation import claimed_value, measured_claims
+from sewdsl.checks.expectation import measured_claims
 from sewdsl.ir.network import Network
 from sewdsl.plugins import installed_version
 from sewdsl.train.records import (
@@ -268,10 +268,7 @@ def accuracy_claims(network: Network, last: float, best: float, samples: int | N
         samples: Number of test samples, or None if unknown.
     """
     lines = []
-    for claim in measured_claims(network, "accuracy"):
-        figure = claimed_value(claim)
-        if figure is None:  # Unreachable for a valid network.
-            continue
+    for claim, figure in measured_claims(network, "accuracy"):
         prefix = f"claim accuracy {claim.value}{f' ({claim.source})' if claim.source else ''}"
         holding = [name for name, share in (("last", last), ("best", best)) if figure.holds(share)]
         if holding:
