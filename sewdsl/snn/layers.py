@@ -51,7 +51,7 @@ class Conv2d(nn.Conv2d):
 
     def normalised(self, x_TN: Tensor, norm: BatchNorm, *, run: ConvRun = DENSE) -> Tensor:
         """Return the output after a batch norm in evaluation mode, computed with folded weights."""
-        return self._slide(x_TN, *_folded(self, norm, (-1, 1, 1, 1)), run)
+        return self._slide(x_TN, *_folded(self, norm), run)
 
     def _slide(self, x_TN: Tensor, weight: Tensor, bias: Tensor | None, run: ConvRun) -> Tensor:
         window = ConvWindow.of(self)
@@ -72,7 +72,7 @@ class Conv1d(nn.Conv1d):
 
     def normalised(self, x_TN: Tensor, norm: BatchNorm, *, run: ConvRun = DENSE) -> Tensor:
         """Return the output after a batch norm in evaluation mode, computed with folded weights."""
-        return self._slide(x_TN, *_folded(self, norm, (-1, 1, 1)), run)
+        return self._slide(x_TN, *_folded(self, norm), run)
 
     def _slide(self, x_TN: Tensor, weight: Tensor, bias: Tensor | None, run: ConvRun) -> Tensor:
         window = ConvWindow.of(self)
@@ -116,7 +116,7 @@ class Linear(nn.Linear):
 
     def normalised(self, x_TN: Tensor, norm: BatchNorm) -> Tensor:
         """Return the output after a batch norm in evaluation mode, computed with folded weights."""
-        return functional.linear(x_TN.flatten(2), *_folded(self, norm, (-1, 1)))
+        return functional.linear(x_TN.flatten(2), *_folded(self, norm))
 
 
 def _row_by_row(x: Tensor) -> Tensor:
@@ -125,10 +125,10 @@ def _row_by_row(x: Tensor) -> Tensor:
     return x.contiguous().reshape(-1).reshape(x.shape)
 
 
-def _folded(layer: Conv2d | Conv1d | Linear, norm: BatchNorm, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+def _folded(layer: Conv2d | Conv1d | Linear, norm: BatchNorm) -> tuple[Tensor, Tensor]:
     scale, shift = norm.scale_and_shift
     bias = shift if layer.bias is None else layer.bias * scale + shift
-    return effective_weight(layer) * scale.reshape(shape), bias
+    return effective_weight(layer) * scale.reshape(-1, *[1] * (layer.weight.ndim - 1)), bias
 
 
 class ConvTranspose2d(nn.ConvTranspose2d):

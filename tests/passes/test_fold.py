@@ -16,7 +16,8 @@ from sewdsl.snn.batch_norm import BatchNorm
 BODIES = {
     "Spiking": "c6k3-BN-LIF-Spiking Block (c8s2)-Spiking Block-GAP-FC5",
     "ANN": "c6k3b1-BN-ReLU-Basic Block (c8s2)-FC12-BN-ReLU-FC5",
-    "tdBN": "c6k3-tdBN-ReLU-c6k3g2-BN-ReLU-c6k1-IF-FC5",
+    "tdBN": "c6k3-tdBN-ReLU-c6k3g2-BN-ReLU-c6k1-tdBN-LIF-FC5",
+    "rows": "Reshape(2x64)-c6k3s2-BN-ReLU-c6k3b1-BN-ReLU-FC5",
 }
 STATIC = {"encode": "direct"}
 
