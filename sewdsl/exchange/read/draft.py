@@ -229,7 +229,15 @@ def ordered_items(draft: Draft) -> tuple[list[DraftLayer], dict[str, int]]:
         if index not in positions:
             positions[index] = len(ordered)
             ordered.append(replace(item, inputs=tuple(positions[i] for i in operands(item))))
-    result = [item if item.delayed is None else replace(item, delayed=positions[item.delayed]) for item in ordered]
+    result: list[DraftLayer] = []
+    for item in ordered:
+        if item.delayed is None:
+            result.append(item)
+            continue
+        source = positions[item.delayed]
+        # As in a text, a delay reads an earlier item directly.
+        is_earlier = source < len(result)
+        result.append(replace(item, inputs=(source,), delayed=None) if is_earlier else replace(item, delayed=source))
     final_graph = graph_of(result)
     outputs = {name: positions[index] for name, index in draft.outputs.items()}
     # Put the fed-back operand second, as the text of a loop requires.

@@ -90,6 +90,19 @@ def huge(file: h5py.File) -> None:
     file["node/nodes/c"].create_dataset("weight", (1 << 20, 1 << 20), "f8", chunks=(1, 1024), compression="gzip")
 
 
+def named_type(file: h5py.File) -> None:
+    file["node/nodes/c/kind"] = np.dtype("f8")
+
+
+def complex_numbers(file: h5py.File) -> None:
+    file["node/nodes/c/more"] = np.zeros(3, np.complex128)
+
+
+def three_ends(file: h5py.File) -> None:
+    del file["node/edges"]
+    file["node/edges"] = [[b"input", b"a", b"c"]]
+
+
 DAMAGE: dict[Callable[[h5py.File], None], str] = {
     no_type: r"^c is not a NIR node: its type is missing$",
     no_edges: r"^this is not a NIR graph: nodes or edges are missing$",
@@ -98,6 +111,9 @@ DAMAGE: dict[Callable[[h5py.File], None], str] = {
     external: r"contains a link: /node/nodes/c/weight$",
     soft: r"contains a link: /node/nodes/c/weight$",
     circle: r"has groups nested more than 32 deep$",
+    named_type: r"contains an object that is not an array: /node/nodes/c/kind$",
+    complex_numbers: r"contains an array that is neither numeric nor text: /node/nodes/c/more$",
+    three_ends: r"^an edge has 3 ends, expected 2$",
     elsewhere: r"refers to another file: /node/nodes/c/weight$",
     huge: r"declares 8,796,093,022,208 bytes, but stores too few to fill them: /node/nodes/c/weight$",
 }

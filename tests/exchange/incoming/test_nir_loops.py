@@ -16,6 +16,8 @@ from sewdsl.exchange.read.nir import NirReadOptions, read_graph
 from sewdsl.exchange.write.nir.execute import NirExecutor
 from sewdsl.exchange.write.nir.write_graph import from_bytes, to_bytes, to_graph
 from sewdsl.ir.network import Network
+from tests.exchange.incoming.graphs import conv, fires, graph
+from tests.exchange.incoming.run import given
 
 DT = 1e-4
 
@@ -202,3 +204,26 @@ def test_cutting_ends() -> None:
     every = [str(number) for number in range(120)]
     with pytest.raises(EndlessCycle):
         cut_cycles(dict.fromkeys(every, every))
+
+
+@pytest.mark.parametrize(
+    "edges",
+    [
+        "input a, a d, d b, b d, b output",
+        "input a, a d, d c, c e, e b, b d, b output",
+        "input a, a b, b output, b c, c d, d a, c f, f e, e c",
+    ],
+    ids=["an input and feedback", "two delays in a row", "a loop in the feedback"],
+)
+def test_delays_of_sums(edges: str) -> None:
+    shape = (2, 4, 4)
+    all_nodes = {"a": conv(2, 2), "b": fires(*shape), "c": conv(2, 2), "f": fires(*shape)}
+    all_nodes |= {name: nir.Delay(np.full(shape, DT)) for name in "de"}
+    pairs = edges.split(", ")
+    nodes = {name: node for name, node in all_nodes.items() if any(name in pair.split() for pair in pairs)}
+    recurrent = graph(shape, nodes, *pairs)
+    found = read_graph(recurrent, NirReadOptions(dt=DT, steps=5))
+    x = torch.randn(5, 3, *shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    expected = NirExecutor(recurrent, dt=DT, fires="at").run(x)
+    torch.testing.assert_close(given(found, x), expected, rtol=1e-12, atol=1e-12)
+    assert float(expected.std()) > 0

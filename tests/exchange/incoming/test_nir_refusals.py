@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import sewdsl
-from sewdsl.exchange.nir_graphs import GraphMetadata
+from sewdsl.exchange.nir_graphs import KEY, GraphMetadata
 from sewdsl.exchange.read.draft import ModelImportError
 from sewdsl.exchange.read.nir import NirReadOptions, read_graph
 from sewdsl.source import Source
@@ -21,6 +21,7 @@ NODES: dict[str, tuple[nir.NIRNode, str]] = {
     "LI": (nir.LI(*(np.ones(4),) * 3), "x (LI) has no equivalent in sewdsl"),
     "delay": (nir.Delay(np.ones(4) * 1.5e-4), "x (Delay) delays by 1.5 time-steps; expected an integer from 1 to 1000"),
     "1-D": (nir.Conv1d(8, numbers(2, 2, 3), 1, 1, 1, 1, numbers(2)), "x (Conv1d) has a 1-D kernel, but its input is"),
+    "empty": (nir.Delay(np.zeros(0)), "x (Delay) has an empty delay"),
     "unlike": (UNLIKE, "x (IF) has a v_threshold that varies from 0.5 to 1"),
     "shape": (fires(3, 8, 7), "x (IF) has a r of shape [3, 8, 7], but its input is [3, 8, 8]"),
     "leak": (leaks(1, v_leak=0.5), "x (LIF) has v_leak 0.5 and v_reset 0; expected equal values: sewdsl neurons leak"),
@@ -106,6 +107,16 @@ def test_two_outputs_of_one_value() -> None:
     found = read_graph(graph(SHAPE, nodes, "input a", "a output", "a output_more"))
     assert {name for name, _ in found.network.outputs} == {"output", "more"}
     assert len({index for _, index in found.network.outputs}) == 1
+
+
+@pytest.mark.parametrize(
+    ("entry", "layer"), [({"node": "pool1", "op": "APk2s2p0"}, "APk2"), ({"op": "APk2s2p0"}, "FC2b0"), (None, "FC2b0")]
+)
+def test_a_layer_in_the_metadata_of_a_node(entry: dict[str, str] | None, layer: str) -> None:
+    """Other metadata is ignored."""
+    means = nir.Linear(np.kron(np.eye(2), np.full((1, 2), 0.5)))
+    means.metadata = {KEY: entry}
+    assert f"body    {layer}\n" in read_graph(graph((4,), {"a": means})).text
 
 
 def test_an_input_of_four_axes() -> None:

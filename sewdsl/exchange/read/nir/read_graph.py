@@ -109,9 +109,8 @@ def _delayed_types(nodes: Sequence[Primitive], shape: tuple[int, ...], dt: float
             reads = tuple(name for name in node.reads if name in computable)
             if reads or node.name in types or (node.kind == "Input" and not node.reads):
                 computable[node.name] = replace(node, reads=reads, delayed=())
-        resolved = [node for node in pending if computable.keys() >= {*node.delayed}]
-        if not resolved:
-            raise pending[0].origin.refusal("has no inferable shape: it depends only on itself, through delays")
+        # A path leads from an input to every node: the first delay on it that is pending has a computable input.
+        resolved = [node for node in pending if not computable.keys().isdisjoint(node.delayed)]
         graph = _Graph(Draft(shape), list(computable.values()), dt, types)
         for node in resolved:
             types[node.name] = graph.given(node.delayed)
@@ -165,10 +164,13 @@ class _Graph:
         self.outputs = {name: self._items[end] for name, end in zip(names, output_nodes, strict=True)}
 
     def given(self, names: Sequence[str]) -> Signal:
-        """Return the signal of the sum of some nodes: spikes for a single neuron, else real values."""
-        output = self._draft.items[self._sums.of(names)].output
-        spikes = [self._nodes[name].kind in NEURONS for name in names]
-        return output if spikes == [True] else replace(output, values=REAL)
+        """Return the signal of the sum of some nodes: spikes for a single neuron, else real values.
+
+        At least one of the nodes must be in the graph.
+        """
+        output = self._draft.items[self._sums.of([name for name in names if name in self._nodes])].output
+        is_neuron = len(names) == 1 and self._nodes[names[0]].kind in NEURONS
+        return output if is_neuron else replace(output, values=REAL)
 
     def _single(self, name: str) -> int:
         if name not in self._items:
