@@ -110,7 +110,8 @@ def test_two_outputs_of_one_value() -> None:
 
 
 @pytest.mark.parametrize(
-    ("entry", "layer"), [({"node": "pool1", "op": "APk2s2p0"}, "APk2"), ({"op": "APk2s2p0"}, "FC2b0"), (None, "FC2b0")]
+    ("entry", "layer"),
+    [({"node": "pool1", "op": "APk2s2p0"}, "APk2s2"), ({"op": "APk2s2p0"}, "FC2b0"), (None, "FC2b0")],
 )
 def test_a_layer_in_the_metadata_of_a_node(entry: dict[str, str] | None, layer: str) -> None:
     """Other metadata is ignored."""
