@@ -26,7 +26,7 @@ from sewdsl.train.store.run_folder import RunError, RunFolder
 from tests.effort import examples
 from tests.words import raises
 
-from .conftest import SMALL, Run
+from .conftest import LIGHT, SMALL, Run
 from .made import LIVELY, NEURONS, finished, unfinished
 
 VOID = {"meta", "img", "wbr"}
@@ -191,6 +191,15 @@ class TestMadeUp:
         )
         assert page.words.count(EVIL) == 2 + 2, "a row and a column"
         assert ("class", "upright") in page.attributes
+
+    def test_a_network_without_an_accuracy(self, tmp_path: Path) -> None:
+        text = LIGHT.replace("c4k3-BN-PLIF-MPk4s4-FC10", "c1k3").replace("epochs 2", "epochs 2\n    loss MSE(to=input)")
+        scores = {"accuracy": 0, "best_accuracy": 0, "accuracies": {"exit": 0.25}, "loss": 0.5, "best_loss": 0.375}
+        page = written(finished(tmp_path / "run", text, **scores))
+        assert "0.5000 loss, last epoch" in page.words
+        assert "0.3750 loss, best epoch" in page.words
+        assert "25.00% accuracy, last epoch, accuracy.exit" in page.words
+        assert " 0.00% accuracy" not in page.words
 
     def test_many_layers_are_folded_away(self, tmp_path: Path) -> None:
         rates = {f"if{index}": 0.001 if index == 3 else 0.1 + index / 1000 for index in range(50)}

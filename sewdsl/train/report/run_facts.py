@@ -27,8 +27,10 @@ def summary(facts: RunRecord) -> str:
 
 def accuracies(facts: RunRecord) -> dict[str, str]:
     """Return the known accuracies of the last and the best epoch, and of further outputs."""
+    others = facts.result.get("accuracies")
+    further = {f"last epoch, accuracy.{name}": value for name, value in (others or {}).items()}
     if not facts.classifies:
-        return {}
+        return {epoch: f"{value:.2%}" for epoch, value in further.items()}
     selecting = f"{selection_split(facts)}_accuracy"
     begin = begin_of_rounding(facts)
     selected = {epoch: row[selecting] for epoch, row in facts.epochs.items() if selecting in row and epoch > begin}
@@ -39,8 +41,7 @@ def accuracies(facts: RunRecord) -> dict[str, str]:
         f"{epoch}, top-5": facts.result.get(name)
         for epoch, name in zip([*shares], ("top5_accuracy", "best_top5_accuracy"), strict=True)
     }
-    others = facts.result.get("accuracies")
-    shares |= {f"last epoch, accuracy.{name}": value for name, value in (others or {}).items()}
+    shares |= further
     if integers := facts.result.get("integers"):
         recipe = facts.network.recipe if facts.network is not None else None
         is_float = recipe is not None and recipe.weight_bits(facts.result.get("epochs", 0) - 1) is None
