@@ -7,9 +7,10 @@ import json
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
+import torch
 import yaml
 from lightning.pytorch.loggers import CSVLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -124,6 +125,16 @@ def test_one_that_cannot_be_opened_ends_the_run_before_it_begins(
     with raises(RunError):
         sewdsl.train_network(small, tmp_path / "out", loggers=["tensorboard"], progress_bar=False)
     assert not (tmp_path / "out" / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("options", [{"loggers": ["tb"]}, {"device": "gpu"}, {"device": "cuda"}])
+def test_what_is_not_there_is_named_before_the_folder_is_made(
+    options: dict[str, Any], small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with raises(RunError):
+        sewdsl.train_network(small, tmp_path / "out", progress_bar=False, **options)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("name", ["wandb", "mlflow"])

@@ -69,6 +69,7 @@ def train_network(
     # Check everything before the run folder is created.
     planned.data.find()
     check_loggers(loggers or ())
+    device_type(device)
     folder = make_numbered(planned.network.name) if out is None else make_run_folder(Path(out))
     run_options = _run_options(callbacks, loggers, device, progress_bar=progress_bar)
     return TrainedRun(folder.path, start_run(compilation, planned, folder, run_options))

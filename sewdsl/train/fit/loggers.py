@@ -25,7 +25,7 @@ from sewdsl.terminal import echo
 from sewdsl.train.fit.classifier import Classifier
 from sewdsl.train.fit.processes import rank
 from sewdsl.train.store.run_folder import RunError, RunFolder
-from sewdsl.train.store.run_notes import LoggerName, LoggerRecord, read_loggers, record_loggers
+from sewdsl.train.store.run_notes import LOGGERS, LoggerName, LoggerRecord, read_loggers, record_loggers
 
 PROJECT = "sewdsl"
 """Default W&B project. The environment variable WANDB_PROJECT takes precedence."""
@@ -43,8 +43,10 @@ def check_loggers(names: Sequence[LoggerName]) -> None:
     Raises:
         RunError: If a package is missing, or W&B has neither a key nor an offline mode.
     """
-    for name, package in (("wandb", "wandb"), ("mlflow", "mlflow")):
-        if name in names and find_spec(package) is None:
+    for name in names:
+        if name not in LOGGERS:
+            raise RunError(f"unknown logger '{name}'; known loggers: {', '.join(LOGGERS)}")
+        if name != "tensorboard" and find_spec(name) is None:
             raise RunError(
                 f"--logger {name} requires a package that is not installed; run pip install 'sewdsl[{name}]'"
             )

@@ -12,7 +12,7 @@ from sewdsl.light_dataclass import dataclass
 from sewdsl.terminal import echo
 from sewdsl.train.store.result import Precision
 from sewdsl.train.store.run_folder import RunError, RunFolder, read_record, write_run_file
-from sewdsl.train.store.run_notes import Accelerator, ProcessRecord, Strategy
+from sewdsl.train.store.run_notes import ACCELERATORS, Accelerator, ProcessRecord, Strategy
 
 DeviceType = Literal["cpu", "cuda", "mps"]
 
@@ -98,9 +98,12 @@ def restore_processes(folder: RunFolder, processes: Processes) -> Processes:
 
 
 def device_type(accelerator: Accelerator) -> DeviceType:
-    """Return the device type of a process, or raise RunError if PyTorch cannot use a requested GPU."""
+    """Return the device type of a process, or raise RunError for an unknown device, or a GPU that cannot be used."""
     import torch  # Not at the top: set_passive_waiting must run before torch is imported.
 
+    # The command line checks names, but Python programs can pass any.
+    if accelerator not in ACCELERATORS:
+        raise RunError(f"device must be {', '.join(ACCELERATORS)}, got '{accelerator}'")
     if accelerator != "cpu" and torch.cuda.is_available():
         return "cuda"
     if accelerator == "cuda":
