@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
@@ -191,6 +192,20 @@ class _Mistake:
         return TokenRepair(mistake, (_virtual("WORD", "", self.last.after),), faithful=False)
 
     def missing_count(self, *, star: bool) -> TokenRepair:
+        if star and re.fullmatch("[xX][1-9][0-9]{0,3}", self.here.text):
+            number = self.here.text[1:]
+            mistake = Diagnostic(
+                "missing-count",
+                Severity.ERROR,
+                f"'{self.here.text}' is not a repeat count",
+                self.here,
+                label=f"expected '*{number}'",
+                help=f"write '*{number}'",
+                fixes=(Fix(f"write '*{number}'", (Edit(self.here, f"*{number}"),)),),
+            )
+            return TokenRepair(
+                mistake, (_virtual("_STAR", "*", self.last), _virtual("INTEGER", number, self.last)), skip=1
+            )
         has_number = self.token.type == "INTEGER"
         fix = Fix("insert the missing '*'", (Edit(self.gap, "*"),))
         mistake = Diagnostic(

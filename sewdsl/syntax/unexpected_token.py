@@ -85,7 +85,7 @@ def mistake_help(situation: ParseFailure) -> MistakeHelp:
     """Return the help for an unexpected token, or an empty one if the mistake is not known."""
     tries: tuple[Callable[[ParseFailure], MistakeHelp | None], ...]
     if situation.before is None:
-        tries = (_long_block, _group, _leading_hyphen)
+        tries = (_long_block, _group, _leading_hyphen, _quoted)
     elif situation.in_equation:
         tries = (_power, _no_number, _vector, _map, _equation)
     elif situation.rule == "values":
@@ -108,6 +108,15 @@ def _leading_hyphen(at: ParseFailure) -> MistakeHelp | None:
     """``-FC10`` at the start of a line."""
     hint = "move the '-' to the end of the previous line to continue the statement"
     return MistakeHelp(hint) if at.token.type == "_DASH" else None
+
+
+def _quoted(at: ParseFailure) -> MistakeHelp | None:
+    """``"c32k3-BN"`` as a layer string."""
+    if at.token.type != "STRING":
+        return None
+    return MistakeHelp(
+        "remove the quotes", (Fix("remove them", (Edit(at.span(at.token), at.token[1:-1]),), safe=False),)
+    )
 
 
 def _part_head(at: ParseFailure) -> MistakeHelp | None:
@@ -134,7 +143,9 @@ def _inputs(at: ParseFailure) -> MistakeHelp | None:
     if at.token.type == "_COMMA" and "_BAR" in at.accepted:
         return MistakeHelp("separate operands by '|'")
     if at.token.type == "_COMMA" and "_DASH" in at.accepted and at.expression:
-        return MistakeHelp("separate layers by '-'", (Fix("write '-'", (Edit(at.span(at.token), "-"),), safe=False),))
+        is_last = at.token is at.tokens[-1]
+        hint, text = ("remove it", "") if is_last else ("separate layers by '-'", "-")
+        return MistakeHelp(hint, (Fix(hint, (Edit(at.span(at.token), text),), safe=False),))
     rest = at.tokens[at.index :]
     inside = list(takewhile(lambda pair: pair[1] >= 0, zip(rest, _depths(rest), strict=True)))
     is_operand = at.token.type in {"_DASH", "_BAR"} and any(token.type == "_BAR" for token, _ in inside)
