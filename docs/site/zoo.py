@@ -181,7 +181,7 @@ def weights() -> str:
     def rows() -> Iterator[str]:
         for name in (*trained_networks(), *ZOO):
             network = read_shipped(name).result()
-            printed = [f"{claim.value} ({claim.source})" for claim in measured_claims(network, "accuracy")]
+            printed = [f"{claim.value} ({claim.source})" for claim, _ in measured_claims(network, "accuracy")]
             printed = printed or ([PRINTED[name]] if name in PRINTED else [])
             if name in trained_networks():
                 accuracy = f"{MEASURED[name]:.1%}"
