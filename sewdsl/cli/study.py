@@ -283,7 +283,8 @@ def _train(
             echo(f"{folder.path / row.folder / f'seed-{seed}'} diverged: {where}", err=True)
     # Summaries go to standard error if standard output is JSON.
     pictures = ", ".join(path.name for path in (folder.curves, folder.trend, folder.search) if path.exists())
-    runs = sum(len(row.seeds) for row in outcome.rows) if outcome.search else outcome.runs
+    ended = sum(len(row.seeds) + len(row.diverged) * (outcome.search is None) for row in outcome.rows)
+    runs = f"{ended} of {outcome.runs}" if died and not outcome.search else str(ended)
     echo(f"{runs} runs in {outcome.seconds:.0f} s; table.md, table.csv, {pictures} are in {folder.path}", err=json_)
     if outcome.search is not None:
         echo(describe_search(outcome.search), err=json_)

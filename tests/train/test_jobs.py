@@ -49,9 +49,9 @@ def outcome(folder: Path) -> dict[str, object]:
 
 
 def study(spec: Path, out: Path, *options: str) -> tuple[int, str]:
-    """The exit code, and what was said on the standard error."""
+    """The exit code, and what was printed."""
     done = CliRunner().invoke(app, ["study", str(spec), "--out", str(out), "--device", "cpu", *options])
-    return done.exit_code, done.stderr
+    return done.exit_code, done.output
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +129,8 @@ def test_one_that_dies_is_said_and_goes_on(broken: Ended, gone_on: Ended) -> Non
         "error: join ADD, seed 0: the process was killed by SIGKILL; run the same command again to resume"
         in broken.said
     )
+    assert "\n1 of 2 runs in " in broken.said
+    assert "\n2 runs in " in gone_on.said
     for line in ("join ADD, seed 0: epoch 1/2", "join IAND, seed 0: epoch 2/2"):
         assert line in broken.said
     rows = broken.outcome["rows"]
