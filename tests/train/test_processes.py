@@ -24,7 +24,7 @@ from sewdsl.train.data.split import Parts
 from sewdsl.train.fit import lightning_loop
 from sewdsl.train.fit.classifier import Classifier, random_state
 from sewdsl.train.fit.lightning_loop import RunOptions, fit_epochs, quiet_lightning
-from sewdsl.train.fit.loss_and_accuracy import training_loss
+from sewdsl.train.fit.loss_and_accuracy import total_loss
 from sewdsl.train.fit.processes import (
     DeviceType,
     Processes,
@@ -100,7 +100,7 @@ def gradients(small: Path, indices: torch.Tensor) -> Gradients:
     """Return the gradients of one process for some of the samples."""
     module, samples = case(small)
     part = samples.batch(indices)
-    training_loss(module.model, part.x, part.y, module.recipe)[1].backward()  # type: ignore[no-untyped-call]
+    total_loss(module.model, part, module.network, {})[1].backward()  # type: ignore[no-untyped-call]
     return {name: weight.grad for name, weight in module.named_parameters() if weight.grad is not None}
 
 

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
 from torch.nn import functional
 from torch.nn.functional import cross_entropy, log_softmax, mse_loss, one_hot
 from torch.optim import Optimizer
@@ -26,7 +27,7 @@ from sewdsl.train.data.split import Parts
 from sewdsl.train.fit import train_run
 from sewdsl.train.fit.classifier import Classifier
 from sewdsl.train.fit.lightning_loop import RunOptions, fit_epochs, quiet_lightning
-from sewdsl.train.fit.loss_and_accuracy import AccuracyTally, training_loss
+from sewdsl.train.fit.loss_and_accuracy import AccuracyTally, total_loss
 from sewdsl.train.fit.run_weights import read_weights
 from sewdsl.train.fit.train_run import start_run
 from sewdsl.train.store import measurements
@@ -76,6 +77,12 @@ def recipe(text: str, **changes: object) -> Recipe:
     found = read(text, set={f"train.{key}": value for key, value in changes.items()}).result().recipe
     assert found is not None
     return found
+
+
+def training_loss(model: SpikingNetwork, x: Tensor, y: Tensor, recipe: Recipe) -> tuple[Tensor, Tensor]:
+    """The readout and the loss of a batch."""
+    readouts, loss = total_loss(model, Samples(x, y), model.network.with_recipe(recipe), {})
+    return readouts[""], loss
 
 
 def fitted(folder: Path, **changes: object) -> tuple[Classifier, Watch, torch.Tensor]:

@@ -19,7 +19,6 @@ from sewdsl.train.data.dataset import Samples
 
 if TYPE_CHECKING:
     from lightning.pytorch.strategies import Strategy
-    from torch import Tensor
 
     from sewdsl.lower.inputs import Inputs
 
@@ -34,21 +33,6 @@ TOP5_CLASSES = 20
 """Minimum number of classes for a top-5 accuracy: with 10 classes, chance level is 50 %."""
 
 
-def training_loss(model: Callable[..., Tensor], x: Inputs, y: Tensor, recipe: Recipe) -> tuple[Tensor, Tensor]:
-    """Return the readout ``[N, classes]`` of a batch and its mean loss.
-
-    For a loss of each time-step, the readout is the mean over time-steps.
-
-    Args:
-        y: Classes ``[N]``, or class probabilities ``[N, classes]``.
-    """
-    if not recipe.loss.each_step:
-        logits = model(x)
-        return logits, recipe.loss.value(functional, logits, y, recipe.label_smoothing)
-    sequence = model(x, return_sequence=True)
-    return sequence.mean(0), recipe.loss.value(functional, sequence, y, recipe.label_smoothing)
-
-
 def total_loss(
     model: Callable[..., Any], batch: Samples, network: Network, taught: Mapping[str, Tensor]
 ) -> tuple[dict[str, Tensor], Tensor]:
@@ -61,9 +45,6 @@ def total_loss(
         taught: Readouts of the teacher by output (empty without a teacher).
     """
     recipe = _recipe(network)
-    if not recipe.losses and not recipe.loss.target:
-        logits, loss = training_loss(model, *batch, recipe)
-        return {"": logits}, loss
     readouts, values = _losses(model, batch, network, taught, recipe.terms, recipe.label_smoothing)
     total, *rest = (term.factor * value for term, value in zip(recipe.terms, values, strict=True))
     return readouts, sum(rest, total)
