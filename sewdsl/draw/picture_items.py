@@ -493,8 +493,6 @@ class _Boxer:
                     words.append(self._network.nodes[layer.nodes[0]].op.kind)
                 case PictureLayer(drawn):
                     words.append(self._network.nodes[drawn[0]].op.kind)
-                case PictureReadout():
-                    pass
         return "-".join(words)
 
     def _layer_kind(self, layer: PictureLayer) -> Hashable:

@@ -62,9 +62,6 @@ class NeuronKinds:
             names += [name for name in shipped_neurons() if (kind := self.shipped(name)) and issubclass(kind, family)]
         return [*dict.fromkeys(names)]
 
-    def __hash__(self) -> int:
-        return id(self)
-
 
 def read_neurons(definitions: Mapping[str, NeuronDefinition]) -> Reported[NeuronKinds]:
     """Convert neuron definitions to kinds, and report their errors."""

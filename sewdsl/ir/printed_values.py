@@ -88,12 +88,12 @@ def parse_multiple(text: str) -> float | None:
 def format_bytes(count: float) -> str:
     """Format bytes with three digits: ``1.96 GB``, ``680 MB``, ``12 B``."""
     # Decimal units, as for disks and in the 'memory' setting.
-    for power, unit in reversed([*enumerate(("B", "kB", "MB", "GB", "TB"))]):
-        size = count / 1000**power
-        if size >= 0.9995 or not power:  # noqa: PLR2004 -- 999.6 kB would be written as 1000 kB
-            digits = 0 if not power or size >= 99.95 else 1 if size >= 9.995 else 2  # noqa: PLR2004 -- three digits
-            return f"{size:.{digits}f} {unit}"
-    raise AssertionError
+    units = ("B", "kB", "MB", "GB", "TB")
+    # 999.6 kB would be written as 1000 kB.
+    power = max((power for power in range(1, len(units)) if count / 1000**power >= 0.9995), default=0)  # noqa: PLR2004
+    size = count / 1000**power
+    digits = 0 if not power or size >= 99.95 else 1 if size >= 9.995 else 2  # noqa: PLR2004 -- three digits
+    return f"{size:.{digits}f} {units[power]}"
 
 
 _WORDS = {None: "none", True: "on", False: "off"}

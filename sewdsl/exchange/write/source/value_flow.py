@@ -19,7 +19,6 @@ from sewdsl.ir.structure import (
     LayerItem,
     LoopItem,
     MergeItem,
-    ReadItem,
     RepeatItem,
     ValueItem,
     nodes,
@@ -527,8 +526,6 @@ class _Reader:
                     builder.items.append(repeat)
             case ValueItem(step, items):
                 self._part(builder, step, step.kind, items, builder.start, step.key)
-            case ReadItem():
-                pass  # Only the wiring has read items; the nesting does not.
 
     def _part(  # noqa: PLR0913 -- all properties of a part
         self, builder: _SectionBuilder, step: PathStep, kind: Kind, items: Items, start: int, name: str = ""
