@@ -123,7 +123,13 @@ def _mismatch(
 
 def _differing(here: Sequence[Signal], there: Sequence[Signal]) -> tuple[tuple[str, str], str]:
     """Return the texts of the first inputs that differ, and the verb for the second one."""
-    one, other = next((a, b) for a, b in zip(there, here, strict=True) if a.shape != b.shape)
+    pairs = [*zip(there, here, strict=True)]
+    differing = next((pair for pair in pairs if pair[0].shape != pair[1].shape), None)
+    # Weights of tokens depend on the number of values.
+    one, other = differing or next(pair for pair in pairs if pair[0].values != pair[1].values)
+    if differing is None:
+        had, has = (f"values from {signal.values.lower} to {signal.values.upper}" for signal in (one, other))
+        return (had, has), "flow in"
     if one.channels != other.channels and len(one.shape) == len(other.shape):
         had, has = (f"{n} channel{'s' * (n != 1)}" for n in (one.channels, other.channels))
         return (had, has), "flows in" if other.channels == 1 else "flow in"

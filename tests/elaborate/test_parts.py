@@ -119,6 +119,29 @@ def test_weights_that_do_not_fit(text: str) -> None:
     assert codes & {"part-mismatch", "wrong-rank", "spatial-size-exhausted", "unread-value"}
 
 
+def test_layers_that_fit_calls_on_other_shapes() -> None:
+    assert load("part P = SCALE(value=0.5, learn=on)\nbody P-c8k3-P-GAP-FC3").total_parameters == 1 + 8 * 37 + 27
+
+
+@pytest.mark.parametrize("size", [10, 20])
+def test_tokens_with_equal_numbers_of_values_share_a_table(size: int) -> None:
+    inputs = f"input left 6 of 10\ninput right 6 of {size}\n"
+    text = f"sewdsl 1\n{inputs}part E = EMB4\nbody ADD[left-E | right-E]-FC3\n"
+    found = sewdsl.read(Source("t", text))
+    if size == 10:
+        assert found.result().total_parameters == 10 * 4 + 75
+    else:
+        (problem,) = found.diagnostics
+        assert (problem.code, problem.span.line, problem.span.text) == ("part-mismatch", 5, "E")
+        check_words(problem.message)
+
+
+def test_calls_with_other_layers() -> None:
+    part = "part P[a | b] = ADD[a-c4k1 | b or a-MPk1]\n"
+    text = f"{part}let small = c4k3s2\nlet y = c4k3\nbody CAT[ P[y | y] | P[ y | small ] ]-FC3"
+    assert said(text) == [("part-mismatch", "P[ y | small ]", 4)]
+
+
 def test_a_mismatch_is_at_the_call() -> None:
     assert said("part Eye = c5k3-SN\nbody c1k3-Eye-\n    Eye-GAP-FC3") == [("part-mismatch", "Eye", 3)]
 
