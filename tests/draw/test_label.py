@@ -90,6 +90,15 @@ def test_frames(networks: Networks) -> None:
     assert frames(networks("nested")) == [("×2", "(2→16)×(64→32→16)²"), ("×3", "copy 1 reads 2×64×64")]
 
 
+@pytest.mark.parametrize(
+    ("shortcut", "differs"),
+    [("MPk2-IF or MPk2-c8k1-BN-IF", "MP k2 s2-c8 k1 s1-BN-IF"), ("MPk2 or c8k1s2", "c8 k1 s2")],
+)
+def test_a_first_copy_with_another_shortcut(shortcut: str, differs: str) -> None:
+    network = sewdsl.load(f"{{ADD[c8k3s2p1-BN-IF | {shortcut}]}}*3-FC2", input="2x8x8")
+    assert frames(network) == [("copy 1", f"differs: {differs}"), ("×2", "8×(4→2→1)²")]
+
+
 def test_title(networks: Networks) -> None:
     assert labels.network_facts(networks("7b-net")) == "input 2×128×128 · T = 16 · 130,938 parameters"
     assert labels.short_name(networks("7b-net")) == "7B-Net"

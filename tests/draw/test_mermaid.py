@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+import sewdsl
 from sewdsl.draw import fits_mermaid_limits, mermaid
 from sewdsl.ir.network import Network
 
@@ -111,3 +112,16 @@ def test_what_is_too_large_for_mermaid(networks: Networks) -> None:
 
 def test_snapshot(networks: Networks, golden: Callable[[str, str], None]) -> None:
     golden("7b-net.mmd", mermaid(networks("7b-net")))
+
+
+def test_loops_have_all_edges() -> None:
+    network = sewdsl.load("c4k3-LOOP[IF-c4k1 | c4k3-IF]-FC2", input="2x8x8")
+    expected = Counter((f"n{i}", f"n{index}") for index, node in enumerate(network) for i in node.sources)
+    expected[f"n{network.output}", "readout"] += 1
+    assert Counter(matches(EDGE, mermaid(network, expand=True))) == expected
+
+
+def test_later_calls_of_a_part_have_two_lines() -> None:
+    """Their weights are those of the first call."""
+    network = sewdsl.load("sewdsl 1\ninput 2x8x8\npart P = c2k3-IF\nbody ADD[ P | P ]-P-FC2\n")
+    assert re.findall(r"\[\[(.*)\]\]", mermaid(network)) == ['"P"', '"P"']

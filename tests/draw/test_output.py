@@ -46,6 +46,11 @@ def test_the_suffix_says_the_format(networks: Networks, tmp_path: Path, name: st
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_folder_is_not_replaced(networks: Networks, tmp_path: Path) -> None:
+    with pytest.raises(IsADirectoryError):
+        write_picture(networks("plain"), tmp_path, "dot", overwrite=True)
+
+
 def test_a_stated_format_wins(networks: Networks, tmp_path: Path) -> None:
     path = write_picture(networks("plain"), tmp_path / "a.svg", "dot", expand=True, direction="LR")
     assert path.read_text(encoding="utf-8") == dot(networks("plain"), expand=True, direction="LR")
