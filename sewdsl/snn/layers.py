@@ -388,16 +388,23 @@ class TimeSlice(nn.Module):
         return f"{self.index}"
 
 
-class Dropout(nn.Module):
-    """Dropout with one mask per sample for all time-steps, drawn anew in every forward pass.
+class _RandomMask(nn.Module):
+    """Base class of products with a random mask, drawn anew in every forward pass in training.
 
     Attributes:
-        p: Probability of zeroing an element in training, 0 <= p < 1. Other elements are scaled by 1 / (1 - p).
+        p: Probability of zeroing an element, or a sample, 0 <= p < 1. The others are scaled by 1 / (1 - p).
     """
 
     def __init__(self, p: float = 0.5) -> None:
         super().__init__()
         self.p = p
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}"
+
+
+class Dropout(_RandomMask):
+    """Dropout with one mask per sample for all time-steps."""
 
     def forward(self, x_TN: Tensor, mask_N: Tensor | None = None) -> Tensor:
         """Apply dropout to a sequence, or to one time-step of a loop with a mask drawn before."""
@@ -410,35 +417,17 @@ class Dropout(nn.Module):
         """Return the scaled mask of all time-steps of an input ``[T, N, *]``."""
         return functional.dropout(x_TN.new_ones(x_TN.shape[1:]), self.p)
 
-    def extra_repr(self) -> str:
-        return f"p={self.p}"
 
-
-class StepDropout(nn.Module):
-    """Dropout with a mask for each sample and time-step, drawn anew in every forward pass.
-
-    Attributes:
-        p: Probability of zeroing an element in training, 0 <= p < 1. Other elements are scaled by 1 / (1 - p).
-    """
-
-    def __init__(self, p: float = 0.5) -> None:
-        super().__init__()
-        self.p = p
+class StepDropout(_RandomMask):
+    """Dropout with a mask for each sample and time-step."""
 
     def forward(self, x_TN: Tensor) -> Tensor:
         # A mask in row-major order does not depend on the memory format of the input.
         return x_TN * functional.dropout(x_TN.new_ones(x_TN.shape), self.p) if self.training else x_TN
 
-    def extra_repr(self) -> str:
-        return f"p={self.p}"
-
 
 class DropPath(Dropout):
-    """Stochastic depth: zeros all time-steps of random samples, drawn anew in every forward pass.
-
-    Attributes:
-        p: Probability of zeroing a sample in training, 0 <= p < 1. Other samples are scaled by 1 / (1 - p).
-    """
+    """Stochastic depth: zeros all time-steps of random samples."""
 
     def draw_mask(self, x_TN: Tensor) -> Tensor:
         """Return a mask with one scaled element per sample of an input ``[T, N, *]``."""
