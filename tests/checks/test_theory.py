@@ -19,7 +19,7 @@ from sewdsl.analysis.residual_blocks import ResidualBlock, identity_blocks, iden
 from sewdsl.analysis.spike_transmission import SurrogateSlopes, first_identity_violation, surrogate_slopes
 from sewdsl.checks import growing_output
 from sewdsl.diagnostics import Diagnostic
-from sewdsl.ir.op import Activation, LinearNeuron, Neuron
+from sewdsl.ir.op import Activation, LinearDynamics, LinearNeuron, Neuron
 from sewdsl.ir.signal import Signal
 from sewdsl.ops import catalogue
 from sewdsl.ops.neurons.activations import ReLU
@@ -507,3 +507,27 @@ def test_a_network_that_was_checked_is_given_up() -> None:
     del compilation
     gc.collect()
     assert alive() is None
+
+
+class Erf(LinearNeuron):
+    """Decay by a method of tensors that plain numbers lack, as a neuron of a package can have."""
+
+    def learnable(self) -> dict[str, float]:
+        return {"w": 0.5}
+
+    def dynamics(self, *_: object, **learned: Tensor) -> LinearDynamics:
+        return LinearDynamics(learned["w"].erf(), 1.0, 0.0)
+
+
+def test_nothing_is_known_of_dynamics_that_need_torch() -> None:
+    for steps in (4, 1000):
+        assert Erf().at_start() is None
+        assert surrogate_slopes(Erf()) is None
+        assert first_identity_violation(Erf(), steps) is None
+        assert bound_below((Erf(),), steps) is None
+
+
+def test_no_bound_of_a_chain_that_takes_too_long() -> None:
+    spiking = neuron("IF")
+    assert isinstance(spiking, LinearNeuron)
+    assert bound_below((spiking,) * 1_000_000, 4) is None

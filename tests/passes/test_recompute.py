@@ -19,6 +19,7 @@ BODIES = {
     "ADD": "c8k3-BN-PLIF-{SEW Block (c8)-MPk2s2}*2-FC5",
     "IAND": "c8k3-BN-PLIF-{SEW Block (c8, g=IAND)-MPk2s2}*2-FC5",
     "Spiking": "c8k3-BN-LIF-Spiking Block (c16s2)-GAP-FC5",
+    "loop": "c8k3-BN-PLIF-LOOP[c8k3-PLIF | c8k3]-{c8k3-BN-PLIF}*2-FC5",
     "ANN": "c8k3-BN-ReLU-{Basic Block (c8)}*2-GAP-FC5",
 }
 
