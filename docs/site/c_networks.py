@@ -63,19 +63,18 @@ def c_row(name: str) -> tuple[str, ...]:
     """Return the row of a network: six cells with its memory, or three with the reason of its refusal."""
     # torch takes seconds to import.
     import sewdsl  # noqa: PLC0415
-    from sewdsl.integers import NoIntegerLaw, build_integer_network  # noqa: PLC0415
-    from sewdsl.integers.steps.neuron import IntegerNeuron  # noqa: PLC0415
+    from sewdsl.integers import IntegerFormat, NoIntegerLaw, build_integer_network  # noqa: PLC0415
     from sewdsl.integers.steps.weighted import Convolution  # noqa: PLC0415
     from sewdsl.train.fit.integer_run import input_scaling  # noqa: PLC0415
 
     model = sewdsl.compile(name, seed=0).eval()
+    scaling = input_scaling(model)
     try:
-        network = build_integer_network(model, input_scaling(model), ranges={})
+        network = build_integer_network(model, scaling, ranges={})
+        narrow = build_integer_network(model, scaling, IntegerFormat(state_bits=16), {})
     except NoIntegerLaw as refusal:
         return f"`{name}`", f"`{refusal.node}`" if refusal.node else "–", refusal.reason
     weights = sum(step.weights.size for step in network.steps if isinstance(step, Convolution))
-    steps = (replace(step, bits=16) if isinstance(step, IntegerNeuron) else step for step in network.steps)
-    narrow = replace(network, steps=tuple(steps))
     sizes = (f"{each.state_size:,}" for each in (network, narrow, replace(narrow, packed=True)))
     return f"`{name}`", f"{weights:,}", *sizes, str(len(network.notes) or "–")
 

@@ -183,18 +183,11 @@ def _describe_result(name: str, batches: Iterable[tuple[Integers, ...]], *, labe
 
 
 def _comment(model: SpikingNetwork, network: IntegerNetwork, accuracy: str) -> str:
-    """Return the first comment of the file: origin, input, bounds and the text of the network."""
+    """Return the first comment of the file: origin, bounds and the text of the network."""
     from sewdsl.exchange.write.formats import file_metadata
 
-    inputs = []
-    for step in network.inputs:
-        kind, value = "at all time-steps" if step.static else f"for each of {network.T} time-steps", step.value
-        name = f" {step.name}" if len(network.inputs) > 1 else ""
-        shape = "".join(f"[{length}]" for length in value.shape)
-        inputs.append(f"Input{name}: uint8 {shape} from {value.low} to {value.high}, {kind}.")
     lines = [
         f"{network.name} in integers, written by sewdsl {installed_version('sewdsl')}.",
-        *inputs,
         *(f"{line}." for line in accuracy.splitlines()),
         *(f"Note: {note}." for note in network.notes),
         "",

@@ -520,6 +520,7 @@ class LawBuilder:
                 self.refuse("has a decay outside 0..1, or numbers for each channel")
             return self.fire_equations(neuron.equations, neuron.surrogate, x)
         decay, gain, drift = numbers
+        x = self._coarse(x, neuron.v_threshold / abs(gain or 1.0))
         factor = x.value.by_channel(x.value.factor) * gain
         shift = gain * np.asarray(x.value.shift, np.float64) + drift
         # A channel without input has a drift only.
@@ -537,7 +538,7 @@ class LawBuilder:
             self.refuse(f"can reach a potential of {max(bound, terms):,} units, which exceeds 32 bits")
         largest = int(max(dynamics.threshold.max(), np.abs(dynamics.reset).max()))
         if largest >= 1 << formats.state_bits - 1:
-            self.refuse(f"has a threshold of {largest:,} units, which exceeds 16 bits; use 32 bits")
+            self.refuse(f"has a threshold or reset of {largest:,} units, which exceeds 16 bits; use '--state 32'")
         value = IntegerValue(x.value.shape, 0, 1)
         return self._put(IntegerNeuron(self._name, (x.step,), value, formats.state_bits, bound, dynamics))
 
@@ -638,7 +639,7 @@ class LawBuilder:
         unit: Numbers = grid_unit(torch.from_numpy(np.abs(weights)), axes, self._formats.weight_bits).numpy().ravel()
         factor: Numbers
         if neuron is None:
-            biases = np.abs(np.zeros(1) if bias is None else bias).max() / 2**self._formats.threshold_bits
+            biases = np.abs(np.zeros(1) if bias is None else bias).max() / 2 ** IntegerFormat().threshold_bits
             factor = np.float64(max(float(np.max(unit)), biases) or 1.0)
         else:
             # A channel whose weights are small compared with the threshold needs no finer unit.
@@ -646,7 +647,9 @@ class LawBuilder:
             dynamics = self._dynamics(neuron) if isinstance(node.op, LinearNeuron) else None
             gain = abs(dynamics[1]) if dynamics else None
             threshold = getattr(node.op, "v_threshold", 1.0) / (gain or 1.0)
-            factor = np.maximum(unit, threshold / 2**self._formats.threshold_bits)
+            # The unit of large values is small, so that coarse weights of these values would be 0.
+            formats = self._formats if source.magnitude <= LIMITS["uint8"][1] else IntegerFormat()
+            factor = np.maximum(unit, threshold / 2**formats.threshold_bits)
         integers = np.round(weights / factor).clip(-limit, limit).astype(np.int64)
         if np.abs(weights / factor - integers).max() > ON_GRID:
             self._rounded.append(self._name)
@@ -711,6 +714,15 @@ class LawBuilder:
         bits = max(1, 28 - ceil(log2(steps)))
         self._notes.append(f"{self._name} reads currents, rounded to {bits + 1} bits")
         return self._rescale([x], x.value.shift, bits)
+
+    def _coarse(self, x: Operand, threshold: float) -> Operand:
+        """Return an input of a neuron in units of which potentials can hold the threshold."""
+        factors = np.abs(x.value.by_channel(x.value.factor))
+        largest = (1 << self._formats.state_bits - 1) - 0.5
+        if not ((factors > 0) & (threshold >= largest * factors)).any():
+            return x
+        unit = np.maximum(factors, threshold / 2**self._formats.threshold_bits)
+        return self._rescale([x], x.value.shift, unit=unit)
 
     def _settled(self, x: Operand, *, positive: bool = False, common: bool = False) -> Operand:
         """Return a value whose shift does not depend on the position, on request with positive factors or one unit."""

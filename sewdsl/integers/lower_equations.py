@@ -253,8 +253,8 @@ class EquationLaw:
             terms, *others = map(self._terms, operands)
             excess = self._sum(others[0], terms, -1) if others else terms
             return self._emit("reaches", self._value(excess), constants=(int(operation == "less"),), whole=True)
-        if operation == "round":
-            return self._rounded(operands[0])
+        if operation in {"round", "floor", "ceil"}:
+            return self._rounded(entry)
         if operation == "where":
             condition, first, second = map(self._name, operands)
             whole = {first, second} <= self._whole
@@ -276,20 +276,22 @@ class EquationLaw:
         raise NoEquationLaw(f"computes {operation} of a potential{OTHER_FORMAT}")
 
     def _rounded(self, entry: TapeEntry) -> str:
-        """Return the name of a rounded value: a comparison for each level, with halves rounded to even."""
-        name = self._name(entry)
+        """Return the name of a rounded value: a comparison for each level. ``round`` rounds halves to even."""
+        operation, (operand,) = entry.operation, entry.operands
+        name = self._name(operand)
         if name in self._whole:
             return name
-        low, high, _ = value_range(entry)
+        low, high, _ = value_range(operand)
         if not high - low <= MAX_LEVELS:
             raise NoEquationLaw(f"rounds values from {low:g} to {high:g}; clip them to at most {MAX_LEVELS} levels")
-        first, last = round(low), round(high)
+        first, last, _ = map(int, value_range(entry))
+        distance = {"round": 0.5, "floor": 0.0, "ceil": 1.0}[operation]
         ends = []
         for level in range(first + 1, last + 1):
-            half = (level - 0.5) / self.unit
-            # A half between an even and an odd integer rounds to the even one.
-            is_tie = half == np.round(half)
-            ends.append(np.where(is_tie & (level % 2 == 1), half + 1, np.ceil(half)))
+            end = (level - distance) / self.unit
+            # The end is below an odd half, which rounds to the even integer, and below an integer that ceil keeps.
+            is_below = operation == "ceil" or (operation == "round" and level % 2 == 1)
+            ends.append(np.where((end == np.round(end)) & is_below, end + 1, np.ceil(end)))
         return self._emit("levels", name, constants=(first, *ends), whole=True)
 
     def _output(self, entry: TapeEntry) -> tuple[str, Channels]:

@@ -92,10 +92,10 @@ class EquationConstants:
             self._to_unit(*operands)
         else:
             self._name(*operands)
-            if operation == "round":
-                low, high, _ = value_range(operands[0])
+            if operation in {"round", "floor", "ceil"}:
+                low, high, _ = value_range(entry)
                 # The export rejects other ranges.
-                self.rows += round(high) - round(low) if high - low < inf else 0
+                self.rows += int(high - low) if high - low < inf else 0
 
     def _sum(self, operands: Iterable[TapeEntry]) -> Terms:
         total: Terms = {}

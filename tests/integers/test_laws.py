@@ -201,13 +201,24 @@ def test_resets_beyond_16_bits_are_refused() -> None:
     with torch.no_grad():
         model.get_parameter("fc1.weight").copy_(torch.tensor([[1000.0], [0.1]]).expand(2, 4))
     build_integer_network(model)
-    with pytest.raises(NoIntegerLaw, match="exceeds 16 bits; use 32 bits"):
+    with pytest.raises(NoIntegerLaw, match="exceeds 16 bits; use '--state 32'"):
         build_integer_network(model, formats=IntegerFormat(state_bits=16))
 
 
-def test_thresholds_beyond_16_bits_are_refused() -> None:
-    with pytest.raises(NoIntegerLaw, match="exceeds 16 bits; use 32 bits"):
-        case("average pools, voting", 2, IntegerFormat(state_bits=16))
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("c8k3-BN-SN-ADD[c8k3-BN | id]-SN-FC5", "c8k3-BN-APk2-SN-FC5", "c8k3-BN-MPk2-c8k3-BN-SN-FC5"),
+        *("c8k3-BN-ReLU-c8k3-BN-SN-FC5", "c8k3-BN-SN-FC12-FC5", "c8k3-BN-SN-DELAY-MS Block (c8)-SN-FC5"),
+    ],
+)
+def test_currents_in_potentials_of_16_bits(text: str) -> None:
+    options: dict[str, Any] = {"input": "2x4x4", "steps": 2, "set": {"readout": "sum"}, "neuron": "IF"}
+    model = trained(sewdsl.compile(text, seed=0, **options), 0)
+    n = np.random.default_rng(0).integers(0, 4, (2, 20, 4, 4, 2))
+    networks = [build_integer_network(model, InputScaling(3), IntegerFormat(state_bits=bits), {}) for bits in (16, 32)]
+    outputs, expected = (each.run(n)[""] * each.readouts[0].unit for each in networks)
+    assert np.abs(outputs - expected).mean() < 0.02 * np.abs(expected).mean()
 
 
 @pytest.mark.parametrize("scale", [0.0, 1e-6, 1e6])
@@ -257,6 +268,12 @@ FORMULAS = (
     *(("abs(x) / 3", "s"), ("abs(x) + 0.25 * v", "s"), ("0.7 * abs(x) - 0.1", "s")),
     *(("x", "0.5 * s"), ("x", "s - fire(-h - v_threshold)"), ("x", "round(clip(h, 0, 3))")),
     *(("x", "abs(round(clip(h, -2, 2)))"), ("x", "where(x > 0, s, 1)")),
+    *(
+        ("floor(clip(x, 0, 3))", "s"),
+        ("ceil(clip(x, -2, 2))", "s"),
+        ("x", "floor(clip(h, -1, 4))"),
+        ("x", "ceil(h < 1)"),
+    ),
 )
 
 

@@ -27,7 +27,7 @@ from sewdsl.exchange.write.c.run_file import (
     run_reference,
 )
 from sewdsl.exchange.write.c.write_file import SampleVectors, write_c
-from sewdsl.integers import InputScaling, IntegerFormat, IntegerNetwork, NoIntegerLaw, build_integer_network
+from sewdsl.integers import InputScaling, IntegerFormat, IntegerNetwork, build_integer_network
 from sewdsl.integers.steps.functions import Rescaled
 from sewdsl.integers.value import Integers
 from sewdsl.train.fit.integer_run import to_integers
@@ -58,13 +58,15 @@ def cases() -> list[tuple[str, int]]:
 
 @pytest.mark.parametrize(("name", "variant"), cases())
 def test_c_is_the_reference(name: str, variant: int) -> None:
-    try:
-        this = case(name, variant, FORMATS[variant])
-    except NoIntegerLaw:
-        # A threshold of fine currents needs 32 bits.
-        assert FORMATS[variant].state_bits == 16
-        this = case(name, variant)
+    this = case(name, variant, FORMATS[variant])
     assert not differing_steps(this.network, run_c(this.network, this.n, ("-O1", *WARNINGS)), reference(this))
+
+
+def test_every_function_is_used() -> None:
+    for name in NETWORKS:
+        source = write_c(case(name, 1).network).source
+        for function in re.findall(r"^static (?:inline )?\w+ (\w+)\(", source, re.MULTILINE):
+            assert len(re.findall(rf"\b{function}\b", source)) > 1, (name, function)
 
 
 def test_memory_is_the_size_of_the_state(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ EQUIVALENT = {
     r"NET_EVENTS\(.*\[4: -1": "sums of 16 bits are added to those of 32 bits one event earlier",
     r"\(N - .*& .*\[4: \+": "1 + a has the lowest bit of 1 - a",
     r"^conv_at: if \(!.*\[(0: \||6: 6)": "fewer channels without spikes are skipped at once",
-    r"32767 : u; \[(0: <=|1: 32767|3: >=|4: 32766)|^net_limited: .*[<>]=\]$": "a limit is limited to itself",
+    r"32767 : u; \[(0: <=|1: 32767|3: >=|4: 32766)|^limited_int32: .*[<>]=\]$": "a limit is limited to itself",
     r"^pool_max: if \(n > .*\[0: >=|^step: .*\? t : t; \[0: [<>]=": "equal values are exchanged",
     r"^net_step: .* \? \w+\[i\] : (v\[i\]\)|N)\); \[3: >=": "equal values are exchanged",
     r"^conv_events_vectors: const T (first = .*\[(0: <=|1: 1|3: >=)|\*const pause = .*\[1: >=)": (

@@ -29,10 +29,15 @@ def fill_template(name: str, **texts: str) -> str:
 
 
 class Kernels:
-    """Kernels that a file needs, each once."""
+    """Kernels that a file needs, each once.
+
+    Attributes:
+        is_replaced: For kernels that kernels with vectors can replace, whether this applies to all their calls.
+    """
 
     def __init__(self) -> None:
         self._sources: dict[str, str] = {}
+        self.is_replaced: dict[str, bool] = {}
 
     def use(self, kernel: str, suffix: str, fallback: str | None = None, **macros: str) -> str:
         """Return the name of a kernel for some types.
@@ -63,7 +68,9 @@ class Kernels:
     @property
     def source(self) -> str:
         """Source of all kernels, in the order of use."""
-        return "\n".join(self._sources.values())
+        # Compilers warn about functions that are not used.
+        sources = ((self.is_replaced.get(name), source) for name, source in self._sources.items())
+        return "\n".join(f"#if !NET_LANES\n{source}#endif\n" if guard else source for guard, source in sources)
 
 
 def _expand(source: str, macro: str, text: str) -> str:

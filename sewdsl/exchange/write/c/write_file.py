@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -241,11 +241,13 @@ class _File:
         macros |= {"READ": self._reading(source), "SKIP": SKIP if self._is_packed(source) else ""}
         kind = self._kind(source) if self._is_packed(source) or not value.binary else "spikes"
         suffix = f"{kind}_{_short(written)}"
+        is_listed = read == "uint8_t" and self._reads_events(step, value)
         kernel = self._kernels.use("conv_at", suffix, **macros)
+        self._kernels.is_replaced[kernel] = self._kernels.is_replaced.get(kernel, True) and is_listed
         weights = self._table("weights", index, step.weights, "int8_t")
         window = self._window(index, source, step.weights.shape[:2], step.window)
         # Sums have at least 16 bits, also if their range needs fewer.
-        if read != "uint8_t" or not self._reads_events(step, value):
+        if not is_listed:
             return _Sums(f"{kernel}({target}, {self._array(source)}, {weights}, y, x, &{window});")
         # A list of values that are always 0 has room for one, because C arrays are not empty.
         copies = max(value.high, 1) if value.high <= MAX_COPIES else 1
@@ -445,7 +447,9 @@ class _File:
             table = self._table(f"factors{position or ''}", index, factors)
             terms.append(f"(int64_t){self._read(source, 'i')} * {table}[i % {channels}]")
         rounded = f"({' + '.join(terms)} + {1 << step.shift >> 1}) >> {step.shift}"
-        self._each(index, rounded if step.limit is None else f"net_limited({rounded}, {step.limit})")
+        if step.limit is not None:
+            rounded = f"{self._kernels.use('limited', 'int32')}({rounded}, {step.limit})"
+        self._each(index, rounded)
 
     def _concatenated(self, index: int, step: functions.Concatenated) -> None:
         height, width, channels = step.value.shape
@@ -572,6 +576,7 @@ class _File:
         interface = fill_template(
             "interface.h",
             DEFINES="\n".join(f"#define NET_{name} {value}" for name, value in defines.items()),
+            ARRAYS="\n   ".join(self._describe_arrays(inputs)),
             MEMBERS=_indented(members or ["uint8_t unused[1];"]),
             INPUTS=parameters,
         )
@@ -605,6 +610,16 @@ class _File:
             network.state_size,
             sum(width * count for width, count in network.state_members),
         )
+
+    def _describe_arrays(self, inputs: Mapping[str, InputStep]) -> Iterator[str]:
+        """Yield lines for the shapes and ranges of the inputs, and for the names of several outputs."""
+        for name, step in inputs.items():
+            shape = "".join(f"[{length}]" for length in step.value.shape)
+            times = "the same at all time-steps" if step.static else f"for each of {self._network.T} time-steps"
+            yield f"{name}{shape}: from {step.value.low} to {step.value.high}, {times}"
+        readouts = self._network.readouts
+        if len(readouts) > 1:
+            yield f"outputs: {', '.join(f'{readout.name}[{readout.bias.size}]' for readout in readouts)}"
 
     def _reset(self, index: int, step: FiringStep) -> list[str]:
         """Return the lines that set the states of a layer."""

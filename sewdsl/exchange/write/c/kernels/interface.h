@@ -5,6 +5,10 @@
 
 $DEFINES
 
+/* Integers in the order row, column, channel. net_run reads time-steps one after another.
+   Integers beyond these ranges can overflow.
+   $ARRAYS */
+
 /* Membrane potentials, and the values within a time-step. The caller owns the state. */
 typedef struct {
 $MEMBERS
@@ -14,10 +18,10 @@ $MEMBERS
 extern "C" {
 #endif
 
-/* Set all potentials to their initial values. */
+/* Set all potentials to their initial values, before the first time-step. The bounds hold for NET_T time-steps. */
 void net_reset(net_state *state);
 
-/* One time-step of each input [height][width][channels]. The outputs are those of this time-step. */
+/* One time-step. The outputs are those of this time-step. */
 void net_step(net_state *state, $INPUTS, int32_t *outputs);
 
 /* All time-steps, from the initial state. Returns the class. */

@@ -1,9 +1,9 @@
-/* Set all potentials to their initial values. The bounds hold for NET_T time-steps after a reset. */
+/* Set all potentials to their initial values, before the first time-step. The bounds hold for NET_T time-steps. */
 void net_reset(net_state *state) {
 $RESETS
 }
 
-/* One time-step of each input [height][width][channels]. The outputs are those of this time-step. */
+/* One time-step. The outputs are those of this time-step. */
 void net_step(net_state *state, $INPUTS, int32_t *outputs) {
 $BODY
 }

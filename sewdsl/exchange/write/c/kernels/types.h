@@ -81,11 +81,6 @@ typedef struct {
 #define NET_SEEN(index, values, count)
 #endif
 
-/* Rounded current that saturates at a limit. */
-static inline int32_t net_limited(int64_t n, int32_t limit) {
-    return n > limit ? limit : n < -limit ? -limit : (int32_t)n;
-}
-
 /* Spikes as bits: bit i % 8 of byte i / 8. */
 #define NET_BIT(bits, i) ((bits)[(i) >> 3] >> ((i) & 7) & 1)
 #define NET_SET_BIT(bits, i, spike) \
