@@ -158,6 +158,14 @@ def test_the_validation_part_decides_when_the_rate_falls(tmp_path: Path) -> None
     assert [row["learning_rate"] for row in rows] == pytest.approx([0.5, 0.5, 0.25, 0.125])
 
 
+def test_epochs_with_rounded_weights_are_not_compared_with_floats(tmp_path: Path) -> None:
+    changes = {"validation": 0.5, "schedule": "Plateau(gamma=0.5, patience=0, threshold=0.999)"}
+    fitted(tmp_path, epochs=4, optimizer="SGD(lr=0.5)", quantize="int2", quantize_epochs=2, **changes)
+    rows = measurements.read_metrics(RunFolder(tmp_path).metrics).values()
+    # The first epoch with rounded weights is the first of its kind.
+    assert [row["learning_rate"] for row in rows] == pytest.approx([0.5, 0.5, 0.25, 0.25])
+
+
 class TestLoss:
     @pytest.mark.parametrize("smoothing", [0.0, 0.25])
     @pytest.mark.parametrize("loss", ["CrossEntropy", "TET"])

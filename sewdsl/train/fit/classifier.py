@@ -433,6 +433,9 @@ class Classifier(LightningModule):
 
         scheduler = self.lr_schedulers() if self.trainer.state.fn == "fit" else None
         if isinstance(scheduler, ReduceLROnPlateau):
+            if self.recipe.weight_bits(self.current_epoch) != self.recipe.weight_bits(self.current_epoch - 1):
+                # The metric of rounded weights is often worse than the best metric of floats.
+                scheduler.best, scheduler.num_bad_epochs = scheduler.mode_worse, 0
             loss = self.recipe.schedule.monitor == "loss"  # type: ignore[union-attr]
             scheduler.step(self.test_tally.loss if loss else self.test_tally.accuracy)
 
