@@ -6,8 +6,8 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -123,7 +123,14 @@ PARTIAL = ".partial"
 
 
 def write_atomically(path: Path, data: bytes, *, keep_as: Path | None = None) -> None:
-    """Write a file so that a crash leaves either the old or the new contents.
+    """Write a file so that a crash leaves either the old or the new contents (see :func:`pending_file`)."""
+    with pending_file(path, data, keep_as=keep_as):
+        pass
+
+
+@contextmanager
+def pending_file(path: Path, data: bytes, *, keep_as: Path | None = None) -> Iterator[None]:
+    """Write a file that replaces the old one at the end of the block, and not after an exception.
 
     The data is flushed to disk under a temporary name before the rename. If several processes write the same file, the
     last one wins.
@@ -139,6 +146,7 @@ def write_atomically(path: Path, data: bytes, *, keep_as: Path | None = None) ->
     temporary = path.with_name(f".{os.urandom(8).hex()}{PARTIAL}")
     try:
         _write_new(temporary, data)
+        yield
         if path.exists():
             temporary.chmod(path.stat().st_mode)
             if keep_as is not None:

@@ -17,7 +17,7 @@ from sewdsl.cli.exported_folder import (
     require_free_folder,
     write_exported_folder,
 )
-from sewdsl.cli.files import fail, require_free, write_file
+from sewdsl.cli.files import fail, require_free, write_files
 from sewdsl.cli.options import (
     AS_WRITTEN,
     SPEC_OPTIONS,
@@ -260,12 +260,13 @@ def command(
         if to_folder:
             text = (Path(wanted) / "spec.net").read_text("utf-8") if is_run else compilation.standalone_text()
             write_exported_folder(out, ExportedNetwork(model, text, origin, inputs, license_id))
+        files = [] if to_folder else [(out, content, f"{out}: {model.network.name} as {name}, {len(content):,} bytes")]
         if weights_file is not None:
             from sewdsl.exchange.weights import encode
 
-            write_file(weights_file, encode(format_.weights(model), weights_file.suffix), f"{weights_file}: weights")
-        if not to_folder:
-            write_file(out, content, f"{out}: {model.network.name} as {name}, {len(content):,} bytes")
+            weights_content = encode(format_.weights(model), weights_file.suffix)
+            files.insert(0, (weights_file, weights_content, f"{weights_file}: weights"))
+        write_files(*files)
         if not format_.ties_weights and (untied := untied_weights(model.network)):
             echo(f"note: weights-untied: {untied}")
         if check:

@@ -9,7 +9,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from sewdsl.cli.files import fail, write_file
+from sewdsl.cli.files import fail, write_files
 from sewdsl.plugins import installed_version
 from sewdsl.terminal import echo
 
@@ -91,8 +91,8 @@ def export_c(
         f"{options.formats.state_bits} bits, {file.values:,} for values)"
     )
     message = f"{out}: {network.name} as C99, {len(source):,} bytes: {memory}"
-    write_file(out, source.encode(), message)
-    write_file(out.with_suffix(".h"), header.encode(), f"{out.with_suffix('.h')}: interface")
+    interface = out.with_suffix(".h")
+    write_files((out, source.encode(), message), (interface, header.encode(), f"{interface}: interface"))
     for note in network.notes:
         echo(f"note: {note}")
     if text:

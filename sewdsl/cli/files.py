@@ -6,13 +6,15 @@ import codecs
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NoReturn
 
 import typer
 
 from sewdsl.cli.output import write_output
-from sewdsl.paths import explain, is_file, is_there, write_atomically, write_stream
+from sewdsl.paths import explain, is_file, is_there, pending_file, write_stream
 from sewdsl.terminal import echo
 
 STANDARD_OUTPUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
@@ -49,8 +51,24 @@ def write_file(path: Path, content: bytes, message: str) -> None:
         path: Output file, or a link to it.
         message: Message to print afterwards, except for standard output (may be empty).
     """
+    write_files((path, content, message))
+
+
+def write_files(*files: tuple[Path, bytes, str]) -> None:
+    """Write several files like :func:`write_file`: on failure, e.g. on a full disk, none of them."""
+    with ExitStack() as stack:
+        for path, content, _ in files:
+            stack.enter_context(_pending(path, content))
+    for path, _, message in files:
+        if message and str(path) not in STANDARD_OUTPUT:
+            echo(message)
+
+
+@contextmanager
+def _pending(path: Path, content: bytes) -> Iterator[None]:
     if str(path) in STANDARD_OUTPUT:
         write_output(content)
+        yield
         return
     target = Path(os.path.realpath(path))
     try:
@@ -60,15 +78,15 @@ def write_file(path: Path, content: bytes, message: str) -> None:
             raise IsADirectoryError(errno.EISDIR, "")
         if not stat.S_ISREG(mode):
             write_stream(target, content)
+            yield
         # A rename only needs write permission on the folder: check the file itself.
         elif is_there(target) and not os.access(target, os.W_OK):
             raise PermissionError(errno.EACCES, "")
         else:
-            write_atomically(target, content)
+            with pending_file(target, content):
+                yield
     except OSError as error:
         fail(f"cannot write '{path}': {explain(error, path)}")
-    if message:
-        echo(message)
 
 
 def rewrite(path: Path, text: str, message: str = "") -> None:

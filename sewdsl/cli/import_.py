@@ -11,7 +11,7 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from sewdsl.cli.files import require_free, write_file
+from sewdsl.cli.files import require_free, write_files
 from sewdsl.cli.options import HelpPanel, Overwrite, argument, exit_with_usage_error, require
 from sewdsl.cli.run_setup import run_errors, set_up_process
 from sewdsl.exchange.errors import ExportError
@@ -183,8 +183,8 @@ def _write(imported: ImportedNetwork, source: str, out: Path) -> None:
     first, rest = imported.text.split("\n", 1)
     comment_lines = [f"Imported from {Path(source).name}; the weights are in {weights_file.name}.", *imported.assumed]
     comment = "\n".join(f"# {line}" for line in comment_lines)
-    write_file(weights_file, weights.encode(imported.tensors, weights_file.suffix), "")
-    write_file(out, f"{first}\n{comment}\n{rest}".encode(), "")
+    content = weights.encode(imported.tensors, weights_file.suffix)
+    write_files((weights_file, content, ""), (out, f"{first}\n{comment}\n{rest}".encode(), ""))
     layers, parameters = len(imported.network.layers), imported.network.total_parameters
     echo(f"{out}: {imported.network.name}, {layers:,} layers, {parameters:,} parameters")
     for note in filter(None, (*imported.notes, mixture(imported.network))):

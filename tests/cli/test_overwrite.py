@@ -8,9 +8,11 @@ import threading
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner, Result
 
 from sewdsl.cli.app import app
+from sewdsl.cli.files import write_files
 from tests.systems import NEEDS_DEVICES, NEEDS_LINUX, make_fifo, make_link
 from tests.words import check_words
 
@@ -122,6 +124,17 @@ def test_what_cannot_be_written(out: str, reason: str) -> None:
         result = run(*command, out)
         assert (result.exit_code, result.stderr) == (1, f"error: cannot write '{out}': {reason}\n")
     assert sorted(Path().iterdir()) == before
+
+
+def test_several_files_are_written_or_none() -> None:
+    Path("x.c").write_bytes(b"old")
+    before = sorted(Path().iterdir())
+    with pytest.raises(typer.Exit):
+        write_files((Path("x.c"), b"new", ""), (Path("y.c"), b"new", ""), (Path("nowhere/x.h"), b"new", ""))
+    assert (sorted(Path().iterdir()), Path("x.c").read_bytes()) == (before, b"old")
+    write_files((Path("x.c"), b"new", ""), (Path("x.h"), b"new", ""))
+    assert {*Path().iterdir()} - {*before} == {Path("x.h")}
+    assert Path("x.c").read_bytes() == Path("x.h").read_bytes() == b"new"
 
 
 @pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="root may write everything")
