@@ -100,7 +100,8 @@ class IntegerSizes:
         self.estimated = self._timed = False
         hosts, nodes = foldable_norms(network), network.nodes
         needed, delays = network.graph.lead_to(network.output_indices), list[tuple[int, int]]()
-        operands = dict[int, SizedOperand]()
+        operands, inputs = dict[int, SizedOperand](), zip(network.input_indices, network.settings.sources, strict=True)
+        images = {index for index, source in inputs if source.encode == "direct"}
         for index, node in enumerate(nodes):
             # The input of a delay can be a later layer.
             sources = () if node.op.delay_steps else tuple(operands[i] for i in node.sources)
@@ -108,8 +109,8 @@ class IntegerSizes:
             learned = defaultdict[str, object](object)
             self.layer, self._index = SimpleNamespace(node=node, inputs=network.inputs(node), learned=learned), index
             if index < network.first_layer:
-                is_image = network.settings.sources[index].encode == "direct"
-                operands[index] = self._store(largest=LARGEST_INPUT, role="input")._replace(plain=not is_image)
+                plain = index not in images
+                operands[index] = self._store(largest=LARGEST_INPUT, role="input")._replace(plain=plain)
             elif index in hosts:
                 operands[index] = operands[hosts[index]]
             elif index in needed:

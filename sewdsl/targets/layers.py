@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, TypeAlias
 
 from sewdsl.analysis.foldable_norms import foldable_norms
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
-from sewdsl.ir.op import Activation, LinearNeuron, Merge, Op, WeightedLayer
+from sewdsl.ir.op import Activation, Join, LinearNeuron, Merge, Op, WeightedLayer
 from sewdsl.light_dataclass import dataclass
 from sewdsl.ops.joins import Add
 from sewdsl.ops.layers.conv import Conv
@@ -24,11 +24,13 @@ NEURONS: Mapping[Leak, str] = {"none": "IF", "required": "LIF, PLIF or DLIF", "a
 """Neurons with and without leak, in messages."""
 PASSED = (Dropout, DropPath, Flatten)
 """Layers that compute nothing in evaluation."""
-HINTS: Mapping[type[Op], str] = {
-    MaxPool: "use average pooling, e.g. APk2, or a stride",
-    AvgPool: "use a stride instead of pooling",
-    BatchNorm: "move the norm directly after a convolution or FC",
-}
+HINTS: Sequence[tuple[type[Op], type[Op], str]] = (
+    (MaxPool, AvgPool, "use average pooling, e.g. APk2, or a stride"),
+    (MaxPool, Conv, "use a stride instead of pooling"),
+    (AvgPool, Conv, "use a stride instead of pooling"),
+    (Join, Add, "use ADD"),
+)
+"""Help for a kind of layers, if the target has another kind."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +127,10 @@ class LayerTarget(Target):
         op = node.op
         if not isinstance(op, (*self.layers, *self.undocumented)):
             same = [kind.kind for kind in self.layers if issubclass(kind, Merge) == isinstance(op, Merge)]
-            hint = next((hint for kind, hint in HINTS.items() if isinstance(op, kind)), f"remove {op.kind}")
+            hints = (hint for kind, other, hint in HINTS if isinstance(op, kind) and other in self.layers)
+            hint = next(hints, f"remove {op.kind}")
+            if isinstance(op, BatchNorm) and self.bias:
+                hint = "move the norm directly after a convolution or FC"
             yield Misfit(node, f"expected {', '.join(same) or 'no merge'}, got {op.kind}", hint)
         if self.plain and isinstance(op, Conv) and (op.groups > 1 or max(op.dilation) > 1):
             got = f"{op.groups} groups" if op.groups > 1 else f"dilation {max(op.dilation)}"

@@ -30,6 +30,7 @@ from sewdsl.ir.integer_law import Law
 from sewdsl.ir.op import WeightedLayer
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.linear import Linear
+from sewdsl.source import Source
 from sewdsl.targets import TARGETS, Fit, diagnose, find_target
 from sewdsl.targets.integer_sizes import IntegerSizes, SizedStep
 from sewdsl.targets.layers import neuron_numbers
@@ -174,6 +175,9 @@ EXCEEDING: list[tuple[str, str, dict[str, Any], str]] = [
     ("loihi2", "FC9-PSN-FC10-IF", DENSE, "psn1: expected the neuron"),
     ("loihi2", "FC9-CAT[IF | LIF]-FC10-IF", DENSE, "fc1: expected a neuron as the only reader"),
     ("loihi2", "c64k3-IF-c2k3-IF-FC10-IF", {**EVENTS, "input": "2x128x128"}, "if1: expected at most 1,000,000 neurons"),
+    ("loihi2", "c4k3-IF-MPk2-FC10-IF", EVENTS, "max_pool1: expected c, FC, got MP"),
+    ("xylo-imu", "FC8b0-LIF-APk2-FC8b0-LIF", DENSE, "avg_pool1: expected FC, got AP"),
+    ("speck2f", "c4k3-IF-OR[id | id]-FC10-IF", EVENTS, "or1: expected ADD, got OR"),
     (
         "snn-mlir",
         "c4k3d1x2-IF-FC10-IF",
@@ -400,6 +404,18 @@ def test_memory_of_layers_is_exact(text: str, size: str) -> None:
     file = write_c(network)
     assert 0 <= flash_of(sizes) - file.flash <= 4 * sum(step.elements for step in sizes.steps if step.role == "neuron")
     assert {*stored(sizes)} ^ {*stored(network)} <= {("fc1", "sums", 5, "int16"), ("fc1", "sums", 5, "int32")}
+
+
+def test_borders_of_named_inputs() -> None:
+    """Images have a drift that depends on the position, and events have none."""
+    header = "sewdsl 1\ninput left 1x6x6\ninput right 1x6x6\nsteps 2\nneuron IF\n"
+    body = "body ADD[left-c8k3b0-SN | right-c8k5b0-SN]-FC3\n"
+    sizes = []
+    for encoding in ("left", "right"):
+        network = sewdsl.read(Source("net", f"{header}encode {encoding} direct\n{body}")).result()
+        sizes.append(flash_of(IntegerSizes(network)))
+    # 3x3 or 5x5 sums near the border.
+    assert sizes[1] - sizes[0] == (25 - 9) * 8 * 4
 
 
 def test_signed_spikes_are_bytes() -> None:
