@@ -238,7 +238,7 @@ def test_large_networks_have_fewer_samples(name: str, samples: int) -> None:
 def test_integers_are_not_scaled(tmp_path: Path) -> None:
     out = tmp_path / "net.c"
     printed(run("export", "mnist5k", out, "--input", "1x28x28 of 16"))
-    assert "Input: uint8 [28][28][1] from 0 to 15" in out.read_text("utf-8")
+    assert "in[28][28][1]: from 0 to 15, the same at all time-steps" in out.with_suffix(".h").read_text("utf-8")
     refused = run("export", "mnist5k", tmp_path / "other.c", "--input", "1x28x28 of 1600")
     assert refused.exit_code == 1
     assert "reads integers up to 1,599" in refused.output

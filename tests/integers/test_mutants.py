@@ -45,7 +45,7 @@ SMALL = "all_potentials|saturate|leaky|skipped|several|later|instruction|two_int
 COARSE = IntegerFormat(weight_bits=3, fraction_bits=0)
 """Few units per threshold, so that potentials equal thresholds."""
 QUICK = "membrane shortcuts", "groups, dilation, rectangles", "tokens", "transposed", "attention", "gates of tokens"
-SKIPPED = "test_c_is_the_reference", "test_thresholds_beyond_16_bits_are_refused", "test_time_is_bounded"
+SKIPPED = "test_c_is_the_reference", "test_memory_is_that_of_the_compiler", "test_time_is_bounded"
 """Tests that call a compiler, that skip themselves, or that take seconds."""
 EQUIVALENT = {
     "strict=True": "a guard: the lengths are equal",
@@ -74,6 +74,7 @@ EQUIVALENT = {
     "<= {*self.strides}": "a convolution has two strides, and a chip more",
     "default=0) [0 -> 1]": "a vector fits any size",
     "self.fan_out + 1), self.hidden(network) [1 -> 2]": "readers beyond the limit are not counted",
+    "size = law.layer.inputs[0].shape[1:] [1 -> 0]": "the last two lengths of a window are read",
     "readers and self._index not in network.output_indices -> readers or": "files have no vectors as further outputs",
 }
 """Parts of the lines of mutants that compute the same, with the reasons."""

@@ -237,9 +237,11 @@ class _File:
         (source,) = step.inputs
         value = self._network.steps[source].value
         read, written = self._type(source), self._type(index)
-        macros = {"IN": read, "SUM": written, "PRODUCT": "$2" if value.binary else "$1 * $2"}
+        # Sums of 16 bits can have the range of spikes too.
+        is_binary = value.binary and read == "uint8_t"
+        macros = {"IN": read, "SUM": written, "PRODUCT": "$2" if is_binary else "$1 * $2"}
         macros |= {"READ": self._reading(source), "SKIP": SKIP if self._is_packed(source) else ""}
-        kind = self._kind(source) if self._is_packed(source) or not value.binary else "spikes"
+        kind = self._kind(source) if self._is_packed(source) or not is_binary else "spikes"
         suffix = f"{kind}_{_short(written)}"
         is_listed = read == "uint8_t" and self._reads_events(step, value)
         kernel = self._kernels.use("conv_at", suffix, **macros)
