@@ -118,7 +118,10 @@ def test_show(scripts: Path, tmp_path: Path) -> None:
 
 @pytest.mark.deep
 def test_templates_of_kernels(scripts: Path, tmp_path: Path) -> None:
-    program = "from sewdsl.snn.kernels import render_kernels; print(render_kernels.render_statistics('float32'))"
+    program = (
+        "from sewdsl.snn.kernels.render_kernels import render_statistics; "
+        "print(render_statistics('statistics', 'float32'))"
+    )
     assert "def statistics(" in run(scripts / "python", "-c", program, cwd=tmp_path)
 
 

@@ -23,19 +23,19 @@ def compile_kernel(render: Callable[..., str], function: str, *arguments: object
     In a rehearsal, the kernel is only recorded, and the returned function does nothing.
 
     Args:
-        render: Renderer of the text, from :mod:`sewdsl.snn.kernels.render_kernels`.
+        render: Renderer of the text, e.g. from :mod:`sewdsl.snn.kernels.render_kernels`, which takes the function too.
         function: Name of the function in the text.
         **options: Keyword arguments of ``render``.
     """
     if compile_ahead.is_rehearsing():
-        compile_ahead.request(_source(render(*arguments, **options)))
+        compile_ahead.request(_source(render(function, *arguments, **options)))
         return lambda *_: None
     return _compiled(render, function, *arguments, **options)
 
 
 @cache
 def _compiled(render: Callable[..., str], function: str, *arguments: object, **options: object) -> Kernel:
-    source = _source(render(*arguments, **options))
+    source = _source(render(function, *arguments, **options))
     compile_ahead.provide(source)
     # Threads may request the same kernel concurrently, and `functools.cache` does not wait for a running call.
     with _lock:

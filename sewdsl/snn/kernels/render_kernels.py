@@ -71,7 +71,7 @@ class EventConvolutionVariant(NamedTuple):
     """Vectors of output channels that are accumulated together."""
 
 
-def render_event_convolution(variant: EventConvolutionVariant, function: str) -> str:
+def render_event_convolution(function: str, variant: EventConvolutionVariant) -> str:
     """Return a module with the function ``count``, ``forward`` or ``weight_gradient``."""
     constants = {
         "COUNTS": variant.counts,
@@ -84,7 +84,7 @@ def render_event_convolution(variant: EventConvolutionVariant, function: str) ->
     return _render_cpu("event_convolution", function, variant.stored, constants)
 
 
-def render_winograd(tile: int, vector: int, vectors: int, rows: int, function: str) -> str:
+def render_winograd(function: str, tile: int, vector: int, vectors: int, rows: int) -> str:
     """Return a module with the function ``forward``, ``weight_gradient`` or ``sum_gradients``.
 
     Args:
@@ -98,37 +98,26 @@ def render_winograd(tile: int, vector: int, vectors: int, rows: int, function: s
     return _render_cpu("winograd", function, "float32", sizes | constants)
 
 
-def render_pack(stored: str, bits: int) -> str:
-    """Return a module with ``pack``, from a dtype to bytes of 1, 2, 4 or 8 bits per value."""
-    return _render_cpu("packed_bits", "pack", stored, {"BITS": bits, "LANES": LANES})
+def render_packing(function: str, stored: str, bits: int) -> str:
+    """Return a module with ``pack``, from a dtype to bytes of 1, 2, 4 or 8 bits per value, or ``unpack``."""
+    return _render_cpu("packed_bits", function, stored, {"BITS": bits, "LANES": LANES})
 
 
-def render_unpack(stored: str, bits: int) -> str:
-    """Return a module with ``unpack``, the inverse of ``pack``."""
-    return _render_cpu("packed_bits", "unpack", stored, {"BITS": bits, "LANES": LANES})
+def render_max_pool(function: str, stored: str, *, overlap: bool = False) -> str:
+    """Return a module with ``forward``, from feature maps to maxima and their positions, or ``backward``.
 
-
-def render_max_pool(stored: str) -> str:
-    """Return a module with ``forward``, from feature maps to maxima and their positions."""
-    return _render_cpu("max_pool", "forward", stored)
-
-
-def render_max_pool_backward(stored: str, *, overlap: bool) -> str:
-    """Return a module with ``backward`` of max pooling for maps of the dtype ``stored``."""
-    return _render_cpu("max_pool", "backward", stored, {"WINDOWS_OVERLAP": overlap})
-
-
-def render_statistics(stored: str) -> str:
-    """Return a module with ``statistics``: sums of x and x² per group and channel."""
-    return _render_cpu("statistics", "statistics", stored)
-
-
-def render_statistics_terms(stored: str) -> str:
-    """Return a module with ``settle``.
-
-    It adds the gradient through the statistics of batch norm to the gradient of the input.
+    Args:
+        overlap: Whether windows overlap, for ``backward``.
     """
-    return _render_cpu("statistics", "settle", stored)
+    return _render_cpu("max_pool", function, stored, {"WINDOWS_OVERLAP": overlap})
+
+
+def render_statistics(function: str, stored: str) -> str:
+    """Return a module with ``statistics``, sums of x and x² per group and channel, or ``settle``.
+
+    ``settle`` adds the gradient through the statistics of batch norm to the gradient of the input.
+    """
+    return _render_cpu("statistics", function, stored, {})
 
 
 def render_cuda_statistics() -> str:
@@ -160,9 +149,9 @@ def render_generated(text: str, function: str, stored: str) -> str:
     return _shared_part(stored) + _render("entry_points", {function}, {}, SHARED, ast.parse(text).body)
 
 
-def _render_cpu(template: str, function: str, stored: str, constants: Mapping[str, int | str] | None = None) -> str:
+def _render_cpu(template: str, function: str, stored: str, constants: Mapping[str, int | str]) -> str:
     """Return a module with a function of a CPU template."""
-    return _shared_part(stored) + _render(template, {function}, {"STORED": stored, **(constants or {})}, SHARED)
+    return _shared_part(stored) + _render(template, {function}, {"STORED": stored, **constants}, SHARED)
 
 
 @cache

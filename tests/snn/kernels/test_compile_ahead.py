@@ -45,7 +45,8 @@ def parent(pid):
 
 def sources(*stored: str) -> list[KernelSource]:
     """Kernels that compile quickly."""
-    return [KernelSource(render_kernels.render_pack(each, bits), "a test") for each in stored for bits in (1, 2)]
+    texts = [render_kernels.render_packing("pack", each, bits) for each in stored for bits in (1, 2)]
+    return [KernelSource(text, "a test") for text in texts]
 
 
 @pytest.fixture(autouse=True)

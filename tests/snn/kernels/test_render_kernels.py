@@ -35,13 +35,13 @@ def cpu_texts(stored: str) -> tuple[str, ...]:
 def _cpu_texts(stored: str) -> Iterator[str]:
     flags = FLAGS if stored == "float32" else FLAGS[1:]
     for bits in (1, 2, 4, 8):
-        yield render_kernels.render_pack(stored, bits)
-        yield render_kernels.render_unpack(stored, bits)
-    yield render_kernels.render_max_pool(stored)
-    yield render_kernels.render_statistics(stored)
-    yield render_kernels.render_statistics_terms(stored)
+        for function in ("pack", "unpack"):
+            yield render_kernels.render_packing(function, stored, bits)
+    yield render_kernels.render_max_pool("forward", stored)
+    for function in ("statistics", "settle"):
+        yield render_kernels.render_statistics(function, stored)
     for flag in FLAGS:
-        yield render_kernels.render_max_pool_backward(stored, overlap=flag)
+        yield render_kernels.render_max_pool("backward", stored, overlap=flag)
     for reset, norm, join in product(RESETS, FLAGS, JOINS):
         if join and not norm:
             continue

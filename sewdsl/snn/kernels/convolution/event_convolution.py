@@ -114,7 +114,7 @@ class EventConvolution(NamedTuple):
         # The sample depends on sizes only, so the same input always takes the same path.
         lanes = self._mask_lanes
         pieces = x.numel() // lanes
-        kernel = compile_kernel(render_kernels.render_event_convolution, "count", self._variant(1), "count")
+        kernel = compile_kernel(render_kernels.render_event_convolution, "count", self._variant(1))
         active_count = np.zeros(1, np.int64)
         kernel(memory_layout.flat_row(x), active_count, 0, pieces, LOOKED_AT)
         return bool(active_count[0] <= most * lanes * len(range(0, pieces, LOOKED_AT)))
@@ -143,7 +143,7 @@ class EventConvolution(NamedTuple):
             *(memory_layout.flat_row(y), unexpected),
         )
         variant = self._variant(self._vectors(FORWARD_VECTORS))
-        kernel = compile_kernel(render_kernels.render_event_convolution, "forward", variant, "forward")
+        kernel = compile_kernel(render_kernels.render_event_convolution, "forward", variant)
         # Rows at the borders of strips are listed twice, so use no more strips than the threads need.
         strips = max(1, min(size[0] // STRIP_ROWS, -(-thread_blocks.PIECES_PER_THREAD * torch.get_num_threads() // N)))
         sizes = strips, H, W, C, self.outputs, *size, sh, sw, ph, pw
@@ -186,7 +186,7 @@ class EventConvolution(NamedTuple):
         unexpected = np.zeros(1, np.int64)
         arrays = memory_layout.flat_row(x), memory_layout.flat_row(g), partial.view(-1).numpy(), unexpected
         variant = self._variant(vectors)
-        kernel = compile_kernel(render_kernels.render_event_convolution, "weight_gradient", variant, "weight_gradient")
+        kernel = compile_kernel(render_kernels.render_event_convolution, "weight_gradient", variant)
         sizes = group_size, N, H, W, C, self.outputs, *g.shape[2:], ph, pw, samples, tile_height, tile_width
         thread_blocks.run_in_blocks(lambda a, b: kernel(*arrays, a, b, *sizes), groups, parallel=groups > 1)
         if unexpected[0] or compile_ahead.is_rehearsing():

@@ -261,7 +261,7 @@ class Winograd(NamedTuple):
         return vectors, 4 if vectors == most else 8
 
     def _kernel(self, tile: int, vectors: int, rows: int, function: str) -> Kernel:
-        return compile_kernel(render_kernels.render_winograd, function, tile, self.vector, vectors, rows, function)
+        return compile_kernel(render_kernels.render_winograd, function, tile, self.vector, vectors, rows)
 
 
 def _settle_doubts(doubts: Tensor, x: Tensor, weight: Tensor, padding: tuple[int, int], y: Tensor) -> None:

@@ -33,7 +33,7 @@ class PackedTensor:
             return
         groups = -(-x.numel() // (render_kernels.LANES * 8 // bits))
         self._bytes = torch.empty(groups * render_kernels.LANES, dtype=torch.uint8)
-        kernel = compile_kernel(render_kernels.render_pack, "pack", memory_layout.dtype_name(x), bits)
+        kernel = compile_kernel(render_kernels.render_packing, "pack", memory_layout.dtype_name(x), bits)
         self._run(kernel, memory_layout.with_strides(x, self._strides))
 
     @property
@@ -50,7 +50,7 @@ class PackedTensor:
             return unpacked
         x = torch.empty_strided(self._shape, self._strides, dtype=self._dtype)
         stored = memory_layout.dtype_name(x)
-        self._run(compile_kernel(render_kernels.render_unpack, "unpack", stored, self._bits), x)
+        self._run(compile_kernel(render_kernels.render_packing, "unpack", stored, self._bits), x)
         return x
 
     def _run(self, kernel: Kernel, x: Tensor) -> None:

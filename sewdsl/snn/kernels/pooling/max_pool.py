@@ -64,7 +64,7 @@ def backward(g: Tensor, places: Tensor, shape: Sequence[int], window: Window) ->
     # Without overlap, each element gets one gradient, so the kernel need not accumulate.
     kh, kw, sh, sw, _, _ = window
     stored, overlap = memory_layout.dtype_name(g), sh < kh or sw < kw
-    kernel = compile_kernel(render_kernels.render_max_pool_backward, "backward", stored, overlap=overlap)
+    kernel = compile_kernel(render_kernels.render_max_pool, "backward", stored, overlap=overlap)
     thread_blocks.run_in_blocks(
         lambda a, b: kernel(*arrays, a, b, C, H, W, *size, *window),
         samples * H,
