@@ -55,12 +55,6 @@ def _complement(trace: Trace, a: TracedTensor, one: Any, *, alpha: float = 1) ->
     return trace.tensor(a.checked().draft_index, a.form, complement=True)
 
 
-def _subtract(trace: Trace, one: Any, a: Any, *, alpha: float = 1) -> TracedTensor:
-    if isinstance(one, TracedTensor):
-        raise trace.refusal("subtracts; only 1 - x of spikes is supported")
-    return _complement(trace, a, one, alpha=alpha)
-
-
 def _multiply(trace: Trace, a: Any, b: Any) -> TracedTensor:
     """Translate a product: MUL, AND of two spikes, IAND with one complement, or a scale by a number."""
     if not (isinstance(a, TracedTensor) and isinstance(b, TracedTensor)):
@@ -340,7 +334,9 @@ def require_width(trace: Trace, a: TracedTensor, expected: int) -> None:
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(("add", "__add__", "__radd__"), _add),
     **dict.fromkeys(("add_", "__iadd__"), partial(_in_place, _add)),
-    **dict.fromkeys(("sub", "subtract", "__sub__"), _subtract),
+    **dict.fromkeys(
+        ("sub", "subtract", "__sub__"), lambda trace, one, a, **options: _complement(trace, a, one, **options)
+    ),
     **dict.fromkeys(("rsub", "__rsub__"), _complement),
     **dict.fromkeys(("mul", "multiply", "__mul__", "__rmul__"), _multiply),
     **dict.fromkeys(("mul_", "__imul__"), partial(_in_place, _multiply)),
