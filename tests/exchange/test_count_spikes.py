@@ -251,6 +251,7 @@ REFUSED = [
     "input 2x8x8\nsteps 2\nencode direct\nneuron ILIF\nbody c4k3-SN-DELAY-FC5",
     "input 2x8x8\nsteps 2\nencode direct\nneuron ILIF\nbody c4k3-SN-c4k3-IF-FC5",
     "input 2x8x8\nsteps 2\nencode direct\nneuron ILIF\nreadout last\nbody c4k3-SN-FC5",
+    "input 4\nsteps 2\nneuron ILIF(D=16)\nlet a = FC4-SN\nlet b = a-{FC4-SN}*65\nbody ADD[b | a]-FC4-SN-FC3",
     "input 2x8x8\nsteps 2\nencode direct\nneuron ILIF\nbody c4k3-SN-c4k3-BN-GAP",
     "input 2x8x8\nsteps 2\nencode direct\nneuron ILIF\nbody c4k3-GELU-c4k3-SN-FC5",
     "input 2x8x8\nsteps 2\nencode direct\nneuron ILIF\npart P = c4k3-SN\nbody c4k3-SN-P-P-FC5",

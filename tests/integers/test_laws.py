@@ -196,6 +196,13 @@ def test_sums_of_outputs_beyond_32_bits_are_refused() -> None:
         build_integer_network(model, InputScaling(255, np.float64(1e-6), np.float64(1e3)))
 
 
+def test_growing_states_beyond_32_bits_are_refused() -> None:
+    neuron = "neuron N {\n    state u = 1\n    u = 2*u + x\n    give fire(u - 1000)\n}"
+    model = sewdsl.compile(f"sewdsl 1\ninput 4\nsteps 64\n{neuron}\nbody FC4-N-FC3\n", seed=0).eval()
+    with pytest.raises(NoIntegerLaw, match=r"n1: N can reach a potential of .* units, which exceeds 32 bits"):
+        build_integer_network(model)
+
+
 def test_resets_beyond_16_bits_are_refused() -> None:
     model = sewdsl.compile("FC2b0-IF(v_reset=-30.0)", input="4", steps=3, seed=0).eval().double()
     with torch.no_grad():

@@ -54,7 +54,9 @@ def test_a_file_keeps_its_values_in_one_column_and_its_kinds_apart() -> None:
         "body    a\n\n"
         'use     "b.net"\n\n'
         "block A B(c=in, s=1, t) = a\n"
-        "block A = a\n\n"
+        "block A = a\n"
+        "block F(n) = MAP{$(n)*x}\n\n"
+        "block U(c)[a | b] {\n    let h = a-c$(c)k3\n    give ADD[h | b]\n}\n\n"
         "expect  parameters 0.13M\n"
         'claim   parameters 1.19M "Tab. 6"\n'
         'claim   energy 11.577mJ "Tab. 2"\n\n'

@@ -171,6 +171,13 @@ def test_other_numbers() -> None:
         to_onnx(build().bfloat16(), ScannedTime)
 
 
+def test_integers_beyond_the_format() -> None:
+    model = sewdsl.compile("sewdsl 1\ninput 6 of 100000000\nbody FC3-IF-FC3\n", optimize=0).eval()
+    with raises(ExportError):
+        to_onnx(model, ScannedTime)
+    assert to_onnx(model.double(), ScannedTime).graph.node
+
+
 def test_more_weights_than_a_file_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     model = build()
     monkeypatch.setattr(module, "MAX_FILE_BYTES", 1000)
