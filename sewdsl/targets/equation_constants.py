@@ -24,10 +24,12 @@ class EquationConstants:
 
     Attributes:
         rows: Number of constants of a channel. A factor of each time-step has T.
+        refusal: Reason why the export rejects the equations for all weights, or empty.
     """
 
     def __init__(self, step: NeuronStep, steps: int) -> None:
         self._step, self._steps, self.rows = step, steps, sum(number != 0 for number in step.rest)
+        self.refusal = ""
         order = [entry for entry in needed([step.output, *step.after], STEP) if entry.level == STEP]
         reads = [operand for entry in order for operand in entry.operands] + [step.output, *step.after]
         self._sums, self._named = dict[int, Terms](), set[int]()
@@ -83,6 +85,8 @@ class EquationConstants:
             factor = max(self._rows(each) for each in operands if each.level < STEP)
             self._sums[entry.index] = {name: max(rows, factor) for name, rows in self._terms(varying[0]).items()}
         elif operation == "mul":
+            if not any(map(self._is_factor, operands)):
+                self.refusal = self.refusal or "multiplies two potentials, which integers cannot express"
             factor = max(max(self._terms(each).values(), default=0) for each in operands)
             self._name(*operands)
             self._sums[entry.index] = {entry.index: factor}
@@ -96,6 +100,13 @@ class EquationConstants:
                 low, high, _ = value_range(entry)
                 # The export rejects other ranges.
                 self.rows += int(high - low) if high - low < inf else 0
+            elif operation != "abs":
+                self.refusal = self.refusal or f"computes {operation} of a potential, which integers cannot express"
+
+    def _is_factor(self, entry: TapeEntry) -> bool:
+        """Return whether a value is an integer times a number."""
+        terms = self._terms(entry)
+        return entry.index in self._whole or (len(terms) == 1 and {*terms} <= self._whole)
 
     def _sum(self, operands: Iterable[TapeEntry]) -> Terms:
         total: Terms = {}

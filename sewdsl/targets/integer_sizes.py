@@ -92,12 +92,13 @@ class IntegerSizes:
     Attributes:
         refused: Reasons of the layers without a law, by index.
         estimated: Whether layers add or read currents, whose formats depend on the weights.
+        has_equations: Whether neurons are equations, whose bounds of potentials depend on the weights.
         outputs: Largest number of bytes of the constants that are added to the outputs.
     """
 
     def __init__(self, network: Network) -> None:
         self._network, self.steps, self.refused = network, list[SizedStep](), dict[int, str]()
-        self.estimated = self._timed = False
+        self.estimated = self.has_equations = self._timed = False
         hosts, nodes = foldable_norms(network), network.nodes
         needed, delays = network.graph.lead_to(network.output_indices), list[tuple[int, int]]()
         operands, inputs = dict[int, SizedOperand](), zip(network.input_indices, network.settings.sources, strict=True)
@@ -300,7 +301,11 @@ class IntegerSizes:
     def fire_equations(self, step: Any, _surrogate: Any, *operands: SizedOperand) -> SizedOperand:
         """Return the output of equations, with constants of each channel and drifts of the operands."""
         output, steps = self.layer.node.output, self._network.settings.steps
-        constants = EquationConstants(step, steps).rows * WORD * output.channels
+        equations = EquationConstants(step, steps)
+        if equations.refusal:
+            self.refuse(equations.refusal)
+        self.has_equations |= bool(step.states)
+        constants = equations.rows * WORD * output.channels
         drifts = (self._drift(x) for x in operands if not x.plain or x.largest is None)
         constants += sum(drifts) + sum(map(self._bounded, operands))
         self._timed |= isinstance(self.layer.node.op, KnowsSteps)

@@ -62,6 +62,9 @@ class Microcontroller(Target):
             if flash or any(rams)
         ]
         unknown = self.unknown
+        if sizes.has_equations:
+            bounds = "bounds of potentials: they depend on the weights; 'sewdsl export' rejects neurons beyond 32 bits"
+            unknown = (bounds, *unknown)
         if sizes.estimated:
             unknown = ("RAM: an estimate, because layers add or read currents; 'sewdsl export' states it", *unknown)
         fitting = (option for (*_, option), ram in zip(OPTIONS.values(), rams, strict=True) if ram <= self.ram)
