@@ -186,12 +186,9 @@ def _neurons_by_text(network: Network) -> dict[str, list[str]]:
     names_by_text: dict[str, list[str]] = {}
     for node in network:
         if node.op.is_activation:
-            names_by_text.setdefault(_neuron_text(node.op), []).append(node.name)
+            try:
+                text = kind_text(node.op)
+            except ValueError:  # E.g. a kind that is defined in a script.
+                text = str(node.op)
+            names_by_text.setdefault(text, []).append(node.name)
     return names_by_text
-
-
-def _neuron_text(op: Op) -> str:
-    try:
-        return kind_text(op)
-    except ValueError:  # E.g. a kind that is defined in a script.
-        return str(op)
