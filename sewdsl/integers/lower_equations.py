@@ -16,6 +16,7 @@ import numpy as np
 from sewdsl.equations.tape import STEP, TapeEntry, needed, value_range
 from sewdsl.integers.steps.equations import Instruction, Instructions
 from sewdsl.integers.steps.neuron import Drift
+from sewdsl.ir.integer_law import MAX_LEVELS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,8 +29,6 @@ Channels: TypeAlias = "NDArray[np.float64]"
 Terms: TypeAlias = dict[str, Channels]
 """Factors of the terms of a sum by name, in numbers per integer. The name of a constant is empty."""
 
-MAX_LEVELS = 16
-"""Largest number of levels of a rounded value."""
 FACTOR_BITS = 30
 """Bits of a factor, without the sign."""
 MAX_SHIFT = 15

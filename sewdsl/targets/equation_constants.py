@@ -6,6 +6,7 @@ from math import inf
 from typing import TYPE_CHECKING, TypeAlias
 
 from sewdsl.equations.tape import STEP, TapeEntry, needed, value_range
+from sewdsl.ir.integer_law import MAX_LEVELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -97,8 +98,11 @@ class EquationConstants:
         else:
             self._name(*operands)
             if operation in {"round", "floor", "ceil"}:
+                low, high, _ = value_range(operands[0])
+                if not high - low <= MAX_LEVELS and operands[0].index not in self._whole:
+                    levels = f"rounds values from {low:g} to {high:g}; clip them to at most {MAX_LEVELS} levels"
+                    self.refusal = self.refusal or levels
                 low, high, _ = value_range(entry)
-                # The export rejects other ranges.
                 self.rows += int(high - low) if high - low < inf else 0
             elif operation != "abs":
                 self.refusal = self.refusal or f"computes {operation} of a potential, which integers cannot express"

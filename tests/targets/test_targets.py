@@ -89,6 +89,7 @@ EXCEEDING: list[tuple[str, str, dict[str, Any], str]] = [
     ("mcu:8KB", "c4k3s2-PSN-FC10", IMAGE, "psn1: reads all time-steps"),
     ("mcu:8KB", "c4k3s2-GELU-FC10", IMAGE, "gelu1: cannot be computed in integers"),
     ("mcu:8KB", "c4k3s2-EIF-FC10", IMAGE, "eif1: computes exp of a potential, which integers cannot express"),
+    ("mcu:8KB", "c4k3s2-ILIF(D=17)-FC10", IMAGE, "ilif1: rounds values from 0 to 17"),
     ("mcu:8KB", "c4k3s2-MAP{x*x}-IF-FC10", IMAGE, "map1: multiplies two potentials, which integers cannot express"),
     ("speck2f", "c4k3s2-LIF-FC10-IF", EVENTS, "lif1: expected the neuron IF, got LIF"),
     ("speck2f", "c4k3s2-IF(v_reset=0.5)-FC10-IF", EVENTS, "if1: expected a reset"),
