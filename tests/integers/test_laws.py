@@ -98,6 +98,7 @@ def test_outputs_are_near_those_of_floats(name: str, variant: int) -> None:
     (outputs,) = this.network.run(this.n).values()
     with torch.no_grad():
         expected = this.model(this.x).numpy() * (this.network.T if this.network.reduction == "mean" else 1)
+    assert expected.any()
     error = np.abs(outputs * this.network.readouts[0].unit - expected).mean()
     # A rounded weight can change spikes of a random network.
     assert error <= 0.6 * np.abs(expected).mean()

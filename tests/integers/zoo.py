@@ -32,7 +32,7 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "iand": ("c8k3-BN-SN-SEW Block (c8)-SEW Block (c12s2)-FC5", {"join": "IAND"}),
     "or": ("c8k3-BN-SN-SEW Block (c8)-SEW Block (c12s2)-FC5", {"join": "OR"}),
     "bottlenecks": ("c8k3-BN-SN-SEW Bottleneck (c4)-SEW Bottleneck (c4s2)-GAP-FC5", {}),
-    "average pools, voting": ("c8k3-BN-SN-APk2-c8k3-BN-APk2-SN-FC20-SN-APk4s4", {}),
+    "average pools, voting": ("c8k3-BN-SN-APk2-c8k3-BN-APk2-SN-FC20-BN-SN-APk4s4", {}),
     "maxima of currents": ("c8k3-BN-MPk3s2p1-SN-c8k3s2-MPk2-SN-FC5", {}),
     "groups, dilation, rectangles": ("c8k3-BN-SN-c8k3g8-BN-SN-c8k3d1x2g2-BN-SN-c6k3x5-BN-SN-FC5", {}),
     "currents added": ("c8k3-BN-SN-Spiking Block (c8)-Spiking Block (c12s2)-GAP-FC5", {}),
