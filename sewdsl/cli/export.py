@@ -248,6 +248,8 @@ def command(
                 f"the weights '{infinite[0]}' contain infinity or NaN; export the weights of another epoch or run"
             )
         if name == C:
+            if hoist and any(source.encode != "direct" for source in model.network.settings.sources):
+                exit_with_usage_error("--hoist requires static inputs ('encode direct'); remove --hoist")
             from sewdsl.cli.export_c import CExport
             from sewdsl.integers import IntegerFormat
 

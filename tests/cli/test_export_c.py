@@ -129,6 +129,7 @@ def test_each_output_has_a_line(tmp_path: Path) -> None:
             for prefix in ("1net", "Net", "_stdint", "my__net", "net_", "")
         ),
         (("--calibrate", "4"), "--calibrate requires a RUN, whose training samples it reads"),
+        (("--hoist", "--set", "encode=none"), "--hoist requires static inputs ('encode direct'); remove --hoist"),
         (("--to", "onnx"), "--bits, --state, --prefix, --hoist, --pack, --calibrate require a C file; use --to c"),
     ],
 )
