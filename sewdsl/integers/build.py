@@ -369,11 +369,8 @@ class LawBuilder:
         size = (height * down, width * right)
         if not repeat:
             size = ((height - 1) * down + 1 + bottom, (width - 1) * right + 1 + end)
-        shift = x.value.shift
-        if x.value.has_border:
-            shift = np.asarray(shift).repeat(down, 0).repeat(right, 1)
         low, high = min(x.value.low, 0), x.value.high
-        value = IntegerValue((*size, channels), low, high, x.value.factor, shift, x.value.magnitudes)
+        value = IntegerValue((*size, channels), low, high, x.value.factor, x.value.shift, x.value.magnitudes)
         return self._put(functions.SpreadValues(self._name, (x.step,), value, (down, right), repeat))
 
     def rectify(self, x: Operand, *, slope: bool = False) -> Operand:
