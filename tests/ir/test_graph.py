@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from time import process_time
+from unittest import mock
 
 import networkx as nx
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sewdsl.ir import graph as graph_module
 from sewdsl.ir.graph import Graph
 
 
@@ -43,8 +46,15 @@ def test_dominators(inputs: list[list[int]]) -> None:
     ]
 
 
-@given(edges())
-def test_reachability(inputs: list[list[int]]) -> None:
+@pytest.mark.parametrize("limit", [graph_module.MAX_BACKWARD_NODES, 1])
+@given(inputs=edges())
+def test_reachability(inputs: list[list[int]], limit: int) -> None:
+    """A search that is long backward is one search forward from each of the last sources."""
+    with mock.patch.multiple(graph_module, MAX_BACKWARD_NODES=limit, MAX_CACHED_SOURCES=2):
+        check_reachability(inputs)
+
+
+def check_reachability(inputs: list[list[int]]) -> None:
     graph, reference = Graph(inputs), as_networkx(inputs)
     for node in range(len(inputs)):
         before = {node} | nx.ancestors(reference, node)
