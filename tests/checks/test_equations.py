@@ -52,6 +52,33 @@ def test_identity(neuron: str, reason: str, tmp_path: Path) -> None:
     assert bool(found) == bool(reason)
 
 
+VECTORS = "learn a[3] = 0.5   state h[3] = 0   h = a*h + x   s = fire(sum(h) - 1)   h = h*(1 - s)   give s"
+
+
+@pytest.mark.parametrize(
+    ("equations", "reason"),
+    [
+        (VECTORS, "N learns a"),
+        ("give round(0.5*x)", ""),
+        ("give floor(0.99999999*x)", ""),
+        ("v = -1*v + x   h = v/(-1)   s = fire(-1*h - 1)   give s", "for input 1 at v = 1, N outputs 0"),
+    ],
+)
+def test_identity_of_vectors_and_roundings(equations: str, reason: str, tmp_path: Path) -> None:
+    """Near a discontinuity, rounding decides. Vectors are not followed."""
+    body = "c8k3-BN-IF-{Spiking Block (SN=N)}*3-GAP-FC4"
+    found = said(tmp_path, "N", f"neuron N {{ {equations} }}\n", body)
+    assert all(reason in line for line in found)
+    assert bool(found) == bool(reason)
+
+
+def test_branches_end_in_silent_neurons_with_vectors(tmp_path: Path) -> None:
+    body = "c8k3-BN-SN-{SEW Block}*3-GAP-FC4\ninit zero"
+    assert said(tmp_path, "N", f"neuron N {{ {VECTORS} }}\n", body) == []
+    (loud,) = said(tmp_path, "N", "neuron N { give cos(x) }\n", body.replace("*3", "*1"))
+    assert "its branch ends in N, which never gives 0" in loud
+
+
 @pytest.mark.usefixtures("plain_pytorch")
 @pytest.mark.parametrize("name", [name for name in shipped_neurons() if name not in {"IF", "LIF", "PLIF", "LIF1"}])
 def test_what_is_said_is_so(name: str) -> None:
