@@ -35,11 +35,6 @@ class RenameProblem(Exception):
     """Raised if a name cannot be changed, with the reason as message."""
 
 
-def referent_at(view: EditorView, offset: int) -> NameUse | None:
-    """Return the block, parameter, value or neuron that is named at an offset, or None."""
-    return view.names.at(offset)
-
-
 def find_definition(view: EditorView, offset: int) -> tuple[Span, Path | None] | None:
     """Return the span and file of the definition of the name at an offset, or None.
 
@@ -49,7 +44,7 @@ def find_definition(view: EditorView, offset: int) -> tuple[Span, Path | None] |
         if isinstance(node, Use) and view.file is not None:
             path = view.file.parent / node.path.text
             return (Span(Source(str(path), ""), 0, 0), path) if _is_there(view, path) else None
-    use = referent_at(view, offset)
+    use = view.names.at(offset)
     if use is None:
         return None
     span = use.meaning.span

@@ -15,7 +15,7 @@ from sewdsl.editing.completion import Completion, complete
 from sewdsl.editing.hover import hover
 from sewdsl.editing.item_summary import shape_hints
 from sewdsl.editing.outline import OutlineEntry, folding_ranges, outline
-from sewdsl.editing.references import find_definition, find_references, referent_at, rename_edits
+from sewdsl.editing.references import find_definition, find_references, rename_edits
 from sewdsl.lsp.open_documents import OpenDocument, Positions
 from sewdsl.source import Source, Span
 from sewdsl.syntax.formatter import format_source
@@ -162,7 +162,7 @@ def answer_references(
     documents: Iterable[OpenDocument], document: OpenDocument, position: types.Position, *, defining: bool
 ) -> list[types.Location]:
     """Return all references to the name at a position, with its definition if ``defining``."""
-    use = referent_at(document.view, document.at.offset(position))
+    use = document.view.names.at(document.at.offset(position))
     if use is None:
         return []
     return [
@@ -175,7 +175,7 @@ def answer_references(
 
 def answer_prepare_rename(document: OpenDocument, position: types.Position) -> types.PrepareRenamePlaceholder | None:
     """Return the name at a position if it can be renamed."""
-    use = referent_at(document.view, document.at.offset(position))
+    use = document.view.names.at(document.at.offset(position))
     return types.PrepareRenamePlaceholder(document.at.range(use.span), use.name) if use else None
 
 
@@ -183,7 +183,7 @@ def answer_rename(
     documents: Iterable[OpenDocument], document: OpenDocument, position: types.Position, name: str
 ) -> types.WorkspaceEdit | None:
     """Return the edits that rename the name at a position, or raise RenameProblem if that is impossible."""
-    use = referent_at(document.view, document.at.offset(position))
+    use = document.view.names.at(document.at.offset(position))
     if use is None:
         return None
     by_source = {id(other.view.source): other for other in documents}

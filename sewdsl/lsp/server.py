@@ -14,7 +14,7 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcException, JsonRpcInvalidParams
 from pygls.lsp.server import LanguageServer
 
-from sewdsl.editing.references import RenameProblem, referent_at
+from sewdsl.editing.references import RenameProblem
 from sewdsl.lsp import convert
 from sewdsl.lsp.open_documents import MAX_SEARCH, Documents, OpenDocument, UnreadError
 from sewdsl.lsp.protocol import Protocol
@@ -227,7 +227,7 @@ def _is_kind(action: types.CodeAction, kind: str) -> bool:
 
 def _around(server: Server, document: OpenDocument, position: types.Position, *new: str) -> list[OpenDocument]:
     """Return the documents that may contain the name at a position, or a new name for it."""
-    use = referent_at(document.view, document.at.offset(position))
+    use = document.view.names.at(document.at.offset(position))
     # Other files cannot refer to a value.
     if use is None or use.meaning.family == "value":
         return [document]

@@ -13,7 +13,7 @@ from sewdsl.editing.completion import complete
 from sewdsl.editing.hover import hover
 from sewdsl.editing.item_summary import shape_hints
 from sewdsl.editing.outline import folding_ranges, outline
-from sewdsl.editing.references import RenameProblem, find_definition, find_references, referent_at, rename_edits
+from sewdsl.editing.references import RenameProblem, find_definition, find_references, rename_edits
 from tests.editing.marked import HEAD
 from tests.effort import examples
 
@@ -30,7 +30,7 @@ def ask(text: EditorView, offset: int) -> None:
     found = complete(text, offset)
     assert 0 <= found.span.start <= found.span.end == offset
     find_definition(text, offset)
-    meant = referent_at(text, offset)
+    meant = text.names.at(offset)
     if meant is not None:
         for reference in find_references([text], meant):
             assert reference.span.text
@@ -89,7 +89,7 @@ def test_what_is_said_elsewhere_takes_no_more_than_the_length(text: str) -> None
     """Comparing all pairs of words, or of arguments and parameters, would take minutes."""
     whole_text = compile_for_editor(f"sewdsl 1\n{text}", "x.net")
     for name in ("block ", "q=1"):
-        found = referent_at(whole_text, max(0, whole_text.source.text.find(name) + len(name)))
+        found = whole_text.names.at(max(0, whole_text.source.text.find(name) + len(name)))
         if found is not None:
             assert list(find_references([whole_text], found))
             with suppress(RenameProblem):

@@ -2,7 +2,7 @@
 
 from sewdsl.editing.completion import complete
 from sewdsl.editing.hover import hover
-from sewdsl.editing.references import find_references, referent_at, rename_edits
+from sewdsl.editing.references import find_references, rename_edits
 from tests.editing.marked import at_cursor
 
 TEXT = "sewdsl 1\ninput left 1x6x6\ninput right 1x6x6\nencode left direct\nbody CAT[ left-c4k3 | ‸right ]-GAP-FC2\n"
@@ -10,7 +10,7 @@ TEXT = "sewdsl 1\ninput left 1x6x6\ninput right 1x6x6\nencode left direct\nbody 
 
 def test_a_name_is_renamed_everywhere() -> None:
     view, offset = at_cursor(TEXT.replace("‸", "").replace("[ left", "[ ‸left"))
-    referent = referent_at(view, offset)
+    referent = view.names.at(offset)
     assert referent is not None
     assert len(list(find_references([view], referent))) == 3
     edits = rename_edits([view], referent, "eye")

@@ -7,7 +7,7 @@ import pytest
 from sewdsl.compiler import read
 from sewdsl.editing import EditorView, compile_for_editor
 from sewdsl.editing.hover import hover
-from sewdsl.editing.references import find_definition, referent_at, rename_edits
+from sewdsl.editing.references import find_definition, rename_edits
 from sewdsl.source import Source
 
 TEXT = """\
@@ -72,7 +72,7 @@ NAMES = {
 
 
 def changed(view: EditorView, offset: int, name: str) -> str:
-    text, use = view.source.text, referent_at(view, offset)
+    text, use = view.source.text, view.names.at(offset)
     assert use is not None
     for edit in sorted(rename_edits([view], use, name), key=lambda edit: -edit.span.start):
         text = text[: edit.span.start] + edit.text + text[edit.span.end :]

@@ -6,7 +6,7 @@ from sewdsl.editing import compile_for_editor
 from sewdsl.editing.completion import complete
 from sewdsl.editing.hover import hover
 from sewdsl.editing.outline import outline
-from sewdsl.editing.references import RenameProblem, find_definition, find_references, referent_at, rename_edits
+from sewdsl.editing.references import RenameProblem, find_definition, find_references, rename_edits
 from tests.editing.marked import at_cursor
 from tests.words import raises
 
@@ -33,7 +33,7 @@ def marked(before: str, word: str) -> str:
 
 def renamed(before: str, word: str, name: str) -> str:
     view, offset = at_cursor(marked(before, word))
-    found = referent_at(view, offset)
+    found = view.names.at(offset)
     assert found is not None
     text = view.source.text
     for edit in sorted(rename_edits([view], found, name), key=lambda edit: -edit.span.start):
@@ -96,7 +96,10 @@ def test_rename(before: str, word: str) -> None:
     assert view.compilation.valid
     assert back.compilation.valid
     assert [node.output for node in view.compilation.result()] == [node.output for node in back.compilation.result()]
-    assert text.count("other") == len([*find_references([back], referent_at(*at_cursor(marked(before, word))))])  # type: ignore[arg-type]
+    before_renaming, offset = at_cursor(marked(before, word))
+    use = before_renaming.names.at(offset)
+    assert use is not None
+    assert text.count("other") == len([*find_references([back], use)])
 
 
 REFUSED = (
@@ -119,7 +122,7 @@ def test_refused_names(before: str, word: str, name: str) -> None:
 
 def test_a_parameter_that_a_call_of_sn_sets_keeps_its_name() -> None:
     view, offset = at_cursor(marked("neuron Half(keep=0.5)", "keep").replace("-SN-", "-SN(keep=0.1)-"))
-    found = referent_at(view, offset)
+    found = view.names.at(offset)
     assert found is not None
     with raises(RenameProblem):
         rename_edits([view], found, "other")

@@ -7,7 +7,7 @@ import pytest
 from sewdsl.compiler import read
 from sewdsl.diagnostics import Edit
 from sewdsl.editing import EditorView, compile_for_editor
-from sewdsl.editing.references import RenameProblem, find_definition, find_references, referent_at, rename_edits
+from sewdsl.editing.references import RenameProblem, find_definition, find_references, rename_edits
 from sewdsl.ir.network import Network
 from sewdsl.source import Source, Span
 from tests.editing.marked import at_cursor
@@ -37,7 +37,7 @@ def marked(before: str, word: str) -> tuple[EditorView, int]:
 
 def places(before: str, word: str) -> list[tuple[str, int]]:
     text, offset = marked(before, word)
-    found = referent_at(text, offset)
+    found = text.names.at(offset)
     return [] if found is None else [(r.span.text, r.span.line) for r in find_references([text], found)]
 
 
@@ -71,7 +71,7 @@ def test_names_of_another_block_are_other_names() -> None:
 @pytest.mark.parametrize(("before", "word"), [("body", "c8k3"), ("body", "GAP"), ("input", "2x32"), ("neuron", "IF")])
 def test_what_is_no_name_of_the_file(before: str, word: str) -> None:
     text, offset = marked(before, word)
-    assert referent_at(text, offset) is None
+    assert text.names.at(offset) is None
     assert find_definition(text, offset) is None
 
 
@@ -89,7 +89,7 @@ def test_what_is_no_name_of_the_file(before: str, word: str) -> None:
 )
 def test_another_name_changes_nothing_else(before: str, word: str, name: str) -> None:
     text, offset = marked(before, word)
-    found = referent_at(text, offset)
+    found = text.names.at(offset)
     assert found is not None
     changed = applied(TEXT, rename_edits([text], found, name))
     assert (changed == TEXT.replace("MyNet(", "My Net(")) == (name == "My Net")
@@ -118,7 +118,7 @@ def test_another_name_changes_nothing_else(before: str, word: str, name: str) ->
 )
 def test_names_that_cannot_be(before: str, word: str, name: str, why: str) -> None:
     text, offset = marked(before, word)
-    found = referent_at(text, offset)
+    found = text.names.at(offset)
     assert found is not None
     with pytest.raises(RenameProblem, match=why):
         rename_edits([text], found, name)
@@ -128,7 +128,7 @@ def test_a_study_that_says_a_name_stands_against_another() -> None:
     text, offset = at_cursor(
         TEXT.replace("block My", "block ‸My") + 'study {\n    vary block.MyNet "My Net" "Inner"\n}\n'
     )
-    found = referent_at(text, offset)
+    found = text.names.at(offset)
     assert found is not None
     with raises(RenameProblem):
         rename_edits([text], found, "Other")
@@ -143,7 +143,7 @@ def test_files_named_in_two_ways_are_one(tmp_path: Path) -> None:
     using = compile_for_editor(body, str(tmp_path / "sub/a.net"), tmp_path / "sub/a.net")
     defining = compile_for_editor(library, str(tmp_path / "lib.net"), tmp_path / "lib.net")
     for text, place in ((using, body.index("Mine")), (defining, library.index("Mine"))):
-        found = referent_at(text, place)
+        found = text.names.at(place)
         assert found is not None
         assert [edit.span.line for edit in rename_edits([using, defining], found, "Yours")] == [4, 2]
 
@@ -158,7 +158,7 @@ def test_a_block_that_another_hides_is_not_renamed(tmp_path: Path) -> None:
         for name, text in (("a.net", body), ("lib.net", library))
     ]
     for text in views:
-        found = referent_at(text, text.source.text.index("Mine"))
+        found = text.names.at(text.source.text.index("Mine"))
         assert found is not None
         with pytest.raises(RenameProblem, match="another block 'Mine'"):
             rename_edits(views, found, "Yours")
@@ -168,7 +168,7 @@ def test_a_name_in_a_statement_that_cannot_be_read_is_not_left_behind(tmp_path: 
     library = "sewdsl 1\nblock Mine(c) = c$(c)k3-BN-IF\n"
     (tmp_path / "lib.net").write_text(library)
     defining = compile_for_editor(library, str(tmp_path / "lib.net"), tmp_path / "lib.net")
-    found = referent_at(defining, library.index("Mine"))
+    found = defining.names.at(library.index("Mine"))
     assert found is not None
     body = 'sewdsl 1\nuse "lib.net"\ninput 1x8x8\nbody Mine (c4)-{FC2\n'
     half = compile_for_editor(body, str(tmp_path / "a.net"), tmp_path / "a.net")
@@ -181,7 +181,7 @@ def test_a_name_in_a_statement_that_cannot_be_read_is_not_left_behind(tmp_path: 
 
 def test_what_ships_keeps_its_name() -> None:
     text, offset = at_cursor("sewdsl 1\nbody S‸EW Block (c8)\n")
-    found = referent_at(text, offset)
+    found = text.names.at(offset)
     assert found is not None
     with raises(RenameProblem):
         rename_edits([text], found, "X")
@@ -209,7 +209,7 @@ def test_files_that_use_each_other(tmp_path: Path) -> None:
     (tmp_path / "b.net").write_text("sewdsl 1\ninput 1x8x8\nblock Mine(c) = c$(c)k1\nbody Mine (c4)-FC2\n")
     files = [tmp_path / name for name in ("a.net", "lib.net", "b.net")]
     views = [compile_for_editor(path.read_text(), str(path), path) for path in files]
-    found = referent_at(views[0], body.index("Mine"))
+    found = views[0].names.at(body.index("Mine"))
     assert found is not None
     spans = [reference.span for reference in find_references(views, found)]
     assert [(Path(span.source.name).name, span.line) for span in spans] == [("a.net", 4), ("lib.net", 3)]
@@ -255,7 +255,7 @@ def in_values(before: str, word: str, offset: int = 0) -> tuple[EditorView, int]
 )
 def test_values_are_those_of_their_file_or_block(before: str, word: str, lines: list[int]) -> None:
     view, offset = in_values(before, word, 1)
-    found = referent_at(view, offset)
+    found = view.names.at(offset)
     assert found is not None
     assert found.name == word
     references = list(find_references([view], found))
@@ -273,7 +273,7 @@ def test_values_are_those_of_their_file_or_block(before: str, word: str, lines: 
 @pytest.mark.parametrize("name", ["high", "BN", "c4k3", "Up", "a.b", "id", "1"])
 def test_what_a_value_cannot_be_called(name: str) -> None:
     view, offset = in_values("let low", "low")
-    found = referent_at(view, offset)
+    found = view.names.at(offset)
     assert found is not None
     with pytest.raises(RenameProblem):
         rename_edits([view], found, name)
@@ -281,7 +281,7 @@ def test_what_a_value_cannot_be_called(name: str) -> None:
 
 def test_a_value_in_a_statement_that_cannot_be_read_is_not_left_behind() -> None:
     text, offset = at_cursor(VALUES.replace("let low", "let l‸ow") + "expect low )\n")
-    found = referent_at(text, offset)
+    found = text.names.at(offset)
     assert found is not None
     with raises(RenameProblem):
         rename_edits([text], found, "other")
@@ -291,7 +291,7 @@ def test_a_value_in_a_statement_that_cannot_be_read_is_not_left_behind() -> None
 def test_a_block_of_operands_and_its_calls(before: str, line: int) -> None:
     view, offset = in_values(before, "Up")
     assert VALUES[:offset].count("\n") + 1 == line
-    found = referent_at(view, offset)
+    found = view.names.at(offset)
     assert found is not None
     assert [reference.span.line for reference in find_references([view], found)] == [4, 10]
     renamed = applied(VALUES, rename_edits([view], found, "Down"))
@@ -302,7 +302,7 @@ def test_a_block_of_operands_and_its_calls(before: str, line: int) -> None:
 
 def test_a_block_cannot_be_called_what_a_value_is() -> None:
     view, offset = in_values("block Up", "Up")
-    found = referent_at(view, offset)
+    found = view.names.at(offset)
     assert found is not None
     with raises(RenameProblem):
         rename_edits([view], found, "wide")
@@ -315,7 +315,7 @@ def test_outputs_and_delays_are_read_by_name() -> None:
     )
     for place in (text.index("low = "), text.index("low-DELAY"), text.index("low high") + 1):
         view, offset = at_cursor(f"{text[:place]}‸{text[place:]}")
-        found = referent_at(view, offset)
+        found = view.names.at(offset)
         assert found is not None
         assert sorted(reference.span.line for reference in find_references([view], found)) == [4, 4, 5, 6]
         renamed = applied(text, rename_edits([view], found, "first"))
