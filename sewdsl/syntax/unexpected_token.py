@@ -94,7 +94,7 @@ def mistake_help(situation: ParseFailure) -> MistakeHelp:
         tries = (_shape, _commas, _definition, _change, _on, _entries, _inputs, _pattern)
         tries += (_hyphenated, _network, _dashed, _path)
     else:
-        tries = (_part_head, _inputs, _group, _power, _spaced_number, _count)
+        tries = (_part_head, _thousands, _inputs, _group, _power, _spaced_number, _count)
     return next((advice for find in tries if (advice := find(situation))), MistakeHelp())
 
 
@@ -128,6 +128,14 @@ def _part_head(at: ParseFailure) -> MistakeHelp | None:
     words = f"use one word: {at.before}{at.token}" if is_head else "write '=' after the name"
     hints = {"_LPAR": "a part has no parameters: use a block", "WORD": words}
     return MistakeHelp(hints[at.token.type]) if at.token.type in hints else None
+
+
+def _thousands(at: ParseFailure) -> MistakeHelp | None:
+    """``claim parameters 68,874``."""
+    if at.tokens[0].type not in {"_EXPECT", "_CLAIM"} or at.token.type != "_COMMA" or at.before is None:
+        return None
+    fix = Fix("remove the comma", (Edit(at.span(at.token), ""),), safe=False)
+    return MistakeHelp(f"write numbers without commas: {at.before}{''.join(at.tokens[at.index + 1 :][:1])}", (fix,))
 
 
 def _long_block(at: ParseFailure) -> MistakeHelp | None:

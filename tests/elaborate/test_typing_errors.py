@@ -123,6 +123,7 @@ HABITS = {
     "stem = c4k3-BN\nbody stem-FC2": ("unexpected-token", "="),
     "block A(c) { c$(c)k3-BN }\nbody A(c4)-FC2": ("unexpected-token", "c"),
     "block A(c) = c{c}k3-BN\nbody A(c4)-FC2": ("missing-hyphen", ""),
+    "body FC2\nclaim parameters 68,874": ("unexpected-token", ","),
     "T 4\nbody FC2": ("unknown-setting", "T"),
     "lr 0.1\nbody FC2": ("unknown-setting", "lr"),
     "tau 2.0\nbody FC2": ("unknown-setting", "tau"),
