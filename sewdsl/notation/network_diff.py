@@ -214,10 +214,28 @@ def diff_networks(one: Network, other: Network) -> Difference:
     settings = ({**_settings(network), **own} for network, own in zip((one, other), defined, strict=True))
     return Difference(
         tuple(_values(*settings)),
-        tuple(body_changes(one, _renamed(before, {}), _renamed(after, names))),
+        () if _edges(one) == _edges(other) else tuple(body_changes(one, _renamed(before, {}), _renamed(after, names))),
         tuple(_values(*_recipes(one.recipe, other.recipe))),
         tuple(_values(_figures(one), _figures(other))),
     )
+
+
+def _edges(network: Network) -> list[object]:
+    """Return the ops with their sources, numbered from the outputs backward, whatever the order of the nodes."""
+    numbers, pending = dict[int, int](), [*network.output_indices]
+    while pending:
+        index = pending.pop()
+        if index not in numbers:
+            numbers[index] = len(numbers)
+            pending += network.nodes[index].sources
+    shared = {user: min(numbers.get(each, -1) for each in users) for users in network.users.values() for user in users}
+    inputs = dict(zip(network.input_indices, (source.name for source in network.settings.sources), strict=True))
+    edges: list[object] = [name for name, _ in network.outputs]
+    for index in numbers:
+        node = network.nodes[index]
+        sources = [numbers[source] for source in node.sources]
+        edges.append((node.op, sources, node.feeds_back, shared.get(index), inputs.get(index)))
+    return edges
 
 
 def _values(one: Mapping[str, str], other: Mapping[str, str]) -> Iterator[ValueChange]:

@@ -427,3 +427,11 @@ body CAT[ both-c4k3 | low | high | both-SN-ADD[ id | low ] ]-FC3
 def test_named_values(change: tuple[str, str], expected: list[object]) -> None:
     """Names of values do not count. Their contents count once, for any number of readers."""
     assert body(load(VALUES), load(VALUES.replace(*change))) == expected
+
+
+def test_names_of_equal_values_are_no_difference() -> None:
+    values = "let a = ReLU\nlet b = a-ReLU\nlet c = a-ReLU\n"
+    text = f"sewdsl 1\ninput 4x8x8\n{values}body ADD[ {{}}-ReLU | ADD[ {{}} | {{}} | {{}} ] ]\n"
+    one, other = (sewdsl.read(text.format(*names)).result() for names in ("bbcc", "ccbb"))
+    assert not diff_networks(one, other)
+    assert diff_networks(one, sewdsl.read(text.format(*"bccc")).result())
