@@ -289,7 +289,7 @@ class TestCommand:
         ("body", "options", "said"),
         [
             ("c4k3-BN-IF-SEW Block", (), "error: cross-entropy requires a vector, but the output is [4x8x8]"),
-            ("c4k3-BN-IF-MPk8-SEW Block-FC3", ("--steps", "1", "--batch", "1"), "use a larger batch"),
+            ("c4k3-BN-IF-MPk8-SEW Block-FC3", ("--steps", "1", "--batch", "1"), "use another batch size"),
         ],
     )
     def test_a_network_that_cannot_be_looked_at(self, body: str, options: tuple[str, ...], said: str) -> None:
