@@ -9,7 +9,7 @@ import subprocess
 import time
 from collections import Counter
 from dataclasses import replace
-from itertools import permutations
+from itertools import permutations, product
 from math import ceil, log2
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -407,6 +407,25 @@ def test_memory_of_layers_is_exact(text: str, size: str) -> None:
     file = write_c(network)
     assert 0 <= flash_of(sizes) - file.flash <= 4 * sum(step.elements for step in sizes.steps if step.role == "neuron")
     assert {*stored(sizes)} ^ {*stored(network)} <= {("fc1", "sums", 5, "int16"), ("fc1", "sums", 5, "int32")}
+
+
+def test_bounds_of_flash() -> None:
+    """Bounds are compared with kept numbers, because the files can need less."""
+    lines = []
+    texts = {
+        name: ("c8k3-BN-SN-c8k3-BN-SN-FC5", {"neuron": name}) for name in (*EQUATIONS, "GLIF", "KLIF(v_reset=-0.3)")
+    }
+    for (name, (text, settings)), encode in product((NETWORKS | texts).items(), ("none", "direct")):
+        options: dict[str, Any] = {
+            "input": "2x12x12",
+            "steps": 4,
+            "neuron": "LIF",
+            "set": {"encode": encode},
+            **settings,
+        }
+        sizes = IntegerSizes(sewdsl.load(text, **options))
+        lines.append(f"{name}, {encode}: {flash_of(sizes):,}, {sizes.outputs:,} for outputs, {sizes.estimated}")
+    check_words("\n".join(lines))
 
 
 def test_borders_of_named_inputs() -> None:
