@@ -215,6 +215,9 @@ def _compare_changes(network: Network, recipe: Recipe, data: DataSet, spans: _Sp
         if getattr(recipe, key) != Recipe.model_fields[key].default and not isinstance(data, ImageFolder):
             message, hint = f"'{key}' requires a folder of images, but {data.name} is not one", "remove it"
             yield Diagnostic("invalid-argument", Severity.ERROR, message, spans.recipe(key), help=hint)
+    if recipe.resize != Recipe.model_fields["resize"].default and not data.holds_events:
+        message = f"'resize' requires frames of events, but {data.name} has none"
+        yield Diagnostic("invalid-argument", Severity.ERROR, message, spans.recipe("resize"), help="remove it")
     for transform in recipe.augment:
         reason = ""
         if len(shape) != len("CHW"):

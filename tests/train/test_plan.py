@@ -93,9 +93,16 @@ def test_what_is_not_for_two_channels() -> None:
     assert ("invalid-argument", "augment ColorJitter", message, "remove it") in complaints(text)
 
 
-def test_what_is_for_events() -> None:
-    text = SMALL.replace("    batch 200\n", "    batch 200\n    augment EventDrop\n")
-    assert [said for _, _, said, _ in complaints(text)] == ["EventDrop requires events, but digits has none"]
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("augment EventDrop", "EventDrop requires events, but digits has none"),
+        ("resize area", "'resize' requires frames of events, but digits has none"),
+    ],
+)
+def test_what_is_for_events(line: str, message: str) -> None:
+    text = SMALL.replace("    batch 200\n", f"    batch 200\n    {line}\n")
+    assert [each for _, _, each, _ in complaints(text)] == [message]
 
 
 def test_no_recipe() -> None:
