@@ -173,15 +173,15 @@ def recipe_docs() -> dict[str, str]:
 def signature(kind: type[Kind]) -> str:
     """Return a kind with its arguments and defaults: ``LIF(tau=2.0, v_threshold=1.0, …)``."""
     letters = {name: letter for letter, name in kind.letters().items()}
-    named = [name for name in argument_fields(kind) if name not in letters]
     compact = "".join(f"{letter}#" for letter in letters.values())
-    shown = ", ".join(f"{name}={_default(kind, name)}" for name in named)
-    return f"{kind.kind}{compact}" + (f"({shown})" if named else "")
-
-
-def _default(kind: type[Kind], name: str) -> str:
-    field = argument_fields(kind)[name]
-    return "…" if field.is_required() else format_value(field.get_default(call_default_factory=True, validated_data={}))
+    fields = {name: field for name, field in argument_fields(kind).items() if name not in letters}
+    values = {
+        name: field.get_default(call_default_factory=True, validated_data={})
+        for name, field in fields.items()
+        if not field.is_required()
+    }
+    shown = ", ".join(f"{name}={format_value(values[name]) if name in values else '…'}" for name in fields)
+    return f"{kind.kind}{compact}" + (f"({shown})" if fields else "")
 
 
 @cache

@@ -43,7 +43,11 @@ def find_definition(view: EditorView, offset: int) -> tuple[Span, Path | None] |
     for node in nodes_at(view.document, offset):
         if isinstance(node, Use) and view.file is not None:
             path = view.file.parent / node.path.text
-            return (Span(Source(str(path), ""), 0, 0), path) if _is_there(view, path) else None
+            try:
+                exists = path.is_file() or view.reach.opened(path.resolve()) is not None
+            except (OSError, RuntimeError, ValueError):  # a symbolic link to itself, or a NUL character
+                return None
+            return (Span(Source(str(path), ""), 0, 0), path) if exists else None
     use = view.names.at(offset)
     if use is None:
         return None
@@ -52,13 +56,6 @@ def find_definition(view: EditorView, offset: int) -> tuple[Span, Path | None] |
         return span, view.file
     path = Path(span.source.name)
     return span, resource_folder("nets") / path.name if _is_shipped(span) else path.resolve()
-
-
-def _is_there(view: EditorView, path: Path) -> bool:
-    try:
-        return path.is_file() or view.reach.opened(path.resolve()) is not None
-    except (OSError, RuntimeError, ValueError):  # a symbolic link to itself, or a NUL character
-        return False
 
 
 def find_references(views: Iterable[EditorView], use: NameUse) -> Iterator[NameUse]:
