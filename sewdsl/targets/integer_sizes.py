@@ -219,7 +219,6 @@ class IntegerSizes:
             self.refuse("reads currents, which it would multiply by a slope; use ReLU or SN instead")
         if x.largest is not None and x.plain:
             return x
-        self.estimated = True
         return self._store(self._store(x, largest=None), role="value", largest=None)
 
     def flatten(self, x: SizedOperand) -> SizedOperand:
@@ -249,7 +248,7 @@ class IntegerSizes:
         is_padded = operation == "sum" and x.largest is None and any(padding)
         if x.border[-1] or is_padded:
             # A drift that depends on the position, or the shift of values between zeros, is added before.
-            self.estimated, x = True, self._store(x, elements=prod(self.layer.inputs[0].shape), largest=None)
+            x = self._store(x, elements=prod(self.layer.inputs[0].shape), largest=None)
         taps = prod(kernel) if operation == "sum" else 1
         return self._store(x, largest=None if x.largest is None else taps * x.largest, tables=WINDOW)
 

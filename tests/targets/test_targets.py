@@ -415,6 +415,14 @@ def test_bounds_of_flash() -> None:
     texts = {
         name: ("c8k3-BN-SN-c8k3-BN-SN-FC5", {"neuron": name}) for name in (*EQUATIONS, "GLIF", "KLIF(v_reset=-0.3)")
     }
+    others = (
+        "c8k3-BN-IF(v_reset=-0.3)-FC5",
+        "c2k3p2-SN-FC5",
+        "SN-SCALE(learn=on, per=channel)-c4k3-SN-SUM(over=channels)",
+        "SN-MAP{floor(clip(x, -1, 5))}-MAP{ceil(clip(x, 1, 3))}-c4k3-SN",
+        "c4k3-MAP{where(x < 1, 0.5*x, x)*x}-SN-FC3",
+    )
+    texts |= {text: (text, {}) for text in others} | {"border": ("c2k299p149-SN-FC5", {"input": "1x300"})}
     for (name, (text, settings)), encode in product((NETWORKS | texts).items(), ("none", "direct")):
         options: dict[str, Any] = {
             "input": "2x12x12",
