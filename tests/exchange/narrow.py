@@ -21,6 +21,7 @@ def narrow(network: Network, by: int = 8) -> Network:
     # Places that become channels are as many whatever the width.
     if any(isinstance(node.op, Swap) for node in network):
         return network
+    heads = max(getattr(node.op, "heads", 1) for node in network)
     nodes: list[Node] = []
     widths: dict[int, int] = {}  # what has become of how many channels, for delays, whose sources come later
     for node in network:
@@ -34,7 +35,7 @@ def narrow(network: Network, by: int = 8) -> Network:
             width = nodes[node.inputs[0]].output.channels
             op = op.replace(channels=width, groups=width)
         elif isinstance(op, Conv) and op.channels > 8:
-            widths[op.channels] = -(-op.channels // by)
+            widths[op.channels] = -(-op.channels // (by * heads)) * heads
             op = op.replace(channels=widths[op.channels])
         elif isinstance(op, Linear) and op.features > WIDE:
             op = op.replace(features=-(-op.features // by))

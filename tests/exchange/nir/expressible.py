@@ -20,6 +20,7 @@ REFUSED = {f"resnet-{depth}": "relu1 (ReLU) rectifies real values" for depth in 
     **dict.fromkeys(
         ("maxformer-10-384", "maxformer-cifar"), "stage1.branch.max_pool1 (MPk3s2p1) takes the maximum of real values"
     ),
+    "sdt-v2": "repeat2.1.meta_block1.branch.attention1.attn1 (ATTN) has no equivalent in NIR",
     "max-resnet-18": "max_block1.branch.max_pool1 (MPk3s2p1) takes the maximum of real values",
     "masnn-dvs-gesture": "tcsa1.ta1 (TA) needs all time-steps at once",
     "att-ms-resnet-18": "att_ms_block1.branch.csa1.ca1 (CA) needs all time-steps at once",
