@@ -83,6 +83,7 @@ def test_every_merge_has_a_formula(name: str) -> None:
 @given(drawn=nets())
 def test_same_readout(drawn: Drawn) -> None:
     ours = build(drawn, Program.of(drawn.network)).eval()
+    ours.doubts_layout = False  # T is drawn apart from the network's steps
     model = module_from_source(SOURCES["python"](drawn.network)).to(DOUBLE.dtype).eval()
     model.load_state_dict(ours.state_dict())
     with torch.no_grad():
