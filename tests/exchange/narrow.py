@@ -7,6 +7,7 @@ from math import prod
 
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
+from sewdsl.ir.op import ShapeMismatch
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.linear import Linear
 from sewdsl.ops.layers.shapes import Reshape
@@ -21,7 +22,14 @@ def narrow(network: Network, by: int = 8) -> Network:
     # Places that become channels are as many whatever the width.
     if any(isinstance(node.op, Swap) for node in network):
         return network
-    heads = max(getattr(node.op, "heads", 1) for node in network)
+    try:
+        return _narrow(network, by)
+    except ShapeMismatch:
+        return _narrow(network, by, max(getattr(node.op, "heads", 1) for node in network))
+
+
+def _narrow(network: Network, by: int, multiple: int = 1) -> Network:
+    """Return the network with numbers of channels that a number of heads divides."""
     nodes: list[Node] = []
     widths: dict[int, int] = {}  # what has become of how many channels, for delays, whose sources come later
     for node in network:
@@ -35,7 +43,7 @@ def narrow(network: Network, by: int = 8) -> Network:
             width = nodes[node.inputs[0]].output.channels
             op = op.replace(channels=width, groups=width)
         elif isinstance(op, Conv) and op.channels > 8:
-            widths[op.channels] = -(-op.channels // (by * heads)) * heads
+            widths[op.channels] = -(-op.channels // (by * multiple)) * multiple
             op = op.replace(channels=widths[op.channels])
         elif isinstance(op, Linear) and op.features > WIDE:
             op = op.replace(features=-(-op.features // by))

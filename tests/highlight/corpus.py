@@ -7,12 +7,14 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+UNCLOSED = {"unclosed-parameters-of-a-neuron"}
+"""Texts that editors highlight otherwise, because a definition of a neuron has closed parameters in its first line."""
 _FENCE = re.compile(r"^```([\w-]*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def _wrong() -> dict[str, str]:
     cases = tomllib.loads((ROOT / "tests" / "invalid" / "corpus.toml").read_text(encoding="utf-8"))["case"]
-    return {f"invalid/{case['name']}": case["text"] for case in cases}
+    return {f"invalid/{case['name']}": case["text"] for case in cases if case["name"] not in UNCLOSED}
 
 
 def _documented() -> dict[str, tuple[str, str]]:
