@@ -193,18 +193,18 @@ class _Mistake:
 
     def missing_count(self, *, star: bool) -> TokenRepair:
         if star and re.fullmatch("[xX][1-9][0-9]{0,3}", self.here.text):
-            number = self.here.text[1:]
+            count = self.here.text[1:]
             mistake = Diagnostic(
                 "missing-count",
                 Severity.ERROR,
                 f"'{self.here.text}' is not a repeat count",
                 self.here,
-                label=f"expected '*{number}'",
-                help=f"write '*{number}'",
-                fixes=(Fix(f"write '*{number}'", (Edit(self.here, f"*{number}"),)),),
+                label=f"expected '*{count}'",
+                help=f"write '*{count}'",
+                fixes=(Fix(f"write '*{count}'", (Edit(self.here, f"*{count}"),)),),
             )
             return TokenRepair(
-                mistake, (_virtual("_STAR", "*", self.last), _virtual("INTEGER", number, self.last)), skip=1
+                mistake, (_virtual("_STAR", "*", self.last), _virtual("INTEGER", count, self.last)), skip=1
             )
         has_number = self.token.type == "INTEGER"
         fix = Fix("insert the missing '*'", (Edit(self.gap, "*"),))

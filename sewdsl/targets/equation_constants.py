@@ -29,7 +29,7 @@ class EquationConstants:
     """
 
     def __init__(self, step: NeuronStep, steps: int) -> None:
-        self._step, self._steps, self.rows = step, steps, sum(number != 0 for number in step.rest)
+        self._step, self._steps, self.rows = step, steps, sum(start != 0 for start in step.rest)
         self.refusal = ""
         order = [entry for entry in needed([step.output, *step.after], STEP) if entry.level == STEP]
         reads = [operand for entry in order for operand in entry.operands] + [step.output, *step.after]
