@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from itertools import groupby
@@ -208,7 +208,8 @@ def diff_networks(one: Network, other: Network) -> Difference:
         )
         for each in (before, after)
     )
-    names = _same_names(before, after)
+    outputs = {name for name, _ in one.outputs} & {name for name, _ in other.outputs}
+    names = _same_names(before, after, outputs)
     neurons = _definitions(one), _definitions(other)
     defined = ({key: each[key] for key in each if key in neurons[0].keys() & neurons[1].keys()} for each in neurons)
     settings = ({**_settings(network), **own} for network, own in zip((one, other), defined, strict=True))
@@ -293,11 +294,13 @@ def _figures(network: Network) -> dict[str, str]:
     }
 
 
-def _same_names(one: Parts, other: Parts) -> dict[str, str]:
-    """Return new names for the values of ``other`` that match equal values of ``one``."""
-    unmatched = [(name, key) for name, key in _value_keys(one).items()]
-    renames: dict[str, str] = {}
+def _same_names(one: Parts, other: Parts, outputs: Collection[str] = ()) -> dict[str, str]:
+    """Return new names for the values of ``other`` that match equal values of ``one``. Names of outputs stay."""
+    unmatched = [(name, key) for name, key in _value_keys(one).items() if name not in outputs]
+    renames = {name: name for name in outputs}
     for name, key in _value_keys(other).items():
+        if name in outputs:
+            continue
         match = next((candidate for candidate, candidate_key in unmatched if candidate_key == key), None)
         if match is not None:
             renames[name] = match

@@ -117,6 +117,12 @@ def test_nested_repeats() -> None:
     assert len(load("{{BN}*2-IF}*3").nodes) == 1 + 3 * 3
 
 
+def test_a_rejected_alternative_has_no_effect_on_later_ones() -> None:
+    text = "ADD[ ADD[c4k1s2 | c4k1 or c4k1s2] | id or c4k3s2 ]"
+    network = sewdsl.read(text, input="4x1x1").result()
+    assert [str(node.op)[:6] for node in network.layers] == ["c4k1s2", "c4k1s2", "ADD", "c4k3s2", "ADD"]
+
+
 def test_projection_only_where_needed() -> None:
     same = names("c4k3-IF-SEW Block (c4)")
     wider = names("c4k3-IF-SEW Block (c8)")

@@ -435,3 +435,18 @@ def test_names_of_equal_values_are_no_difference() -> None:
     one, other = (sewdsl.read(text.format(*names)).result() for names in ("bbcc", "ccbb"))
     assert not diff_networks(one, other)
     assert diff_networks(one, sewdsl.read(text.format(*"bccc")).result())
+
+
+PAIR = "input left 4x6x6\ninput right 4x6x6\nsteps 2\nbody "
+OUTPUTS = "input 4x6x6\nlet {} = c4k3\nlet {} = c4k1\noutputs a b\n"
+DIFFERENT = {
+    "weights": ("input 4x6x6\npart P = c4k3\nbody P-P\n", "input 4x6x6\nblock P = c4k3\nbody P-P\n"),
+    "inputs": (f"{PAIR}ADD[left-c4k3 | right]\n", f"{PAIR}ADD[right-c4k3 | left]\n"),
+    "outputs": (OUTPUTS.format("a", "b"), OUTPUTS.format("b", "a")),
+}
+
+
+@pytest.mark.parametrize("name", DIFFERENT)
+def test_equal_layers_differ_in(name: str) -> None:
+    one, other = (sewdsl.read(f"sewdsl 1\n{text}").result() for text in DIFFERENT[name])
+    assert diff_networks(one, other).changes
