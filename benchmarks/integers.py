@@ -34,7 +34,7 @@ from benchmarks.networks import name_and_input, printed_errors
 from sewdsl.exchange.write.c.run_file import find_compiler
 from sewdsl.exchange.write.c.write_file import write_c
 from sewdsl.exchange.write.formats import FORMATS
-from sewdsl.integers import build_integer_network
+from sewdsl.integers.build import build_integer_network
 from sewdsl.lower import SpikingNetwork
 from sewdsl.snn.batch_norm import BatchNorm
 from sewdsl.snn.neuron import Neuron

@@ -63,7 +63,7 @@ def c_row(name: str) -> tuple[str, ...]:
     """Return the row of a network: six cells with its memory, or three with the reason of its refusal."""
     # torch takes seconds to import.
     import sewdsl  # noqa: PLC0415
-    from sewdsl.integers import IntegerFormat, NoIntegerLaw, build_integer_network  # noqa: PLC0415
+    from sewdsl.integers.build import IntegerFormat, NoIntegerLaw, build_integer_network  # noqa: PLC0415
     from sewdsl.integers.steps.weighted import Convolution  # noqa: PLC0415
     from sewdsl.train.fit.integer_run import input_scaling  # noqa: PLC0415
 

@@ -251,7 +251,7 @@ def command(
             if hoist and any(source.encode != "direct" for source in model.network.settings.sources):
                 exit_with_usage_error("--hoist requires static inputs ('encode direct'); remove --hoist")
             from sewdsl.cli.export_c import CExport
-            from sewdsl.integers import IntegerFormat
+            from sewdsl.integers.build import IntegerFormat
 
             trained_bits = model.network.recipe.grid_bits if model.network.recipe else None
             formats = IntegerFormat(bits or trained_bits or 8, 16 if state == 16 else 32)  # noqa: PLR2004 -- bits

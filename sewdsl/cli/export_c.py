@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from sewdsl.exchange.write.c.write_file import CFile, SampleVectors
-    from sewdsl.integers import IntegerFormat, IntegerNetwork
+    from sewdsl.integers.build import IntegerFormat
+    from sewdsl.integers.network import IntegerNetwork
     from sewdsl.integers.value import Integers
     from sewdsl.ir.network import Network
     from sewdsl.ir.settings import InputSetting
@@ -68,7 +69,7 @@ def export_c(
         NoIntegerLaw: If a layer cannot be computed in integers.
     """
     from sewdsl.exchange.write.c.write_file import write_c
-    from sewdsl.integers import build_integer_network
+    from sewdsl.integers.build import build_integer_network
     from sewdsl.integers.calibration import measure_ranges
     from sewdsl.train.fit.integer_run import input_scaling, to_integers
 

@@ -15,7 +15,7 @@ from sewdsl.elaborate.suggestions import listed
 from sewdsl.equations.step import NeuronStep
 from sewdsl.equations.tape import LEARNED, Tape
 from sewdsl.integers.calibration import CHANNEL_BITS, MARGIN
-from sewdsl.integers.lower_equations import EquationLaw, NoEquationLaw
+from sewdsl.integers.lower_equations import FRACTION_BITS, EquationLaw, NoEquationLaw
 from sewdsl.integers.network import IntegerNetwork, Readout
 from sewdsl.integers.steps import functions
 from sewdsl.integers.steps.equations import EquationStep
@@ -50,8 +50,6 @@ FACTOR_BITS = 28
 """Bits of a factor that rescales a value."""
 ON_GRID = 1e-3
 """Largest distance of a weight from an integer, in integers, if training has rounded it."""
-EQUATION_BITS = 16
-"""Bits of a threshold of equations in the unit of their input, if its weights are small."""
 READ_BITS = 15
 """Bits of values that a convolution reads, without the sign."""
 MAX_SPREAD = 4
@@ -100,7 +98,7 @@ class IntegerFormat:
 
     weight_bits: int = 8
     state_bits: Literal[16, 32] = 32
-    fraction_bits: int = 8
+    fraction_bits: int = FRACTION_BITS
 
     @property
     def largest_weight(self) -> int:
@@ -250,6 +248,8 @@ class LawBuilder:
     def finished(self) -> IntegerNetwork:
         """Return the network with its outputs."""
         network, settings = self._network, self._network.settings
+        if not self._learned:
+            raise NoIntegerLaw("", f"{network.name} has no layers")
         if network.recipe and network.recipe.grid_bits == self._formats.weight_bits and self._rounded:
             self._notes.append(f"weights that 'quantize' has not rounded to this grid: {listed(self._rounded)}")
         readouts = tuple(self._readout(*output) for output in network.outputs or [("", network.output)])
@@ -583,9 +583,9 @@ class LawBuilder:
         inputs = [x.value for x in operands]
         steps, bound = self._network.settings.steps, 0
         for fraction_bits in range(self._formats.fraction_bits, -1, -1):
-            smallest = getattr(self.layer.node.op, "v_threshold", 1.0) / 2**EQUATION_BITS
+            threshold = getattr(self.layer.node.op, "v_threshold", 1.0)
             try:
-                law = EquationLaw(step, factors, inputs, fraction_bits, smallest)
+                law = EquationLaw(step, factors, inputs, threshold, fraction_bits)
             except NoEquationLaw as error:
                 self.refuse(str(error))
             bound, (low, high) = law.instructions.bounds([(v.low, v.high) for v in inputs], steps)

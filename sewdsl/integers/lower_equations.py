@@ -16,7 +16,6 @@ import numpy as np
 from sewdsl.equations.tape import STEP, TapeEntry, needed, value_range
 from sewdsl.integers.steps.equations import Instruction, Instructions
 from sewdsl.integers.steps.neuron import Drift
-from sewdsl.ir.integer_law import MAX_LEVELS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,6 +32,12 @@ FACTOR_BITS = 30
 """Bits of a factor, without the sign."""
 MAX_SHIFT = 15
 """Largest shift of a factor."""
+EQUATION_BITS = 16
+"""Bits of a threshold in the unit of the input, if the weights are small."""
+FRACTION_BITS = 8
+"""Bits by which the unit of potentials is finer than that of the coarsest input, unless potentials exceed 32 bits."""
+MAX_LEVELS = 16
+"""Largest number of levels of a rounded value."""
 OTHER_FORMAT = ", which integers cannot express; export net.onnx instead"
 """End of a message about equations without a law."""
 SIGNS = {"add": 1, "sub": -1, "neg": -1, "detach": 1}
@@ -50,8 +55,8 @@ class EquationLaw:
 
     Args:
         factors: Values of the factors of the time-step, ``[T or 1, C or 1]`` each.
+        threshold: Size of the potentials that matter, which limits the unit of small inputs.
         fraction_bits: Bits by which the unit of potentials is finer than that of the coarsest input.
-        smallest: Smallest unit of the inputs.
 
     Attributes:
         unit: Unit of the potentials, ``[C]``.
@@ -63,8 +68,8 @@ class EquationLaw:
         step: NeuronStep,
         factors: Mapping[int, Channels],
         inputs: Sequence[IntegerValue],
-        fraction_bits: int,
-        smallest: float,
+        threshold: float,
+        fraction_bits: int = FRACTION_BITS,
     ) -> None:
         order = [entry for entry in needed([step.output, *step.after], STEP) if entry.level == STEP]
         if any(entry.width > 1 for entry in (*order, *step.factors)):
@@ -84,7 +89,7 @@ class EquationLaw:
         reads = [operand for entry in order for operand in entry.operands] + [step.output, *step.after]
         shared = {entry.index for entry in reads if reads.count(entry) > 1}
         gain = self._gain(step, order).reshape(-1, self._channels).max(0)
-        self.unit = np.maximum(gain, smallest) / 2.0**fraction_bits
+        self.unit = np.maximum(gain, threshold / 2**EQUATION_BITS) / 2.0**fraction_bits
         for entry in order:
             if entry.operation in {"x", "state"}:
                 continue

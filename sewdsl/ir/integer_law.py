@@ -12,8 +12,6 @@ Operand: TypeAlias = Any
 """Value of a layer in integers, which an op only passes on."""
 Lengths: TypeAlias = tuple[int, ...]
 """One number for each axis of a feature map."""
-MAX_LEVELS = 16
-"""Largest number of levels of a rounded value."""
 
 
 class Law(Protocol):

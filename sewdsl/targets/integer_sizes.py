@@ -9,12 +9,19 @@ from math import prod
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, cast
 
+import numpy as np
+
 from sewdsl.analysis.foldable_norms import foldable_norms
 from sewdsl.analysis.memory_plan import BLOCKS, WIDTHS, WORD, Format, Role, plan_memory, stored_elements
+from sewdsl.equations.tape import needed
+from sewdsl.integers.lower_equations import EquationLaw, NoEquationLaw
+from sewdsl.integers.value import ZERO, IntegerValue
 from sewdsl.ir.op import KnowsSteps, WeightedLayer
-from sewdsl.targets.equation_constants import EquationConstants
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from sewdsl.equations.step import NeuronStep
     from sewdsl.ir.integer_law import Law
     from sewdsl.ir.network import Network
 
@@ -24,6 +31,8 @@ WINDOW, NEURON, HEADS = 15 * WORD, 6 * WORD, 5 * WORD
 """Bytes of the structures ``net_window``, ``net_neuron`` and ``net_heads`` with pointers of 32 bits."""
 NO_CURRENTS = {"maximum": "compares", "multiply": "multiplies", "attend": "reads"}
 """Laws of spikes and counts only."""
+MOVES = {"reshape", "swap", "spread", "slice", "concatenate", "maximum"}
+"""Laws whose results are values of the operands. They also move pixels, which are integers of real numbers."""
 
 
 class SizedStep(NamedTuple):
@@ -70,6 +79,7 @@ class SizedOperand(NamedTuple):
         plain: Whether the integers have one factor for all channels and no shift.
         border: Numbers of rows and of columns with different shifts near the border of a convolution, and the sum of
             height and width. Without padding, the last number is 0.
+        common: Whether currents have one factor for all channels and no shift.
     """
 
     step: int
@@ -77,6 +87,7 @@ class SizedOperand(NamedTuple):
     channels: int
     plain: bool = True
     border: tuple[int, ...] = (1, 1, 0)
+    common: bool = False
 
 
 class RefusedLayer(Exception):
@@ -158,10 +169,12 @@ class IntegerSizes:
             sizes: ``elements`` and ``largest`` if they differ.
         """
         operands = [x for x in arguments if isinstance(x, SizedOperand)]
-        if law in NO_CURRENTS and any(x.largest is None for x in operands):
+        if law in NO_CURRENTS and not all(x.common if x.largest is None else x.plain for x in operands):
             self.refuse(f"{NO_CURRENTS[law]} currents; write SN before it")
         output = self.layer.node.output
         largest = sizes.get("largest", output.values.largest)
+        if law in MOVES and all(x.largest for x in operands):
+            largest = max(x.largest or 0 for x in operands)
         # A bit has no sign.
         largest = 2 if largest == 1 and output.values.lower else largest
         is_rounded = law == "add" and largest is None
@@ -235,7 +248,8 @@ class IntegerSizes:
         return self._store(x, role="input", tables=2 * elements, largest=None)
 
     def delay(self, steps: int) -> SizedOperand:
-        return self._store(role="delay", states=steps * self.layer.node.output.elements)
+        delayed = self._store(role="delay", states=steps * self.layer.node.output.elements)
+        return delayed._replace(common=True)
 
     def pool(
         self,
@@ -256,7 +270,7 @@ class IntegerSizes:
         return self.pool("sum", x, self.layer.inputs[0].shape[1:])
 
     def sum_channels(self, x: SizedOperand, size: int) -> SizedOperand:
-        return self._store(x, largest=None if x.largest is None else size * x.largest)
+        return self._store(x, largest=None if x.largest is None else size * x.largest)._replace(common=True)
 
     def convolve(self, x: SizedOperand, stride: tuple[int, ...], padding: tuple[int, ...], *_: Any) -> SizedOperand:
         sums, lengths = self.connect(x), self.layer.node.output.shape[1:]
@@ -297,15 +311,33 @@ class IntegerSizes:
         constants = (3 if neuron.rest else 2) * WORD * output.channels + self._drift(x) + self._bounded(x) + NEURON
         return self._store(x, law="fire", role="neuron", tables=constants, states=output.elements)
 
-    def fire_equations(self, step: Any, _surrogate: Any, *operands: SizedOperand) -> SizedOperand:
+    def fire_equations(self, step: NeuronStep, _surrogate: Any, *operands: SizedOperand) -> SizedOperand:
         """Return the output of equations, with constants of each channel and drifts of the operands."""
-        output, steps = self.layer.node.output, self._network.settings.steps
-        equations = EquationConstants(step, steps)
-        if equations.refusal:
-            self.refuse(equations.refusal)
+        node, steps = self.layer.node, self._network.settings.steps
+        drifting = [x for x in operands if not x.plain or x.largest is None]
+        scales = ((GAINS, GAINS) if x in drifting else (GAINS[0], ZERO) for x in operands)
+        inputs = [IntegerValue((1, 1, 2), 0, 1, *scale) for scale in scales]
+        try:
+            law = EquationLaw(step, _factors(step), inputs, getattr(node.op, "v_threshold", 1.0))
+        except NoEquationLaw as error:
+            self.refuse(str(error))
         self.has_equations |= bool(step.states)
-        constants = equations.rows * WORD * output.channels
-        drifts = (self._drift(x) for x in operands if not x.plain or x.largest is None)
-        constants += sum(drifts) + sum(map(self._bounded, operands))
+        rows = sum(steps if table.ndim > 1 else 1 for table in law.instructions.tables)
+        constants = rows * WORD * node.output.channels + sum(map(self._drift, drifting))
+        constants += sum(map(self._bounded, operands))
         self._timed |= isinstance(self.layer.node.op, KnowsSteps)
-        return self._store(*operands, role="neuron", tables=constants, states=output.elements * len(step.states))
+        return self._store(*operands, role="neuron", tables=constants, states=node.output.elements * len(step.states))
+
+
+GAINS = np.array([0.6180339887, 1e-9])
+"""Factors of the inputs of two channels: one beyond and one below the size that limits the unit of potentials."""
+
+
+def _factors(step: NeuronStep) -> dict[int, NDArray[np.float64]]:
+    """Return factors of two channels and time-steps in general position, so that no constant is saved."""
+    random, factors = np.random.default_rng(0), {}
+    for entry in step.factors:
+        learned = [step.learned[leaf.leaf] for leaf in needed([entry]) if leaf.operation == "learned"]
+        shape = 1 + any(each.per_step for each in learned), 1 + any(each.per_channel for each in learned)
+        factors[entry.index] = random.uniform(0.5, 1, shape)
+    return factors

@@ -40,7 +40,8 @@ class Microcontroller(Target):
 
     def check(self, network: Network) -> Fit:
         sizes, nodes, hint = IntegerSizes(network), network.nodes, "reduce the channels or the size of the feature map"
-        misfits = [Misfit(nodes[i], reason, "replace it, or export to ONNX") for i, reason in sizes.refused.items()]
+        refused = ((nodes[i], reason.partition("; ")) for i, reason in sizes.refused.items())
+        misfits = [Misfit(node, text, remedy or "export net.onnx instead") for node, (text, _, remedy) in refused]
         layers: dict[str, list[int]] = {}
         for step in sizes.steps:
             states = (prod(step.member(width, packed=packed)) for width, packed, _ in OPTIONS.values())

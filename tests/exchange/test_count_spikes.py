@@ -17,7 +17,8 @@ from sewdsl.exchange.errors import ExportError
 from sewdsl.exchange.write.c.run_file import differing_steps, find_compiler, run_reference
 from sewdsl.exchange.write.count_spikes import run, to_spikes
 from sewdsl.exchange.write.formats import FORMATS
-from sewdsl.integers import InputScaling, IntegerNetwork, build_integer_network
+from sewdsl.integers.build import InputScaling, build_integer_network
+from sewdsl.integers.network import IntegerNetwork
 from sewdsl.integers.value import Integers
 from sewdsl.ir.op import Activation
 from sewdsl.source import Source

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import sewdsl
-from sewdsl.integers import InputScaling, IntegerFormat, NoIntegerLaw, build_integer_network
+from sewdsl.integers.build import InputScaling, IntegerFormat, NoIntegerLaw, build_integer_network
 from sewdsl.lower import SpikingNetwork
 from sewdsl.source import Source
 from tests.integers.zoo import READOUTS, Case, trained

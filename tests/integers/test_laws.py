@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import sewdsl
-from sewdsl.integers import InputScaling, IntegerFormat, NoIntegerLaw, build_integer_network
+from sewdsl.integers.build import InputScaling, IntegerFormat, NoIntegerLaw, build_integer_network
 from sewdsl.integers.steps.equations import INSTRUCTIONS, LIMIT, EquationStep, Instruction, Instructions
 from sewdsl.integers.steps.functions import PAIRS
 from sewdsl.integers.steps.neuron import Drift, Dynamics, IntegerNeuron
@@ -189,6 +189,11 @@ def test_outputs_of_many_time_steps_with_a_channel_of_zeros() -> None:
     with torch.no_grad():
         expected = 25 * model(torch.from_numpy(n[:, :, 0, 0]).double()).numpy()
     assert np.abs(outputs * network.readouts[0].unit - expected).max() <= 0.05 * np.abs(expected).max()
+
+
+def test_networks_without_layers_are_refused() -> None:
+    with pytest.raises(NoIntegerLaw, match="network has no layers"):
+        build_integer_network(sewdsl.compile("id", input="6", steps=2, neuron="IF"))
 
 
 def test_sums_of_outputs_beyond_32_bits_are_refused() -> None:

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 import sewdsl
-from sewdsl.integers import IntegerFormat, build_integer_network
+from sewdsl.integers.build import IntegerFormat, build_integer_network
 from sewdsl.train.data import load
 from sewdsl.train.fit.integer_run import input_scaling, to_integers
 from tests.effort import factor

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 import sewdsl
-from sewdsl.integers import IntegerNetwork, build_integer_network
+from sewdsl.integers.build import build_integer_network
+from sewdsl.integers.network import IntegerNetwork
 from sewdsl.integers.steps.neuron import IntegerNeuron
 from sewdsl.integers.steps.weighted import Convolution
 from sewdsl.lower import SpikingNetwork

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 import sewdsl
-from sewdsl.integers import InputScaling, IntegerFormat, IntegerNetwork, build_integer_network
+from sewdsl.integers.build import InputScaling, IntegerFormat, build_integer_network
 from sewdsl.integers.calibration import measure_ranges
+from sewdsl.integers.network import IntegerNetwork
 from sewdsl.integers.value import Integers
 from sewdsl.lower import SpikingNetwork
 from sewdsl.snn.batch_norm import BatchNorm

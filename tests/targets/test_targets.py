@@ -23,7 +23,7 @@ import sewdsl
 from sewdsl.cli.app import app
 from sewdsl.exchange.write.c.run_file import find_compiler
 from sewdsl.exchange.write.c.write_file import write_c
-from sewdsl.integers import InputScaling, IntegerFormat, build_integer_network
+from sewdsl.integers.build import InputScaling, IntegerFormat, NoIntegerLaw, build_integer_network
 from sewdsl.integers.network import IntegerNetwork
 from sewdsl.integers.value import IntegerValue
 from sewdsl.ir.integer_law import Law
@@ -37,7 +37,8 @@ from sewdsl.targets.layers import neuron_numbers
 from sewdsl.targets.microcontroller import OPTIONS
 from sewdsl.targets.speck import Core, layer_entries, place
 from sewdsl.train.fit.integer_run import input_scaling
-from tests.effort import share
+from tests.effort import factor, share
+from tests.integers.drawn import recipe
 from tests.integers.zoo import EQUATIONS, NETWORKS, trained
 from tests.words import check_words
 
@@ -507,6 +508,51 @@ def test_sizes_refuse_what_the_export_refuses() -> None:
         assert reason
     laws = {name for name in vars(Law) if not name.startswith("_")} - {"layer"}
     assert {"refuse", "convolve", "fire"} < laws
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Swap-SN", "Reshape(4x8)-SN", "PAD1-SN", "Slice(stop=1)-SN", "CAT[id | id]-SN", "UP2-SN"],
+)
+def test_moved_pixels_are_bytes(text: str) -> None:
+    model = sewdsl.compile(text, input="2x4x4", steps=2, neuron="IF", seed=0, set={"encode": "direct"}).eval()
+    assert IntegerSizes(model.network).state_size(4, packed=False) == write_c(build_integer_network(model)).ram
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "MUL[c4k3-BN-DELAY | SN]-SN",
+        "MUL[c4k3-BN-SUM(over=channels) | SN]-SN",
+        "MUL[BN-SUM(over=places) | SN]-SN",
+        "MUL[c4k3-BN | SN]-SN",
+    ],
+)
+def test_products_of_currents(text: str) -> None:
+    """Only currents with one unit are multiplied."""
+    model = trained(sewdsl.compile(text, input="4x6x6", steps=3, neuron="IF", seed=0), 0)
+    try:
+        build_integer_network(model)
+        expected = False
+    except NoIntegerLaw:
+        expected = True
+    assert bool(IntegerSizes(model.network).refused) == expected
+
+
+def test_bounds_hold_for_random_networks() -> None:
+    compared = 0
+    for seed in range(int(40 * factor())):
+        model = recipe(seed).model()
+        try:
+            file = write_c(build_integer_network(model))
+        except NoIntegerLaw:
+            continue
+        sizes = IntegerSizes(model.network)
+        if not sizes.refused:
+            assert flash_of(sizes) >= file.flash, recipe(seed)
+            assert sizes.estimated or sizes.state_size(4, packed=False) >= file.ram, recipe(seed)
+            compared += 1
+    assert compared > 20 * factor()
 
 
 def test_limits() -> None:

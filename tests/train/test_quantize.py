@@ -16,7 +16,7 @@ from torch import nn
 import sewdsl
 from sewdsl.compiler import read
 from sewdsl.diagnostics import Severity
-from sewdsl.integers import IntegerFormat, build_integer_network
+from sewdsl.integers.build import IntegerFormat, build_integer_network
 from sewdsl.integers.steps.weighted import Convolution
 from sewdsl.lower.evaluated_layers import evaluated_layers
 from sewdsl.ops.layers.conv import TransposedConv

@@ -109,6 +109,12 @@ class Instructions:
         """Whether constants depend on the time-step."""
         return any(each.ndim > 1 for line in self.lines for each in line.constants)
 
+    @property
+    def tables(self) -> list[Integers]:
+        """Constants and initial states that differ between channels or time-steps."""
+        numbers = [*(each for line in self.lines for each in line.constants), *self.start]
+        return [each for each in numbers if each.ndim > 1 or (each != each[0]).any()]
+
     def run(self, names: dict[str, Any], t: int) -> None:
         """Add the results of a time-step to the values of inputs, drifts and states."""
         for line in self.lines:

@@ -11,8 +11,9 @@ import torch
 from torch import nn
 
 from sewdsl.analysis.weight_units import reading_neuron, reads_input
-from sewdsl.integers import InputScaling, IntegerFormat, IntegerNetwork, NoIntegerLaw, build_integer_network
+from sewdsl.integers.build import InputScaling, IntegerFormat, NoIntegerLaw, build_integer_network
 from sewdsl.integers.calibration import measure_ranges
+from sewdsl.integers.network import IntegerNetwork
 from sewdsl.snn.weight_grid import WeightGrid
 from sewdsl.terminal import echo
 from sewdsl.train.data import DataOptions, find_dataset

@@ -19,7 +19,7 @@ import numpy as np
 
 from sewdsl.exchange.write.c.run_file import MULTIPLIER, SampleTrace, find_compiler, run_reference
 from sewdsl.exchange.write.c.write_file import write_c
-from sewdsl.integers import IntegerNetwork
+from sewdsl.integers.network import IntegerNetwork
 from sewdsl.integers.value import Integers
 from sewdsl.light_dataclass import dataclass
 

@@ -27,7 +27,8 @@ from sewdsl.exchange.write.c.run_file import (
     run_reference,
 )
 from sewdsl.exchange.write.c.write_file import SampleVectors, write_c
-from sewdsl.integers import InputScaling, IntegerFormat, IntegerNetwork, build_integer_network
+from sewdsl.integers.build import InputScaling, IntegerFormat, build_integer_network
+from sewdsl.integers.network import IntegerNetwork
 from sewdsl.integers.steps.functions import Rescaled
 from sewdsl.integers.value import Integers
 from sewdsl.train.fit.integer_run import to_integers

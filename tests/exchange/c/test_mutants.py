@@ -19,8 +19,8 @@ import torch
 
 import sewdsl
 from sewdsl.exchange.write.c.run_file import find_compiler
-from sewdsl.integers import InputScaling, IntegerFormat, IntegerNetwork, build_integer_network
-from sewdsl.integers.network import Readout
+from sewdsl.integers.build import InputScaling, IntegerFormat, build_integer_network
+from sewdsl.integers.network import IntegerNetwork, Readout
 from sewdsl.integers.steps import functions
 from sewdsl.integers.steps.equations import EquationStep, Instruction, Instructions
 from sewdsl.integers.steps.neuron import Drift, IntegerNeuron

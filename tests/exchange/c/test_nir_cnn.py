@@ -21,7 +21,7 @@ import sewdsl
 from sewdsl.cli.app import app
 from sewdsl.exchange.write.c.run_file import differing_steps, find_compiler, run_c, run_reference
 from sewdsl.exchange.write.nir.execute import NirExecutor
-from sewdsl.integers import build_integer_network
+from sewdsl.integers.build import build_integer_network
 from sewdsl.train.data import load
 from sewdsl.train.fit.integer_run import input_scaling, to_integers
 from tests.exchange.incoming.graphs import conv, fires, flatten, graph, pool

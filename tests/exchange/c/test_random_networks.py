@@ -11,7 +11,7 @@ import torch
 
 import sewdsl
 from sewdsl.exchange.write.c.run_file import differing_steps, find_compiler, run_reference
-from sewdsl.integers import InputScaling, IntegerFormat, NoIntegerLaw, build_integer_network
+from sewdsl.integers.build import InputScaling, IntegerFormat, NoIntegerLaw, build_integer_network
 from sewdsl.integers.steps.neuron import IntegerNeuron
 from sewdsl.integers.steps.weighted import Convolution
 from tests.effort import factor
