@@ -644,8 +644,10 @@ class LawBuilder:
             dynamics = self._dynamics(neuron) if isinstance(node.op, LinearNeuron) else None
             gain = abs(dynamics[1]) if dynamics else None
             threshold = getattr(node.op, "v_threshold", 1.0) / (gain or 1.0)
-            # The unit of large values is small, so that coarse weights of these values would be 0.
-            formats = self._formats if source.magnitude <= LIMITS["uint8"][1] else IntegerFormat()
+            # The unit of large values is small, so that coarse weights of these values would be 0. An activation
+            # without a threshold has no potentials that can have 16 bits.
+            is_coarse = hasattr(node.op, "v_threshold") and source.magnitude <= LIMITS["uint8"][1]
+            formats = self._formats if is_coarse else IntegerFormat()
             factor = np.maximum(unit, threshold / 2**formats.threshold_bits)
         integers = np.round(weights / factor).clip(-limit, limit).astype(np.int64)
         if np.abs(weights / factor - integers).max() > ON_GRID:

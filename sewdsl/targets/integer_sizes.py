@@ -137,7 +137,6 @@ class IntegerSizes:
             read = operands[source]
             if self.steps[step].largest is None:
                 # Currents are rounded to the unit of the delay.
-                self.estimated = True
                 tables, elements = self._conversion(read), nodes[source].output.elements
                 read = self._store(read, role="value", largest=None, elements=elements, tables=tables)
             self.steps[step] = self.steps[step]._replace(inputs=(read.step,))
@@ -173,8 +172,9 @@ class IntegerSizes:
             self.refuse(f"{NO_CURRENTS[law]} currents; write SN before it")
         output = self.layer.node.output
         largest = sizes.get("largest", output.values.largest)
-        if law in MOVES and all(x.largest for x in operands):
-            largest = max(x.largest or 0 for x in operands)
+        magnitudes = [x.largest for x in operands if x.largest is not None]
+        if law in MOVES and len(magnitudes) == len(operands):
+            largest = max(magnitudes)
         # A bit has no sign.
         largest = 2 if largest == 1 and output.values.lower else largest
         is_rounded = law == "add" and largest is None

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import sewdsl
+from sewdsl.exchange.write.c.write_file import write_c
 from sewdsl.integers.build import InputScaling, IntegerFormat, NoIntegerLaw, build_integer_network
 from sewdsl.integers.steps.equations import INSTRUCTIONS, LIMIT, EquationStep, Instruction, Instructions
 from sewdsl.integers.steps.functions import PAIRS
@@ -200,6 +201,14 @@ def test_sums_of_outputs_beyond_32_bits_are_refused() -> None:
     model = sewdsl.compile("DP0.25", input="4", steps=3, set={"readout": "sum"}, seed=0).eval()
     with pytest.raises(NoIntegerLaw, match="the outputs can reach 3,000,000,765"):
         build_integer_network(model, InputScaling(255, np.float64(1e-6), np.float64(1e3)))
+
+
+def test_networks_without_potentials_ignore_their_bits() -> None:
+    model = trained(sewdsl.compile("c8k3-BN-ReLU-c8k3-BN-ReLU-GAP-FC5", input="2x8x8", steps=1, seed=0), 0)
+    files = [
+        write_c(build_integer_network(model, formats=IntegerFormat(state_bits=bits), ranges={})) for bits in (16, 32)
+    ]
+    assert files[0] == files[1]
 
 
 def test_growing_states_beyond_32_bits_are_refused() -> None:

@@ -423,7 +423,9 @@ def test_bounds_of_flash() -> None:
         "SN-MAP{floor(clip(x, -1, 5))}-MAP{ceil(clip(x, 1, 3))}-c4k3-SN",
         "c4k3-MAP{where(x < 1, 0.5*x, x)*x}-SN-FC3",
     )
-    texts |= {text: (text, {}) for text in others} | {"border": ("c2k299p149-SN-FC5", {"input": "1x300"})}
+    texts |= {text: (text, {}) for text in others} | {
+        f"border of {length}": ("c2k299p149-SN-FC5", {"input": f"1x{length}"}) for length in (256, 257, 300)
+    }
     for (name, (text, settings)), encode in product((NETWORKS | texts).items(), ("none", "direct")):
         options: dict[str, Any] = {
             "input": "2x12x12",
@@ -512,11 +514,36 @@ def test_sizes_refuse_what_the_export_refuses() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["Swap-SN", "Reshape(4x8)-SN", "PAD1-SN", "Slice(stop=1)-SN", "CAT[id | id]-SN", "UP2-SN"],
+    ["Swap-SN", "Reshape(4x8)-SN", "PAD1-SN", "Slice(stop=1)-SN", "CAT[id | SN]-SN", "CAT[SN | id]-SN", "UP2-SN"],
 )
 def test_moved_pixels_are_bytes(text: str) -> None:
     model = sewdsl.compile(text, input="2x4x4", steps=2, neuron="IF", seed=0, set={"encode": "direct"}).eval()
+    sizes, network = IntegerSizes(model.network), build_integer_network(model)
+    for packed in (False, True):
+        assert sizes.state_size(4, packed=packed) == write_c(replace(network, packed=packed)).ram
+
+
+@pytest.mark.parametrize("channels", [63, 64])
+def test_sums_of_channels_of_counts(channels: int) -> None:
+    """Sums up to 252 are bytes, and sums up to 256 are not."""
+    text = "ILIF(D=4)-SUM(over=channels)-SN"
+    model = sewdsl.compile(text, input=f"{channels}x2x2", steps=2, neuron="IF", seed=0).eval()
     assert IntegerSizes(model.network).state_size(4, packed=False) == write_c(build_integer_network(model)).ram
+
+
+@pytest.mark.parametrize(("norm", "expected"), [("", 4), ("TEBN-", 4 + 2 * 4)])
+def test_sums_beyond_potentials_need_factors(norm: str, expected: int) -> None:
+    """A neuron adds up fewer than 2^29 spikes of all positions and time-steps. The numbers of a norm grow with them."""
+    text = f"SN-SUM(over=places)-{norm}SN"
+    networks = [sewdsl.load(text, input="1x128x128", steps=steps, neuron="IF") for steps in (2**15 - 1, 2**15)]
+    smaller, larger = (flash_of(IntegerSizes(network)) for network in networks)
+    assert larger - smaller == expected
+
+
+def test_rows_of_outputs_and_values() -> None:
+    rows = {row["layer"]: row for row in fit("mcu:64MB", "mnist5k-mcu", {}).rows}
+    assert {rows["outputs"][column] for column in OPTIONS} == {0}
+    assert rows["values"]["flash"] == 0
 
 
 @pytest.mark.parametrize(
