@@ -130,10 +130,11 @@ def train(  # noqa: PLR0913 -- the options of the command
     from sewdsl.train.fit.lightning_loop import RunOptions
     from sewdsl.train.fit.loggers import check_loggers
     from sewdsl.train.store.run_folder import make_numbered
+    from sewdsl.train.store.run_notes import find_inputs
     from sewdsl.train.training_plan import plan_training
 
     planned = plan_training(compilation, Path(data) if data else None)
-    planned.data.find()
+    find_inputs(planned)
     check_loggers(loggers or ())
     folder = make_numbered(name) if out is None else _folder(Path(out), overwrite=overwrite)
     bar = _progress_bar()

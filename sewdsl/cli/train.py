@@ -99,11 +99,12 @@ def _train_repeats(spec: str, out: Path | None, times: int, training: _Training)
     compilation = read(spec, **options)
     name = require_network(compilation).name
     from sewdsl.train.store.run_folder import RunInterrupted, make_numbered
+    from sewdsl.train.store.run_notes import find_inputs
     from sewdsl.train.study.repeats import open_folder, repeat, summary_file
     from sewdsl.train.training_plan import plan_training
 
     first = plan_training(compilation, data)
-    first.data.find()
+    find_inputs(first)
     training.check_devices(first.recipe)
     overrides = options.get("set") or {}
     seeds = [str(first.recipe.seed + index) for index in range(times)]
@@ -282,13 +283,14 @@ def _start(spec: str, out: Path | None, training: _Training, *, overwrite: bool)
         if compilation.study.variants and network.recipe is not None:
             count = len(compilation.study.variants)
             echo(f"note: training the base network; use 'sewdsl study {spec}' for its {count} variants", err=True)
+    from sewdsl.train.store.run_notes import find_inputs
     from sewdsl.train.training_plan import plan_training
 
     folder = None
     with run_errors(lambda: folder):
         with rank_zero_only():
             planned = plan_training(compilation, training.data)
-            data_location = planned.data.find()
+            data_location = find_inputs(planned)
             initial_weights = load_initial_weights(training.weights, planned.network, training.weights_only)
             if training.data and not data_location:
                 data_location = f"{planned.recipe.on} comes with a package; '{training.data}' is not used"

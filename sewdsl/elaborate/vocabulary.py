@@ -185,7 +185,7 @@ NAMES_ELSEWHERE = {
     "parametriclifnode": "PLIF",
 }
 """Names in other libraries, in lower case and without ``2d``, that are not similar to those of sewdsl."""
-RESIDUAL = re.compile(r"res(?:idual|net)?_?block", re.IGNORECASE)
+RESIDUAL = re.compile(r"(?:res(?:idual|net)?_?)?block", re.IGNORECASE)
 """Names of residual blocks in other libraries. sewdsl has several such blocks."""
 VOTING = re.compile(r"voting|vote", re.IGNORECASE)
 """Names of voting layers in other libraries. In sewdsl, it is average pooling."""
@@ -232,6 +232,10 @@ class Meanings:
             return NameSuggestion("", f"use one of {residual}, e.g. SEW Block (c64)")
         if VOTING.match(text):
             return NameSuggestion("", "use APk10 as the voting layer, after a layer of 10 neurons per class")
+        begun = [title for title in self._titles.values() if title.casefold().startswith(f"{text.casefold()} ")]
+        if begun:
+            one = begun[0] if len(begun) == 1 else ""
+            return NameSuggestion(one, f"did you mean '{one}'?" if one else f"use one of {listed(begun)}")
         match = _HEAD.fullmatch(text)
         head, rest = (match[1].casefold(), match[3] or "") if match else ("", "")
         symbol = self._aliases.get(head.replace("_", ""))

@@ -60,7 +60,7 @@ class FiringRates:
 
 SHOWN = 5
 """Maximum number of layers listed in a warning."""
-CURE = "lower v_threshold, add a batch norm before the neuron, or raise the gain or the learning rate"
+CURE = "lower v_threshold, raise the gain or the learning rate, or add a batch norm before neurons without one"
 
 
 class FiringRateLog(Callback):

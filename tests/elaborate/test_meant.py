@@ -111,12 +111,20 @@ def test_one_operand_is_too_few(body: str, help_: str) -> None:
     check_words(said.message)
 
 
-@pytest.mark.parametrize("name", ["ResBlock(128)", "ResidualBlock", "res_block"])
+@pytest.mark.parametrize("name", ["ResBlock(128)", "ResidualBlock", "res_block", "Block"])
 def test_a_block_with_a_shortcut_is_one_of_several(name: str) -> None:
     said, written = help_of(name)
     assert said.startswith("use one of SEW Block, Spiking Block, ")
     assert said.endswith(", e.g. SEW Block (c64)")
     assert written == []
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("SEW", "use one of SEW Block, SEW Bottleneck"), ("ms", "did you mean 'MS Block'?")],
+)
+def test_the_first_word_of_a_block_suggests_the_block(name: str, expected: str) -> None:
+    assert help_of(name)[0] == expected
 
 
 HEAD = "sewdsl 1\ninput 4x8x8\nneuron LIF\n"

@@ -245,3 +245,4 @@ def test_a_missing_teacher(tmp_path: Path) -> None:
     (tmp_path / "exits.net").write_text(text(EXITS, TAUGHT, 1, tmp_path / "ann"))
     with raises(RunError):
         sewdsl.train_network(tmp_path / "exits.net", tmp_path / "run", progress_bar=False)
+    assert not (tmp_path / "run").exists()

@@ -187,6 +187,12 @@ def test_a_callback_may_end_it_early(tmp_path: Path) -> None:
     assert len(figures(done.folder)) == 2
 
 
+def test_objects_that_are_no_callbacks(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="expected lightning.pytorch.Callback objects, got 5"):
+        sewdsl.train_network("mnist5k", tmp_path / "out", callbacks=[5], progress_bar=False)  # type: ignore[list-item]
+    assert not (tmp_path / "out").exists()
+
+
 def test_callbacks_alone_change_no_bit(tmp_path: Path) -> None:
     net = written(tmp_path / "own.net", NET.replace("NEURON", "LIF"))
     plain = sewdsl.train_network(net, tmp_path / "plain", progress_bar=False)

@@ -79,7 +79,7 @@ def test_norms() -> None:
 
 
 class TestDeadLayers:
-    CURE = "lower v_threshold, add a batch norm before the neuron, or raise the gain or the learning rate"
+    CURE = "lower v_threshold, raise the gain or the learning rate, or add a batch norm before neurons without one"
 
     def said(self, *passes: dict[str, float], epochs: int = 100) -> list[str]:
         lines: list[str] = []

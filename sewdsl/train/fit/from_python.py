@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Unpack
+from typing import NamedTuple, Unpack
+
+from lightning.pytorch import Callback
 
 from sewdsl.compiler import Options, read, trained_networks
 from sewdsl.compiler import compile as compile_network
@@ -20,12 +22,9 @@ from sewdsl.train.fit.loggers import check_loggers
 from sewdsl.train.fit.processes import Processes, device_type
 from sewdsl.train.fit.train_run import resume_run, start_run
 from sewdsl.train.store.result import Precision, Result
-from sewdsl.train.store.run_folder import RunFolder, make_numbered, make_run_folder
-from sewdsl.train.store.run_notes import Accelerator, LoggerName, plan_resumed_run
+from sewdsl.train.store.run_folder import RunError, RunFolder, make_numbered, make_run_folder
+from sewdsl.train.store.run_notes import Accelerator, LoggerName, find_inputs, plan_resumed_run
 from sewdsl.train.training_plan import dataset_of, plan_training
-
-if TYPE_CHECKING:
-    from lightning.pytorch import Callback
 
 
 class TrainedRun(NamedTuple):
@@ -67,11 +66,11 @@ def train_network(
     compilation = read(spec, **options)
     planned = plan_training(compilation, None if data is None else Path(data))
     # Check everything before the run folder is created.
-    planned.data.find()
+    find_inputs(planned)
     check_loggers(loggers or ())
     device_type(device)
-    folder = make_numbered(planned.network.name) if out is None else make_run_folder(Path(out))
     run_options = _run_options(callbacks, loggers, device, progress_bar=progress_bar)
+    folder = make_numbered(planned.network.name) if out is None else make_run_folder(Path(out))
     return TrainedRun(folder.path, start_run(compilation, planned, folder, run_options))
 
 
@@ -108,6 +107,9 @@ def _run_options(
 ) -> RunOptions:
     progress = progress_callbacks() if progress_bar else ()
     processes = Processes(accelerator=device)
+    for each in callbacks:
+        if not isinstance(each, Callback):
+            raise RunError(f"callbacks: expected lightning.pytorch.Callback objects, got {each!r}")
     return RunOptions(progress, processes, callbacks=lambda: [*plugin_callbacks(), *callbacks], loggers=loggers)
 
 

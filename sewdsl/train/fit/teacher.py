@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from torch import Tensor
 
@@ -12,7 +10,6 @@ from sewdsl.lower import SpikingNetwork
 from sewdsl.lower.inputs import Inputs
 from sewdsl.tensor_file import tensor_digest
 from sewdsl.train.fit.load_run import load_trained
-from sewdsl.train.store.run_folder import RunError, RunFolder
 
 
 @dataclass(frozen=True)
@@ -31,11 +28,9 @@ class Teacher:
         """Load the last weights of a run.
 
         Raises:
-            RunError: If the folder is not a run folder, or a file is damaged.
+            RunError: If a file is damaged.
             SewdslError: If its network has errors.
         """
-        if not RunFolder(Path(folder)).spec.is_file():
-            raise RunError(f"the teacher '{folder}' is not a run folder: spec.net is missing")
         model = load_trained(folder)
         return cls(model.requires_grad_(requires_grad=False), tensor_digest(model.state_dict()))
 

@@ -19,6 +19,7 @@ from sewdsl.train.data import data_folders
 from sewdsl.train.data.dataset import DataError
 from sewdsl.train.records import STRICT, Digest
 from sewdsl.train.store.run_folder import RunError, RunFolder, read_record, write_record, write_run_file
+from sewdsl.train.store.run_lookup import missing_run_message
 from sewdsl.train.training_plan import TrainingPlan, plan_training
 
 NOT_PUBLISHED = """\
@@ -53,6 +54,22 @@ def write_data_path(folder: RunFolder, planned: TrainingPlan) -> None:
         write_run_file(folder.local, json.dumps({"folder": str(data_folder.absolute())}, indent=2) + "\n")
 
 
+def find_inputs(planned: TrainingPlan) -> str:
+    """Check that the dataset is complete and the teacher is a run, without reading samples or weights.
+
+    Returns:
+        Number and folder of the samples, see :meth:`sewdsl.train.data.dataset.DataSet.find`.
+
+    Raises:
+        DataError: If data is missing.
+        RunError: If the teacher is not a run.
+    """
+    teacher = planned.recipe.teacher
+    if teacher is not None and not RunFolder(Path(teacher)).spec.is_file():
+        raise RunError(f"teacher: {missing_run_message(Path(teacher))}")
+    return planned.data.find()
+
+
 def read_data_path(folder: RunFolder) -> Path | None:
     """Return the recorded dataset folder, or None. Raise RunError if the record cannot be read."""
     record = read_record(folder.local, DataLocation, about=" (dataset location)")
@@ -68,6 +85,7 @@ def plan_resumed_run(compilation: Compilation, folder: RunFolder, data_folder: P
     Raises:
         SewdslError: As in :func:`sewdsl.train.training_plan.plan_training`.
         DataError: If the dataset is missing.
+        RunError: If the teacher is missing.
     """
     recorded, note = None, ""
     # The option and the environment variable take precedence over the record.
@@ -79,7 +97,7 @@ def plan_resumed_run(compilation: Compilation, folder: RunFolder, data_folder: P
             note = str(error)
     planned = plan_training(compilation, data_folder or recorded)
     try:
-        planned.data.find()
+        find_inputs(planned)
     except DataError as error:
         if not note:
             raise

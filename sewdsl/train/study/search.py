@@ -23,6 +23,7 @@ from sewdsl.elaborate.study_section import TRIAL, Search, Study, StudyAxis, Stud
 from sewdsl.terminal import echo
 from sewdsl.train.store import measurements
 from sewdsl.train.store.run_folder import RunError
+from sewdsl.train.store.run_notes import find_inputs
 from sewdsl.train.study.outcome import SearchOutcome, StudyFolder, Trial
 from sewdsl.train.study.pool import Ending, Watch
 from sewdsl.train.study.run_study import VariantRuns, plan_variant
@@ -160,7 +161,7 @@ class SearchRuns:
         self._study, self._folder, self._data, self._compile = study, folder, data, compile_trial
         self._search = study.search
         planned = plan_variant(example, folder, data).plans[0][1]
-        planned.data.find()
+        find_inputs(planned)
         if not planned.recipe.terms[0].loss.classifies:
             raise RunError("a search requires an accuracy, but the target of the first loss is not a class")
         self._metric: Any = "validation" if planned.recipe.validation else "test"
