@@ -92,23 +92,11 @@ def fire(u: Tensor, spikes: nn.Module) -> Tensor:
     """Return spikes where u >= 0, with the gradient of a SpikingJelly surrogate."""
     return spikes(u)
 '''
-GLOBAL_POOL = '''\
-class {name}(layer.AdaptiveAvgPool{axes}):
-    """Mean of each channel: {shape} to [T, N, C]."""
-
-    def __init__(self) -> None:
-        super().__init__(1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Process all time-steps."""
-        return super().forward(x).flatten(2)
-'''
 TEXTS = {
     **layer_classes.LAYER_TEXTS,
     **layer_classes.weighted_norm_texts("layer"),
     **layer_classes.norm_texts(
         "layer",
-        "functional.seq_to_ann_forward(x, self._normalise)",
         "weight * scale * (x - mean) / sqrt(var + eps) + bias. SpikingJelly's norm\n"
         "    stores weight * scale as its weight, which changes the effective learning rate.",
     ),
@@ -123,16 +111,7 @@ class MaskedPSN(neuron.MaskedPSN):
         for name, buffer in list(self.named_buffers()):
             self.register_buffer(name, buffer, persistent=False)
 ''',
-    "GlobalAvgPool": GLOBAL_POOL.format(name="GlobalAvgPool", axes="2d", shape=layer_classes.SAME),
-    "GlobalAvgPool1d": GLOBAL_POOL.format(name="GlobalAvgPool1d", axes="1d", shape=layer_classes.ROWS),
-    "Linear": '''\
-class Linear(layer.Linear):
-    """Linear layer on feature maps: [T, N, C, H, W] to [T, N, F]."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Process all time-steps."""
-        return super().forward(x.flatten(2))
-''',
+    "Linear": layer_classes.LINEAR.format(library="layer"),
 }
 """Definitions of classes that SpikingJelly does not have."""
 CALLEES = {
@@ -188,7 +167,7 @@ DIALECT = Dialect(
     title="SpikingJelly",
     layers=SpikingJellyLayers,
     imports={"spikingjelly.activation_based": MODULES},
-    reserved=frozenset({*MODULES, *TEXTS, "fire"}) | equations.NAMES,
+    reserved=frozenset({*MODULES, *TEXTS, "each_step", "fire"}) | equations.NAMES,
     ready=('functional.set_step_mode(self, "m")',),
     begin=("functional.reset_net(self)  # Every forward starts from the initial state.",),
     reset="functional.reset_net({})",

@@ -98,7 +98,7 @@ class TdBatchNorm2d({base}):
 
     def forward(self, x: Tensor) -> Tensor:
         """Process all time-steps."""
-        return {each}
+        return each_step(self._normalise, x)
 
 '''
 STEP_SCALED_NORM = '''\
@@ -117,7 +117,7 @@ class StepScaledBatchNorm({base}):
 
     def forward(self, x: Tensor) -> Tensor:
         """Process all time-steps."""
-        y = {each}
+        y = each_step(self._normalise, x)
         return y * self.step_weight.reshape(-1, *[1] * (x.ndim - 1))
 
 '''
@@ -206,19 +206,18 @@ class Weighted{name}({base}.{name}):
 NORMS = "BatchNorm1d", "BatchNorm2d"
 
 
-def norm_texts(library: str, each: str, formula: str) -> dict[str, str]:
+def norm_texts(library: str, formula: str) -> dict[str, str]:
     """Return the classes of tdBN and TEBN by name.
 
     Args:
         library: Module of the base classes: ``nn`` or ``layer``.
-        each: Expression that normalises all time-steps as one batch.
         formula: Formula of tdBN for the docstring.
     """
     base = f"{library}.BatchNorm2d"
     return {
-        "TdBatchNorm2d": TD_BATCH_NORM.format(base=base, each=each, formula=formula)
+        "TdBatchNorm2d": TD_BATCH_NORM.format(base=base, formula=formula)
         + NORMALISE.format(weight="self.weight * self.scale"),
-        "StepScaledBatchNorm": STEP_SCALED_NORM.format(base=base, each=each) + NORMALISE.format(weight="self.weight"),
+        "StepScaledBatchNorm": STEP_SCALED_NORM.format(base=base) + NORMALISE.format(weight="self.weight"),
     }
 
 
@@ -261,6 +260,13 @@ STEPWISE = '''
         """Process all time-steps."""
         return each_step(super().forward, x)
 '''
+
+
+def _wrapped(**meanings: str) -> dict[str, str]:
+    """Return classes that apply a PyTorch layer of the same name to all time-steps."""
+    return {name: f'class {name}(nn.{name}):\n    """{what}"""\n{STEPWISE}' for name, what in meanings.items()}
+
+
 SAME = "[T, N, C, H, W]"
 ROWS = "[T, N, C, L]"
 REDUCTION = '''\
@@ -274,13 +280,12 @@ class {name}(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Process all time-steps."""
         if self.groups is None:
-            return x.{what}({places}, keepdim=True)
+            return x.{what}(tuple(range(3, x.ndim)), keepdim=True)
         return x.unflatten(2, (self.groups, -1)).{what}(3)
 '''
 REDUCTIONS = {
-    f"{name}{axes}": REDUCTION.format(name=f"{name}{axes}", what=what, places=places)
+    name: REDUCTION.format(name=name, what=what)
     for name, what in (("Sum", "sum"), ("Mean", "mean"), ("Largest", "amax"))
-    for axes, places in (("", "(3, 4)"), ("1d", "3"))
 }
 OVER_TIME = {
     f"Time{name}": f'''\
@@ -319,13 +324,13 @@ class {name}(nn.Module):
             return x
         return x * nn.functional.dropout({mask}, self.p)
 '''
-GLOBAL_POOL = '''\
-class {name}(nn.Module):
-    """Mean of each channel: {shape} to [T, N, C]."""
+LINEAR = '''\
+class Linear({library}.Linear):
+    """Linear layer on flattened feature maps: [T, N, *] to [T, N, F]."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Process all time-steps."""
-        return x.mean({places})
+        return super().forward(x.flatten(2))
 '''
 STEP_POSITION = '''\
 class StepPosition(nn.Module):
@@ -541,30 +546,19 @@ LAYER_TEXTS = {
     "Reshaping": runtime_class("layers", "Reshaping"),
     "Slicing": runtime_class("layers", "Slicing"),
     "FourierTransform": runtime_class("layers", "FourierTransform"),
-    **{
-        name: f"""\
-class {name}(nn.{name}):
-    \"""Padding of each time-step: [T, N, C, *], with longer axes.\"""
-
-    def forward(self, x: Tensor) -> Tensor:
-        \"""Process all time-steps.\"""
-        return super().forward(x.flatten(0, 1)).unflatten(0, x.shape[:2])
-"""
-        for name in ("ZeroPad1d", "ZeroPad2d", "ReflectionPad1d", "ReflectionPad2d")
-    },
-    "PReLU": '''\
-class PReLU(nn.PReLU):
-    """max(x, 0) + weight * min(x, 0), with a weight per channel: [T, N, C, *], unchanged."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Process all time-steps."""
-        return super().forward(x.flatten(0, 1)).unflatten(0, x.shape[:2])
-''',
+    **_wrapped(
+        **dict.fromkeys(
+            ("ZeroPad1d", "ZeroPad2d", "ReflectionPad1d", "ReflectionPad2d"),
+            "Padding of each time-step: [T, N, C, *], with longer axes.",
+        ),
+        PReLU="max(x, 0) + weight * min(x, 0), with a weight per channel: [T, N, C, *], unchanged.",
+    ),
     "Embedding": runtime_class("tokens", "Embedding"),
     "Tokens": runtime_class("tokens", "Tokens"),
     "Exchange": runtime_class("tokens", "Exchange"),
     "Position": runtime_class("tokens", "Position"),
     "StepPosition": STEP_POSITION,
+    "GlobalAvgPool": runtime_class("pooling", "GlobalAvgPool"),
     "Scale": runtime_class("layers", "Scale"),
     "ChannelScale": runtime_class("layers", "ChannelScale"),
     "StepDropout": DROPPING.format(
@@ -577,11 +571,6 @@ class PReLU(nn.PReLU):
     ),
 }
 """Class definitions that are also used with SpikingJelly."""
-
-
-def _wrapped(**meanings: str) -> dict[str, str]:
-    """Return classes that apply a PyTorch layer of the same name to all time-steps."""
-    return {name: f'class {name}(nn.{name}):\n    """{what}"""\n{STEPWISE}' for name, what in meanings.items()}
 
 
 SHARED = runtime_class("sequence_attention", "SharedLayers")
@@ -603,11 +592,7 @@ TEXTS = {
         BatchNorm2d=f"Batch norm of {SAME}, over T, N, H and W jointly.",
         BatchNorm1d="Batch norm of [T, N, C, *], over all axes except the channels.",
     ),
-    **norm_texts(
-        "nn",
-        "each_step(self._normalise, x)",
-        "weight * scale * (x - mean) / sqrt(var + eps) + bias, with statistics per channel.",
-    ),
+    **norm_texts("nn", "weight * scale * (x - mean) / sqrt(var + eps) + bias, with statistics per channel."),
     **SEQUENCE_TEXTS,
     **weighted_norm_texts("nn", STEPWISE),
     **_wrapped(
@@ -616,35 +601,14 @@ TEXTS = {
         MaxPool1d=f"Maximum of each window: {ROWS} to [T, N, C, L'].",
         AvgPool1d=f"Mean of each window: {ROWS} to [T, N, C, L'].",
     ),
-    "GlobalAvgPool": GLOBAL_POOL.format(name="GlobalAvgPool", shape=SAME, places="(-2, -1)"),
-    "GlobalAvgPool1d": GLOBAL_POOL.format(name="GlobalAvgPool1d", shape=ROWS, places="-1"),
-    "VotingPool": '''\
-class VotingPool(nn.Module):
-    """Mean of consecutive voters: [T, N, F] to [T, N, F / voters]."""
-
-    def __init__(self, voters: int) -> None:
-        super().__init__()
-        self.voters = voters
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Process all time-steps."""
-        return x.unflatten(-1, (-1, self.voters)).mean(-1)
-''',
-    "Linear": '''\
-class Linear(nn.Linear):
-    """Linear layer on flattened feature maps, [T, N, *] to [T, N, F]."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Process all time-steps."""
-        return super().forward(x.flatten(2))
-''',
+    "VotingPool": runtime_class("pooling", "VotingPool"),
+    "Linear": LINEAR.format(library="nn"),
     "Dropout": DROPPING.format(
         name="Dropout", what="Dropout with one mask for all time-steps of a sample.", mask="torch.ones_like(x[0])"
     ),
     **once_texts(),
 }
 """Class definitions by name, in the order of the file."""
-STEPPED = frozenset(name for name, text in TEXTS.items() if "each_step(" in text)
 
 
 def layer_definitions(texts: Mapping[str, str], used: set[str], reset: Sequence[str], *, looped: bool) -> list[str]:
@@ -661,4 +625,5 @@ def layer_definitions(texts: Mapping[str, str], used: set[str], reset: Sequence[
         for old, new in LOOPED.get(name, ()) if looped else ():
             text = text.replace(old, new)
         layers.append(text)
-    return [*shared, *loops.definitions(used, reset, looped=looped), *layers]
+    helper = [EACH_STEP] if any("each_step(" in text for text in layers) else []
+    return [*helper, *shared, *loops.definitions(used, reset, looped=looped), *layers]

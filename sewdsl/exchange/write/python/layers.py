@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from sewdsl.exchange.errors import UnsupportedLayer
-from sewdsl.exchange.write.python.layer_classes import EACH_STEP, NORMS, STEPPED, TEXTS, layer_definitions
+from sewdsl.exchange.write.python.layer_classes import NORMS, TEXTS, layer_definitions
 from sewdsl.exchange.write.python.neurons import Neurons
 from sewdsl.exchange.write.source import loops
 from sewdsl.exchange.write.source.expressions import Arg, Literal, PyCall, Unset
@@ -55,11 +55,6 @@ def _channels(x: Signal, name: str = "channels") -> Arg:
 def _axes(x: Signal) -> str:
     """Return the suffix of a PyTorch layer for feature maps: ``2d`` or ``1d``."""
     return f"{len(x.shape) - 1}d"
-
-
-def _rows(x: Signal) -> str:
-    """Return the suffix of classes with a variant for rows: ``1d`` or empty."""
-    return "1d" if _axes(x) == "1d" else ""
 
 
 def _convolution(name: str, op: Conv | TransposedConv, x: Signal, *own: Arg) -> PyCall:
@@ -111,7 +106,7 @@ def _pool(name: str, op: MaxPool | AvgPool, x: Signal) -> PyCall:
 def _avg_pool(op: AvgPool, x: Signal) -> PyCall:
     """Return the call of an average pooling, or of a voting layer for vectors."""
     if len(x.shape) == 1:
-        return PyCall("VotingPool", (_positional("voters", op.kernel[0]),))
+        return PyCall("VotingPool", (_positional("kernel", op.kernel[0]),))
     return _pool("AvgPool", op, x)
 
 
@@ -140,11 +135,11 @@ def _delayed_linear(op: DelayedLinear, x: Signal) -> PyCall:
     return PyCall("DelayedLinear", (*sizes, _named("reach", op.reach), _named("bias", op.bias, default=True)))
 
 
-def _reduction(op: Sum | Mean | Largest, x: Signal) -> PyCall:
+def _reduction(op: Sum | Mean | Largest, _: Signal) -> PyCall:
     if op.over == "time":
         return PyCall(f"Time{type(op).__name__}")
     groups = op.groups if op.over == "channels" else None
-    return PyCall(f"{type(op).__name__}{_rows(x)}", (_positional("groups", groups),))
+    return PyCall(type(op).__name__, (_positional("groups", groups),))
 
 
 def _pad(op: Pad, x: Signal) -> PyCall:
@@ -199,12 +194,12 @@ LAYER_CALLS: dict[type[Op], Callable[..., PyCall]] = {
     ),
     MaxPool: partial(_pool, "MaxPool"),
     AvgPool: _avg_pool,
-    GlobalAvgPool: lambda _, x: PyCall(f"GlobalAvgPool{_rows(x)}"),
+    GlobalAvgPool: lambda *_: PyCall("GlobalAvgPool"),
     Upsample: lambda op, x: PyCall(
         "Upsample",
         (
             _named("scale_factor", op.factor),
-            _named("mode", "linear" if op.mode == "bilinear" and _rows(x) else op.mode, "nearest"),
+            _named("mode", "linear" if op.mode == "bilinear" and _axes(x) == "1d" else op.mode, "nearest"),
         ),
     ),
     Pad: _pad,
@@ -294,6 +289,5 @@ class TorchLayers:
 
     def definitions(self) -> Sequence[str]:
         """Return the functions and classes that the calls so far require."""
-        helper = [EACH_STEP] if STEPPED.intersection(name.removeprefix("Once") for name in self._used) else []
         layers = layer_definitions(TEXTS, self._used, (), looped=self._has_loops)
-        return [*helper, *layers, *self._neurons.definitions()]
+        return [*layers, *self._neurons.definitions()]
