@@ -6,18 +6,16 @@ All except node paths assume a sequence of layers and residual blocks of convolu
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+from collections.abc import Iterator
 from typing import ClassVar, NamedTuple, final
 
-from sewdsl.analysis.residual_blocks import ResidualBlock, residual_blocks
+from sewdsl.analysis.residual_blocks import residual_blocks
 from sewdsl.exchange.errors import MissingKeyError, WeightsError
-from sewdsl.exchange.weights.sequence_reader import FLAT, LayerKeys
+from sewdsl.exchange.weights.sequence_reader import FLAT, LayerKeys, SequenceReader
 from sewdsl.exchange.weights.spikingjelly_classes import CLASSES
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node, PathStep
-from sewdsl.ir.op import Activation, Neuron, Op, ParallelNeuron
-from sewdsl.light_dataclass import dataclass
+from sewdsl.ir.op import JOIN_OPERANDS, Activation, Join, Merge, Neuron, Op, ParallelNeuron
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.linear import Linear
 from sewdsl.ops.layers.norms import BatchNorm
@@ -27,94 +25,11 @@ from sewdsl.ops.neurons.integrate_and_fire import PLIF
 from sewdsl.ops.neurons.parallel import ParallelSpikingNeuron, SlidingParallelSpikingNeuron
 
 
-@dataclass(frozen=True)
-class ConvUnit:
-    """Convolution without bias, its batch norm, and the activation after it, if any."""
-
-    conv: Node
-    norm: Node
-    activation: Node | None = None
-
-
-@dataclass(frozen=True)
-class ConvBlock:
-    """Residual block of convolutions."""
-
-    branch: tuple[ConvUnit, ...]
-    """Units of the branch, at least one."""
-    shortcut: tuple[ConvUnit, ...]
-    """Units of the projection. Empty for an identity shortcut."""
-    activation: Node | None
-    """Activation of the join's output, if the join has no other readers."""
-
-
-def network_parts(network: Network) -> tuple[Node | ConvBlock, ...]:
-    """Return the layers and blocks of a network in order, without its input.
-
-    Raises:
-        MissingKeyError: If a join is nested in a branch, or does not merge convolutions with a shortcut.
-    """
-    parts: list[Node | ConvBlock] = []
-    index = 1
-    # By first node; an outer block overrides an inner one with the same start.
-    joins = {residual.source + 1: residual for residual in residual_blocks(network)}
-    while index < len(network):
-        residual = joins.get(index)
-        parts.append(network.nodes[index] if residual is None else _block(network, residual))
-        index = (index if residual is None else residual.end) + 1
-    return tuple(parts)
-
-
-def _block(network: Network, residual: ResidualBlock) -> ConvBlock:
-    join = network.nodes[residual.join]
-    branch, shortcut = (_row(network, index, residual.source) for index in join.inputs)
-    if not branch:
-        raise MissingKeyError(join, "has no convolutions in its branch")
-    activation = None if residual.activation is None else network.nodes[residual.activation]
-    return ConvBlock(split_units(branch), split_units(shortcut), activation)
-
-
-def _row(network: Network, index: int, source: int) -> list[Node]:
-    """Return the nodes on the path from ``source`` (exclusive) to a node (inclusive)."""
-    row: list[Node] = []
-    while index != source:
-        node = network.nodes[index]
-        if len(node.inputs) != 1:
-            raise MissingKeyError(node, "is not part of a plain sequence of layers")
-        row.append(node)
-        (index,) = node.inputs
-    return row[::-1]
-
-
-def split_units(row: Sequence[Node]) -> tuple[ConvUnit, ...]:
-    """Split a sequence of layers into units."""
-    units = []
-    while row:
-        unit, row = leading_unit(row)
-        units.append(unit)
-    return tuple(units)
-
-
-def leading_unit(row: Sequence[Node]) -> tuple[ConvUnit, Sequence[Node]]:
-    """Return the first unit of a sequence, and the remaining layers."""
-    conv, *following = row
-    if not isinstance(conv.op, Conv):
-        raise MissingKeyError(conv, "is where a convolution is expected")
-    if conv.op.bias:
-        raise MissingKeyError(conv, "must not have a bias")
-    if not (following and isinstance(following[0].op, BatchNorm)):
-        raise MissingKeyError(conv, "has no batch norm after it")
-    norm, *following = following
-    # tdBN has an additional constant factor, for which the scheme has no key.
-    if isinstance(norm.op, BatchNorm) and norm.op.scale != 1:
-        raise MissingKeyError(norm, f"has an additional factor of {norm.op.scale:g}")
-    if following and isinstance(following[0].op, Activation):
-        return ConvUnit(conv, norm, following[0]), following[1:]
-    return ConvUnit(conv, norm), following
-
-
 class UnitKeys(NamedTuple):
-    """Prefixes of the keys of a unit. An activation without a prefix must not be learnable."""
+    """Prefixes of the keys of a convolution, its batch norm, and the activation after it.
+
+    An activation without a prefix must not be learnable.
+    """
 
     conv: str
     norm: str
@@ -135,36 +50,64 @@ class Scheme(ABC):
     def layer_keys(self, network: Network) -> Iterator[LayerKeys]:
         """Return the keys of all layers with weights, or raise MissingKeyError for a layer without one."""
 
-    @final
-    def unit(self, unit: ConvUnit, names: UnitKeys, within: str = "") -> Iterator[LayerKeys]:
-        """Yield the keys of the layers of a unit."""
-        yield LayerKeys(unit.conv, within + names.conv)
-        yield LayerKeys(unit.norm, within + names.norm)
-        if unit.activation is not None:
-            yield from self.activation(unit.activation, names.activation and within + names.activation)
-
     def learns_alike(self, op: Op) -> bool:
         """Return whether the library has a neuron with the same learnable parameters and keys."""
         return isinstance(op, PLIF)
 
     @final
-    def activation(self, node: Node, prefix: str | None) -> Iterator[LayerKeys]:
-        """Yield the keys of an activation, if it is learnable."""
-        if isinstance(node.op, ParallelNeuron) or (isinstance(node.op, Neuron) and node.op.learnable()):
-            if prefix is None:
-                raise MissingKeyError(node, f"is learnable, but {self.name} has no key for it")
-            if not self.learns_alike(node.op):
-                raise MissingKeyError(node, f"has learnable parameters that no neuron of {self.name} has")
-            yield LayerKeys(node, prefix)
+    def activation(self, node: Node, prefix: str | None) -> list[LayerKeys]:
+        """Return the keys of an activation, none if it is not learnable."""
+        if not (isinstance(node.op, ParallelNeuron) or (isinstance(node.op, Neuron) and node.op.learnable())):
+            return []
+        if prefix is None:
+            raise MissingKeyError(node, f"is learnable, but {self.name} has no key for it")
+        if not self.learns_alike(node.op):
+            raise MissingKeyError(node, f"has learnable parameters that no neuron of {self.name} has")
+        return [LayerKeys(node, prefix)]
 
     @final
-    def linear(self, node: Node, prefix: str) -> LayerKeys:
-        """Return the keys of the last layer, which must be linear with a bias."""
-        if not isinstance(node.op, Linear):
-            raise MissingKeyError(node, f"has no key in {self.name}")
-        if not node.op.bias:
-            raise MissingKeyError(node, "must have a bias")
-        return LayerKeys(node, prefix)
+    def unit(self, reader: SequenceReader, names: UnitKeys, within: str = "", bare: UnitKeys | None = None) -> None:
+        """Read a convolution without bias, its batch norm, and the activation after it, if any.
+
+        Args:
+            bare: Names of a unit without activation, if they differ.
+        """
+        node = reader.next
+        if node is not None and isinstance(node.op, Merge):
+            raise MissingKeyError(node, "is not part of a plain sequence of layers")
+        if bare is not None and not reader.starts_with(Conv, BatchNorm, Activation):
+            names = bare
+        reader.conv(within + names.conv, bias=False)
+        if not reader.starts(BatchNorm):
+            raise MissingKeyError(reader.last, "has no batch norm after it")
+        reader.norm(within + names.norm)
+        if reader.starts(Activation):
+            reader.neuron(names.activation and within + names.activation)
+
+    @final
+    def operands(self, reader: SequenceReader) -> tuple[SequenceReader, SequenceReader]:
+        """Read a join and return the readers of its branch, which has a layer, and its shortcut."""
+        branch, shortcut = reader.merge(Join, len(JOIN_OPERANDS))
+        if branch.next is None:
+            raise MissingKeyError(reader.last, "has no convolutions in its branch")
+        return branch, shortcut
+
+    @final
+    def output(self, reader: SequenceReader, branch: SequenceReader, prefix: str | None) -> None:
+        """Read the activation after a join, if it belongs to the block."""
+        node = reader.next
+        blocks = residual_blocks(reader.network)
+        if node is not None and any(node is reader.network.nodes[block.activation or 0] for block in blocks):
+            if isinstance(branch.last.op, Activation):
+                raise MissingKeyError(node, "follows a block whose branch ends with an activation")
+            reader.neuron(prefix)
+
+    @final
+    def linear(self, reader: SequenceReader, prefix: str) -> None:
+        """Read the last layer, which must be linear with a bias."""
+        if reader.next is not None and not reader.starts(Linear):
+            raise MissingKeyError(reader.next, f"has no key in {self.name}")
+        reader.linear(prefix)
 
 
 class NodePathScheme(Scheme):
@@ -176,9 +119,6 @@ class NodePathScheme(Scheme):
         """Yield the name of every node as its prefix."""
         for node in network:
             yield LayerKeys(node, node.name)
-
-
-POOLS = (MaxPool, AvgPool)
 
 
 class ResNetScheme(Scheme):
@@ -200,52 +140,44 @@ class ResNetScheme(Scheme):
 
     def layer_keys(self, network: Network) -> Iterator[LayerKeys]:
         """Yield the keys of the stem, ``layer1.0`` and so on, and ``fc``."""
-        parts = network_parts(network)
-        block_indices = [index for index, part in enumerate(parts) if isinstance(part, ConvBlock)]
-        if not block_indices:
+        reader = SequenceReader.of(network, self.activation)
+        if not reader.leads_to(Join):
             raise WeightsError("the network has no residual block of convolutions")
-        yield from self._stem([part for part in parts[: block_indices[0]] if isinstance(part, Node)])
-        stage, block = 1, 0
-        for part in parts[block_indices[0] : block_indices[-1] + 1]:
-            if isinstance(part, Node):
-                raise MissingKeyError(part, "is between two blocks")
-            if part.shortcut and block:
-                stage, block = stage + 1, 0
-            yield from self._block(part, f"layer{stage}.{block}.")
-            block += 1
-        yield from self._head([part for part in parts[block_indices[-1] + 1 :] if isinstance(part, Node)])
-
-    def _stem(self, row: Sequence[Node]) -> Iterator[LayerKeys]:
-        if not row:
+        if reader.starts(Join):
             raise WeightsError("the network has no convolution before the first block")
-        unit, following = leading_unit(row)
-        yield from self.unit(unit, UnitKeys("conv1", "bn1", self.unit_keys(1).activation))
-        for node in following:
-            if not isinstance(node.op, POOLS):
-                raise MissingKeyError(node, "is between the stem and the first block")
-
-    def _block(self, block: ConvBlock, within: str) -> Iterator[LayerKeys]:
-        for index, unit in enumerate(block.branch, 1):
-            yield from self.unit(unit, self.unit_keys(index), within)
-        for unit in block.shortcut[:1]:
-            names = None if unit.activation else self.bare_projection
-            yield from self.unit(unit, names or self.projection, within)
-        # ResNets have a single convolution in a projection.
-        for unit in block.shortcut[1:]:
-            raise MissingKeyError(unit.conv, "is the second convolution of a projection")
-        if block.activation is not None:
-            if block.branch[-1].activation:
-                raise MissingKeyError(block.activation, "follows a block whose branch ends with an activation")
-            activation = self.unit_keys(len(block.branch)).activation
-            yield from self.activation(block.activation, activation and within + activation)
-
-    def _head(self, row: Sequence[Node]) -> Iterator[LayerKeys]:
-        layers = [node for node in row if not isinstance(node.op, FLAT)]
-        if not layers:
+        self.unit(reader, UnitKeys("conv1", "bn1", self.unit_keys(1).activation))
+        reader.skip(MaxPool, AvgPool)
+        stage, block, where = 1, 0, "the stem and the first block"
+        while reader.leads_to(Join):
+            node = reader.next
+            if node is not None and not reader.starts(Join):
+                raise MissingKeyError(node, f"is between {where}")
+            if block and not reader.starts_identity():
+                stage, block = stage + 1, 0
+            self._block(reader, f"layer{stage}.{block}.")
+            block, where = block + 1, "two blocks"
+        reader.skip(*FLAT)
+        if reader.next is None:
             raise WeightsError("the network has no linear layer after the last block")
-        yield self.linear(layers[0], "fc")
-        for node in layers[1:]:
-            raise MissingKeyError(node, "follows the linear layer")
+        self.linear(reader, "fc")
+        reader.skip(*FLAT)
+        if reader.next is not None:
+            raise MissingKeyError(reader.next, "follows the linear layer")
+        yield from reader.layer_keys
+
+    def _block(self, reader: SequenceReader, within: str) -> None:
+        branch, shortcut = self.operands(reader)
+        index = 0
+        while branch.next is not None:
+            index += 1
+            self.unit(branch, self.unit_keys(index), within)
+        if shortcut.next is not None:
+            self.unit(shortcut, self.projection, within, self.bare_projection)
+        # ResNets have a single convolution in a projection.
+        if shortcut.next is not None:
+            raise MissingKeyError(shortcut.next, "is the second convolution of a projection")
+        activation = self.unit_keys(index).activation
+        self.output(reader, branch, activation and within + activation)
 
 
 class FangImageNetScheme(ResNetScheme):
@@ -260,14 +192,10 @@ class FangImageNetScheme(ResNetScheme):
     bare_projection: ClassVar[UnitKeys | None] = UnitKeys("downsample.module.0", "downsample.module.1", None)
 
 
-Item = ConvBlock | ConvUnit | tuple[ConvUnit, ...] | Node
-"""Numbered entry of the sequence: block, convolution, plain block without a shortcut, or pool."""
-
-
 class FangDvsScheme(Scheme):
     """``conv.1.conv.0.0.module.0.weight``: one numbered sequence of all layers except the last, including pooling.
 
-    Blocks have an identity shortcut. Plain blocks have none.
+    Blocks have an identity shortcut. Plain blocks, whose layers share a number, have none.
     """
 
     name: ClassVar[str] = "authors-dvs"
@@ -276,69 +204,49 @@ class FangDvsScheme(Scheme):
 
     def layer_keys(self, network: Network) -> Iterator[LayerKeys]:
         """Yield the keys of ``conv.0``, ``conv.1`` and so on, and ``out``."""
-        *body, last = network_parts(network)
-        if isinstance(last, ConvBlock):
-            raise WeightsError("the network has no linear layer at the end")
-        for index, item in enumerate(_items(body)):
+        reader = SequenceReader.of(network, self.activation)
+        index = 0
+        while (node := reader.next) is not None and (len(reader) > 1 or isinstance(node.op, Join)):
             within = f"conv.{index}."
-            if isinstance(item, ConvBlock):
-                yield from self._block(item, within)
-            elif isinstance(item, ConvUnit):
-                yield from self.unit(item, UnitKeys("0.module.0", "0.module.1", "1"), within)
-            elif isinstance(item, tuple):
-                yield from self._row(item, f"{within}conv.")
-        yield self.linear(last, "out")
-
-    def _block(self, block: ConvBlock, within: str) -> Iterator[LayerKeys]:
-        for unit in block.shortcut[:1]:
-            raise MissingKeyError(unit.conv, "is a projection")
-        yield from self._row(block.branch, f"{within}conv.")
-        if block.activation is not None:
-            if block.branch[-1].activation:
-                raise MissingKeyError(block.activation, "follows a block whose branch ends with an activation")
-            yield from self.activation(block.activation, f"{within}sn")
-
-    def _row(self, row: Sequence[ConvUnit], within: str) -> Iterator[LayerKeys]:
-        for index, unit in enumerate(row):
-            container = f"{index}.module." if unit.activation is None else f"{index}.0.module."
-            yield from self.unit(unit, UnitKeys(f"{container}0", f"{container}1", f"{index}.1"), within)
-
-
-def _items(body: Sequence[Node | ConvBlock]) -> Iterator[Item]:
-    """Yield the numbered entries: a block call without a shortcut is one entry."""
-    # Consecutive layers of one block call form a plain block, whose layers share a number.
-    for call, group in groupby(body, _call):
-        nodes = []
-        for part in group:
-            if isinstance(part, ConvBlock):
-                yield part
+            if isinstance(node.op, Join):
+                self._block(reader, within)
+            elif call := _call(node):
+                row = 0
+                while len(reader) > 1 and _call(reader.next) == call:
+                    self._unit(reader, row, f"{within}conv.")
+                    row += 1
+            elif not reader.starts(MaxPool, Flatten):
+                self.unit(reader, UnitKeys("0.module.0", "0.module.1", "1"), within)
+                if not isinstance(reader.last.op, Activation):
+                    raise MissingKeyError(reader.last, "has no activation after it")
             else:
-                nodes.append(part)
-        if call:
-            yield split_units(nodes)
-        else:
-            yield from _units_outside_calls(nodes)
+                reader.take("layer", MaxPool, Flatten)
+            index += 1
+        if reader.next is None:
+            raise WeightsError("the network has no linear layer at the end")
+        self.linear(reader, "out")
+        yield from reader.layer_keys
+
+    def _block(self, reader: SequenceReader, within: str) -> None:
+        branch, shortcut = self.operands(reader)
+        if shortcut.next is not None:
+            raise MissingKeyError(shortcut.next, "is a projection")
+        row = 0
+        while branch.next is not None:
+            self._unit(branch, row, f"{within}conv.")
+            row += 1
+        self.output(reader, branch, f"{within}sn")
+
+    def _unit(self, reader: SequenceReader, row: int, within: str) -> None:
+        names = (f"{row}{inner}.module." for inner in (".0", ""))
+        fires, bare = (UnitKeys(f"{container}0", f"{container}1", f"{row}.1") for container in names)
+        self.unit(reader, fires, within, bare)
 
 
-def _units_outside_calls(row: Sequence[Node]) -> Iterator[ConvUnit | Node]:
-    """Yield the units, pools and flattenings outside of blocks."""
-    while row:
-        if isinstance(row[0].op, MaxPool | Flatten):
-            yield row[0]
-            row = row[1:]
-        else:
-            unit, row = leading_unit(row)
-            if unit.activation is None:
-                raise MissingKeyError(unit.norm, "has no activation after it")
-            yield unit
-
-
-def _call(part: Node | ConvBlock) -> tuple[PathStep, ...] | None:
-    """Return the path of the innermost block call around a node, or None for a residual block."""
-    if isinstance(part, ConvBlock):
-        return None
-    depths = [depth for depth, step in enumerate(part.path, 1) if step.kind == "block"]
-    return part.path[: depths[-1]] if depths else ()
+def _call(node: Node | None) -> tuple[PathStep, ...]:
+    """Return the path of the innermost block call around a node, empty outside of blocks."""
+    path = () if node is None else node.path
+    return path[: max((depth for depth, step in enumerate(path, 1) if step.kind == "block"), default=0)]
 
 
 class SpikingJellyScheme(ResNetScheme):
@@ -363,7 +271,7 @@ class SpikingJellyScheme(ResNetScheme):
             return
         for model_class in CLASSES:
             try:
-                yield from model_class.layer_keys(network, lambda node, prefix: list(self.activation(node, prefix)))
+                yield from model_class.layer_keys(network, self.activation)
             except WeightsError as error:
                 refusals.append(f"as {model_class.name}: {error}")
             else:

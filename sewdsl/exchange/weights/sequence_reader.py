@@ -9,7 +9,8 @@ from sewdsl.exchange.errors import MissingKeyError, WeightsError
 from sewdsl.ir import structure
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
-from sewdsl.ir.op import Activation, Merge, Op
+from sewdsl.ir.op import Activation, Join, Merge, Op
+from sewdsl.ir.wiring import UnstructuredError
 from sewdsl.light_dataclass import dataclass
 from sewdsl.ops.joins import Add
 from sewdsl.ops.layers.attention import ChannelAttention, SpatialAttention, TemporalAttention
@@ -67,6 +68,7 @@ class SequenceReader:
 
     Attributes:
         layer_keys: Keys of the layers read so far, shared with the readers of operands.
+        last: Last layer or merge that was read.
     """
 
     def __init__(
@@ -78,8 +80,24 @@ class SequenceReader:
         previous: Node | None = None,
     ) -> None:
         self.network, self._items, self._activation = network, list(items), activation_keys
-        self._last = previous or network.nodes[0]
+        self.last = previous or network.nodes[0]
         self.layer_keys: list[LayerKeys] = [] if layer_keys is None else layer_keys
+
+    @classmethod
+    def of(cls, network: Network, activation_keys: Callable[[Node, str | None], list[LayerKeys]]) -> SequenceReader:
+        """Return the reader of a network, or raise WeightsError if it has named values."""
+        try:
+            wiring = network.wiring
+        except UnstructuredError as error:
+            raise WeightsError("the layers do not form nested sequences") from error
+        # A sequence of layers and merges cannot express named values.
+        if wiring.values:
+            raise MissingKeyError(network.nodes[wiring.values[0][0]], "has several readers")
+        return cls(network, wiring.body, activation_keys)
+
+    def __len__(self) -> int:
+        """Return the number of layers and merges that are not read yet."""
+        return len(self._items)
 
     @property
     def next(self) -> Node | None:
@@ -96,17 +114,28 @@ class SequenceReader:
         """Return whether the next node has one of these kinds."""
         return self.next is not None and isinstance(self.next.op, kinds)
 
+    def starts_with(self, *kinds: type[Op]) -> bool:
+        """Return whether the next nodes have these kinds, in order."""
+        items = self._items[: len(kinds)]
+        nodes = [self.network.nodes[item.node] for item in items if isinstance(item, structure.LayerItem)]
+        return len(nodes) == len(kinds) and all(map(isinstance, (node.op for node in nodes), kinds))
+
+    def leads_to(self, kind: type[Merge]) -> bool:
+        """Return whether one of the following nodes has this kind."""
+        merges = (item for item in self._items if isinstance(item, structure.MergeItem))
+        return any(isinstance(self.network.nodes[item.node].op, kind) for item in merges)
+
     def take(self, description: str, *kinds: type[Op]) -> Node:
         """Return the next node, which must have one of these kinds. ``description`` names it in the message."""
         node = self.next
         if node is None:
-            raise MissingKeyError(self._last, f"has no {description} after it")
+            raise MissingKeyError(self.last, f"has no {description} after it")
         if not isinstance(node.op, kinds):
             article = "an" if description[0] in "AEIOU" else "a"
             raise MissingKeyError(node, f"is where {article} {description} is expected")
         # The last node is named in the message if the sequence ends too early.
         self._items.pop(0)
-        self._last = node
+        self.last = node
         return node
 
     def skip(self, *kinds: type[Op]) -> None:
@@ -175,10 +204,10 @@ class SequenceReader:
     def merge(self, kind: type[Merge], count: int) -> tuple[SequenceReader, ...]:
         """Read a merge and return a reader for each operand."""
         operands = self._operands
-        node = self.take(f"{kind.kind} of {count} operands", kind)
+        node = self.take(f"{getattr(kind, 'kind', 'join')} of {count} operands", kind)
         if len(operands) != count:
             raise MissingKeyError(node, f"has {len(operands)} operands, expected {count}")
-        return tuple(SequenceReader(self.network, x, self._activation, self.layer_keys, self._last) for x in operands)
+        return tuple(SequenceReader(self.network, x, self._activation, self.layer_keys, self.last) for x in operands)
 
     def residual(self) -> SequenceReader:
         """Read an ADD with an identity shortcut and return the reader of its branch."""
@@ -187,8 +216,8 @@ class SequenceReader:
         return branch
 
     def starts_identity(self) -> bool:
-        """Return whether the next node is an ADD with an identity shortcut."""
-        return self.starts(Add) and not self._operands[-1]
+        """Return whether the next node is a join with an identity shortcut."""
+        return self.starts(Join) and not self._operands[-1]
 
     @property
     def _operands(self) -> tuple[structure.Items, ...]:
@@ -200,10 +229,10 @@ class SequenceReader:
         """Check that no layer follows, except for drop path."""
         self.skip(DropPath)
         if self.next is not None:
-            raise MissingKeyError(self.next, f"is not expected after {self._last.name}")
+            raise MissingKeyError(self.next, f"is not expected after {self.last.name}")
 
-    def head(self, prefix: str = "head") -> None:
+    def head(self) -> None:
         """Read the classification head: pooling and the last linear layer."""
         self.skip(*FLAT)
-        self.linear(prefix)
+        self.linear("head")
         self.end()

@@ -13,7 +13,6 @@ from sewdsl.exchange.errors import MissingKeyError, WeightsError
 from sewdsl.exchange.weights.sequence_reader import LayerKeys, SequenceReader, standard_keys
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
-from sewdsl.ir.wiring import UnstructuredError
 from sewdsl.light_dataclass import dataclass
 from sewdsl.ops.attention import Attention
 from sewdsl.ops.joins import Add
@@ -342,14 +341,7 @@ class SpikingJellyClass:
         self, network: Network, activation: Callable[[Node, str | None], list[LayerKeys]]
     ) -> list[LayerKeys]:
         """Return the keys of all layers of a network."""
-        try:
-            wiring = network.wiring
-        except UnstructuredError as error:
-            raise WeightsError("the layers do not form nested sequences") from error
-        # A sequence of layers and merges cannot express named values.
-        if wiring.values:
-            raise MissingKeyError(network.nodes[wiring.values[0][0]], "has several readers")
-        reader = SequenceReader(network, wiring.body, activation)
+        reader = SequenceReader.of(network, activation)
         self.read(reader)
         return reader.layer_keys
 
