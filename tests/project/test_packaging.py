@@ -119,8 +119,8 @@ def test_show(scripts: Path, tmp_path: Path) -> None:
 @pytest.mark.deep
 def test_templates_of_kernels(scripts: Path, tmp_path: Path) -> None:
     program = (
-        "from sewdsl.snn.kernels.render_kernels import render_statistics; "
-        "print(render_statistics('statistics', 'float32'))"
+        "from sewdsl.snn.kernels.render_kernels import render_kernel; "
+        "print(render_kernel('statistics', 'statistics', 'float32'))"
     )
     assert "def statistics(" in run(scripts / "python", "-c", program, cwd=tmp_path)
 

@@ -11,31 +11,35 @@ from types import ModuleType
 import torch
 
 from sewdsl.snn.kernels import compile_ahead, compile_cache
+from sewdsl.snn.kernels.render_kernels import render_kernel
 
 Kernel = Callable[..., None]
 
 _lock = Lock()
 
 
-def compile_kernel(render: Callable[..., str], function: str, *arguments: object, **options: object) -> Kernel:
-    """Return a kernel, compiled on first use.
+def compile_template(template: str, function: str, stored: str, **constants: int) -> Kernel:
+    """Return a kernel of a CPU template, compiled on first use (see :func:`render_kernel`)."""
+    return compile_kernel(function, render_kernel(template, function, stored, **constants))
+
+
+def compile_kernel(function: str, text: str) -> Kernel:
+    """Return a CPU kernel, compiled on first use.
 
     In a rehearsal, the kernel is only recorded, and the returned function does nothing.
 
     Args:
-        render: Renderer of the text, e.g. from :mod:`sewdsl.snn.kernels.render_kernels`, which takes the function too.
         function: Name of the function in the text.
-        **options: Keyword arguments of ``render``.
     """
     if compile_ahead.is_rehearsing():
-        compile_ahead.request(_source(render(function, *arguments, **options)))
+        compile_ahead.request(_source(text))
         return lambda *_: None
-    return _compiled(render, function, *arguments, **options)
+    return _compiled(function, text)
 
 
 @cache
-def _compiled(render: Callable[..., str], function: str, *arguments: object, **options: object) -> Kernel:
-    source = _source(render(function, *arguments, **options))
+def _compiled(function: str, text: str) -> Kernel:
+    source = _source(text)
     compile_ahead.provide(source)
     # Threads may request the same kernel concurrently, and `functools.cache` does not wait for a running call.
     with _lock:
@@ -58,16 +62,9 @@ def launching_on(device: torch.device) -> AbstractContextManager[object]:
     return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
-def has_tuples() -> bool:
-    """Return whether Triton supports tuples (version 3.3 or later), which keep rows in registers."""
-    from triton import language  # noqa: PLC0415 -- loaded only when a kernel is needed
-
-    return hasattr(language, "tuple")
-
-
 @cache
-def load_kernels(render: Callable[..., str], *arguments: str) -> ModuleType:
-    """Return the module of CUDA kernels that a renderer writes for its arguments."""
+def load_kernels(text: str) -> ModuleType:
+    """Return the module of the CUDA kernels in a text."""
     import triton  # noqa: PLC0415 -- loaded only when a kernel is needed
 
-    return compile_cache.load_source(render(*arguments), f"triton {triton.__version__}")
+    return compile_cache.load_source(text, f"triton {triton.__version__}")

@@ -45,7 +45,7 @@ def parent(pid):
 
 def sources(*stored: str) -> list[KernelSource]:
     """Kernels that compile quickly."""
-    texts = [render_kernels.render_packing("pack", each, bits) for each in stored for bits in (1, 2)]
+    texts = [render_kernels.render_kernel("packed_bits", "pack", each, BITS=bits) for each in stored for bits in (1, 2)]
     return [KernelSource(text, "a test") for text in texts]
 
 

@@ -12,8 +12,9 @@ from torch.nn import functional
 
 from sewdsl.ir.op import Neuron
 from sewdsl.snn import kernels
-from sewdsl.snn.kernels import ChannelAffine, render_kernels
+from sewdsl.snn.kernels import ChannelAffine
 from sewdsl.snn.kernels.neuron import operators, partition, reference
+from sewdsl.snn.kernels.templates.variant import MAX_WHOLE_PERIOD
 from tests.effort import factor
 from tests.snn.kernels.cases import LAYOUTS, assert_near, current, make
 
@@ -95,7 +96,7 @@ SHAPES = {
     "one channel": (2, 5, 1, 3, 3),
     "maps of one number": (6, 2, 70, 1, 1),
     "no maps": (3, 7, 130),
-    "a long period without maps": (2, 20, render_kernels.MAX_WHOLE_PERIOD + 1),
+    "a long period without maps": (2, 20, MAX_WHOLE_PERIOD + 1),
 }
 
 

@@ -17,6 +17,7 @@ from sewdsl.snn.kernels.neuron.plan_kernel import FactorAxes, KernelVariant, Lay
 from sewdsl.snn.kernels.neuron.write_numba import render_backward, render_forward
 
 SLOPE = "mul u u; exp t0"
+STORED = ("float64", "float32", "bfloat16", "float16")
 JOINS = ("", "add s z", "mul s z")
 RESETS = (0.0, None)
 FLAGS = (False, True)
@@ -36,12 +37,12 @@ def _cpu_texts(stored: str) -> Iterator[str]:
     flags = FLAGS if stored == "float32" else FLAGS[1:]
     for bits in (1, 2, 4, 8):
         for function in ("pack", "unpack"):
-            yield render_kernels.render_packing(function, stored, bits)
-    yield render_kernels.render_max_pool("forward", stored)
+            yield render_kernels.render_kernel("packed_bits", function, stored, BITS=bits)
+    yield render_kernels.render_kernel("max_pool", "forward", stored)
     for function in ("statistics", "settle"):
-        yield render_kernels.render_statistics(function, stored)
+        yield render_kernels.render_kernel("statistics", function, stored)
     for flag in FLAGS:
-        yield render_kernels.render_max_pool("backward", stored, overlap=flag)
+        yield render_kernels.render_kernel("max_pool", "backward", stored, WINDOWS_OVERLAP=flag)
     for reset, norm, join in product(RESETS, FLAGS, JOINS):
         if join and not norm:
             continue
@@ -74,7 +75,7 @@ def lines(text: str, function: str) -> list[str]:
     return [line.strip() for line in ast.unparse(found.body).splitlines()]  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("stored", render_kernels.WIDTHS)
+@pytest.mark.parametrize("stored", STORED)
 def test_nothing_is_left_to_fill_in(stored: str) -> None:
     """Each name in a CPU kernel is bound there, or is a builtin, or is ``CACHE``, which the cache of kernels sets."""
     for text in cpu_texts(stored):
@@ -92,7 +93,7 @@ def test_nothing_is_left_to_fill_in(stored: str) -> None:
 
 
 def test_every_definition_is_used() -> None:
-    texts = "\n".join(text for stored in render_kernels.WIDTHS for text in cpu_texts(stored))
+    texts = "\n".join(text for stored in STORED for text in cpu_texts(stored))
     for template in ("channels", "statistics", "max_pool", "number_formats", "packed_bits"):
         defined = {node.name for node in parse_template(template).body if isinstance(node, ast.FunctionDef)}
         assert {name for name in defined if f"def {name}(" not in texts} == set()

@@ -21,7 +21,7 @@ from sewdsl.snn.kernels.neuron.plan_kernel import KernelVariant
 from sewdsl.snn.kernels.neuron.write_numba import render_forward
 from tests.effort import examples
 
-SOURCE = KernelSource(render_kernels.render_packing("pack", "float32", 8), "a test")
+SOURCE = KernelSource(render_kernels.render_kernel("packed_bits", "pack", "float32", BITS=8), "a test")
 """The kernel that takes least time to compile."""
 
 

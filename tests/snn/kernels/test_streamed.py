@@ -15,7 +15,7 @@ from sewdsl.snn.conv_window import ConvWindow
 from sewdsl.snn.equations import Equations
 from sewdsl.snn.join import Join, PendingJoin
 from sewdsl.snn.kernels.convolution.event_convolution import EventConvolution
-from sewdsl.snn.kernels.render_kernels import STREAMED_BYTES
+from sewdsl.snn.kernels.templates.variant import STREAMED_BYTES
 from sewdsl.snn.neuron import Neuron
 from tests.snn.kernels.cases import current, make
 from tests.snn.kernels.test_joining import JOINS

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sewdsl.snn.kernels import compile_ahead, dispatch, memory_layout, render_kernels, thread_blocks
-from sewdsl.snn.kernels.compile_kernel import compile_kernel
+from sewdsl.snn.kernels import compile_ahead, dispatch, memory_layout, thread_blocks
+from sewdsl.snn.kernels.compile_kernel import Kernel, compile_template
 from sewdsl.snn.limits import EVENT_CHANNELS, MAX_EVENT_KERNEL
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class EventConvolution(NamedTuple):
         # The sample depends on sizes only, so the same input always takes the same path.
         lanes = self._mask_lanes
         pieces = x.numel() // lanes
-        kernel = compile_kernel(render_kernels.render_event_convolution, "count", self._variant(1))
+        kernel = self._kernel("count", 1)
         active_count = np.zeros(1, np.int64)
         kernel(memory_layout.flat_row(x), active_count, 0, pieces, LOOKED_AT)
         return bool(active_count[0] <= most * lanes * len(range(0, pieces, LOOKED_AT)))
@@ -142,8 +142,7 @@ class EventConvolution(NamedTuple):
             *(memory_layout.flat_row(x), rows.reshape(-1).numpy(), start.numpy()),
             *(memory_layout.flat_row(y), unexpected),
         )
-        variant = self._variant(self._vectors(FORWARD_VECTORS))
-        kernel = compile_kernel(render_kernels.render_event_convolution, "forward", variant)
+        kernel = self._kernel("forward", self._vectors(FORWARD_VECTORS))
         # Rows at the borders of strips are listed twice, so use no more strips than the threads need.
         strips = max(1, min(size[0] // STRIP_ROWS, -(-thread_blocks.PIECES_PER_THREAD * torch.get_num_threads() // N)))
         sizes = strips, H, W, C, self.outputs, *size, sh, sw, ph, pw
@@ -185,8 +184,7 @@ class EventConvolution(NamedTuple):
         samples = max(1, min(group_size, TILE_PLACES // (H * W))) if (tile_height, tile_width) == (H, W) else 1
         unexpected = np.zeros(1, np.int64)
         arrays = memory_layout.flat_row(x), memory_layout.flat_row(g), partial.view(-1).numpy(), unexpected
-        variant = self._variant(vectors)
-        kernel = compile_kernel(render_kernels.render_event_convolution, "weight_gradient", variant)
+        kernel = self._kernel("weight_gradient", vectors)
         sizes = group_size, N, H, W, C, self.outputs, *g.shape[2:], ph, pw, samples, tile_height, tile_width
         thread_blocks.run_in_blocks(lambda a, b: kernel(*arrays, a, b, *sizes), groups, parallel=groups > 1)
         if unexpected[0] or compile_ahead.is_rehearsing():
@@ -211,11 +209,11 @@ class EventConvolution(NamedTuple):
         """Return the number of vectors of output channels to accumulate together, at most ``most``."""
         return next(v for v in range(most, 0, -1) if self.outputs % (v * EVENT_CHANNELS) == 0)
 
-    def _variant(self, vectors: int) -> render_kernels.EventConvolutionVariant:
+    def _kernel(self, function: str, vectors: int) -> Kernel:
         kh, kw = self.window.kernel
-        return render_kernels.EventConvolutionVariant(
-            self.stored, self.counts, kh, kw, self._mask_lanes, EVENT_CHANNELS, vectors
-        )
+        constants = {"COUNTS": self.counts, "KERNEL_ROWS": kh, "KERNEL_COLUMNS": kw, "MASK_LANES": self._mask_lanes}
+        constants |= {"VECTOR": EVENT_CHANNELS, "VECTORS": vectors}
+        return compile_template("event_convolution", function, self.stored, **constants)
 
 
 @cache

@@ -23,10 +23,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sewdsl.snn.kernels import dispatch, memory_layout, render_kernels, thread_blocks
-from sewdsl.snn.kernels.compile_kernel import Kernel, compile_kernel
+from sewdsl.snn.kernels import dispatch, memory_layout, thread_blocks
+from sewdsl.snn.kernels.compile_kernel import Kernel, compile_template
 from sewdsl.snn.kernels.convolution.event_convolution import has_instructions
-from sewdsl.snn.kernels.render_kernels import TILES_TOGETHER
+from sewdsl.snn.kernels.templates.variant import BLOCK
 from sewdsl.snn.limits import WINOGRAD_CHANNELS, WINOGRAD_KERNEL
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ class Winograd(NamedTuple):
         tiles = N * down * right
         # Work for all threads: blocks of tiles, divided into parts of panels if there are few tiles.
         block_limit = min(MAX_BLOCK, BLOCK_BYTES // ((tile + 2) ** 2 * 4 * C), -(-tiles // -(-target_pieces // panels)))
-        block_tiles = max(TILES_TOGETHER, block_limit // TILES_TOGETHER * TILES_TOGETHER)
+        block_tiles = max(BLOCK, block_limit // BLOCK * BLOCK)
         block_tiles = min(block_tiles, -(-tiles // rows) * rows)
         blocks = -(-tiles // block_tiles)
         parts = max(1, min(panels, target_pieces // blocks))
@@ -261,7 +261,8 @@ class Winograd(NamedTuple):
         return vectors, 4 if vectors == most else 8
 
     def _kernel(self, tile: int, vectors: int, rows: int, function: str) -> Kernel:
-        return compile_kernel(render_kernels.render_winograd, function, tile, self.vector, vectors, rows)
+        constants = {"TILE": tile, "VECTOR": self.vector, "VECTORS": vectors, "ROWS": rows}
+        return compile_template("winograd", function, "float32", **constants)
 
 
 def _settle_doubts(doubts: Tensor, x: Tensor, weight: Tensor, padding: tuple[int, int], y: Tensor) -> None:

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sewdsl.snn.kernels import memory_layout, render_kernels
-from sewdsl.snn.kernels.compile_kernel import compile_kernel
+from sewdsl.snn.kernels import memory_layout
+from sewdsl.snn.kernels.compile_kernel import compile_kernel, compile_template
 from sewdsl.snn.kernels.neuron.layer_call import KernelChannels, LayerCall, LayerGradients
 from sewdsl.snn.kernels.neuron.partition import MAX_GROUPS, Partition
 from sewdsl.snn.kernels.neuron.plan_kernel import KernelVariant, LayerNeedsGrad
@@ -127,7 +127,7 @@ def _settle(  # noqa: PLR0913 -- all arguments of a kernel
     p = (-a * channels.rstd * product).to(a.dtype)
     q = (-a * one - p * channels.mean).to(a.dtype)
     rows = *(arrays[name] for name in ("x", "x_step", "g_x", "step")), *map(memory_layout.flat_row, (p, q))
-    share.run(compile_kernel(render_kernels.render_statistics, "settle", memory_layout.dtype_name(call.x_TN)), rows)
+    share.run(compile_template("statistics", "settle", memory_layout.dtype_name(call.x_TN)), rows)
 
 
 def _fill_factors(
@@ -197,12 +197,7 @@ def _run(  # noqa: PLR0913 -- all arguments of a kernel
                 scalars[index] = factors[value]
     for index, line in enumerate(lines):
         arrays[f"line{index}"] = memory_layout.flat_row(line)
-    share.run(compile_kernel(_generated, function, kernel.text), tuple(arrays[name] for name in kernel.arguments))
-
-
-def _generated(_function: str, text: str) -> str:
-    """Return the text of a kernel that is already rendered."""
-    return text
+    share.run(compile_kernel(function, kernel.text), tuple(arrays[name] for name in kernel.arguments))
 
 
 def _gain(call: LayerCall, prepared: _Prepared, gain: float) -> Any:

@@ -14,11 +14,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from sewdsl.snn.kernels import memory_layout, render_kernels
-from sewdsl.snn.kernels.compile_kernel import has_tuples, launching_on, load_kernels
+from sewdsl.snn.kernels import memory_layout
+from sewdsl.snn.kernels.compile_kernel import launching_on, load_kernels
 from sewdsl.snn.kernels.neuron.layer_call import LayerCall, LayerGradients, RunningStatistics
 from sewdsl.snn.kernels.neuron.plan_kernel import LayerNeedsGrad
 from sewdsl.snn.kernels.neuron.write_triton import CudaKernel, render_backward, render_forward
+from sewdsl.snn.kernels.render_kernels import render_cuda
 from sewdsl.snn.limits import MAX_REGISTER_STEPS
 
 FORWARD_LANES = 256
@@ -106,8 +107,7 @@ def backward(
     variant = call.variant(states=call.start is not None or g_after is not None, backward=True)
     # The input gradient through the statistics is made of the same sums as the gradients of weight and bias.
     sums_needed = needs_grad._replace(channels=channels is not None and (needs_grad.channels or batch))
-    # Triton keeps rows in registers as tuples.
-    steps = len(x_TN) if len(x_TN) <= MAX_REGISTER_STEPS and has_tuples() else 0
+    steps = len(x_TN) if len(x_TN) <= MAX_REGISTER_STEPS else 0
     kernel = render_backward(variant, sums_needed, steps)
     assert kernel.plan is not None  # noqa: S101 -- of a backward kernel
     tiles, sums = Tiles.of(x_TN, BACKWARD_LANES, channels=kernel.tiled), kernel.plan.sums
@@ -137,7 +137,7 @@ def backward(
             tiles = Tiles.of(x_TN, FORWARD_LANES)
             values |= {"T": len(x_TN), "new_step": tiles.rows * tiles.C} | tiles.sizes
             names = "x", "g_x", "terms", "x_step", "new_step", "rows", "inner", "C", "T", "ROWS", "COLUMNS"
-            settle = load_kernels(render_kernels.render_cuda_statistics).settle
+            settle = load_kernels(render_cuda("cuda_channels")).settle
             settle[tiles.grid](**{name: values[name] for name in names}, enable_fp_fusion=False)
     return grads._replace(factors=_factors(rows, call, kernel)) if needs_grad.factors else grads
 
@@ -169,7 +169,7 @@ def _saved(call: LayerCall, kernel: CudaKernel, g_x_TN: Tensor) -> dict[str, Ten
 
 
 def _launch(kernel: CudaKernel, function: str, grid: tuple[int, ...], values: Mapping[str, Any]) -> None:
-    launcher = getattr(load_kernels(str, kernel.text), function)[grid]
+    launcher = getattr(load_kernels(kernel.text), function)[grid]
     # Fused multiply-adds round once: outputs would differ from the reference.
     launcher(**{name: values[name] for name in kernel.arguments[function]}, enable_fp_fusion=False)
 
@@ -214,7 +214,7 @@ def statistics(x_TN: Tensor, running: RunningStatistics | None, eps: float) -> T
         (running.mean, running.var, running.batches) if running is not None else (moments, moments, moments)
     )
     unbias, momentum = (running.unbias(x_TN), running.momentum) if running is not None else (1.0, 0.0)
-    kernels = load_kernels(render_kernels.render_cuda_statistics)
+    kernels = load_kernels(render_cuda("cuda_channels"))
     shape = {"ROWS": tiles.tile_rows, "COLUMNS": tiles.tile_columns, "enable_fp_fusion": False}
     with launching_on(x_TN.device):
         kernels.sums[tiles.summing_grid](x_TN, table, x_TN.stride(0), *tiles[:3], len(x_TN), **shape)

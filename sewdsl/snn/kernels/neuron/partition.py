@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sewdsl.snn.kernels import memory_layout, render_kernels, thread_blocks
-from sewdsl.snn.kernels.compile_kernel import compile_kernel
+from sewdsl.snn.kernels import memory_layout, thread_blocks
+from sewdsl.snn.kernels.compile_kernel import compile_template
 from sewdsl.snn.kernels.neuron.layer_call import RunningStatistics
 from sewdsl.snn.kernels.thread_blocks import MIN_PARALLEL_STEPS
 
@@ -88,7 +88,7 @@ def moments(x_TN: Tensor) -> Tensor:
     share = Partition.of(x_TN, strides)
     sums = np.zeros((share.groups, share.C, 2))
     arrays = *memory_layout.step_rows(x_TN, strides), sums
-    share.run(compile_kernel(render_kernels.render_statistics, "statistics", memory_layout.dtype_name(x_TN)), arrays)
+    share.run(compile_template("statistics", "statistics", memory_layout.dtype_name(x_TN)), arrays)
     mean, square = sums.sum(0).T / (x_TN.numel() // share.C)
     # Sums are in float64. Rounding can still make the difference negative.
     mean_and_variance = torch.from_numpy(np.stack([mean, np.maximum(square - mean * mean, 0)]))

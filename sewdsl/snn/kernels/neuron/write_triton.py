@@ -376,7 +376,7 @@ class _Writer:
             typed = (f"{word}: tl.constexpr" if word in {*CONSTANTS, *constants} else word for word in arguments[name])
             body = "\n".join(_indented(lines))
             text += f"@triton.jit\ndef {name}({', '.join(typed)}):\n{body}\n\n"
-        return CudaKernel(render_cuda(text, {*functions}), arguments, tuple(self.numbers), self.tiled)
+        return CudaKernel(render_cuda("cuda_channels", text), arguments, tuple(self.numbers), self.tiled)
 
 
 def _of_state(tensor: str, index: int) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sewdsl.snn.kernels import render_kernels
 from sewdsl.snn.kernels.compile_kernel import launching_on, load_kernels
+from sewdsl.snn.kernels.render_kernels import render_cuda
 
 BLOCK_BYTES = 256
 """Bytes per program of the grid."""
@@ -18,7 +18,7 @@ def pack(x: Tensor, bits: int) -> Tensor:
     octets = x.new_empty(count, dtype=torch.uint8)
     if count:
         with launching_on(x.device):
-            load_kernels(render_kernels.render_cuda_packing).pack[(-(-count // BLOCK_BYTES),)](
+            load_kernels(render_cuda("cuda_packed_bits")).pack[(-(-count // BLOCK_BYTES),)](
                 x, octets, x.numel(), count, BITS=bits, BLOCK=BLOCK_BYTES
             )
     return octets
@@ -29,7 +29,7 @@ def unpack(octets: Tensor, x: Tensor, bits: int) -> None:
     count = len(octets)
     if count:
         with launching_on(x.device):
-            load_kernels(render_kernels.render_cuda_packing).unpack[(-(-count // BLOCK_BYTES),)](
+            load_kernels(render_cuda("cuda_packed_bits")).unpack[(-(-count // BLOCK_BYTES),)](
                 octets, x, x.numel(), count, BITS=bits, BLOCK=BLOCK_BYTES
             )
 

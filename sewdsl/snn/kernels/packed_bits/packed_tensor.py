@@ -7,9 +7,10 @@ from typing import final
 import torch
 from torch import Tensor
 
-from sewdsl.snn.kernels import memory_layout, render_kernels, thread_blocks
-from sewdsl.snn.kernels.compile_kernel import Kernel, compile_kernel
+from sewdsl.snn.kernels import memory_layout, thread_blocks
+from sewdsl.snn.kernels.compile_kernel import compile_template
 from sewdsl.snn.kernels.packed_bits import cuda_packed_bits
+from sewdsl.snn.kernels.templates.variant import LANES
 
 MIN_PARALLEL_ELEMENTS = 1 << 16
 """Number of elements up to which waking a thread takes longer than the work."""
@@ -31,10 +32,9 @@ class PackedTensor:
         if x.device.type != "cpu":
             self._bytes: Tensor = cuda_packed_bits.pack_operator(memory_layout.with_strides(x, self._strides), bits)
             return
-        groups = -(-x.numel() // (render_kernels.LANES * 8 // bits))
-        self._bytes = torch.empty(groups * render_kernels.LANES, dtype=torch.uint8)
-        kernel = compile_kernel(render_kernels.render_packing, "pack", memory_layout.dtype_name(x), bits)
-        self._run(kernel, memory_layout.with_strides(x, self._strides))
+        groups = -(-x.numel() // (LANES * 8 // bits))
+        self._bytes = torch.empty(groups * LANES, dtype=torch.uint8)
+        self._run("pack", memory_layout.with_strides(x, self._strides))
 
     @property
     def nbytes(self) -> int:
@@ -49,13 +49,13 @@ class PackedTensor:
             )
             return unpacked
         x = torch.empty_strided(self._shape, self._strides, dtype=self._dtype)
-        stored = memory_layout.dtype_name(x)
-        self._run(compile_kernel(render_kernels.render_packing, "unpack", stored, self._bits), x)
+        self._run("unpack", x)
         return x
 
-    def _run(self, kernel: Kernel, x: Tensor) -> None:
+    def _run(self, function: str, x: Tensor) -> None:
+        kernel = compile_template("packed_bits", function, memory_layout.dtype_name(x), BITS=self._bits)
         row, octets = memory_layout.flat_row(x), self._bytes.numpy()
-        groups = len(octets) // render_kernels.LANES
+        groups = len(octets) // LANES
         thread_blocks.run_in_blocks(
             lambda a, b: kernel(row, octets, a, b), groups, parallel=x.numel() > MIN_PARALLEL_ELEMENTS
         )

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sewdsl.snn.kernels import render_kernels
 from sewdsl.snn.kernels.compile_kernel import launching_on, load_kernels
+from sewdsl.snn.kernels.render_kernels import render_cuda
 
 BLOCK = 256
 """Elements per program of the grid."""
@@ -55,7 +55,7 @@ def _launch(  # noqa: PLR0913 -- private
     names = "ROWS", "COLUMNS", "STEP_H", "STEP_W", "PAD_H", "PAD_W"
     options: dict[str, Any] = {**dict(zip(names, window, strict=True)), "BLOCK": BLOCK}
     with launching_on(lanes.device):
-        getattr(load_kernels(render_kernels.render_cuda_max_pool), name)[(-(-lanes.numel() // BLOCK),)](
+        getattr(load_kernels(render_cuda("cuda_max_pool")), name)[(-(-lanes.numel() // BLOCK),)](
             *tensors, lanes.numel(), *maps.shape[1:], *maxima.shape[2:], **options
         )
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from sewdsl.snn.kernels import memory_layout, render_kernels, thread_blocks
-from sewdsl.snn.kernels.compile_kernel import compile_kernel
+from sewdsl.snn.kernels import memory_layout, thread_blocks
+from sewdsl.snn.kernels.compile_kernel import compile_template
 from sewdsl.snn.kernels.pooling import cuda_max_pool
 
 Window = tuple[int, int, int, int, int, int]
@@ -37,7 +37,7 @@ def forward(x: Tensor, window: Window) -> tuple[Tensor, Tensor]:
     y = torch.empty((samples, C, *size), dtype=x.dtype, memory_format=torch.channels_last)
     positions = torch.empty(y.numel(), dtype=torch.uint8)
     arrays = memory_layout.flat_row(x), memory_layout.flat_row(y), positions.numpy()
-    kernel = compile_kernel(render_kernels.render_max_pool, "forward", memory_layout.dtype_name(x))
+    kernel = compile_template("max_pool", "forward", memory_layout.dtype_name(x))
     thread_blocks.run_in_blocks(
         lambda a, b: kernel(*arrays, a, b, C, H, W, *size, *window),
         samples * size[0],
@@ -63,8 +63,8 @@ def backward(g: Tensor, places: Tensor, shape: Sequence[int], window: Window) ->
     arrays = memory_layout.flat_row(g), places.numpy(), memory_layout.flat_row(g_x)
     # Without overlap, each element gets one gradient, so the kernel need not accumulate.
     kh, kw, sh, sw, _, _ = window
-    stored, overlap = memory_layout.dtype_name(g), sh < kh or sw < kw
-    kernel = compile_kernel(render_kernels.render_max_pool, "backward", stored, overlap=overlap)
+    overlap = sh < kh or sw < kw
+    kernel = compile_template("max_pool", "backward", memory_layout.dtype_name(g), WINDOWS_OVERLAP=overlap)
     thread_blocks.run_in_blocks(
         lambda a, b: kernel(*arrays, a, b, C, H, W, *size, *window),
         samples * H,

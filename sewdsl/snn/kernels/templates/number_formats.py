@@ -10,8 +10,11 @@ from numba.core.compiler import Compiler
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
-from sewdsl.snn.kernels.templates.variant import CACHE_LINE_ELEMENTS, STORED, STREAMED_ELEMENTS, STREAMED_LANES
+from sewdsl.snn.kernels.templates.variant import CACHE_LINE_BYTES, STORED, STREAMED_BYTES
 
+WIDTH = 8 if STORED == "float64" else 4 if STORED == "float32" else 2
+CACHE_LINE_ELEMENTS, STREAMED_ELEMENTS = CACHE_LINE_BYTES // WIDTH, STREAMED_BYTES // WIDTH
+STREAMED_LANES = CACHE_LINE_ELEMENTS // 2
 inner = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 

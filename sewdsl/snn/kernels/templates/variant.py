@@ -1,28 +1,42 @@
-"""Constants that differ between kernels, replaced by the renderer.
+"""Constants of kernels, replaced by the renderer.
 
-The values in this file are examples for readers and linters.
+Constants of the first group have the values in this file in all kernels. The others differ between kernels, and their
+values are examples for linters.
 """
 
-STORED = "float32"
-"""Dtype of input and spikes."""
+CACHE_LINE_BYTES = 64
+"""Size of a cache line of the processor, in bytes."""
 
-CACHE_LINE_ELEMENTS = 16
-"""Number of stored elements per cache line."""
-
-STREAMED_ELEMENTS = 1 << 23
-"""Number of stored elements from which a sequence is written with non-temporal stores."""
-
-STREAMED_LANES = 8
-"""Number of stored elements per non-temporal store."""
-
-BITS = 1
-"""Bits per packed value: 1, 2, 4 or 8."""
+STREAMED_BYTES = 1 << 25
+"""Bytes from which a sequence is written with non-temporal stores, since caches would not hold it until it is read."""
 
 LANES = 64
 """Bytes in a group of packed values."""
 
 MAX_WHOLE_PERIOD = 4096
-"""Largest period of channels, in neurons, over which values are spread as a whole."""
+"""Largest period of channels, in neurons, for which per-channel values are spread over a whole period."""
+
+APART = 16
+"""Elements of padding between the points of Winograd's transform: one cache line, so that the points do not compete for
+the same lines of a cache."""
+
+BLOCK = 32
+"""Number of tiles whose products are transformed back together, while they are in a near cache."""
+
+SMALL_TILE = 2
+"""Height and width of the smaller tiles of Winograd's algorithm."""
+
+SPAN_BITS = 6
+"""Binary logarithm of the largest allowed ratio between the largest input of a tile and of a window in it. Above this
+ratio, an output is a plain sum: rounding errors are relative to the largest input of a tile."""
+
+# --- constants that differ between kernels
+
+STORED = "float32"
+"""Dtype of input and output."""
+
+BITS = 1
+"""Bits per packed value: 1, 2, 4 or 8."""
 
 WINDOWS_OVERLAP = True
 """Whether windows of max pooling overlap."""
@@ -47,18 +61,6 @@ VECTORS = 4
 
 TILE = 4
 """Height and width of a tile of outputs of Winograd's algorithm: 2 or 4."""
-
-SMALL_TILE = False
-"""Whether TILE is 2."""
-
-SPAN_BITS = 6
-"""Binary logarithm of the largest allowed ratio between the largest inputs of a tile and of a window in it."""
-
-APART = 16
-"""Elements of padding between the points of Winograd's transform."""
-
-BLOCK = 32
-"""Tiles whose products are transformed back together."""
 
 ROWS = 4
 """Rows of a matrix that are multiplied together: tiles or channels."""

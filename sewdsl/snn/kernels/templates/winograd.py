@@ -4,7 +4,7 @@ They require float32 and channels-last maps. Outputs are computed in tiles of 4x
 tile and the weights are transformed to values at as many points. The values are multiplied point by point, summed over
 channels and transformed back: 36 products for 16 outputs instead of 144, or 16 products for 4 outputs instead of 36
 (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016). The weight gradient uses the
-transposed transforms and sums over tiles.
+transposed transforms of tiles of 2x2, and sums over tiles.
 
 Along an axis, the points are 0, ±NEAR, ±FAR and infinity, or 0, ±1 and infinity for tiles of 2x2, at which polynomials
 are evaluated. With ±3/4 and ±3/2, rounding errors are half of those with the usual ±1 and ±2.
@@ -66,7 +66,7 @@ class Lines:
 
 def inputs_to_values(line, d):
     """Transform PATCH inputs of a row to values."""
-    if SMALL_TILE:
+    if TILE == SMALL_TILE:
         return [line.minus(d[0], d[2]), line.plus(d[1], d[2]), line.minus(d[2], d[1]), line.minus(d[3], d[1])]
     # Points p and -p share the even and the odd part of the polynomial.
     even_near, odd_near = line.join(-FAR2, d[2], d[4]), line.join(-FAR2, d[1], d[3])
@@ -83,7 +83,7 @@ def inputs_to_values(line, d):
 
 def weights_to_values(line, w):
     """Transform the three weights of a row to values."""
-    if SMALL_TILE:
+    if TILE == SMALL_TILE:
         even = line.times(0.5, line.plus(w[0], w[2]))
         return [w[0], line.join(0.5, w[1], even), line.join(-0.5, w[1], even), w[2]]
     # The scale factors of the interpolation (AT_0, AT_NEAR, AT_FAR) are applied to the weights only.
@@ -100,22 +100,14 @@ def weights_to_values(line, w):
 
 
 def values_to_weights(line, m):
-    """Transform values to three weights of a row: the transpose of ``weights_to_values``."""
-    if SMALL_TILE:
-        even = line.times(0.5, line.plus(m[1], m[2]))
-        return [line.plus(m[0], even), line.times(0.5, line.minus(m[1], m[2])), line.plus(m[3], even)]
-    near, near_odd = line.plus(m[1], m[2]), line.minus(m[1], m[2])
-    far, far_odd = line.plus(m[3], m[4]), line.minus(m[3], m[4])
-    return [
-        line.join(AT_0, m[0], line.join(AT_NEAR, near, line.times(AT_FAR, far))),
-        line.join(AT_NEAR * NEAR, near_odd, line.times(AT_FAR * FAR, far_odd)),
-        line.plus(m[5], line.join(AT_NEAR * NEAR2, near, line.times(AT_FAR * FAR2, far))),
-    ]
+    """Transform values to three weights of a row, for tiles of 2x2: the transpose of ``weights_to_values``."""
+    even = line.times(0.5, line.plus(m[1], m[2]))
+    return [line.plus(m[0], even), line.times(0.5, line.minus(m[1], m[2])), line.plus(m[3], even)]
 
 
 def values_to_outputs(line, m):
     """Transform values to TILE outputs of a row."""
-    if SMALL_TILE:
+    if TILE == SMALL_TILE:
         return [line.plus(m[0], line.plus(m[1], m[2])), line.plus(m[3], line.minus(m[1], m[2]))]
     near, near_odd = line.plus(m[1], m[2]), line.minus(m[1], m[2])
     far, far_odd = line.plus(m[3], m[4]), line.minus(m[3], m[4])
@@ -128,19 +120,8 @@ def values_to_outputs(line, m):
 
 
 def gradients_to_values(line, g):
-    """Transform the output gradients of a row to values: the transpose of ``values_to_outputs``."""
-    if SMALL_TILE:
-        return [g[0], line.plus(g[0], g[1]), line.minus(g[0], g[1]), g[1]]
-    near, near_odd = line.join(NEAR2, g[2], g[0]), line.times(NEAR, line.join(NEAR2, g[3], g[1]))
-    far, far_odd = line.join(FAR2, g[2], g[0]), line.times(FAR, line.join(FAR2, g[3], g[1]))
-    return [
-        g[0],
-        line.plus(near, near_odd),
-        line.minus(near, near_odd),
-        line.plus(far, far_odd),
-        line.minus(far, far_odd),
-        g[3],
-    ]
+    """Transform the output gradients of a row to values, for tiles of 2x2: the transpose of ``values_to_outputs``."""
+    return [g[0], line.plus(g[0], g[1]), line.minus(g[0], g[1]), g[1]]
 
 
 def two_axes(transform, read, written):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sewdsl.snn.kernels import memory_layout
-from sewdsl.snn.kernels.compile_kernel import has_tuples, launching_on
+from sewdsl.snn.kernels.compile_kernel import launching_on
 from sewdsl.snn.limits import MAX_REGISTER_STEPS
 from tests.snn.kernels.hand_written.call import NeuronCall, NeuronNeedsGrad
 from tests.snn.kernels.hand_written.render import load
@@ -48,7 +48,7 @@ def backward(
     """
     g_x_TN = work.spikes() if wants.x else work.nothing(work.x_TN.dtype)
     g_v_N = work.potential() if wants.v else work.nothing(work.wide)
-    in_registers = work.T <= MAX_REGISTER_STEPS and has_tuples()
+    in_registers = work.T <= MAX_REGISTER_STEPS
     block = REGISTER_BLOCK_NEURONS if in_registers else BLOCK_NEURONS
     table = work.x_TN.new_zeros((_grid(work, block)[0], 3) if wants.factors else (0, 3), dtype=torch.float64)
     if work.neurons:
