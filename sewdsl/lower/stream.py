@@ -8,7 +8,7 @@ from typing import final
 from torch import Tensor, nn
 
 from sewdsl.snn.layers import Dropout
-from sewdsl.snn.neuron import Neuron, Potential
+from sewdsl.snn.neuron import Neuron
 from sewdsl.snn.streamed_past import ReadsPast, StreamedPast
 
 
@@ -42,30 +42,23 @@ class StepState:
                 self._masks[name] = module.draw_mask(x_TN)
             dropped: Tensor = module(x_TN, self._masks[name])
             return dropped
-        if isinstance(module, ReadsPast):
-            past = StreamedPast(self._t)
-            if self._before is not None and module.keeps_inputs:
-                past.before = self._stored(name, x_TN.shape[1:], 1)
-            y_TN: Tensor = module(*inputs, past=past)
-            if past.after is not None:
-                self.after[name] = past.after
-            return y_TN
-        if not isinstance(module, Neuron):
+        if not isinstance(module, ReadsPast):
             kind = type(module).__name__
             raise TypeError(f"{name}: expected a neuron of sewdsl, got {kind}, whose state cannot be stored")
-        return self._fire(name, module, x_TN)
-
-    def _fire(self, name: str, module: Neuron, x_TN: Tensor) -> Tensor:
-        """Return the spikes of the time-step, and store the membrane potential after it."""
-        potential = Potential(self._potential(name, module, x_TN))
-        spikes_TN: Tensor = module(x_TN, potential=potential)
-        if potential.after is None:
+        past = StreamedPast(self._t)
+        if self._before is not None and module.keeps_inputs:
+            past.before = self._stored(name, x_TN.shape[1:], module.state_axes)
+        y_TN = self.call(module, inputs, past)
+        if past.after is not None:
+            self.after[name] = past.after
+        elif isinstance(module, Neuron):
             raise TypeError(f"{name} has a custom forward, which does not store the membrane potential")
-        self.after[name] = potential.after
-        return spikes_TN
+        return y_TN
 
-    def _potential(self, name: str, module: Neuron, x_TN: Tensor) -> Tensor:
-        return module.initial(x_TN[0]) if self._before is None else self._stored(name, x_TN.shape[1:])
+    def call(self, module: ReadsPast, inputs: tuple[Tensor, ...], past: StreamedPast) -> Tensor:
+        """Return the output of a module for a time-step, and store its state in ``past``."""
+        y_TN: Tensor = module(*inputs, past=past)
+        return y_TN
 
     def first_step(self, masks: dict[str, Tensor]) -> StepState:  # noqa: ARG002 -- a stream has one time-step
         """Return the state for the first time-step of a loop."""
@@ -87,7 +80,7 @@ class StepState:
             return self._stored(name, shape, 1)
         return like.new_zeros((1, *shape)).expand(steps, *shape)
 
-    def _stored(self, name: str, shape: tuple[int, ...], leading_axes: int = 0) -> Tensor:
+    def _stored(self, name: str, shape: tuple[int, ...], leading_axes: int) -> Tensor:
         """Return the state of a node, and check its shape.
 
         Args:

@@ -61,7 +61,7 @@ from sewdsl.syntax.tree import (
     variables_in,
 )
 
-MODULE_WORDS = frozenset({"initial", "keeps_inputs", "learned", "normalised", "spec", "step"})
+MODULE_WORDS = frozenset({"keeps_inputs", "learned", "normalised", "spec", "state_axes"})
 """Attributes of sewdsl's neuron modules, in addition to :data:`MODULE_ATTRIBUTES`."""
 
 

@@ -5,21 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sewdsl.equations.step import Draw, Learned
 from sewdsl.snn import kernels
-from sewdsl.snn.batch_norm import BatchNorm
-from sewdsl.snn.join import PendingJoin
-from sewdsl.snn.neuron import SpikingModule, run_normalised
+from sewdsl.snn.neuron import NeuronModule, SpikingModule
 from sewdsl.snn.protocols import EquationSpec
-from sewdsl.snn.streamed_past import ReadsPast, StreamedPast
+from sewdsl.snn.streamed_past import StreamedPast
 
 
-class Equations(ReadsPast):
-    """Neurons of one kind, one per element of an input, whose time-step is defined by equations.
-
-    The module holds learnable parameters but no state. States exist during one forward pass, or belong to the caller.
+class Equations(NeuronModule):
+    """Neurons whose time-step is defined by equations.
 
     Args:
         channels: C, for parameters per channel.
@@ -28,17 +24,11 @@ class Equations(ReadsPast):
     Shape: inputs of one shape, ``[T, N, C, *]``, unchanged. An input that does not change over time may have T = 1.
     """
 
-    def __init__(self, spec: EquationSpec, channels: int, steps: int) -> None:
-        super().__init__()
-        self.spec = spec
-        for name, learned in spec.equations.learned.items():
-            self.register_parameter(name, nn.Parameter(_initial_values(learned, channels, steps)))
+    spec: EquationSpec
 
-    @property
-    def learned(self) -> dict[str, Tensor]:
-        """Learnable parameters by name."""
-        # getattr also returns parametrized and pruned values, which are not in _parameters.
-        return {name: getattr(self, name) for name in self.spec.equations.learned}
+    def __init__(self, spec: EquationSpec, channels: int, steps: int) -> None:
+        learned = spec.equations.learned.items()
+        super().__init__(spec, {name: _initial_values(item, channels, steps) for name, item in learned})
 
     @property
     def keeps_inputs(self) -> bool:
@@ -48,21 +38,10 @@ class Equations(ReadsPast):
     def forward(self, *inputs: Tensor, past: StreamedPast | None = None) -> Tensor:
         """Return the output for a sequence from the initial states, or for one time-step of a stream."""
         if past is None:
-            return kernels.run_equations(self.spec, pack_inputs(inputs), None, self.learned, final=False)[0]
+            return kernels.run_neurons(self.spec, pack_inputs(inputs), self.learned)
         y_TN, after = self.run(pack_inputs(inputs), past.before, past.t)
         past.after = after if self.keeps_inputs else None
         return y_TN
-
-    def normalised(self, x_TN: Tensor, norm: BatchNorm, joint: PendingJoin | None = None) -> Tensor:
-        """Return the output for the current of a batch norm, combined with a join.
-
-        If a fused kernel applies, neither the current nor the states nor the output of the neurons are stored.
-
-        Args:
-            x_TN: Input of the batch norm, ``[T, N, C, *]``.
-        """
-        kernel = kernels.find_norm_equations(self.spec, x_TN, self.learned)
-        return run_normalised(self, kernel, x_TN, norm, joint)
 
     def run(self, x_TN: Tensor, start: Tensor | None = None, first: int = 0) -> tuple[Tensor, Tensor]:
         """Return the output and the states after the last time-step.
@@ -79,10 +58,7 @@ class Equations(ReadsPast):
         for name, item in self.spec.equations.learned.items():
             if item.per_step:
                 learned[name] = learned[name][first : first + x_TN.shape[0] // self.spec.equations.inputs]
-        return kernels.run_equations(self.spec, x_TN, start, learned, final=True)
-
-    def extra_repr(self) -> str:
-        return str(self.spec)
+        return kernels.run_neurons_from(self.spec, x_TN, start, learned)
 
 
 def _initial_values(learned: Learned, channels: int, steps: int) -> Tensor:

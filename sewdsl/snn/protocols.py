@@ -68,6 +68,11 @@ class EquationSpec(Protocol):
         """Derivative of the step function in the backward pass."""
 
 
+def step_of(spec: NeuronSpec | EquationSpec) -> NeuronStep | None:
+    """Return the equations of a neuron, or None for linear dynamics and for a charge in Python."""
+    return None if isinstance(spec, LinearSpec) else getattr(spec, "equations", None)
+
+
 class JoinSpec(Protocol):
     """Element-wise function g of a branch A and an identity S (Eq. 9)."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -22,14 +23,17 @@ class StreamedPast:
 
 
 class ReadsPast(nn.Module):
-    """Base class of layers that depend on earlier time-steps, except for neurons with a potential.
+    """Base class of layers that depend on earlier time-steps.
 
     ``forward(x_TN, past=None)`` takes a sequence, or one time-step of a stream, ``[1, N, *]``, with its past.
     """
 
+    state_axes: ClassVar[int] = 1
+    """Number of axes of the kept inputs or states before those of a time-step, ``[N, *]``."""
+
     @property
     def keeps_inputs(self) -> bool:
-        """Whether the layer keeps inputs, ``[k, N, *]``. Otherwise, it only needs the time-step index."""
+        """Whether the layer keeps inputs or states. Otherwise, it only needs the time-step index."""
         return False
 
 

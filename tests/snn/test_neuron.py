@@ -14,6 +14,7 @@ from sewdsl.ir.op import Join, Neuron
 from sewdsl.ops import catalogue
 from sewdsl.snn.neuron import Neuron as Module
 from sewdsl.snn.runtime import Runtime
+from sewdsl.snn.streamed_past import StreamedPast
 
 NEURONS = list(product(("IF", "LIF", "PLIF"), (0.0, -0.5, None)))
 
@@ -31,10 +32,11 @@ def current(*shape: int) -> Tensor:
 @pytest.mark.parametrize(("kind", "v_reset"), NEURONS)
 def test_steps_equal_the_sequence_exactly(kind: str, v_reset: float | None) -> None:
     module, x = neuron(kind, v_reset), current(9, 2, 3, 4, 4)
-    v = module.initial(x[0])
-    for spikes, x_N in zip(module(x), x, strict=True):
-        s, v = module.step(x_N, v)
-        assert torch.equal(s, spikes)
+    past = StreamedPast(0)
+    for t, spikes in enumerate(module(x), start=1):
+        assert torch.equal(module(x[t - 1 : t], past=past)[0], spikes)
+        assert past.after is not None
+        past = StreamedPast(t, past.after)
     assert module(x).mean() > 0.05
 
 
@@ -56,9 +58,11 @@ def test_only_learnable_scalars_are_stored() -> None:
 
 
 def test_it_starts_from_rest() -> None:
-    x = torch.ones(2, 3)
-    assert (neuron("IF", -0.5).initial(x) == -0.5).all()
-    assert (neuron("IF", None).initial(x) == 0).all()
+    for v_reset, rest in ((-0.5, -0.5), (None, 0)):
+        past = StreamedPast(0)
+        neuron("IF", v_reset)(torch.zeros(1, 2, 3), past=past)
+        assert past.after is not None
+        assert (past.after == rest).all()
 
 
 @pytest.mark.parametrize(("kind", "v_reset"), NEURONS)

@@ -21,7 +21,7 @@ from sewdsl.passes import Program
 from sewdsl.passes.steps import hoist_static
 from sewdsl.snn.kernels.neuron import reference
 from sewdsl.snn.neuron import Neuron
-from sewdsl.snn.streamed_past import ReadsPast
+from sewdsl.snn.streamed_past import ReadsPast, StreamedPast
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -77,12 +77,12 @@ class PlainSequence(StepState):
         Raises:
             ExportError: If the module is not a sewdsl neuron.
         """
-        if isinstance(module, ReadsPast):
-            y_TN: Tensor = module(*inputs)
-            return y_TN
-        if not isinstance(module, Neuron):
+        if isinstance(module, Neuron):
+            return _spikes(module, inputs[0], None)[0]
+        if not isinstance(module, ReadsPast):
             raise ExportError(f"{name} is a {type(module).__name__}, expected a sewdsl neuron")
-        return _spikes(module, inputs[0], None)[0]
+        y_TN: Tensor = module(*inputs)
+        return y_TN
 
     @override
     def first_step(self, masks: dict[str, Tensor]) -> StepState:
@@ -94,8 +94,10 @@ class _PlainStep(StepState):
     """Time-step of a loop."""
 
     @override
-    def _fire(self, name: str, module: Neuron, x_TN: Tensor) -> Tensor:
-        spikes_TN, self.after[name] = _spikes(module, x_TN, self._potential(name, module, x_TN))
+    def call(self, module: ReadsPast, inputs: tuple[Tensor, ...], past: StreamedPast) -> Tensor:
+        if not isinstance(module, Neuron):
+            return super().call(module, inputs, past)
+        spikes_TN, past.after = _spikes(module, inputs[0], past.before)
         return spikes_TN
 
 

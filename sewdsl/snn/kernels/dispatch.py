@@ -11,21 +11,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sewdsl.equations.step import LinearConstants
+from sewdsl.equations.step import LinearConstants, NeuronStep
 from sewdsl.snn.kernels.neuron import on_cuda, operators, reference, tapes
 from sewdsl.snn.kernels.neuron.layer_call import LayerCall, LayerProgram
 from sewdsl.snn.kernels.neuron.plan_kernel import LayerNeedsGrad
-from sewdsl.snn.kernels.neuron.tapes import trace_surrogate
 from sewdsl.snn.kernels.packed_bits import cuda_packed_bits
 from sewdsl.snn.kernels.pooling import cuda_max_pool
 from sewdsl.snn.limits import MAX_KERNEL_ENTRIES, MAX_REGISTER_STEPS
-from sewdsl.snn.protocols import EquationSpec, JoinSpec, LinearSpec, NeuronSpec
+from sewdsl.snn.protocols import EquationSpec, JoinSpec, LinearSpec, NeuronSpec, SurrogateSpec, step_of
 from sewdsl.snn.unsupported import needs_plain_torch
 
 Choice = Literal["fastest", "reference"]
@@ -76,15 +75,8 @@ def kernels_apply(x: Tensor) -> bool:
     return x.dtype in _KERNELS.get(x.device.type, ()) and kernels_run_on(x.device)
 
 
-def run_neurons(spec: NeuronSpec, x_TN: Tensor, learned: Mapping[str, Tensor]) -> Tensor:
-    """Run neurons over a sequence, from rest.
-
-    Args:
-        x_TN: Input current, ``[T, N, *]``, T >= 1.
-
-    Returns:
-        Spikes ``[T, N, *]``.
-    """
+def run_neurons(spec: NeuronSpec | EquationSpec, x_TN: Tensor, learned: Mapping[str, Tensor]) -> Tensor:
+    """Return the output of neurons for a sequence, from rest. The arguments are those of :func:`run_neurons_from`."""
     return _run(spec, x_TN, None, learned, final=False)[0]
 
 
@@ -117,33 +109,18 @@ class StepKernel(NamedTuple):
     program: LayerProgram
 
 
-def find_norm_kernel(spec: NeuronSpec, x_TN: Tensor, learned: Mapping[str, Tensor]) -> StepKernel | None:
+def find_norm_kernel(spec: NeuronSpec | EquationSpec, x_TN: Tensor, learned: Mapping[str, Tensor]) -> StepKernel | None:
     """Return the fused kernel of batch norm and neurons, or None if none applies.
 
     The kernel normalises each element once in the forward pass and twice in the backward pass, and stores none.
 
     Args:
         x_TN: Input of the batch norm, ``[T, N, C, *]``.
+        learned: Learnable values by name, see :func:`run_neurons_from`.
     """
-    return _linear_kernel(spec, x_TN, None, learned) if _can_fuse(x_TN) else None
-
-
-def find_norm_equations(spec: EquationSpec, x_TN: Tensor, learned: Mapping[str, Tensor]) -> StepKernel | None:
-    """Return the fused kernel of batch norm and neurons with equations, or None if none applies.
-
-    Args:
-        x_TN: Input of the batch norm, ``[T, N, C, *]``.
-        learned: Learnable values by name: ``[]``, ``[C]``, ``[T]`` or ``[T, C]``.
-    """
-    if not _can_fuse(x_TN):
-        return None
-    return _equation_kernel(spec, x_TN, None, reference.factor_values(spec.equations, learned, spec.surrogate))
-
-
-def _can_fuse(x_TN: Tensor) -> bool:
-    """Return whether batch norm of an input can be fused."""
     # On a GPU, all time-steps of a neuron have to fit in registers.
-    return x_TN.numel() > 0 and (x_TN.device.type == "cpu" or len(x_TN) <= MAX_REGISTER_STEPS)
+    can_fuse = x_TN.numel() > 0 and (x_TN.device.type == "cpu" or len(x_TN) <= MAX_REGISTER_STEPS)
+    return _find_kernel(spec, x_TN, None, learned) if can_fuse else None
 
 
 def fusible_join(spec: JoinSpec, x_TN: Tensor, other: Tensor, *, branch: bool) -> Joint | None:
@@ -178,53 +155,51 @@ def run_norm_neurons(kernel: StepKernel, x_TN: Tensor, channels: ChannelAffine, 
 
 
 def run_neurons_from(
-    spec: NeuronSpec, x_TN: Tensor, v_N: Tensor | None, learned: Mapping[str, Tensor]
+    spec: NeuronSpec | EquationSpec, x_TN: Tensor, start: Tensor | None, learned: Mapping[str, Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """Run neurons over a sequence, and return their final potential too.
-
-    Args:
-        x_TN: Input current, ``[T, N, *]``, T >= 1.
-        v_N: Membrane potential before the first time-step, ``[N, *]``, or None for rest.
-
-    Returns:
-        Spikes ``[T, N, *]`` in the dtype of the current, and the membrane potential after the last time-step,
-        ``[N, *]``, in float32 or wider.
-    """
-    return _run(spec, x_TN, v_N, learned, final=True)
-
-
-def run_equations(
-    spec: EquationSpec, x_TN: Tensor, start: Tensor | None, learned: Mapping[str, Tensor], *, final: bool
-) -> tuple[Tensor, Tensor]:
-    """Run neurons with equations over a sequence.
+    """Run neurons over a sequence, and return their final states too.
 
     Args:
         x_TN: Input, ``[T, N, C, *]``, T >= 1. Several inputs follow each other along time, ``[I·T, N, C, *]``.
-        start: States before the first time-step, ``[S, N, C, *]``, or None for initial states of the equations.
-        learned: Learnable values by name: ``[]``, ``[C]``, ``[T]`` or ``[T, C]``.
-        final: Whether the states after the last time-step are needed. Otherwise, they are undefined.
+        start: Membrane potential before the first time-step, ``[N, *]``, or states of equations, ``[S, N, C, *]``. None
+            for rest, or for initial states of the equations.
+        learned: Learnable values by name: ``[]``, and for equations also ``[C]``, ``[T]`` or ``[T, C]``.
 
     Returns:
-        Output ``[T, N, C, *]``, and states after the last time-step, ``[S, N, C, *]``, in float32 or wider.
+        Output ``[T, N, C, *]`` in the dtype of the input, and the potential or the states after the last time-step, in
+        float32 or wider.
     """
-    step = spec.equations
-    factors = reference.factor_values(step, learned, spec.surrogate)
-    kernel = _equation_kernel(spec, x_TN, start, factors)
+    return _run(spec, x_TN, start, learned, final=True)
+
+
+def _run(
+    spec: NeuronSpec | EquationSpec,
+    x_TN: Tensor,
+    start: Tensor | None,
+    learned: Mapping[str, Tensor],
+    *,
+    final: bool,
+) -> tuple[Tensor, Tensor]:
+    kernel = _find_kernel(spec, x_TN, start, learned)
     if kernel is None:
-        return reference.integrate_equations(step, spec.surrogate, x_TN, start, factors)
-    return _run_kernel(kernel, x_TN, start, final=final)
-
-
-def _run_kernel(kernel: StepKernel, x_TN: Tensor, start: Tensor | None, *, final: bool) -> tuple[Tensor, Tensor]:
-    """Return the output of neurons, and their states after the last time-step."""
+        return reference.integrate(spec, x_TN, start, learned)
     outputs: tuple[Tensor, Tensor] = operators.neurons(x_TN, start, kernel.factors, kernel.program.text(), final=final)
     return outputs
 
 
-def _equation_kernel(
-    spec: EquationSpec, x_TN: Tensor, start: Tensor | None, factors: Sequence[Tensor]
+def _find_kernel(
+    spec: NeuronSpec | EquationSpec, x_TN: Tensor, start: Tensor | None, learned: Mapping[str, Tensor]
 ) -> StepKernel | None:
-    step, slope = spec.equations, tapes.trace_surrogate(spec.surrogate)
+    step = step_of(spec)
+    if step is None:
+        return _linear_kernel(cast("NeuronSpec", spec), x_TN, start, learned)
+    return _equation_kernel(step, spec.surrogate, x_TN, start, reference.factor_values(step, learned, spec.surrogate))
+
+
+def _equation_kernel(
+    step: NeuronStep, surrogate: SurrogateSpec, x_TN: Tensor, start: Tensor | None, factors: Sequence[Tensor]
+) -> StepKernel | None:
+    slope = tapes.trace_surrogate(surrogate)
     first = None if start is None or not len(start) else start[0]
     if slope is None or x_TN.ndim <= CHANNEL_AXIS or not _suits(x_TN, first):
         return None
@@ -245,21 +220,12 @@ def _equation_kernel(
     return StepKernel(values, LayerProgram(axes, step.text, slope))
 
 
-def _run(
-    spec: NeuronSpec, x_TN: Tensor, v_N: Tensor | None, learned: Mapping[str, Tensor], *, final: bool
-) -> tuple[Tensor, Tensor]:
-    kernel = _linear_kernel(spec, x_TN, v_N, learned)
-    if kernel is None:
-        return reference.integrate(spec, x_TN, v_N, learned)
-    return _run_kernel(kernel, x_TN, v_N, final=final)
-
-
 def _linear_kernel(
     spec: NeuronSpec, x_TN: Tensor, v_N: Tensor | None, learned: Mapping[str, Tensor]
 ) -> StepKernel | None:
     if not isinstance(spec, LinearSpec) or not _suits(x_TN, v_N):
         return None
-    dynamics, slope = spec.dynamics(**learned), trace_surrogate(spec.surrogate)
+    dynamics, slope = spec.dynamics(**learned), tapes.trace_surrogate(spec.surrogate)
     if slope is None or not all(_scalar(value, x_TN.device) for value in dynamics):
         return None
     tensors = [value for value in dynamics if isinstance(value, Tensor)]

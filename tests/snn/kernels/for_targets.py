@@ -135,7 +135,7 @@ class Layer(NamedTuple):
             settings |= {"steps": self.T, "surrogate": catalogue()[self.surrogate]()}
             spec = kind.model_validate({name: each for name, each in settings.items() if name in kind.model_fields})
             module = Equations(spec, 32, self.T)
-            kernel = kernels.find_norm_equations(spec, x_TN, module.learned)
+            kernel = kernels.find_norm_kernel(spec, x_TN, module.learned)
         else:
             neuron = make(self.neuron, self.surrogate, v_reset=self.v_reset, detach_reset=False)
             learned = {name: torch.tensor(value) for name, value in neuron.learnable().items()}

@@ -302,7 +302,7 @@ def beside_equations_of_the_cpu(name: str, join: str | None, place: str, dtype: 
     device, spec = "cpu" if INTERPRETED else "cuda", equation(name, number)
     neuron, x_TN = equation_module(spec, torch.float32), [*LAYOUTS.values()][number % 6](equation_input(dtype))
     g_TN, norm = equation_input(dtype, seed=3), join is not None
-    kernel = kernels.find_norm_equations(spec, x_TN, neuron.learned)
+    kernel = kernels.find_norm_kernel(spec, x_TN, neuron.learned)
     assert kernel is not None
     tape = tapes.trace_join(catalogue()[join](), branch=True) if join else ""  # type: ignore[arg-type]
     assert tape is not None

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import ast
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
 from torch import Tensor
 
 from sewdsl.elaborate.neuron_kinds import shipped_neurons
+from sewdsl.equations.step import NeuronStep
 from sewdsl.ir.op import Join as JoinKind
-from sewdsl.ir.op import LinearNeuron
+from sewdsl.ir.op import LinearNeuron, Surrogate
 from sewdsl.ops import catalogue
 from sewdsl.ops.equation_neurons import EquationKind, defined_kind, equation_kind
 from sewdsl.snn import kernels
@@ -57,6 +58,13 @@ def make(name: str, number: int = 0, surrogate: str = "ATan", **arguments: float
 def current(dtype: torch.dtype = torch.float64, *, samples: int = 3, seed: int = 0) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     return (1.5 * torch.randn(T, samples, C, 4, 7, generator=generator, dtype=torch.float64) + 0.4).to(dtype)
+
+
+class Law(NamedTuple):
+    """Equations of a neuron, also if its dynamics are linear."""
+
+    equations: NeuronStep
+    surrogate: Surrogate
 
 
 def module(spec: EquationKind, dtype: torch.dtype = torch.float64) -> Equations:
@@ -111,7 +119,7 @@ def test_every_operation_has_a_kernel() -> None:
     operands = "   ".join(f"{name} = {text}" for name, text in OPERANDS.items())
     neuron = f"neuron All {{\n {operands}\n h = {total}\n give h\n}}"
     made, x_TN = Equations(defined_kind(neuron).model_validate({}), C, T).double(), current()
-    assert kernels.find_norm_equations(made.spec, x_TN, made.learned) is not None
+    assert kernels.find_norm_kernel(made.spec, x_TN, made.learned) is not None
     (given, gradients), (wanted, wanted_gradients) = (outcome(made, x_TN, each) for each in ("fastest", "reference"))
     assert close(given[0], wanted[0])
     assert all(map(close, gradients, wanted_gradients))
@@ -282,7 +290,7 @@ def test_kernel_is_that_of_the_kind(name: str, arguments: dict[str, float], numb
     kind = catalogue()[name].model_validate({**dict(spec)})
     assert isinstance(kind, LinearNeuron)
     assert isinstance(spec, LinearNeuron)
-    made, x_TN = Equations(spec, C, 1).to(dtype), current(dtype, samples=40)
+    made, x_TN = Equations(Law(spec.equations, spec.surrogate), C, 1).to(dtype), current(dtype, samples=40)
     weight = torch.randn(x_TN.shape, generator=torch.Generator().manual_seed(3), dtype=torch.float64).to(dtype)
     found = []
     for run in (kind, spec, None):
@@ -410,7 +418,7 @@ def test_batch_norm_and_join_in_one_kernel(name: str) -> None:
         parameters = [*norm.parameters(), *neuron.parameters()]
         results.append([y_TN, norm.running_var, *torch.autograd.grad(y_TN, [x, other_TN, *parameters], g_TN)])
     (found, variance, *gradients), (expected, other_variance, *others) = results
-    assert kernels.find_norm_equations(neuron.spec, x_TN, neuron.learned) is not None
+    assert kernels.find_norm_kernel(neuron.spec, x_TN, neuron.learned) is not None
     torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(variance, other_variance)
     for one, other in zip(gradients, others, strict=True):

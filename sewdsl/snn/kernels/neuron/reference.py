@@ -17,7 +17,7 @@ from torch import Tensor
 from sewdsl.equations.operations import OPERATIONS
 from sewdsl.equations.step import NeuronStep, ResetSettings, StepLaw
 from sewdsl.equations.tape import LEARNED, STEP, Tape, TapeEntry, needed
-from sewdsl.snn.protocols import LinearSpec, NeuronSpec, SurrogateSpec
+from sewdsl.snn.protocols import EquationSpec, LinearSpec, NeuronSpec, SurrogateSpec, step_of
 
 
 def heaviside(u: Tensor, surrogate: SurrogateSpec) -> Tensor:
@@ -98,30 +98,40 @@ def _evaluate(entries: list[TapeEntry], values: dict[int, Any], surrogate: Surro
             values[entry.index] = TORCH_FUNCTIONS[entry.operation](*operands)
 
 
-def integrate(spec: NeuronSpec, x_TN: Tensor, v: Tensor | None, learned: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """Run neurons over a sequence.
-
-    Args:
-        x_TN: Input current, ``[T, N, *]``, T >= 1.
-        v: Membrane potential before the first time-step, ``[N, *]``, or None for rest.
-
-    Returns:
-        Spikes ``[T, N, *]`` in the dtype of the current, and the membrane potential after the last time-step
-        ``[N, *]``, in float32 or wider.
+def integrate(
+    spec: NeuronSpec | EquationSpec, x_TN: Tensor, start: Tensor | None, learned: Mapping[str, Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Run neurons over a sequence. See :func:`sewdsl.snn.kernels.dispatch.run_neurons_from`.
 
     Raises:
         TypeError: If v_threshold or v_reset is a tensor with a gradient or several values.
+        ValueError: If the number of initial states of equations is wrong.
     """
+    step, wide_TN = step_of(spec), x_TN.to(torch.promote_types(x_TN.dtype, torch.float32))
+    if step is None:
+        y_TN, after = _integrate_potential(spec, wide_TN, start, learned)
+    else:
+        if start is not None and len(start) != len(step.rest):
+            raise ValueError(f"expected {len(step.rest)} initial states, got {len(start)}")
+        start = None if start is None else start.to(wide_TN.dtype)
+        y_TN, after = _loop(step.law, spec.surrogate, wide_TN, start, factor_values(step, learned, spec.surrogate))
+    return y_TN.to(x_TN.dtype), after
+
+
+def _integrate_potential(
+    spec: Any, x_TN: Tensor, v: Tensor | None, learned: Mapping[str, Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Return spikes and final potential of neurons with linear dynamics, or with a charge in Python."""
     for name, value in (("v_threshold", spec.v_threshold), ("v_reset", spec.v_reset)):
         if isinstance(value, Tensor) and (value.requires_grad or value.numel() != 1):
             raise TypeError(f"{name} must be a number; use equations for a learnable threshold or reset")
     settings = ResetSettings(spec.v_threshold, spec.v_reset, spec.detach_reset)
     # torch.compile warns about functools caches.
     law = (_end_of_step if torch.compiler.is_compiling() else _cached_end_of_step)(settings)
-    charge, drive_TN = charge_function(spec, x_TN.to(torch.promote_types(x_TN.dtype, torch.float32)), learned)
+    charge, drive_TN = charge_function(spec, x_TN, learned)
     first = None if v is None else v[None]
     spikes_TN, after = _loop(law._replace(start=(spec.rest,)), spec.surrogate, drive_TN, first, (), charge)
-    return spikes_TN.to(x_TN.dtype), after[0]
+    return spikes_TN, after[0]
 
 
 def _end_of_step(settings: ResetSettings) -> StepLaw:
@@ -130,32 +140,6 @@ def _end_of_step(settings: ResetSettings) -> StepLaw:
 
 
 _cached_end_of_step = lru_cache(maxsize=256)(_end_of_step)
-
-
-def integrate_equations(
-    step: NeuronStep, surrogate: SurrogateSpec, x_TN: Tensor, start: Tensor | None, factors: list[Tensor]
-) -> tuple[Tensor, Tensor]:
-    """Run neurons with equations over a sequence.
-
-    Args:
-        x_TN: Input, ``[T, N, C, *]``, T >= 1. Several inputs follow each other along time, ``[I·T, N, C, *]``.
-        start: States before the first time-step, ``[S, N, C, *]``, or None for initial states of the equations.
-        factors: Factors of :func:`factor_values`.
-
-    Returns:
-        Output ``[T, N, C, *]`` in the dtype of the input, and the states after the last time-step, ``[S, N, C, *]``, in
-        float32 or wider.
-
-    Raises:
-        ValueError: If the number of initial states is wrong.
-    """
-    wide_TN = x_TN.to(torch.promote_types(x_TN.dtype, torch.float32))
-    if start is not None:
-        if len(start) != len(step.rest):
-            raise ValueError(f"expected {len(step.rest)} initial states, got {len(start)}")
-        start = start.to(wide_TN.dtype)
-    y_TN, after = _loop(step.law, surrogate, wide_TN, start, factors)
-    return y_TN.to(x_TN.dtype), after
 
 
 def _loop(  # noqa: PLR0913 -- all arguments of a kernel
