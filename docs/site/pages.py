@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 from docs.site.c_networks import c_networks
 from docs.site.energies import energies
@@ -215,7 +214,7 @@ def _written(parameter: Any) -> str:
         return str(parameter.metavar or parameter.name.upper())
     names = ", ".join([*parameter.opts, *parameter.secondary_opts])
     kind = parameter.type_descriptor.annotation
-    choices = "|".join(kind) if isinstance(kind, type) and issubclass(kind, StrEnum) else ""
+    choices = "|".join(get_args(kind)) if get_origin(kind) is Literal else ""
     return names if parameter.is_flag else f"{names} {parameter.metavar or choices}".rstrip()
 
 

@@ -56,9 +56,7 @@ def command(
     unsafe_fixes: Annotated[
         bool, HelpPanel.FIXES.option("--unsafe-fixes", "Include fixes that may change the meaning (requires --fix).")
     ] = False,
-    as_format: Annotated[
-        DiagnosticFormat, HelpPanel.OUTPUT.option("--format", "Format of the diagnostics.")
-    ] = DiagnosticFormat.TEXT,
+    as_format: Annotated[DiagnosticFormat, HelpPanel.OUTPUT.option("--format", "Format of the diagnostics.")] = "text",
     json_: Annotated[bool, HelpPanel.OUTPUT.option("--json", "Print JSON, as with --format json.")] = False,
     target: Annotated[
         str | None,
@@ -88,7 +86,7 @@ def command(
         from sewdsl.cli.targets import read_target
 
         results = [_with_fit(result, read_target(target)) for result in results]
-    _print(results, DiagnosticFormat.JSON if json_ else as_format)
+    _print(results, "json" if json_ else as_format)
     raise typer.Exit(0 if all(result.valid for result in results) else 1)
 
 
@@ -140,24 +138,20 @@ def _check_spec(spec: str | Source, options: Options) -> Compilation:
 
 
 def _print(results: list[SpecReport], form: DiagnosticFormat) -> None:
-    if form is DiagnosticFormat.JSON:
+    if form == "json":
         echo_json(_as_json(results))
         return
     for result in results:
-        if form is DiagnosticFormat.TEXT:
+        if form == "text":
             print_diagnostics(result.diagnostics)
         else:
             for diagnostic in result.diagnostics:
-                echo(
-                    format_github_command(diagnostic)
-                    if form is DiagnosticFormat.GITHUB
-                    else format_one_line(diagnostic)
-                )
+                echo(format_github_command(diagnostic) if form == "github" else format_one_line(diagnostic))
         if result.fixed is not None:
             echo(result.fixed)
-        if form is not DiagnosticFormat.GITHUB:
+        if form != "github":
             _print_verdict(result.spec, result.compilation)
-            _print_fit(result, table=form is DiagnosticFormat.TEXT)
+            _print_fit(result, table=form == "text")
 
 
 def _as_json(results: list[SpecReport]) -> dict[str, Any]:

@@ -6,11 +6,10 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Sequence
-from enum import StrEnum
 from functools import wraps
 from pathlib import Path
 from types import NoneType
-from typing import Any, NoReturn, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -93,7 +92,7 @@ class Command(TyperCommand):
         hints = get_type_hints(callback, include_extras=True)
         declared, info = get_args(hints[parameter.name])[:2]  # Annotated[type, typer.Option(...)]
         kind = next((each for each in get_args(declared) if NoneType in get_args(declared)), declared)
-        return kind, info, list(kind) if isinstance(kind, type) and issubclass(kind, StrEnum) else ()
+        return kind, info, get_args(kind) if get_origin(kind) is Literal else ()
 
     def _exit_with_bad_value(self, parameter: Any, value: Any, ctx: Any) -> None:
         """Exit with the values that a wrong or missing (None) value must have, if the parameter declares them."""

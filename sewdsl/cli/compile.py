@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 from sewdsl.cli.files import fail
 from sewdsl.cli.network_tables import plan_to_json, print_plan
@@ -22,51 +21,41 @@ Optimize = Annotated[
 ]
 
 
-class Stage(StrEnum):
-    """Stage of the compiler."""
-
-    TREE = "tree"
-    NETWORK = "network"
-    MODULE = "module"
-    PASSES = "passes"
-    PLAN = "plan"
-
-
 def command(
     spec: Spec,
     spec_options: SpecOptions = AS_WRITTEN,
     emit: Annotated[
-        Stage,
+        Literal["tree", "network", "module", "passes", "plan"],
         HelpPanel.OUTPUT.option(
             "--emit",
             "Output to print. tree: source with all used files. network: JSON of the network. module: PyTorch "
             "module. passes: changes of each pass. plan: execution plan.",
         ),
-    ] = Stage.NETWORK,
+    ] = "network",
     json_: Json = False,
     optimize: Optimize = 1,
 ) -> None:
     """Compile a network and print the output of one compiler stage."""
-    has_json = emit in {Stage.NETWORK, Stage.PASSES, Stage.PLAN}
+    has_json = emit in {"network", "passes", "plan"}
     require((json_, has_json, f"--json is not supported for --emit {emit}; use --emit network, passes or plan"))
     compilation = read(read_spec_text(spec), **spec_options.compile_options)
     network = require_network(compilation)
-    if emit is Stage.TREE:
+    if emit == "tree":
         write_output(compilation.standalone_text())
-    elif emit is Stage.PASSES:
+    elif emit == "passes":
         results = list(run_passes(network, optimize))
         if json_:
             echo_json([{"name": result.name, "said": result.report} for result in results])
             return
         for result in results:
             echo(f"{result.name}: {result.report or 'no change'}")
-    elif emit is Stage.PLAN:
+    elif emit == "plan":
         program = optimize_program(network, optimize)
         if json_:
             echo_json(plan_to_json(program))
         else:
             print_plan(program)
-    elif emit is Stage.MODULE:
+    elif emit == "module":
         try:
             echo(str(compile_module(network, optimize=optimize)))
         except ValueError as error:

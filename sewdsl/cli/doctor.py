@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def command(
     device: Annotated[
         Device, HelpPanel.DEVICE.option("--device", "Device to check (auto selects a GPU if available).")
-    ] = Device.AUTO,
+    ] = "auto",
     speed: Annotated[
         bool, HelpPanel.DEVICE.option("--speed/--no-speed", "Measure the speed of neurons and of a training step.")
     ] = True,
@@ -36,10 +36,10 @@ def command(
     from sewdsl.probe import examine_machine
 
     has_gpu = torch.cuda.is_available()
-    if device is Device.CUDA and not has_gpu:
+    if device == "cuda" and not has_gpu:
         echo("error: no GPU is available to PyTorch; use --device cpu", err=True)
         raise typer.Exit(2)
-    on = "cpu" if device is Device.CPU or not has_gpu else "cuda"
+    on = "cpu" if device == "cpu" or not has_gpu else "cuda"
     facts = {"versions": examine_machine.installed_versions(), "machine": examine_machine.machine_facts()}
     checks, missing = [], examine_machine.list_missing(on)
     if as_json:

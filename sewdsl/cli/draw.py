@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from sewdsl.cli.files import fail, require_free, write_file
 from sewdsl.cli.options import (
@@ -29,31 +28,8 @@ if TYPE_CHECKING:
     from sewdsl.draw import Length
 
 
-class PictureFormat(StrEnum):
-    """Format of the output file."""
-
-    SVG = "svg"
-    PNG = "png"
-    PDF = "pdf"
-    DOT = "dot"
-    MERMAID = "mermaid"
-
-
-class Direction(StrEnum):
-    """Direction of the signal: top to bottom, or left to right."""
-
-    TB = "TB"
-    LR = "LR"
-
-
-class Theme(StrEnum):
-    """Colour theme."""
-
-    LIGHT = "light"
-    DARK = "dark"
-    PRINT = "print"
-
-
+# Not those of sewdsl.draw, which is imported for drawing only.
+PictureFormat = Literal["svg", "png", "pdf", "dot", "mermaid"]
 Out = Annotated[
     str | None, HelpPanel.OUTPUT.option("--out -o FILE", "Output file, or - for standard output.", "named after SPEC")
 ]
@@ -76,18 +52,19 @@ def command(
         ),
     ] = None,
     direction: Annotated[
-        Direction,
+        Literal["TB", "LR"],
         HelpPanel.LAYOUT.option(
             "--direction", "Direction of the diagram: TB for top to bottom, LR for left to right.", case_sensitive=False
         ),
-    ] = Direction.TB,
+    ] = "TB",
     width: Annotated[
         str | None,
         HelpPanel.LAYOUT.option("--width LENGTH", "Width of the diagram in pt, mm, cm, in or px, e.g. 397pt."),
     ] = None,
     theme: Annotated[
-        Theme, HelpPanel.LAYOUT.option("--theme", "Colour theme (print uses shades of grey).", case_sensitive=False)
-    ] = Theme.LIGHT,
+        Literal["light", "dark", "print"],
+        HelpPanel.LAYOUT.option("--theme", "Colour theme (print uses shades of grey).", case_sensitive=False),
+    ] = "light",
     no_title: Annotated[
         bool, HelpPanel.LAYOUT.option("--no-title", "Omit the title and the summary below it.")
     ] = False,
@@ -105,7 +82,7 @@ def command(
     compilation = read(read_spec_text(spec), **spec_options.compile_options)
     network = require_network(compilation)
     # DOT and Mermaid are text, usually the input of another program.
-    to_stdout = out is None and chosen in {PictureFormat.DOT, PictureFormat.MERMAID}
+    to_stdout = out is None and chosen in {"dot", "mermaid"}
     path = Path("-") if to_stdout else Path(out or _file_name(compilation, chosen))
     require_free(path, overwrite=overwrite)
     from sewdsl.draw import PictureLook, RenderingError, fitting_depth, render_picture
@@ -114,15 +91,15 @@ def command(
         "expand": expand,
         "collapse": collapse,
         "depth": depth,
-        "direction": direction.value,
-        "look": PictureLook(theme.value, title=not no_title, legend=not no_legend, width=length),
+        "direction": direction,
+        "look": PictureLook(theme, title=not no_title, legend=not no_legend, width=length),
         "max_boxes": spec_options.most_boxes,
     }
     try:
-        content = render_picture(network, chosen.value, **options)
+        content = render_picture(network, chosen, **options)
     except RenderingError as error:
         fail(f"cannot draw {network.name}: {error}")
-    if chosen is PictureFormat.MERMAID:
+    if chosen == "mermaid":
         _note_mermaid_limits(content.decode())
     write_file(path, content, str(path))
     if length is not None:
@@ -146,11 +123,9 @@ def _note_page_height(
     from sewdsl.draw import aspect_ratio
     from sewdsl.draw.geometry import LONGEST, PAGE_HEIGHT
 
-    match form.value:
-        case "svg" | "png" | "pdf" as rendered:
-            height = width.points * aspect_ratio(content, rendered)
-        case _:
-            return
+    if form == "dot" or form == "mermaid":  # noqa: PLR1714 -- mypy narrows the type by comparisons only
+        return
+    height = width.points * aspect_ratio(content, form)
     if height > PAGE_HEIGHT:
         depth = find_depth()
         remedies = [*(["--collapse"] * (not collapse)), *([] if depth is None else [f"--depth {depth}"])]
@@ -165,7 +140,7 @@ def _length(width: str | None, form: PictureFormat) -> Length | None:
         return None
     from sewdsl.draw import read_length
 
-    if form is PictureFormat.MERMAID:
+    if form == "mermaid":
         exit_with_usage_error("--width is not supported for Mermaid text; use --format svg")
     try:
         return read_length(width)
@@ -177,7 +152,7 @@ def _format(out: str | None, form: PictureFormat | None) -> PictureFormat:
     if form is not None:
         return form
     if out is None or out == "-":
-        return PictureFormat.SVG
+        return "svg"
     from sewdsl.draw import SUFFIXES, format_of
 
     suffix_format = format_of(Path(out))
@@ -186,7 +161,7 @@ def _format(out: str | None, form: PictureFormat | None) -> PictureFormat:
         exit_with_usage_error(
             f"--out must end with {join_choices(list(SUFFIXES))} unless --format is set, got '{out}'", suggestion
         )
-    return PictureFormat(suffix_format)
+    return suffix_format
 
 
 def _file_name(compilation: Compilation, form: PictureFormat) -> str:
@@ -194,4 +169,4 @@ def _file_name(compilation: Compilation, form: PictureFormat) -> str:
     file = compilation.spec_source.file if compilation.spec_source else None
     # Network names are free text; leading dots and hyphens would make hidden files and options.
     plain = re.sub(r"[^\w.+-]+", "-", compilation.result().name).strip(".-")
-    return f"{file.stem if file else plain or 'network'}.{form.value}"
+    return f"{file.stem if file else plain or 'network'}.{form}"

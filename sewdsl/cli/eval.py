@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    run: Run, data: Data = None, readers: Readers = None, in_memory: InMemory = None, device: RunsOn = Device.AUTO
+    run: Run, data: Data = None, readers: Readers = None, in_memory: InMemory = None, device: RunsOn = "auto"
 ) -> None:
     """Evaluate a run on its test set and compare with the recorded accuracy.
 
@@ -40,7 +40,7 @@ def command(
         folder.read_result()  # Fail before the import of Lightning, which takes seconds.
         from sewdsl.train.fit.train_run import evaluate_run
 
-        reported, measured, samples = evaluate_run(folder, data, device.value, reading)
+        reported, measured, samples = evaluate_run(folder, data, device, reading)
         network = read(folder.spec).result()
     print_accuracies(measured, network, samples)
     if (measured.accuracy, measured.best_accuracy) != (reported.accuracy, reported.best_accuracy):
@@ -58,7 +58,7 @@ def _evaluate_weights(folder: RunFolder, data: Path | None, device: Device, read
     from sewdsl.train.fit.from_python import evaluate
     from sewdsl.train.fit.load_run import exported_epoch
 
-    measured = evaluate(folder.path, data, device=device.value, reading=reading)
+    measured = evaluate(folder.path, data, device=device, reading=reading)
     score = f"accuracy {measured.accuracy:.2%}" if measured.loss is None else f"loss {measured.loss:.4f}"
     echo(f"{score}, on all {measured.samples:,} test samples of {measured.data}")
     if measured.top5_accuracy is not None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import re
 import sys
-from enum import StrEnum
 from importlib import import_module
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from sewdsl.cli.files import require_free, write_files
 from sewdsl.cli.options import HelpPanel, Overwrite, argument, exit_with_usage_error, require
@@ -23,14 +22,7 @@ if TYPE_CHECKING:
     from sewdsl.exchange.read.build_network import ImportedNetwork, InputSize
 
 
-class ReadoutMode(StrEnum):
-    """Reduction of the output over time-steps."""
-
-    MEAN = "mean"
-    SUM = "sum"
-    LAST = "last"
-
-
+ReadoutMode = Literal["mean", "sum", "last"]
 Wanted = Annotated[str, argument("SOURCE", "NIR file, or MODULE:CALLABLE with --python.")]
 Out = Annotated[
     Path,
@@ -98,7 +90,7 @@ def command(
 
             if isinstance(shape, dict):
                 exit_with_usage_error("--input of a NIR file is one shape, because NIR graphs have one input")
-            options = nir.NirReadOptions(dt, shape, steps, None if readout is None else readout.value, name)
+            options = nir.NirReadOptions(dt, shape, steps, readout, name)
             imported = nir.read_graph(Path(source), options)
         _write(imported, source, out)
 
@@ -148,9 +140,7 @@ def _from_python(
     sys.path.append("")
     model = _call(module_name, attribute)
     try:
-        return torch_modules.read_module(
-            model, shape, steps, None if readout is None else readout.value, name or attribute
-        )
+        return torch_modules.read_module(model, shape, steps, readout, name or attribute)
     except ExportError as error:
         # Files exported by sewdsl call functions that cannot be imported: name their .net file instead.
         origin = re.match(

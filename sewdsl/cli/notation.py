@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from sewdsl.cli.files import fail, require_free, write_file
 from sewdsl.cli.options import (
@@ -13,7 +13,6 @@ from sewdsl.cli.options import (
     Overwrite,
     Spec,
     SpecOptions,
-    exit_with_invalid_choice,
     load_network,
 )
 from sewdsl.ir.network import Network
@@ -30,18 +29,15 @@ FORMS: dict[str, Callable[[Network], str]] = {
     "tikz": tikz,
     "tikz-fragment": fragment,
 }
-"""Functions that print a network, by the value of ``--as``, default first."""
-ENDINGS: dict[str, str] = {".net": "net"}
-"""Form for each file suffix, if ``--as`` is not set."""
+"""Functions that print a network, by the value of ``--as``."""
 
 As = Annotated[
-    str | None,
+    Literal["plain", "net", "latex", "tikz", "tikz-fragment"] | None,
     HelpPanel.OUTPUT.option(
-        "--as FORM",
+        "--as",
         "Notation: plain (layer string), net, latex, tikz (complete document) or tikz-fragment (to include in a "
         "document).",
         "from the file suffix, else plain",
-        autocompletion=lambda: [*FORMS],
     ),
 ]
 Out = Annotated[Path | None, HelpPanel.OUTPUT.option("--out -o FILE", "Output file.", "standard output")]
@@ -51,9 +47,7 @@ def command(
     spec: Spec, spec_options: SpecOptions = AS_WRITTEN, form: As = None, out: Out = None, overwrite: Overwrite = False
 ) -> None:
     """Print a network as a layer string, a .net file, LaTeX or TikZ."""
-    if form is not None and form not in FORMS:
-        exit_with_invalid_choice("--as", list(FORMS), form)
-    name = form or ENDINGS.get(out.suffix if out else "", next(iter(FORMS)))
+    name = form or ("net" if out and out.suffix == ".net" else "plain")
     if out is not None:
         require_free(out, overwrite=overwrite)
     network = load_network(spec, spec_options)

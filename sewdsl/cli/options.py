@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, NoReturn
 
 import typer
 
@@ -55,12 +55,7 @@ def complete_target(incomplete: str) -> list[str]:
     return [name for name in ("mcu:256KB", *list(TARGETS)[1:]) if name.startswith(incomplete)]
 
 
-class Device(StrEnum):
-    """Device for training and evaluation."""
-
-    AUTO = "auto"
-    CPU = "cpu"
-    CUDA = "cuda"
+Device = Literal["auto", "cpu", "cuda"]
 
 
 class HelpPanel(StrEnum):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.source import Span
@@ -16,14 +15,7 @@ MAX_EXCERPT_WIDTH = 120
 """Largest width of a source excerpt in characters."""
 
 
-class DiagnosticFormat(StrEnum):
-    """Format of diagnostics."""
-
-    TEXT = "text"
-    CONCISE = "concise"
-    JSON = "json"
-    GITHUB = "github"
-
+DiagnosticFormat = Literal["text", "concise", "json", "github"]
 
 _COLOURS = {Severity.ERROR: "1;31", Severity.WARNING: "1;33", Severity.NOTE: "1;36"}
 

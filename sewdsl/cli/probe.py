@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from enum import StrEnum
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -21,7 +20,6 @@ from sewdsl.cli.options import (
     SPEC_OPTIONS,
     Best,
     Data,
-    Device,
     HelpPanel,
     Json,
     Overwrite,
@@ -48,27 +46,14 @@ if TYPE_CHECKING:
     from sewdsl.train.probe_target import ProbeTarget
 
 
-class ProbeInput(StrEnum):
-    """Input of the network."""
-
-    DATA = "data"
-    NOISE = "noise"
-
-
 MAX_AMOUNT = 10**6
 """Upper limit of ``--batch`` and ``--batches``."""
 
 
-class ProbeQuantity(StrEnum):
-    """Measured quantity."""
-
-    RATES = "rates"
-    GRADIENTS = "gradients"
-    ENERGY = "energy"
-
+Quantity = Literal["rates", "gradients", "energy"]
 
 Asked = Annotated[
-    ProbeQuantity,
+    Quantity,
     argument(
         "QUANTITY",
         "Quantity to measure. rates: firing rate of each residual block's branch A, and mean of its output O. "
@@ -80,7 +65,7 @@ Target = Annotated[
     argument("SPEC|RUN", "Untrained network (SPEC) or run folder (RUN).", autocompletion=complete_spec),
 ]
 Shown = Annotated[
-    ProbeInput | None,
+    Literal["data", "noise"] | None,
     HelpPanel.DATA.option(
         "--on", "Input: test samples (data) or random input (noise).", "data for a RUN, noise for a SPEC"
     ),
@@ -123,9 +108,9 @@ Out = Annotated[
     ),
 ]
 
-QUANTITY_LABELS: dict[ProbeQuantity, tuple[str, Literal["linear", "log"]]] = {
-    ProbeQuantity.RATES: ("firing rates", "linear"),
-    ProbeQuantity.GRADIENTS: ("gradient amplitude", "log"),
+QUANTITY_LABELS: dict[str, tuple[str, Literal["linear", "log"]]] = {
+    "rates": ("firing rates", "linear"),
+    "gradients": ("gradient amplitude", "log"),
 }
 """Name of each quantity, and scale of its plot."""
 
@@ -148,7 +133,7 @@ def command(
     memory_costs: MemoryCostsPerAccess = None,
     form: Form = None,
     wide: Wide = False,
-    device: RunsOn = Device.AUTO,
+    device: RunsOn = "auto",
     out: Out = None,
     overwrite: Overwrite = False,
     json_: Json = False,
@@ -158,7 +143,7 @@ def command(
     Probes an untrained network on random input, or a run on its test samples.
     """
     run = is_run_folder(target)
-    energy, noise = quantity is ProbeQuantity.ENERGY, on is ProbeInput.NOISE
+    energy, noise = quantity == "energy", on == "noise"
     require(
         (any(spec_options), not run, f"{SPEC_OPTIONS} require a SPEC, not a RUN"),
         (best, run, "--best requires a RUN"),
@@ -189,16 +174,16 @@ def command(
         if compilation is None:
             probed = target_from_run(Path(target), data, amount, best=best, noise=noise)
         else:
-            probed = target_from_spec(compilation, data, amount, noise=data is None and on is not ProbeInput.DATA)
+            probed = target_from_spec(compilation, data, amount, noise=data is None and on != "data")
         with probe_errors():
             probed = probed.on(device_name)
         if out is not None:
             make_folder(out)  # Fail before the measurement, which can take hours.
-        if quantity is ProbeQuantity.GRADIENTS:
+        if quantity == "gradients":
             # Small gradients underflow to zero in float16.
             probed = replace(probed, precision="32-true")
         with probed.computing():
-            if quantity is ProbeQuantity.ENERGY:
+            if energy:
                 operation_costs, access_costs = EnergyCosts(*costs or ()), MemoryCosts(*memory_costs or ())
                 _measure_energy(probed, operation_costs, access_costs, form, out, wide=wide, json_=json_)
             else:
@@ -228,7 +213,7 @@ def _measure_energy(
     table = EnergyTable(network, title, lines, activations.sparsity, costs, memory, probed.run is not None)
     report = {**table.as_json(), **probed.as_json()}
     if out is not None:
-        _write(out, ProbeQuantity.ENERGY, report["layers"], report)
+        _write(out, "energy", report["layers"], report)
     if json_:
         echo_json(report)
     elif form is not None:
@@ -243,7 +228,7 @@ def _measure_energy(
             console().print(line, soft_wrap=True)
 
 
-def _measure_blocks(probed: ProbeTarget, quantity: ProbeQuantity, out: Path | None, *, json_: bool) -> None:
+def _measure_blocks(probed: ProbeTarget, quantity: Quantity, out: Path | None, *, json_: bool) -> None:
     from sewdsl.lower.spiking_network import EventShares
     from sewdsl.probe import block_gradients, block_rates, named_residuals
 
@@ -252,7 +237,7 @@ def _measure_blocks(probed: ProbeTarget, quantity: ProbeQuantity, out: Path | No
     events = EventShares()
     curves: Mapping[str, Sequence[float | None]]
     with events.watch(probed.model), probe_errors():
-        if quantity is ProbeQuantity.RATES:
+        if quantity == "rates":
             rates = block_rates(probed.model, probed.shown.batches)
             curves = {"A": [rate.branch for rate in rates], "O": [rate.output for rate in rates]}
             blocks = tuple(rate.block for rate in rates)

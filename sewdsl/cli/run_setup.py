@@ -167,7 +167,7 @@ def probe_device(device: Device) -> Literal["cpu", "cuda"]:
     from sewdsl.train.fit.processes import device_type
 
     # Probes count in float64, which Apple's GPUs do not support.
-    return "cuda" if device_type(device.value) == "cuda" else "cpu"
+    return "cuda" if device_type(device) == "cuda" else "cpu"
 
 
 @contextmanager

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from sewdsl.analysis.energy import EnergyCosts, LayerCounts, operation_bounds
 from sewdsl.analysis.listing import ListingRow, layer_rows
@@ -22,13 +21,6 @@ if TYPE_CHECKING:
     from sewdsl.cli.json_output import Figure, ShownLayer, ShownNetwork
 
 
-class PredictedDevice(StrEnum):
-    """Device of a memory prediction."""
-
-    CPU = "cpu"
-    CUDA = "cuda"
-
-
 def command(
     spec: Spec,
     spec_options: SpecOptions = AS_WRITTEN,
@@ -37,9 +29,9 @@ def command(
         int | None, HelpPanel.MEMORY.option("--batch N", "Batch size (requires --memory).", "from the recipe", min=1)
     ] = None,
     device: Annotated[
-        PredictedDevice,
+        Literal["cpu", "cuda"],
         HelpPanel.MEMORY.option("--device", "Device to predict for, which need not be available (requires --memory)."),
-    ] = PredictedDevice.CPU,
+    ] = "cpu",
     energy: Annotated[bool, HelpPanel.ENERGY.option("--energy", "Show upper bounds on operations and energy.")] = False,
     costs: Annotated[tuple[float, float] | None, costs_option("requires --energy")] = None,
     expand: Annotated[
@@ -53,13 +45,13 @@ def command(
     """
     require(
         (batch, memory, "--batch requires --memory"),
-        (device is not PredictedDevice.CPU, memory, "--device requires --memory"),
+        (device != "cpu", memory, "--device requires --memory"),
         (costs, energy, "--costs requires --energy"),
         (energy, not memory, "--energy and --memory cannot be combined"),
     )
     network = load_network(spec, spec_options)
     if memory:
-        peak = predict_memory(network, batch, device.value)
+        peak = predict_memory(network, batch, device)
         if json_:
             echo_json(memory_to_json(network, peak))
         else:

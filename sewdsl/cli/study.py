@@ -114,7 +114,7 @@ def command(
     data: Data = None,
     readers: Readers = None,
     in_memory: InMemory = None,
-    device: RunsOn = Device.AUTO,
+    device: RunsOn = "auto",
     jobs: Jobs = None,
     threads: RunThreads = None,
     on: On = None,
@@ -192,7 +192,7 @@ class _StudyOptions:
             text="",
             folder="",
             data=None if self.data is None else str(self.data.absolute()),
-            device=self.device.value,
+            device=self.device,
             save_every=self.save_every,
             readers=self.reading.readers,
             in_memory=self.reading.in_memory,
@@ -210,7 +210,7 @@ class _StudyOptions:
         if self.jobs is not None and self.jobs > 1:
             from sewdsl.train.study.pool import ProcessPool, visible_gpus
 
-            return ProcessPool(self.jobs, self.job, () if self.device is Device.CPU else visible_gpus())
+            return ProcessPool(self.jobs, self.job, () if self.device == "cpu" else visible_gpus())
         from sewdsl.train.study.pool import SequentialPool
 
         # All runs share the threads of this process.
@@ -226,7 +226,7 @@ class _StudyOptions:
         from sewdsl.train.fit.processes import Processes
 
         def make_options() -> RunOptions:
-            processes = Processes(accelerator=self.device.value)
+            processes = Processes(accelerator=self.device)
             options = run_options(processes, self.save_every, self.reading, self.loggers)
             return options if watch is None else options._replace(shown=(*options.shown, EpochWatch(watch)))
 
@@ -264,7 +264,7 @@ def _train(
     with run_errors():
         # Fail before the first run if there is no such device. Workers of a cluster have devices of their own.
         if study_options.on is None:
-            device_type(study_options.device.value)
+            device_type(study_options.device)
         if base.study.search:
             queue: RunQueue = SearchRuns(base.study, folder, study_options.data, compile_one, variants[0])
         else:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from shutil import get_terminal_size
 from textwrap import fill
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -18,7 +18,6 @@ from sewdsl.cli.options import (
     AS_WRITTEN,
     SPEC_HELP,
     Data,
-    Device,
     HelpPanel,
     InMemory,
     Json,
@@ -31,7 +30,6 @@ from sewdsl.cli.options import (
     WeightsOnly,
     argument,
     complete_spec,
-    exit_with_invalid_choice,
     load_initial_weights,
     reading_options,
     require,
@@ -169,12 +167,11 @@ Devices = Annotated[
 ]
 Nodes = Annotated[int | None, HelpPanel.DEVICE.option("--nodes N", "Number of machines.", "1", min=1, max=65_536)]
 Strategy = Annotated[
-    str | None,
+    Literal["auto", "ddp", "fsdp"] | None,
     HelpPanel.DEVICE.option(
         "--strategy NAME",
         "Distributed strategy: auto, ddp or fsdp.",
         "auto, or as in the resumed run",
-        autocompletion=lambda: ["auto", "ddp", "fsdp"],
     ),
 ]
 Out = Annotated[Path | None, HelpPanel.OUTPUT.option("--out RUN", "Run folder to create.", "runs/NAME-N")]
@@ -197,7 +194,7 @@ def command(
     data: Data = None,
     readers: Readers = None,
     in_memory: InMemory = None,
-    device: RunsOn = Device.AUTO,
+    device: RunsOn = "auto",
     devices: Devices = None,
     nodes: Nodes = None,
     strategy: Strategy = None,
@@ -232,7 +229,12 @@ def command(
     )
     options = spec_options.compile_options
     reading = reading_options(readers, in_memory)
-    processes = _processes(device, devices, nodes, strategy)
+    set_up_process()
+    # Fail before the run folder is created.
+    require_packages("lightning", "safetensors", "tensorboard", "torchmetrics", "yaml")
+    from sewdsl.train.fit.processes import Processes
+
+    processes = Processes(devices, nodes, strategy, device)
     with run_errors(), rank_zero_only():
         loggers = logger_names(logger)
     make_options = partial(run_options, processes, save_every, reading, loggers)
@@ -246,19 +248,6 @@ def command(
             _train_repeats(spec or "", out, repeat, training)
     else:
         _start(spec or "", out, training, overwrite=overwrite)
-
-
-def _processes(device: Device, devices: int | None, nodes: int | None, strategy: str | None) -> Processes:
-    set_up_process()
-    # Fail before the run folder is created.
-    require_packages("lightning", "safetensors", "tensorboard", "torchmetrics", "yaml")
-    from sewdsl.train.fit.processes import Processes
-    from sewdsl.train.store.run_notes import STRATEGIES
-
-    strategy_name = next((name for name in STRATEGIES if name == strategy), None)
-    if strategy is not None and strategy_name is None:
-        exit_with_invalid_choice("--strategy", list(STRATEGIES), strategy)
-    return Processes(devices, nodes, strategy_name, device.value)
 
 
 def _make_folder(out: Path | None, name: str, processes: Processes, *, overwrite: bool) -> RunFolder:

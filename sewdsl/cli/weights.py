@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -35,26 +34,7 @@ if TYPE_CHECKING:
     from sewdsl.ir.network import Network
 
 
-class TargetScheme(StrEnum):
-    """Key scheme of the output file."""
-
-    OURS = "sewdsl"
-    AUTHORS = "authors"
-    AUTHORS_DVS = "authors-dvs"
-    SPIKINGJELLY = "spikingjelly"
-    TORCHVISION = "torchvision"
-
-
-class SourceScheme(StrEnum):
-    """Key scheme of the input file."""
-
-    AUTO = "auto"
-    OURS = "sewdsl"
-    AUTHORS = "authors"
-    AUTHORS_DVS = "authors-dvs"
-    SPIKINGJELLY = "spikingjelly"
-    TORCHVISION = "torchvision"
-
+SchemeName = Literal["sewdsl", "authors", "authors-dvs", "spikingjelly", "torchvision"]
 
 In = Annotated[Path, argument("IN", "Weights file or checkpoint: .safetensors, .pt or .pth.")]
 Out = Annotated[Path, argument("OUT", "Output weights file: .safetensors, .pt or .pth.")]
@@ -66,8 +46,10 @@ AnyNet = Annotated[
     HelpPanel.NETWORK.option("--net SPEC", "Network to compare the weights with.", autocompletion=complete_spec),
 ]
 NetOptions = Annotated[SpecOptions, "input", "neuron", "settings", "dialect"]
-Read = Annotated[SourceScheme, HelpPanel.NETWORK.option("--from", "Key scheme of IN (auto detects the scheme).")]
-Written = Annotated[TargetScheme, HelpPanel.NETWORK.option("--to", "Key scheme of OUT.")]
+Read = Annotated[
+    Literal["auto", SchemeName], HelpPanel.NETWORK.option("--from", "Key scheme of IN (auto detects the scheme).")
+]
+Written = Annotated[SchemeName, HelpPanel.NETWORK.option("--to", "Key scheme of OUT.")]
 
 group = typer.Typer(cls=CommandGroup, help="Inspect weights files and convert their keys.", no_args_is_help=True)
 
@@ -78,8 +60,8 @@ def convert(
     source: In,
     out: Out,
     net: Net,
-    from_: Read = SourceScheme.AUTO,
-    to: Written = TargetScheme.OURS,
+    from_: Read = "auto",
+    to: Written = "sewdsl",
     spec_options: NetOptions = AS_WRITTEN,
     overwrite: Overwrite = False,
 ) -> None:
@@ -96,7 +78,7 @@ def convert(
         from sewdsl.exchange import weights
 
         weights_file = weights.read_weights(source)
-        detect = from_ is SourceScheme.AUTO
+        detect = from_ == "auto"
         schemes = weights.detect_schemes(weights_file.tensors, network) if detect else (weights.SCHEMES[from_],)
         # Several schemes fit if they name all tensors of the network alike.
         tensors, notes = weights.convert(weights_file.tensors, network, schemes[0], weights.SCHEMES[to])

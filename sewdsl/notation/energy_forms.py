@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from enum import StrEnum
 from io import StringIO
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from sewdsl.analysis.energy import (
     GAPS,
@@ -26,14 +25,7 @@ from sewdsl.ir.settings import Expectation
 from sewdsl.notation.latex import tex
 from sewdsl.spreadsheet import plain_cell, plain_comment
 
-
-class EnergyForm(StrEnum):
-    """Output format of an energy table."""
-
-    LATEX = "latex"
-    MARKDOWN = "markdown"
-    CSV = "csv"
-
+EnergyForm = Literal["latex", "markdown", "csv"]
 
 HEAD = (
     *("layer", "path", "MACs", "ACs", "events", "Effective_MACs", "Effective_ACs", "Dense"),
@@ -232,7 +224,7 @@ _SMALLEST = 5e-13
 
 def write_energy_table(table: EnergyTable, form: EnergyForm) -> str:
     """Format the table with its notes."""
-    return {EnergyForm.LATEX: _latex, EnergyForm.MARKDOWN: _markdown, EnergyForm.CSV: _csv}[form](table)
+    return {"latex": _latex, "markdown": _markdown, "csv": _csv}[form](table)
 
 
 def _cells(row: Sequence[str | float], *, energies: bool = False) -> list[str]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from enum import StrEnum
 from inspect import unwrap
 from types import NoneType
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 from typer.main import get_command
@@ -45,9 +44,7 @@ def parameters() -> Iterator[tuple[tuple[str, ...], Any, Any, Any]]:
 
 
 CHOICES = [
-    (names, parameter, list(kind))
-    for names, parameter, kind, _ in parameters()
-    if isinstance(kind, type) and issubclass(kind, StrEnum)
+    (names, parameter, get_args(kind)) for names, parameter, kind, _ in parameters() if get_origin(kind) is Literal
 ]
 NUMBERS = [(names, parameter, info) for names, parameter, kind, info in parameters() if kind in {int, float}]
 
@@ -72,7 +69,7 @@ def name_of(names: tuple[str, ...], parameter: Any) -> str:
 
 
 @pytest.mark.parametrize(("names", "parameter", "choices"), CHOICES, ids=[name_of(*each[:2]) for each in CHOICES])
-def test_choices(names: tuple[str, ...], parameter: Any, choices: list[str]) -> None:
+def test_choices(names: tuple[str, ...], parameter: Any, choices: tuple[str, ...]) -> None:
     name = parameter.opts[0] if parameter.opts[0][0] == "-" else parameter.metavar
     expected = f"error: {name} must be {', '.join(choices[:-1])} or {choices[-1]}, got"
     assert said(names, parameter, "zzz") == f"{expected} 'zzz'"

@@ -15,7 +15,7 @@ from sewdsl.analysis.listing import layer_rows
 from sewdsl.checks.expectation import measured_claims
 from sewdsl.ir.network import Network
 from sewdsl.ir.printed_values import format_joules
-from sewdsl.notation.energy_forms import EnergyForm, write_energy_table
+from sewdsl.notation.energy_forms import write_energy_table
 from sewdsl.train.data import DataOptions, find_dataset
 from sewdsl.train.report import run_facts
 from sewdsl.train.store.result import accuracy_claims
@@ -216,9 +216,7 @@ def _energy(facts: RunRecord, network: Network | None) -> str:
         "for 32-bit floats at 45 nm. Memory accesses are not included. "
         "`sewdsl probe energy .` counts the operations on all test samples."
     )
-    return (
-        f"## Energy\n\n{words}\n\n{_folded(write_energy_table(table, EnergyForm.MARKDOWN), len(table.lines), 'layers')}"
-    )
+    return f"## Energy\n\n{words}\n\n{_folded(write_energy_table(table, 'markdown'), len(table.lines), 'layers')}"
 
 
 MOST_CLASSES = 200

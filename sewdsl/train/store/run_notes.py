@@ -108,7 +108,6 @@ def plan_resumed_run(compilation: Compilation, folder: RunFolder, data_folder: P
 Accelerator = Literal["auto", "cpu", "cuda"]
 ACCELERATORS: tuple[Accelerator, ...] = get_args(Accelerator)
 Strategy = Literal["auto", "ddp", "fsdp"]
-STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 """Distributed strategies in Lightning's terms, where ``auto`` is ddp for several processes."""
 
 
