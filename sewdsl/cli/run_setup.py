@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, suppress
 from importlib.util import find_spec
 from io import StringIO
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import typer
@@ -18,7 +17,6 @@ from sewdsl.allocator import keep_memory
 from sewdsl.cli.files import fail
 from sewdsl.cli.options import NO_LOGGER, Device, exit_with_invalid_choice, exit_with_usage_error
 from sewdsl.cli.print_diagnostics import print_diagnostics
-from sewdsl.compiler import Compilation
 from sewdsl.diagnostics import SewdslError
 from sewdsl.plugins import plugin_files
 from sewdsl.terminal import echo
@@ -28,11 +26,8 @@ if TYPE_CHECKING:
     from sewdsl.train.data.dataset import Reading
     from sewdsl.train.fit.lightning_loop import RunOptions
     from sewdsl.train.fit.processes import Processes
-    from sewdsl.train.fit.run_weights import InitialWeights
-    from sewdsl.train.store.result import Result
     from sewdsl.train.store.run_folder import RunFolder
     from sewdsl.train.store.run_notes import LoggerName
-    from sewdsl.train.training_plan import TrainingPlan
 
 
 EXIT_GRACE_SECONDS = 10.0
@@ -218,28 +213,3 @@ def _resume_command(run: RunFolder) -> str:
 
 def _plugin_words() -> list[str]:
     return [word for file in plugin_files() for word in ("--plugin", str(file.path))]
-
-
-def make_runners(
-    data: Path | None,
-    make_options: Callable[[], RunOptions],
-    announce: Callable[[TrainingPlan], None] = lambda _: None,
-    initial_weights: InitialWeights | None = None,
-) -> tuple[Callable[[Compilation, TrainingPlan, RunFolder], Result], Callable[[RunFolder], Result]]:
-    """Return the functions that start and resume one of several runs.
-
-    Args:
-        announce: Prints a line before a run starts.
-        initial_weights: Initial weights of every run, or None for random weights.
-    """
-    from sewdsl.train.fit.train_run import resume_run, start_run
-
-    def start(compilation: Compilation, planned: TrainingPlan, folder: RunFolder) -> Result:
-        announce(planned)
-        return start_run(compilation, planned, folder, make_options(), initial_weights)
-
-    def resume(folder: RunFolder) -> Result:
-        echo(f"resuming {folder.path}", err=True)
-        return resume_run(folder, data, None, make_options())
-
-    return start, resume

@@ -36,17 +36,14 @@ from sewdsl.cli.options import (
 from sewdsl.cli.output import dump, echo_json
 from sewdsl.cli.run_setup import (
     logger_names,
-    make_runners,
     probe_device,
     probe_errors,
     run_errors,
-    run_options,
     set_up_process,
 )
-from sewdsl.compiler import Compilation, CompiledVariant, compile_trial, compile_variants
+from sewdsl.compiler import CompiledVariant, compile_trial, compile_variants
 from sewdsl.elaborate.study_section import PROBE_QUANTITIES, Study, StudyRange
 from sewdsl.ir.network import Network
-from sewdsl.light_dataclass import dataclass
 from sewdsl.plugins import plugin_files
 from sewdsl.spreadsheet import rows_to_csv
 from sewdsl.terminal import echo
@@ -56,14 +53,9 @@ if TYPE_CHECKING:
 
     from sewdsl.cli.json_output import ListedVariant
     from sewdsl.probe.compare_networks import BlockCurve
-    from sewdsl.train.data.dataset import Reading
-    from sewdsl.train.fit.lightning_loop import RunOptions
-    from sewdsl.train.store.run_notes import LoggerName
     from sewdsl.train.study.outcome import Outcome, SearchOutcome, StudyFolder
-    from sewdsl.train.study.pool import RunPool, Watch
-    from sewdsl.train.study.repeats import ResumeRun, Start
+    from sewdsl.train.study.pool import RunPool
     from sewdsl.train.study.run_study import RunQueue
-    from sewdsl.train.study.search import CompileTrial
     from sewdsl.train.study.worker import Job
     from sewdsl.train.training_plan import TrainingPlan
 
@@ -162,75 +154,53 @@ def command(
         with run_errors():
             probe_variants(study, variants, folder.path, device)
         return
+    import torch
+
+    from sewdsl.train.fit.processes import device_type
+    from sewdsl.train.study.run_study import AllRuns, plan_runs
+    from sewdsl.train.study.search import SearchRuns
+    from sewdsl.train.study.worker import Job
+
     with run_errors():
-        study_options = _StudyOptions(data, reading, device, save_every, logger_names(logger), jobs, threads, on)
-    compiled = replace(base, study=study)
-    _train(compiled, variants, folder, study_options, partial(compile_trial, compiled, **options), json_=json_)
-
-
-@dataclass(frozen=True)
-class _StudyOptions:
-    data: Path | None
-    reading: Reading
-    device: Device
-    save_every: float
-    loggers: tuple[LoggerName, ...] | None
-    jobs: int | None
-    threads: int | None
-    on: str | None
-
-    @property
-    def job(self) -> Job:
-        """Job with the fields that all runs share."""
-        import torch
-
-        from sewdsl.train.study.worker import Job
-
+        loggers = logger_names(logger)
+    # Job with the fields that all runs share.
+    job = Job(
+        text="",
+        folder="",
+        data=None if data is None else str(data.absolute()),
+        device=device,
+        save_every=save_every,
+        readers=reading.readers,
+        in_memory=reading.in_memory,
         # The cores of this machine say nothing about the machines of a cluster.
-        thread_count = 1 if self.on else max(1, torch.get_num_threads() // (self.jobs or 1))
-        return Job(
-            text="",
-            folder="",
-            data=None if self.data is None else str(self.data.absolute()),
-            device=self.device,
-            save_every=self.save_every,
-            readers=self.reading.readers,
-            in_memory=self.reading.in_memory,
-            loggers=self.loggers,
-            plugins=tuple(str(file.path) for file in plugin_files()),
-            threads=self.threads or thread_count,
-        )
+        threads=threads or (1 if on else max(1, torch.get_num_threads() // (jobs or 1))),
+        loggers=loggers,
+        plugins=tuple(str(file.path) for file in plugin_files()),
+    )
+    with run_errors():
+        # Fail before the first run if there is no such device. Workers of a cluster have devices of their own.
+        if on is None:
+            device_type(device)
+        compile_one = partial(compile_trial, replace(base, study=study), **options)
+        if study.search:
+            queue: RunQueue = SearchRuns(study, folder, data, compile_one, variants[0])
+        else:
+            queue = AllRuns(plan_runs(variants, folder, data, study.variants))
+        _train(queue, folder, _make_pool(job, jobs, on), json_=json_)
 
-    def pool(self) -> RunPool:
-        """Return the pool that trains the runs: a cluster, several processes, or this process."""
-        if self.on is not None:
-            from sewdsl.train.study.ray_pool import RayPool
 
-            return RayPool(self.on, self.job, self.jobs)
-        if self.jobs is not None and self.jobs > 1:
-            from sewdsl.train.study.pool import ProcessPool, visible_gpus
+def _make_pool(job: Job, jobs: int | None, on: str | None) -> RunPool:
+    """Return the pool that trains the runs: a cluster, several processes, or this process."""
+    if on is not None:
+        from sewdsl.train.study.ray_pool import RayPool
 
-            return ProcessPool(self.jobs, self.job, () if self.device == "cpu" else visible_gpus())
-        from sewdsl.train.study.pool import SequentialPool
+        return RayPool(on, job, jobs)
+    from sewdsl.train.study.pool import ProcessPool, SequentialPool, visible_gpus
+    from sewdsl.train.study.worker import train_in_process
 
-        # All runs share the threads of this process.
-        if self.threads is not None:
-            import torch
-
-            torch.set_num_threads(self.threads)
-        return SequentialPool(self.runners)
-
-    def runners(self, watch: Watch | None) -> tuple[Start, ResumeRun]:
-        """Return functions that start and resume a run in this process and pass metrics of each epoch to ``watch``."""
-        from sewdsl.train.fit.callbacks import EpochWatch
-        from sewdsl.train.fit.processes import Processes
-
-        def make_options() -> RunOptions:
-            processes = Processes(accelerator=self.device)
-            options = run_options(processes, self.save_every, self.reading, self.loggers)
-            return options if watch is None else options._replace(shown=(*options.shown, EpochWatch(watch)))
-
-        return make_runners(self.data, make_options)
+    if jobs is not None and jobs > 1:
+        return ProcessPool(jobs, job, () if job.device == "cpu" else visible_gpus())
+    return SequentialPool(partial(train_in_process, job))
 
 
 def _select_variants(
@@ -243,37 +213,19 @@ def _select_variants(
     return tuple(replace(varied, compilations=varied.compilations[:seeds]) for varied in selected)
 
 
-def _train(
-    base: Compilation,
-    variants: tuple[CompiledVariant, ...],
-    folder: StudyFolder,
-    study_options: _StudyOptions,
-    compile_one: CompileTrial,
-    *,
-    json_: bool,
-) -> None:
-    from sewdsl.train.fit.processes import device_type
+def _train(queue: RunQueue, folder: StudyFolder, pool: RunPool, *, json_: bool) -> None:
     from sewdsl.train.store.run_folder import RunInterrupted
-    from sewdsl.train.study.run_study import AllRuns, plan_runs, run_study
-    from sewdsl.train.study.search import SearchRuns
+    from sewdsl.train.study.run_study import run_study
 
     def announce(index: int, total: int, varied: CompiledVariant, planned: TrainingPlan) -> None:
         run_name = f"{varied.variant.title}, seed {planned.recipe.seed}"
         echo(f"run {index} of {total} in {folder.path}: {run_name}", err=True)
 
-    with run_errors():
-        # Fail before the first run if there is no such device. Workers of a cluster have devices of their own.
-        if study_options.on is None:
-            device_type(study_options.device)
-        if base.study.search:
-            queue: RunQueue = SearchRuns(base.study, folder, study_options.data, compile_one, variants[0])
-        else:
-            queue = AllRuns(plan_runs(variants, folder, study_options.data, base.study.variants))
-        try:
-            outcome, died = run_study(queue, folder, study_options.pool(), announce)
-        except RunInterrupted:
-            echo("run the same command again to resume", err=True)
-            raise
+    try:
+        outcome, died = run_study(queue, folder, pool, announce)
+    except RunInterrupted:
+        echo("run the same command again to resume", err=True)
+        raise
     if json_:
         echo_json(outcome.model_dump(mode="json"))
     else:

@@ -38,14 +38,13 @@ from sewdsl.cli.options import (
 from sewdsl.cli.output import echo_json
 from sewdsl.cli.run_setup import (
     logger_names,
-    make_runners,
     rank_zero_only,
     require_packages,
     run_errors,
     run_options,
     set_up_process,
 )
-from sewdsl.compiler import Options, read
+from sewdsl.compiler import Compilation, Options, read
 from sewdsl.interrupts import clean_up
 from sewdsl.ir.network import Network
 from sewdsl.ir.printed_values import format_value
@@ -110,11 +109,16 @@ def _train_repeats(spec: str, out: Path | None, times: int, training: _Training)
     initial_weights = load_initial_weights(training.weights, first.network, training.weights_only)
     folder = out or make_numbered(name).path
     open_folder(folder)
+    from sewdsl.train.fit.train_run import resume_run, start_run
 
-    def announce(planned: TrainingPlan) -> None:
+    def start(compilation: Compilation, planned: TrainingPlan, folder: RunFolder) -> Result:
         echo(f"training {name} on {planned.data.name}: seed {planned.recipe.seed}", err=True)
+        return start_run(compilation, planned, folder, training.make_options(), initial_weights)
 
-    start, resume = make_runners(data, training.make_options, announce, initial_weights)
+    def resume(folder: RunFolder) -> Result:
+        echo(f"resuming {folder.path}", err=True)
+        return resume_run(folder, data, None, training.make_options())
+
     origin = None if initial_weights is None else initial_weights.origin
     plans = [(seeded, plan_training(seeded, data)) for seeded in compilations]
     try:

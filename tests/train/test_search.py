@@ -19,10 +19,11 @@ from sewdsl.train.store.result import Result
 from sewdsl.train.store.run_folder import RunDiverged, RunError, RunFolder, RunInterrupted, RunPruned
 from sewdsl.train.study import plots, search
 from sewdsl.train.study.outcome import Outcome, SearchOutcome, StudyFolder, Trial, table_to_csv, table_to_markdown
-from sewdsl.train.study.pool import SequentialPool, Watch
-from sewdsl.train.study.repeats import ResumeRun, Start
+from sewdsl.train.study.pool import SequentialPool
+from sewdsl.train.study.repeats import finish_run
 from sewdsl.train.study.run_study import run_study
 from sewdsl.train.study.search import SearchRuns, should_prune, suggest_values
+from sewdsl.train.study.worker import Watch
 from sewdsl.train.training_plan import TrainingPlan
 from tests.words import raises
 
@@ -52,7 +53,7 @@ class Runs:
         self.started: list[str] = []
         self.stop, self.diverge = stop, diverge
 
-    def runners(self, watch: Watch | None) -> tuple[Start, ResumeRun]:
+    def finish(self, compilation: Compilation, planned: TrainingPlan, folder: RunFolder, watch: Watch | None) -> Result:
         def start(compilation: Compilation, planned: TrainingPlan, folder: RunFolder) -> Result:
             folder.spec.write_text(compilation.standalone_text(), "utf-8")
             return self._train(planned, folder, watch)
@@ -63,7 +64,7 @@ class Runs:
             assert recipe is not None
             return self._train(TrainingPlan(base.result(), recipe, None), folder, watch)  # type: ignore[arg-type]
 
-        return start, go_on
+        return finish_run(compilation, planned, folder, start, go_on)
 
     def _train(self, planned: TrainingPlan, folder: RunFolder, watch: Watch | None) -> Result:
         name = f"{folder.path.parent.name}/{folder.path.name}"
@@ -92,7 +93,7 @@ class Runs:
             if not drawn:
                 patch.setattr(plots, "draw", lambda *_: None)
             turns = SearchRuns(base.study, folder, None, partial(compile_trial, base), example)
-            outcome, died = run_study(turns, folder, SequentialPool(self.runners), lambda *_: None)
+            outcome, died = run_study(turns, folder, SequentialPool(self.finish), lambda *_: None)
             assert not died
             return outcome
 

@@ -28,7 +28,7 @@ from sewdsl.train.study.outcome import (
     table_to_markdown,
 )
 from sewdsl.train.study.pool import SequentialPool
-from sewdsl.train.study.repeats import Spread
+from sewdsl.train.study.repeats import Spread, finish_run
 from sewdsl.train.study.run_study import AllRuns, plan_runs, run_study
 from sewdsl.train.training_plan import TrainingPlan
 from tests.words import check_words, raises
@@ -91,7 +91,9 @@ class Runs:
             if not drawn:
                 patch.setattr(plots, "draw", lambda *_: None)
             turns = AllRuns(plan_runs(varied(text), folder, None))
-            outcome, died = run_study(turns, folder, SequentialPool(lambda _: (self.start, self.go_on)), self.announce)
+            outcome, died = run_study(
+                turns, folder, SequentialPool(lambda *run: finish_run(*run[:3], self.start, self.go_on)), self.announce
+            )
             assert not died
             return outcome
 

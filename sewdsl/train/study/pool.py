@@ -16,12 +16,8 @@ from sewdsl.compiler import Compilation
 from sewdsl.light_dataclass import dataclass
 from sewdsl.terminal import echo
 from sewdsl.train.store.run_folder import RunDiverged, RunError, RunFolder, RunInterrupted, RunPruned
-from sewdsl.train.study.repeats import ResumeRun, Start, finish_run
-from sewdsl.train.study.worker import Job, RunMessage, WorkerProcess
+from sewdsl.train.study.worker import Job, RunMessage, Watch, WorkerProcess
 from sewdsl.train.training_plan import TrainingPlan
-
-Watch = Callable[[Mapping[int, float]], bool]
-"""Receives the accuracies of a run by epoch from 1, and returns whether the run may continue."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,22 +74,22 @@ class RunPool(AbstractContextManager["RunPool"]):
         """Stop the unfinished runs."""
 
 
-Runners = Callable[[Watch | None], tuple[Start, ResumeRun]]
-"""Return the functions that start and resume a watched run."""
-
-
 class SequentialPool(RunPool):
-    """Trains each run in this process at its start."""
+    """Trains each run in this process at its start.
+
+    Args:
+        finish: Trains or resumes a run, see :func:`sewdsl.train.study.worker.train_in_process`.
+    """
 
     size = 1
 
-    def __init__(self, runners: Runners) -> None:
-        self._runners = runners
+    def __init__(self, finish: Callable[[Compilation, TrainingPlan, RunFolder, Watch | None], object]) -> None:
+        self._finish = finish
         self._ended: list[Ending] = []
 
     def begin(self, run: StudyRun) -> None:
         try:
-            finish_run(run.compilation, run.planned, run.folder, *self._runners(run.watch))
+            self._finish(run.compilation, run.planned, run.folder, run.watch)
         except RunDiverged as error:
             self._ended.append(Ending(run, "diverged", str(error)))
         except RunPruned as error:

@@ -17,8 +17,9 @@ from sewdsl.train.store.result import Result, describe_machine
 from sewdsl.train.store.run_folder import RunError, RunFolder
 from sewdsl.train.study import plots
 from sewdsl.train.study.outcome import Outcome, SearchOutcome, StudyFolder, VariantResult, folder_name, write_tables
-from sewdsl.train.study.pool import Ending, RunPool, StudyRun, Watch
+from sewdsl.train.study.pool import Ending, RunPool, StudyRun
 from sewdsl.train.study.repeats import Spread, check_same_run
+from sewdsl.train.study.worker import Watch
 from sewdsl.train.training_plan import TrainingPlan, plan_training
 
 Announce = Callable[[int, int, CompiledVariant, TrainingPlan], None]

@@ -25,8 +25,9 @@ from sewdsl.train.store import measurements
 from sewdsl.train.store.run_folder import RunError
 from sewdsl.train.store.run_notes import find_inputs
 from sewdsl.train.study.outcome import SearchOutcome, StudyFolder, Trial
-from sewdsl.train.study.pool import Ending, Watch
+from sewdsl.train.study.pool import Ending
 from sewdsl.train.study.run_study import VariantRuns, plan_variant
+from sewdsl.train.study.worker import Watch
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

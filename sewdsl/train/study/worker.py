@@ -15,16 +15,24 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Literal, TextIO, cast
+from typing import TYPE_CHECKING, Literal, TextIO, cast
 
 from pydantic import BaseModel, ValidationError
 
 from sewdsl.allocator import keep_memory
 from sewdsl.child_process import OWN_GROUP, python_command
+from sewdsl.terminal import echo
 from sewdsl.train.fit.processes import set_passive_waiting
 from sewdsl.train.records import STRICT, Positive, Seconds, Share, Text, Threads
 from sewdsl.train.store.run_notes import Accelerator, LoggerName
+
+if TYPE_CHECKING:
+    from sewdsl.compiler import Compilation
+    from sewdsl.train.store.result import Result
+    from sewdsl.train.store.run_folder import RunFolder
+    from sewdsl.train.training_plan import TrainingPlan
 
 LINE_WIDTH = "200"
 """Terminal width for the output of a run, which is shown with the title of the run in front."""
@@ -70,45 +78,61 @@ class RunMessage(BaseModel):
     """Exit code of an interrupted run."""
 
 
-def train(job: Job, watch: Callable[[Mapping[int, float]], bool]) -> RunMessage:
-    """Train or resume a run, and return how it ended."""
+Watch = Callable[[Mapping[int, float]], bool]
+"""Receives the accuracies of a run by epoch from 1, and returns whether the run may continue."""
+
+
+def train_in_process(
+    job: Job, compilation: Compilation, planned: TrainingPlan, folder: RunFolder, watch: Watch | None
+) -> None:
+    """Train or resume a run in this process, with the options of a job.
+
+    Raises:
+        RunDiverged, RunPruned, RunInterrupted, RunError: If the run does not end with a result.
+    """
     import torch  # Not at the top: threads and memory must be set up before.
 
-    from sewdsl.compiler import read
-    from sewdsl.diagnostics import SewdslError
-    from sewdsl.plugins import PluginError, import_plugin_file
-    from sewdsl.source import Source
-    from sewdsl.train.data.dataset import DataError, Reading
+    from sewdsl.train.data.dataset import Reading
     from sewdsl.train.fit.callbacks import EpochWatch, plugin_callbacks, progress_callbacks
     from sewdsl.train.fit.lightning_loop import RunOptions
     from sewdsl.train.fit.processes import Processes
     from sewdsl.train.fit.train_run import resume_run, start_run
-    from sewdsl.train.store.run_folder import RunDiverged, RunError, RunFolder, RunInterrupted, RunPruned
     from sewdsl.train.study.repeats import finish_run
-    from sewdsl.train.training_plan import plan_training
 
     # The processes of a study share the cores.
     torch.set_num_threads(job.threads)
-    data = None if job.data is None else Path(job.data)
     options = RunOptions(
-        (*progress_callbacks(), EpochWatch(watch)),
+        progress_callbacks() + ([] if watch is None else [EpochWatch(watch)]),
         Processes(accelerator=job.device),
         job.save_every,
         reading=Reading(job.readers, job.in_memory),
         callbacks=plugin_callbacks,
         loggers=job.loggers,
     )
+
+    def resume(folder: RunFolder) -> Result:
+        echo(f"resuming {folder.path}", err=True)
+        return resume_run(folder, None if job.data is None else Path(job.data), None, options)
+
+    finish_run(compilation, planned, folder, partial(start_run, options=options), resume)
+
+
+def train(job: Job, watch: Watch) -> RunMessage:
+    """Train or resume a run, and return how it ended."""
+    from sewdsl.compiler import read
+    from sewdsl.diagnostics import SewdslError
+    from sewdsl.plugins import PluginError, import_plugin_file
+    from sewdsl.source import Source
+    from sewdsl.train.data.dataset import DataError
+    from sewdsl.train.store.run_folder import RunDiverged, RunError, RunFolder, RunInterrupted, RunPruned
+    from sewdsl.train.training_plan import plan_training
+
     try:
         for path in job.plugins:
             import_plugin_file(Path(path))  # The parent has checked that the file can be imported.
         compilation = read(Source("spec.net", job.text))
-        finish_run(
-            compilation,
-            plan_training(compilation, data),
-            RunFolder(Path(job.folder)),
-            lambda compilation, planned, folder: start_run(compilation, planned, folder, options),
-            lambda folder: resume_run(folder, data, None, options),
-        )
+        planned = plan_training(compilation, None if job.data is None else Path(job.data))
+        train_in_process(job, compilation, planned, RunFolder(Path(job.folder)), watch)
     except RunDiverged as error:
         return RunMessage(kind="diverged", text=str(error))
     except RunPruned as error:
