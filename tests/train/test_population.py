@@ -11,16 +11,16 @@ import sewdsl
 from sewdsl.lower import SpikingNetwork
 from sewdsl.snn.neuron import Neuron
 from sewdsl.train.store.result import EDGES, Population
-from sewdsl.train.watch import FiringRates, NeuronRates, count_population
+from sewdsl.train.watch import FiringRates, count_population
 
 CHANCES = 1000
 
 
-def seen(*batches: Tensor) -> NeuronRates:
+def seen(*batches: Tensor) -> FiringRates:
     """Return the counts of a layer with these spikes, ``[T, N, *]``."""
     model = nn.Sequential(sewdsl.compile("c4k3-IF-FC3", input="1x6x6", steps=3).get_submodule("if1"))
     assert isinstance(model[0], Neuron)
-    rates = NeuronRates()
+    rates = FiringRates()
     with rates.watch(model):
         for batch in batches:
             model(1.5 * batch)  # over the threshold of 1 at once, and reset at once
@@ -81,7 +81,7 @@ class TestHandMadeSpikes:
         last = spikes.permute(0, 1, 3, 4, 2).contiguous().permute(0, 1, 4, 2, 3)
         swapped = spikes.transpose(3, 4).contiguous().transpose(3, 4)
         for stored in (spikes, last, swapped):
-            counts = NeuronRates()._batch(stored)
+            counts = FiringRates()._batch(stored)
             assert torch.equal(counts, spikes.sum((0, 1)).int())
 
     def test_memory_does_not_grow(self) -> None:
@@ -124,7 +124,7 @@ class TestNetworks:
         norm = model.get_parameter("bn1.bias")
         with torch.no_grad():
             norm[2], norm[4] = -100.0, 100.0
-        rates = NeuronRates()
+        rates = FiringRates()
         with rates.watch(model), torch.no_grad():
             model(torch.rand(4, 3, 2, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1)))
         found = rates.populations["plif1"]
@@ -135,7 +135,7 @@ class TestNetworks:
     def test_no_level_hides_any(self) -> None:
         results = []
         for level in (0, 1):
-            model, rates, layers = self.model(level), NeuronRates(), FiringRates()
+            model, rates, layers = self.model(level), FiringRates(), FiringRates()
             with rates.watch(model), layers.watch(model), torch.no_grad():
                 torch.manual_seed(2)
                 for samples in (3, 2):

@@ -33,7 +33,7 @@ from sewdsl.train.fit.processes import DeviceType, Processes, device_type, evalu
 from sewdsl.train.store.result import Population, Precision
 from sewdsl.train.store.run_folder import RunError, RunFolder, RunInterrupted
 from sewdsl.train.store.run_notes import Accelerator, LoggerName
-from sewdsl.train.watch import FiringRateLog, GradientNorms, NeuronRates
+from sewdsl.train.watch import FiringRateLog, FiringRates, GradientNorms
 
 SAVE_INTERVAL_MINUTES = 5.0
 """Default interval between checkpoints within an epoch."""
@@ -250,20 +250,13 @@ def _make_trainer(recipe: Recipe, processes: Processes, before: Precision | None
 
 
 class Confusion(Callback):
-    """Confusion matrix of an evaluation."""
+    """Confusion matrix of an evaluation.
 
-    def __init__(self) -> None:
-        self._counts: torch.Tensor | None = None
+    Attributes:
+        counts: Row i, column j: number of samples of class i classified as j. None before the first batch.
+    """
 
-    @property
-    def counts(self) -> list[list[int]]:
-        """Row i, column j: number of samples of class i classified as j. Empty before the first batch."""
-        counts: list[list[int]] = [] if self._counts is None else self._counts.tolist()
-        return counts
-
-    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Reset the counts."""
-        self._counts = None
+    counts: torch.Tensor | None = None
 
     def on_validation_batch_end(
         self,
@@ -276,7 +269,7 @@ class Confusion(Callback):
     ) -> None:
         """Count a batch. The validation step returns its logits ``[N, classes]`` as ``outputs``."""
         counts = multiclass_confusion_matrix(outputs, batch[1], outputs.shape[1], validate_args=False)
-        self._counts = counts if self._counts is None else self._counts + counts
+        self.counts = counts if self.counts is None else self.counts + counts
 
 
 def evaluate_samples(module: Classifier, samples: SampleSet, how: EvaluationOptions) -> Score:
@@ -301,7 +294,7 @@ def evaluate_samples(module: Classifier, samples: SampleSet, how: EvaluationOpti
         enable_model_summary=False,
         enable_progress_bar=False,
     )
-    rates = NeuronRates()
+    rates = FiringRates()
     batches = Batches(samples, module.recipe.batch, readers=how.readers, device=trainer.strategy.root_device)
     with rates.watch(module.model):
         trainer.validate(module, batches, verbose=False)
@@ -314,7 +307,7 @@ def evaluate_samples(module: Classifier, samples: SampleSet, how: EvaluationOpti
         top5_accuracy,
         rates.rates,
         rates.populations,
-        confusion.counts,
+        [] if confusion.counts is None else confusion.counts.tolist(),
         accuracies,
         None if module.classifies else module.test_tally.loss,
     )

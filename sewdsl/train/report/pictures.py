@@ -7,7 +7,7 @@ import re
 from io import BytesIO
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import matplotlib as mpl
@@ -68,67 +68,37 @@ DECADES = 20.0
 """Minimum ratio of the largest to the smallest value for a logarithmic axis."""
 
 
-class CurveLine(NamedTuple):
-    """Line of a panel: metric, label and placeholder colour."""
-
-    figure: str
-    label: str
-    colour: str
-
-
-class CurvePanel(NamedTuple):
-    """Plot of related metrics."""
-
-    title: str
-    lines: tuple[CurveLine, ...]
-    percent: bool = False
-
-
-PANELS = (
-    CurvePanel(
-        "accuracy",
-        (
-            CurveLine("train_accuracy", "training", TRAIN),
-            CurveLine("validation_accuracy", "validation", VALIDATION),
-            CurveLine("test_accuracy", "test", TEST),
-        ),
-        percent=True,
-    ),
-    CurvePanel(
-        "loss",
-        (
-            CurveLine("train_loss", "training", TRAIN),
-            CurveLine("validation_loss", "validation", VALIDATION),
-            CurveLine("test_loss", "test", TEST),
-        ),
-    ),
-    CurvePanel("gradient norm, last batch", (CurveLine("gradient_norm/total", "all layers", TRAIN),)),
-    CurvePanel("learning rate", (CurveLine("learning_rate", "learning rate", TRAIN),)),
-)
+PARTS = {"train": ("training", TRAIN), "validation": ("validation", VALIDATION), "test": ("test", TEST)}
+"""Label and placeholder colour of each part of the data."""
+PANELS = {
+    **{quantity: {f"{part}_{quantity}": look for part, look in PARTS.items()} for quantity in ("accuracy", "loss")},
+    "gradient norm, last batch": {"gradient_norm/total": ("all layers", TRAIN)},
+    "learning rate": {"learning_rate": ("learning rate", TRAIN)},
+}
+"""Label and placeholder colour of the lines of each panel, by title and metric."""
 
 
 def curve_svgs(epochs: Epochs) -> list[str]:
     """Draw each panel for which the epochs have metrics."""
     drawn = []
-    for index, panel in enumerate(PANELS):
-        lines = {}
-        for line in panel.lines:
-            figures = {epoch: row[line.figure] for epoch, row in epochs.items() if line.figure in row}
-            if points := {epoch: figure for epoch, figure in figures.items() if isfinite(figure)}:
-                lines[line] = points
-        if lines:
-            drawn.append(svg_element(_draw(panel, lines), f"curve{index}-", f"{panel.title} by epoch"))
+    for index, (title, looks) in enumerate(PANELS.items()):
+        figures = {name: {epoch: row[name] for epoch, row in epochs.items() if name in row} for name in looks}
+        lines = {name: {epoch: y for epoch, y in values.items() if isfinite(y)} for name, values in figures.items()}
+        if lines := {name: points for name, points in lines.items() if points}:
+            drawn.append(svg_element(_draw(title, lines), f"curve{index}-", f"{title} by epoch"))
     return drawn
 
 
-def _draw(panel: CurvePanel, lines: dict[CurveLine, dict[int, float]]) -> str:
+def _draw(title: str, lines: dict[str, dict[int, float]]) -> str:
+    """Draw the lines of a panel, points by epoch, with placeholder colours replaced."""
     figure = Figure(figsize=(5.2, 2.9), layout="constrained")
     FigureCanvasSVG(figure)
     axes = figure.subplots()
-    for line, points in lines.items():
+    for name, points in lines.items():
+        label, colour = PANELS[title][name]
         marker = "o" if len(points) <= 40 else ""  # noqa: PLR2004 -- more markers would overlap
-        axes.plot(list(points), list(points.values()), color=line.colour, lw=1.8, marker=marker, ms=3, label=line.label)
-    _style(axes, panel, [value for points in lines.values() for value in points.values()])
+        axes.plot(list(points), list(points.values()), color=colour, lw=1.8, marker=marker, ms=3, label=label)
+    _style(axes, title, [value for points in lines.values() for value in points.values()])
     if len(lines) > 1:
         axes.legend(frameon=False, labelcolor=INK, fontsize=9.5)
     out = io.StringIO()
@@ -138,8 +108,8 @@ def _draw(panel: CurvePanel, lines: dict[CurveLine, dict[int, float]]) -> str:
     return re.sub("|".join(COLOURS), lambda match: f"var({COLOURS[match[0]]})", out.getvalue())
 
 
-def _style(axes: Axes, panel: CurvePanel, values: list[float]) -> None:
-    axes.set_title(panel.title, loc="left", color=INK, fontsize=11)
+def _style(axes: Axes, title: str, values: list[float]) -> None:
+    axes.set_title(title, loc="left", color=INK, fontsize=11)
     axes.set_xlabel("epoch", color=INK)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, nbins=8))
     axes.grid(axis="y", color=RULE, lw=0.8)
@@ -151,7 +121,7 @@ def _style(axes: Axes, panel: CurvePanel, values: list[float]) -> None:
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(numticks=6))
         axes.yaxis.set_minor_formatter(NullFormatter())
-    if panel.percent:
+    if title == "accuracy":
         axes.yaxis.set_major_formatter(lambda share, _position: f"{100 * share:.4g}\N{NO-BREAK SPACE}%")
 
 
