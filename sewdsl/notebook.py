@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from sewdsl.analysis.listing import block_rows
-from sewdsl.compiler import Options, read
+from sewdsl.compiler import Options
 from sewdsl.draw import RenderingError, render
 from sewdsl.draw import dot as as_dot
 from sewdsl.draw.picture_items import drawn_layers, picture_items
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from sewdsl.lower import SpikingNetwork
     from sewdsl.train.store.result import Result
-    from sewdsl.train.store.run_folder import RunFolder
     from sewdsl.train.store.run_notes import LoggerName
 
 ROWS, BOXES, NODES = 200, 200, 20_000
@@ -123,37 +122,26 @@ def train(  # noqa: PLR0913 -- the options of the command
         RunError: If the folder cannot be used, or the training fails.
         DataError: If the dataset is missing or damaged.
     """
-    compilation = read(spec, **options)
-    name = compilation.result().name
-    from sewdsl.train.fit import train_run
-    from sewdsl.train.fit.callbacks import EpochLines, plugin_callbacks
-    from sewdsl.train.fit.lightning_loop import RunOptions
-    from sewdsl.train.fit.loggers import check_loggers
-    from sewdsl.train.store.run_folder import make_numbered
-    from sewdsl.train.store.run_notes import find_inputs
-    from sewdsl.train.training_plan import plan_training
+    from sewdsl.train.fit.callbacks import EpochLines
+    from sewdsl.train.fit.from_python import train_network
+    from sewdsl.train.store.run_folder import RunError
+    from sewdsl.train.store.run_lookup import is_run
 
-    planned = plan_training(compilation, Path(data) if data else None)
-    find_inputs(planned)
-    check_loggers(loggers or ())
-    folder = make_numbered(name) if out is None else _folder(Path(out), overwrite=overwrite)
-    bar = _progress_bar()
-    progress = (EpochLines(),) if bar is None else (bar, EpochLines())
-    run_options = RunOptions(progress, callbacks=lambda: [*plugin_callbacks(), *callbacks], loggers=loggers)
-    train_run.start_run(compilation, planned, folder, run_options)
-    return NotebookRun(folder.path)
-
-
-def _folder(path: Path, *, overwrite: bool) -> RunFolder:
-    """Create the run folder, or clear the run in it if ``overwrite`` is set."""
-    from sewdsl.train.store.run_folder import RunError, RunFolder, clear_and_lock, make_run_folder
-
-    if not RunFolder(path).spec.is_file():
-        return make_run_folder(path)
-    if not overwrite:
-        message = f"'{path}' already contains a run; set overwrite=True to replace it, or omit 'out' for a new folder"
+    if out is not None and not overwrite and is_run(Path(out)):
+        message = f"'{out}' already contains a run; set overwrite=True to replace it, or omit 'out' for a new folder"
         raise RunError(message)
-    return clear_and_lock(path)
+    bar = _progress_bar()
+    progress = [EpochLines()] if bar is None else [bar, EpochLines()]
+    run = train_network(
+        *(spec, out),
+        overwrite=overwrite,
+        data=data,
+        callbacks=[*progress, *callbacks],
+        loggers=loggers,
+        progress_bar=False,
+        **options,
+    )
+    return NotebookRun(run.folder)
 
 
 def _progress_bar() -> Callback | None:

@@ -50,7 +50,6 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.printed_values import format_value
 from sewdsl.ir.recipe import LISTS, Recipe
 from sewdsl.passes import run_passes
-from sewdsl.paths import is_there
 from sewdsl.terminal import echo, is_terminal
 from sewdsl.train.store.result import SATURATED, accuracy_claims
 
@@ -257,16 +256,14 @@ def command(
 def _make_folder(out: Path | None, name: str, processes: Processes, *, overwrite: bool) -> RunFolder:
     """Return the folder of a new run, created by the first process."""
     from sewdsl.train.fit.processes import rank
-    from sewdsl.train.store.run_folder import RunError, RunFolder, clear_and_lock, make_numbered, make_run_folder
+    from sewdsl.train.store.run_folder import RunError, RunFolder, make_numbered, make_run_folder
 
     if out is None:
         if processes.total > 1:
             # Numbered folders could differ between processes.
             raise RunError("several processes require --out RUN, the run folder that they share")
         return make_numbered(name)
-    if rank():
-        return RunFolder(out)
-    return clear_and_lock(out) if overwrite and is_there(out) else make_run_folder(out)
+    return RunFolder(out) if rank() else make_run_folder(out, overwrite=overwrite)
 
 
 def _start(spec: str, out: Path | None, training: _Training, *, overwrite: bool) -> None:

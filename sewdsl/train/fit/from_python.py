@@ -39,6 +39,7 @@ def train_network(
     spec: str | Path,
     out: str | Path | None = None,
     *,
+    overwrite: bool = False,
     data: str | Path | None = None,
     callbacks: Sequence[Callback] = (),
     loggers: Sequence[LoggerName] | None = None,
@@ -51,6 +52,7 @@ def train_network(
     Args:
         spec: Path, name of a shipped network, or layer string.
         out: New run folder. The default is ``runs/NAME-N``.
+        overwrite: Whether to replace an existing run in ``out``, without removing other files.
         data: Dataset folder, or folder of several datasets. The default is the environment variable ``SEWDSL_DATA``.
         callbacks: Lightning callbacks, called after those of sewdsl and of plugin files.
         loggers: Any of ``tensorboard``, ``wandb`` and ``mlflow``. The default is TensorBoard.
@@ -70,7 +72,7 @@ def train_network(
     check_loggers(loggers or ())
     device_type(device)
     run_options = _run_options(callbacks, loggers, device, progress_bar=progress_bar)
-    folder = make_numbered(planned.network.name) if out is None else make_run_folder(Path(out))
+    folder = make_numbered(planned.network.name) if out is None else make_run_folder(Path(out), overwrite=overwrite)
     return TrainedRun(folder.path, start_run(compilation, planned, folder, run_options))
 
 

@@ -201,8 +201,16 @@ def write_record(path: Path, record: BaseModel) -> None:
     write_run_file(path, record.model_dump_json(indent=2) + "\n")
 
 
-def make_run_folder(path: Path) -> RunFolder:
-    """Create a run folder at a chosen path, or raise RunError if it is not empty or cannot be created."""
+def make_run_folder(path: Path, *, overwrite: bool = False) -> RunFolder:
+    """Create a run folder at a chosen path, or remove the run in it if ``overwrite`` is set.
+
+    Raises:
+        RunError: If the folder contains other files or cannot be created, or if its run cannot be removed or is in use.
+    """
+    if overwrite and is_run(path):
+        with run_lock(RunFolder(path)):
+            clear_run_folder(RunFolder(path))
+        return RunFolder(path)
     try:
         # Fails for names with bytes that are not UTF-8.
         str(path).encode()
@@ -335,15 +343,3 @@ def _remove_partial_files(folder: RunFolder) -> None:
             for entry in [*parent.iterdir()]:
                 if _is_partial(entry.name) and entry.is_file():
                     entry.unlink(missing_ok=True)
-
-
-def clear_and_lock(path: Path) -> RunFolder:
-    """Remove the run in a folder, and return the folder.
-
-    Raises:
-        RunError: If another process uses the folder, it is not a run folder, or a file cannot be removed.
-    """
-    folder = RunFolder(path)
-    with run_lock(folder):
-        clear_run_folder(folder)
-    return folder
