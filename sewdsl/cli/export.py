@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated
 
 from sewdsl.cli.exported_folder import (
     SOURCE,
-    ExportedNetwork,
     WeightsSource,
     require_free_folder,
     write_exported_folder,
@@ -261,7 +260,7 @@ def command(
         content = _encode(model, format_, inputs, to_folder=to_folder) if check or not to_folder else b""
         if to_folder:
             text = (Path(wanted) / "spec.net").read_text("utf-8") if is_run else compilation.standalone_text()
-            write_exported_folder(out, ExportedNetwork(model, text, origin, inputs, license_id))
+            write_exported_folder(out, model, text, origin, inputs, license_id)
         files = [] if to_folder else [(out, content, f"{out}: {model.network.name} as {name}, {len(content):,} bytes")]
         if weights_file is not None:
             from sewdsl.exchange.weights import encode

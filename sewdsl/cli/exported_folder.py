@@ -50,19 +50,6 @@ class WeightsSource(NamedTuple):
         return f"**Untrained**: the weights are initial weights with seed {self.seed}."
 
 
-class ExportedNetwork(NamedTuple):
-    """Network to write to a folder."""
-
-    model: SpikingNetwork
-    text: str
-    """Self-contained ``.net`` file of the network."""
-    origin: WeightsSource
-    inputs: str
-    """Scaling of the inputs, in words (may be empty)."""
-    license: str
-    """Identifier of the licence, or empty for the licence of the run."""
-
-
 def require_free_folder(out: Path) -> None:
     """Exit with code 1 if the path exists and is not an empty folder."""
     try:
@@ -73,33 +60,42 @@ def require_free_folder(out: Path) -> None:
         fail(f"'{out}' exists and is not an empty folder; choose another OUT")
 
 
-def write_exported_folder(out: Path, exported: ExportedNetwork) -> None:
-    """Write a network to a new or empty folder, atomically, and print the list of its files."""
-    files = _render_files(exported)
+def write_exported_folder(
+    out: Path, model: SpikingNetwork, text: str, origin: WeightsSource, inputs: str, license: str
+) -> None:
+    """Write a network to a new or empty folder, atomically, and print the list of its files.
+
+    Args:
+        text: Self-contained ``.net`` file of the network.
+        inputs: Scaling of the inputs, in words (may be empty).
+        license: Identifier of the licence, or empty for the licence of the run.
+    """
+    files = _render_files(model, text, origin, inputs, license)
     try:
         write_folder_atomically(out, files)
     except OSError as error:
         fail(f"cannot write '{out}': {explain(error, out)}")
-    echo(f"{out}: {exported.model.network.name}, with {', '.join(files)}; {sum(map(len, files.values())):,} bytes")
+    echo(f"{out}: {model.network.name}, with {', '.join(files)}; {sum(map(len, files.values())):,} bytes")
 
 
-def _render_files(exported: ExportedNetwork) -> Mapping[str, bytes]:
+def _render_files(
+    model: SpikingNetwork, text: str, origin: WeightsSource, inputs: str, license: str
+) -> Mapping[str, bytes]:
     """Return the contents of the files by name, without local paths."""
     from sewdsl.exchange.errors import ExportError
     from sewdsl.exchange.write.python import source
     from sewdsl.tensor_file import encode_tensors
     from sewdsl.train.report.model_card import ExportedFiles, render_card
 
-    text, origin = exported.text, exported.origin
     # Compile the exported text: comments in network.py refer to the lines of spec.net.
     network = read(Source("spec.net", text)).result()
     epoch = "best" if origin.best else "last"
     metadata = {EPOCH: epoch} if origin.run else {}
-    files = {"spec.net": text.encode(), WEIGHTS: encode_tensors(exported.model.state_dict(), metadata)}
+    files = {"spec.net": text.encode(), WEIGHTS: encode_tensors(model.state_dict(), metadata)}
     name = ""
     try:
         # The code names the weights file of a plain Python export; in a folder it has another name.
-        code = source(network, exported.inputs).replace("net.safetensors", WEIGHTS)
+        code = source(network, inputs).replace("net.safetensors", WEIGHTS)
         name = next(node.name for node in reversed(ast.parse(code).body) if isinstance(node, ast.ClassDef))
         files[SOURCE] = code.encode()
     except ExportError as error:
@@ -108,7 +104,7 @@ def _render_files(exported: ExportedNetwork) -> Mapping[str, bytes]:
         files["diagram.svg"] = draw.render_picture(network)
     except draw.RenderingError as error:
         echo(f"note: diagram.svg is not written: {error}", err=True)
-    facts = _facts(network, exported)
+    facts = _facts(network, text, origin, license)
     if origin.run is not None:
         files["result.json"] = (origin.run / "result.json").read_bytes()
         for plugin in facts.plugins:
@@ -123,19 +119,18 @@ def _render_files(exported: ExportedNetwork) -> Mapping[str, bytes]:
     return {"README.md": card.encode(), **files}
 
 
-def _facts(network: Network, exported: ExportedNetwork) -> RunRecord:
+def _facts(network: Network, text: str, origin: WeightsSource, license: str) -> RunRecord:
     """Return the record for the model card: that of the run, restricted to the exported weights."""
     from sewdsl.train.store import measurements
     from sewdsl.train.store.run_folder import RunFolder
     from sewdsl.train.store.run_record import RunRecord, load_record
 
-    text, origin = exported.text, exported.origin
     if origin.run is None:
         data = {"on": network.recipe.on} if network.recipe else {}
-        return RunRecord(network.name, text, data, {}, {}, measurements.NONE, "", license=exported.license)
+        return RunRecord(network.name, text, data, {}, {}, measurements.NONE, "", license=license)
     facts = load_record(RunFolder(origin.run))
     # The initial weights are not exported.
     command = facts.command.replace("--weights checkpoints/start.safetensors", "--weights FILE")
-    facts = replace(facts, spec=text, command=command, license=exported.license or facts.license)
+    facts = replace(facts, spec=text, command=command, license=license or facts.license)
     # A run counts its operations with the last weights, so the count does not apply to the best.
     return replace(facts, energy=None) if origin.best else facts
