@@ -123,8 +123,7 @@ def app(site: LivePage, hosts: list[str], pool: WorkerPool) -> Starlette:
     routes = [
         *(Route(f"/api/{name}", _route_to_pool(site, pool, name), methods=["POST"]) for name in DOING),
         *(Route(f"/api/{name}", _route(site, answer), methods=["POST"]) for name, answer in _OF_FILES.items()),
-        Route("/", _page),
-        Mount("/", StaticFiles(directory=HERE)),
+        Mount("/", StaticFiles(directory=HERE, html=True)),
     ]
     return Starlette(routes=routes, middleware=[Middleware(LocalOnlyGuard, hosts=hosts)], lifespan=lifespan)
 
@@ -233,10 +232,6 @@ async def _read_json(request: Request) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise HTTPException(400, "send a JSON object")
     return content
-
-
-async def _page(_request: Request) -> Response:
-    return Response((HERE / "index.html").read_text(encoding="utf-8"), media_type="text/html")
 
 
 def _save(site: LivePage, request: dict[str, Any]) -> dict[str, Any]:
