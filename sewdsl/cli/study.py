@@ -42,7 +42,7 @@ from sewdsl.cli.run_setup import (
     set_up_process,
 )
 from sewdsl.compiler import CompiledVariant, compile_trial, compile_variants
-from sewdsl.elaborate.study_section import PROBE_QUANTITIES, Study, StudyRange
+from sewdsl.elaborate.study_section import PROBE_QUANTITIES, Study
 from sewdsl.ir.network import Network
 from sewdsl.plugins import plugin_files
 from sewdsl.spreadsheet import rows_to_csv
@@ -323,9 +323,7 @@ def _print_list(study: Study, variants: tuple[CompiledVariant, ...], folder: Stu
         seeds = ", ".join(map(str, study.numbers))
         echo(f"{folder.path}: {study.search}{f'; seeds {seeds}' if seeds else ''}")
         for axis in study.axes:
-            echo(
-                f"    {axis.name}: {axis if isinstance(axis, StudyRange) else ' '.join(c.label for c in axis.choices)}"
-            )
+            echo(f"    {axis.name}: {axis}")
         return
     listed: list[ListedVariant] = []
     for varied in variants:

@@ -124,6 +124,9 @@ class StudyAxis:
     name: str
     choices: tuple[AxisValue, ...]
 
+    def __str__(self) -> str:
+        return " ".join(choice.label for choice in self.choices)
+
 
 @dataclass(frozen=True)
 class StudyVariant:

@@ -37,14 +37,6 @@ if TYPE_CHECKING:
 Axes = tuple[StudyAxis | StudyRange, ...]
 
 
-def search_space(axes: Axes) -> dict[str, str]:
-    """Describe the searched values by axis, e.g. ``log 0.0001 0.1`` or ``ADD AND IAND``."""
-    return {
-        axis.name: str(axis) if isinstance(axis, StudyRange) else " ".join(choice.label for choice in axis.choices)
-        for axis in axes
-    }
-
-
 def suggest_values(search: Search, axes: Axes, number: int, before: Iterable[Trial]) -> dict[str, str]:
     """Return the values of the next trial, by axis.
 
@@ -166,7 +158,7 @@ class SearchRuns:
         if not planned.recipe.terms[0].loss.classifies:
             raise RunError("a search requires an accuracy, but the target of the first loss is not a class")
         self._metric: Any = "validation" if planned.recipe.validation else "test"
-        self._space = search_space(study.axes)
+        self._space = {axis.name: str(axis) for axis in study.axes}
         self._repeats = max(1, len(study.seeds))
         self.total = study.search.trials * self._repeats
         before = folder.read_search()
