@@ -178,15 +178,10 @@ class Costs(TypedDict):
     ac: float
 
 
-class MeasuredActivity(TypedDict):
-    """Additional fields of a measured layer."""
-
-    activity: NotRequired[float]
-
-
-class EnergyOfLayer(MeasuredActivity):
+class EnergyOfLayer(TypedDict):
     """Operations of a layer for one sample (``activity``: measured fraction of non-zero inputs)."""
 
+    activity: NotRequired[float]
     path: str
     multiplies: bool
     steps: Count

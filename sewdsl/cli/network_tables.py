@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
@@ -230,9 +231,7 @@ def _layers(network: Network, rows: list[ListingRow]) -> Table:
 
 def _in_force(network: Network) -> Table:
     """Return a table of all distinct layers with all arguments and their number of occurrences."""
-    counts: dict[str, int] = {}
-    for node in network.layers:
-        counts[str(node.op)] = counts.get(str(node.op), 0) + 1
+    counts = Counter(str(node.op) for node in network.layers)
     table = Table(title="layers in force", title_justify="left", show_header=False, box=None)
     table.add_column(justify="right", style="dim")
     table.add_column(overflow="fold")
