@@ -13,7 +13,6 @@ from sewdsl.train.data.events.folder_layouts import (
     FRAMES,
     ClassFolders,
     Listing,
-    NumberedFolders,
     PublishedEsImageNet,
     RawGesture,
     TonicGesture,
@@ -206,8 +205,10 @@ class EsImageNet(RecordedDataSet, name="es-imagenet"):
         "https://cloud.tsinghua.edu.cn/d/94873ab4ec2a4eb497b3, 25 archives ES-imagenet-0.18.part*.rar; unpack the first"
     )
     layouts = (
-        NumberedFolders(marker=FRAMES, recording=FrameFile, owner="SpikingJelly"),
-        NumberedFolders(marker="events_np", recording=TwoPolarities, owner="SpikingJelly"),
+        ClassFolders(marker=FRAMES, suffixes=(".npz",), recording=FrameFile, numbered=True, owner="SpikingJelly"),
+        ClassFolders(
+            marker="events_np", suffixes=(".npz",), recording=TwoPolarities, numbered=True, owner="SpikingJelly"
+        ),
         PublishedEsImageNet(owner="as published; SpikingJelly"),
     )
 
@@ -266,7 +267,7 @@ class FrameFolder(RecordedDataSet, name="frame-folder"):
     shape = None
     classes = None
     source = ""
-    layouts = (ClassFolders(suffixes=(".npz", ".npy"), frames=True, split=None),)
+    layouts = (ClassFolders(suffixes=(".npz", ".npy"), recording=FrameFile, split=None),)
 
     def scaling(self) -> str:
         return "values as in the files"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -58,12 +58,14 @@ class ClassFolders(Layout):
     marker: str = ""
     """Parent folder, with ``{T}`` for the number of time-steps (empty without one)."""
     suffixes: tuple[str, ...]
-    frames: bool = False
-    """Whether the files contain frames instead of events."""
+    recording: type[EventFile | FrameFile] = EventFile
+    """Contents of the files."""
     split: bool | None = True
     """Whether ``train`` and ``test`` folders are required. None makes them optional."""
     known: tuple[str, ...] = ()
     """Names of the classes, in order. Empty accepts any."""
+    numbered: bool = False
+    """Whether the folders are named ``class0``, ``class1``, … by the classes. Other folders are ignored."""
 
     def find(self, folder: Path, steps: int) -> Listing | None:
         marker = self.marker.format(T=steps)
@@ -75,10 +77,9 @@ class ClassFolders(Layout):
             parts = [base, None]
         # Classes are numbered over both parts, since a subset may lack a class in one of them.
         names = {name for part in parts if part for name in data_folders.subfolders(part)}
-        label = data_folders.class_labels(names, self.known)
-        recording = FrameFile if self.frames else EventFile
+        label = numbered_labels(names) if self.numbered else data_folders.class_labels(names, self.known)
         train, test = (
-            [recording(*file) for file in data_folders.class_files(part, self.suffixes, label)] if part else []
+            [self.recording(*file) for file in data_folders.class_files(part, self.suffixes, label)] if part else []
             for part in parts
         )
         return Listing(base, train, test, label) if train or test else None
@@ -88,7 +89,13 @@ class ClassFolders(Layout):
         marker = [self.marker.format(T=steps)] if self.marker else []
         split = ["[{train,test}]" if self.split is None else "{train,test}"] if self.split is not False else []
         suffix = "{" + ",".join(self.suffixes) + "}" if len(self.suffixes) > 1 else self.suffixes[0]
-        return "/".join([*marker, *split, "<class>", f"*{suffix}"])
+        return "/".join([*marker, *split, "class<number>" if self.numbered else "<class>", f"*{suffix}"])
+
+
+def numbered_labels(names: Iterable[str]) -> dict[str, int]:
+    """Return the classes of the folders ``class0``, ``class1``, …, without other folders."""
+    matches = {name: CLASS_FOLDER.fullmatch(name) for name in names}
+    return {name: int(match[1]) for name, match in matches.items() if match}
 
 
 def spikingjelly_layouts(events: str = ".npz", **options: Any) -> tuple[ClassFolders, ClassFolders]:
@@ -99,13 +106,13 @@ def spikingjelly_layouts(events: str = ".npz", **options: Any) -> tuple[ClassFol
         **options: Attributes of :class:`ClassFolders`.
     """
     return (
-        ClassFolders(marker=FRAMES, suffixes=(".npz",), frames=True, owner="SpikingJelly", **options),
+        ClassFolders(marker=FRAMES, suffixes=(".npz",), recording=FrameFile, owner="SpikingJelly", **options),
         ClassFolders(marker="events_np", suffixes=(events,), owner="SpikingJelly", **options),
     )
 
 
 TONIC = ("ibmGestureTrain", "ibmGestureTest")
-ROW = re.compile(r"\s*([0-9]{1,9})\s*,\s*([0-9]{1,18})\s*,\s*([0-9]{1,18})\s*", re.ASCII)
+ROW = re.compile(r"([0-9]{1,9})\s*,\s*([0-9]{1,18})\s*,\s*([0-9]{1,18})", re.ASCII)
 """Row of a trial table: class, start and end."""
 TRIALS = ("trials_to_train.txt", "trials_to_test.txt")
 
@@ -167,25 +174,29 @@ def _trials(path: Path) -> Iterator[tuple[str, EventFile]]:
     if not (path.is_file() and table.is_file()):
         return
     seen: Counter[int] = Counter()
-    for label, start, end in _rows(table):
+    for row in _match_lines(table, ROW, "class, start and end", head=1):
+        label, start, end = map(int, row.groups())
         # Classes count from 1 in the table.
         yield f"{path.stem}_{seen[label]}", EventFile(label - 1, path, start, end)
         seen[label] += 1
 
 
-def _rows(table: Path) -> list[tuple[int, int, int]]:
-    """Read class, start and end of each trial, or raise DataError if the table is damaged."""
-    rows = []
+def _match_lines(table: Path, pattern: re.Pattern[str], expected: str, *, head: int = 0) -> list[re.Match[str]]:
+    """Match the lines of a table after its head, or raise DataError if the table is missing or damaged."""
+    matches = []
     try:
-        for line_number, line in enumerate(table.read_text(encoding="utf-8").splitlines()[1:], start=2):
-            row = ROW.fullmatch(line)
-            if row is None:
-                message = f"line {line_number} is {line[:40]!r}, expected class, start and end"
-                raise ValueError(message)  # noqa: TRY301 -- the file's name goes before it
-            rows.append((int(row[1]), int(row[2]), int(row[3])))
+        with open_file(table) as file:
+            lines = file.read().decode("utf-8").splitlines()
+        for line_number, line in enumerate(lines[head:], start=head + 1):
+            match = pattern.fullmatch(line.strip())
+            if match is None:
+                message = f"line {line_number} is {line[:40]!r}, expected {expected}"
+                raise ValueError(message)  # noqa: TRY301 -- the table's name goes before it
+            matches.append(match)
     except (OSError, ValueError) as error:
-        raise DataError(f"'{table}' is damaged: {error}") from None
-    return rows
+        reason = (isinstance(error, OSError) and error.strerror) or error
+        raise DataError(f"cannot read the table '{table}': {reason}") from None
+    return matches
 
 
 EVENT_COLUMNS = 3
@@ -226,49 +237,15 @@ class PublishedEsImageNet(Layout):
                 existing, class_table = {path.name for path in val.iterdir()}, read_class_table(base / "vallabel.txt")
                 # Files that are not in the table have no known class.
                 test = [TwoPolarities(label, val / name) for label, name in class_table if name in existing]
-                return Listing(base, _in_classes(train, TwoPolarities), test)
+                files = data_folders.class_files(train, (".npz",), numbered_labels(data_folders.subfolders(train)))
+                return Listing(base, [TwoPolarities(*file) for file in files], test)
         return None
 
     def pattern(self, steps: int) -> str:
         return "[ES-imagenet-0.18/]{train/class<number>/*.npz,val/*.npz,vallabel.txt}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class NumberedFolders(Layout):
-    """Class folders in ``train`` and ``test`` of a folder with ``{T}`` for the time-steps, as by SpikingJelly."""
-
-    marker: str
-    recording: type[EventFile | FrameFile]
-
-    def find(self, folder: Path, steps: int) -> Listing | None:
-        base = folder / self.marker.format(T=steps)
-        train, test = (_in_classes(base / part, self.recording) for part in ("train", "test"))
-        return Listing(base, train, test) if train or test else None
-
-    def pattern(self, steps: int) -> str:
-        return f"{self.marker.format(T=steps)}/{{train,test}}/class<number>/*.npz"
-
-
-def _in_classes(part: Path, recording: type[EventFile | FrameFile]) -> Sequence[Recording]:
-    """Return the files of the folders class0, class1, …, sorted by class and name."""
-    matches = {name: CLASS_FOLDER.fullmatch(name) for name in data_folders.subfolders(part)}
-    label = {name: int(match[1]) for name, match in matches.items() if match}
-    return [recording(*file) for file in data_folders.class_files(part, (".npz",), label)]
-
-
 def read_class_table(table: Path) -> Sequence[tuple[int, str]]:
     """Read class and file name of each row, sorted, or raise DataError for a missing or damaged table."""
-    try:
-        with open_file(table) as file:
-            lines = file.read().decode("utf-8").splitlines()
-        rows = []
-        for line_number, line in enumerate(lines, start=1):
-            row = CLASS_LINE.fullmatch(line.strip())
-            if row is None:
-                message = f"line {line_number} is {line[:40]!r}, expected a file name and its class"
-                raise ValueError(message)  # noqa: TRY301 -- the table's name goes before it
-            rows.append((int(row[2]), f"{row[1]}.npz"))
-    except (OSError, ValueError) as error:
-        reason = (isinstance(error, OSError) and error.strerror) or error
-        raise DataError(f"cannot read the class table '{table}': {reason}") from None
-    return sorted(rows)
+    rows = _match_lines(table, CLASS_LINE, "a file name and its class")
+    return sorted((int(row[2]), f"{row[1]}.npz") for row in rows)
