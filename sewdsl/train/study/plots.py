@@ -8,7 +8,7 @@ from itertools import accumulate, starmap
 from math import ceil
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from matplotlib import colormaps
 from matplotlib.figure import Figure
@@ -25,7 +25,6 @@ from sewdsl.train.study.repeats import Spread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.typing import LineStyleType
 
 PANELS = {
     "train_loss": "training loss",
@@ -50,14 +49,6 @@ LOG_LABEL_RATIO = 100
 """Ratio of the largest to the smallest value below which a logarithmic axis has labels at 1, 2 and 5."""
 ENDED, PRUNED = (colormaps["tab10"](index) for index in (0, 7))
 BEST = colormaps["tab10"](3)
-
-
-class Look(NamedTuple):
-    """Style of the lines of one variant."""
-
-    colour: tuple[float, ...]
-    dash: LineStyleType
-    label: str
 
 
 def draw(outcome: Outcome, folder: StudyFolder) -> None:
@@ -86,8 +77,11 @@ def _legend_label(axis: str, label: str) -> str:
     return label if head in SELF_EXPLANATORY_AXES else f"{rest[-1] if rest else head} {label}"
 
 
-def _looks(rows: Sequence[dict[str, str]]) -> list[Look]:
-    """Return a colour per label of the first axis and a dash per label of the second, or a colour per variant."""
+def _looks(rows: Sequence[dict[str, str]]) -> list[dict[str, Any]]:
+    """Return colour, dash and label of each line, as arguments of matplotlib.
+
+    Labels of the first axis have a colour, and those of the second a dash, unless there are more axes.
+    """
     labels = [", ".join(starmap(_legend_label, row.items())) or "as written" for row in rows]
     # Colour and dash can show two axes.
     keys = [
@@ -95,7 +89,10 @@ def _looks(rows: Sequence[dict[str, str]]) -> list[Look]:
         for label, row in zip(labels, rows, strict=True)
     ]
     styles = line_styles(dict(zip(labels, keys, strict=True)))
-    return [Look(*styles[label], escape_mathtext(label)) for label in labels]
+    return [
+        {"color": styles[label].colour, "linestyle": styles[label].dash, "label": escape_mathtext(label)}
+        for label in labels
+    ]
 
 
 def _curves(outcome: Outcome, folder: StudyFolder) -> None:
@@ -126,14 +123,14 @@ def _curves(outcome: Outcome, folder: StudyFolder) -> None:
     figure.savefig(folder.curves, dpi=130)
 
 
-def _band(axes: Axes, runs: Sequence[dict[int, float]], look: Look) -> None:
+def _band(axes: Axes, runs: Sequence[dict[int, float]], look: dict[str, Any]) -> None:
     """Plot the mean over seeds, and the range from the lowest to the highest for several seeds."""
     # A run may have fewer epochs than the others.
     common = sorted(set.intersection(*(set(run) for run in runs))) if runs else []
     values = [[run[epoch] for run in runs] for epoch in common]
-    axes.plot(common, list(map(fmean, values)), color=look.colour, linestyle=look.dash, label=look.label)
+    axes.plot(common, list(map(fmean, values)), **look)
     if len(runs) > 1:
-        axes.fill_between(common, list(map(min, values)), list(map(max, values)), color=look.colour, alpha=0.12)
+        axes.fill_between(common, list(map(min, values)), list(map(max, values)), color=look["color"], alpha=0.12)
 
 
 def _trend(outcome: Outcome, axis: str, folder: StudyFolder) -> None:
@@ -171,19 +168,17 @@ def _trend(outcome: Outcome, axis: str, folder: StudyFolder) -> None:
     figure.savefig(folder.trend, dpi=130)
 
 
-def _points(axes: Axes, points: list[tuple[float, Spread]], look: Look) -> None:
+def _points(axes: Axes, points: list[tuple[float, Spread]], look: dict[str, Any]) -> None:
     points = sorted(points, key=lambda point: point[0])
     axes.errorbar(
         [x for x, _ in points],
         [spread.mean for _, spread in points],
         # A single seed has no deviation.
         yerr=[spread.deviation or 0.0 for _, spread in points],
-        color=look.colour,
-        linestyle=look.dash,
         marker="o",
         markersize=4,
         capsize=3,
-        label=look.label,
+        **look,
     )
 
 
