@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from sewdsl.exchange.write.c.write_file import CFile, SampleVectors
+    from sewdsl.exchange.write.c.write_file import CFile
     from sewdsl.integers.build import IntegerFormat
     from sewdsl.integers.network import IntegerNetwork
     from sewdsl.integers.value import Integers
@@ -68,7 +68,9 @@ def export_c(
     Raises:
         NoIntegerLaw: If a layer cannot be computed in integers.
     """
-    from sewdsl.exchange.write.c.write_file import write_c
+    import numpy as np
+
+    from sewdsl.exchange.write.c.write_file import SampleVectors, write_c
     from sewdsl.integers.build import build_integer_network
     from sewdsl.integers.calibration import measure_ranges
     from sewdsl.train.fit.integer_run import input_scaling, to_integers
@@ -81,7 +83,9 @@ def export_c(
     batches = [] if samples is None else [(to_integers(x, network), x, y) for x, y in samples.batches]
     count = count_vectors(model.network)
     first = (batches[0][0][:count] if network.static else batches[0][0][:, :count]) if batches else None
-    vectors = None if first is None else _test_vectors(network, first)
+    vectors = None
+    if first is not None:
+        vectors = SampleVectors(network.by_sample(first), np.concatenate([*network.run(first).values()], 1))
     text = "" if samples is None else _accuracies(model, network, batches, labelled=labelled)
     file = write_c(network, _comment(model, network, text), vectors)
     # The first comment contains the text of the network, whose names stay.
@@ -136,15 +140,6 @@ def random_samples(model: SpikingNetwork, seed: int) -> ProbeSamples:
 def rename(source: str, prefix: str) -> str:
     """Return a file with another prefix of its names."""
     return re.sub(r"\bnet(?=[_.])", prefix, re.sub(r"\bNET_", f"{prefix.upper()}_", source))
-
-
-def _test_vectors(network: IntegerNetwork, x: Integers) -> SampleVectors:
-    import numpy as np
-
-    from sewdsl.exchange.write.c.write_file import SampleVectors
-
-    outputs = np.concatenate([*network.run(x).values()], 1)
-    return SampleVectors(network.by_sample(x), outputs)
 
 
 def _accuracies(

@@ -122,28 +122,25 @@ def _bare(network: Network) -> Network:
 def _compare_rates(old: Recipe, new: Recipe, checkpoint: Mapping[str, Any]) -> None:
     """Check that the number of epochs is possible, and that it does not change learning rates of the past."""
     started = checkpoint["epoch"] + 1 if checkpoint else 0
-    if new.epochs < started:
-        raise RunError(f"cannot set {CHANGEABLE_SETTING} to {new.epochs}: {started} epochs have started")
-    if _widths(old, started) != _widths(new, started):
-        raise RunError(
-            f"cannot set {CHANGEABLE_SETTING} to {new.epochs}: the delay widths of past epochs depend on it; start a "
-            "new run"
-        )
-    if any(old.weight_bits(epoch) != new.weight_bits(epoch) for epoch in range(started)):
-        raise RunError(
-            f"cannot set {CHANGEABLE_SETTING} to {new.epochs}: the rounding of weights in past epochs depends on it; "
-            "start a new run"
-        )
     by_step = old.schedule is not None and old.schedule.each == "step"
+    reason = ""
+    if new.epochs < started:
+        reason = f"{started} epochs have started"
+    elif _widths(old, started) != _widths(new, started):
+        reason = "the delay widths of past epochs depend on it; start a new run"
+    elif any(old.weight_bits(epoch) != new.weight_bits(epoch) for epoch in range(started)):
+        reason = "the rounding of weights in past epochs depends on it; start a new run"
     # A schedule by step depends on the total number of optimizer steps.
-    if (by_step and started and old.epochs != new.epochs) or any(
+    elif (by_step and started and old.epochs != new.epochs) or any(
         old.factor(epoch) != new.factor(epoch) for epoch in range(started)
     ):
-        raise RunError(
-            f"cannot set {CHANGEABLE_SETTING} to {new.epochs}: the learning rates of past epochs depend on it in the "
-            f"schedule {new.schedule}; start a new run with a fixed length, e.g. 'schedule "
-            f"Cosine(T_max={old.epochs - old.warmup})', to change the number of epochs later"
+        fixed = f"schedule Cosine(T_max={old.epochs - old.warmup})"
+        reason = (
+            f"the learning rates of past epochs depend on it in the schedule {new.schedule}; start a new run with a "
+            f"fixed length, e.g. '{fixed}', to change the number of epochs later"
         )
+    if reason:
+        raise RunError(f"cannot set {CHANGEABLE_SETTING} to {new.epochs}: {reason}")
 
 
 def _widths(recipe: Recipe, epochs: int) -> list[float]:
