@@ -25,12 +25,10 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
             effect = "can only remove spikes"
             if not pooled:
                 effect = f"pass only {100 * 0.5 ** len(chain):.2g} % of the spikes at a firing rate of 1/2 per branch"
-            yield Diagnostic(
+            yield join.diagnostic(
                 "and-in-a-row",
                 Severity.WARNING,
                 f"{len(chain)} consecutive AND blocks {effect} (Fang et al. 2021, Sec. 4.1)",
-                join.span,
                 label="passes a spike only if its branch also fires",
                 help="use ADD or IAND, which are identities for a silent branch",
-                path=join.where,
             )

@@ -21,12 +21,10 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
             parts = [f"{n} {name}{'s' if n > 1 else ''}" for n, name in zip(cropped, names, strict=True) if n]
             # The padding must be smaller than the window, so a window of 1 allows none.
             pad = ", add padding, e.g. p1," if min(node.op.kernel) > 1 else ""
-            yield Diagnostic(
+            yield node.diagnostic(
                 "cropped-input",
                 Severity.WARNING,
                 f"pooling {node.op.short} ignores {' and '.join(parts)} at the end of its {signal.size} input",
-                node.span,
                 label=f"input is [{', '.join(map(str, signal.shape))}]",
                 help=f"change the input size or the window{pad} or add 'allow cropped-input \"reason\"'",
-                path=node.where,
             )

@@ -17,6 +17,4 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
             delay = node.op.longest_delay
             message = f"{node.op.label} reads values of {delay:,} time-steps earlier, but the network has {steps:,}"
             hint = f"reduce the delay to at most {steps - 1:,} time-steps, or increase 'steps'"
-            yield Diagnostic(
-                "delay-beyond-steps", Severity.WARNING, message, node.span, "reads zeros", hint, path=node.where
-            )
+            yield node.diagnostic("delay-beyond-steps", Severity.WARNING, message, "reads zeros", hint)

@@ -128,12 +128,10 @@ def _report(network: Network, row: Sequence[ResidualBlock], code: str, size: str
     blocks = "with a neutral branch, a Spiking block multiplies"
     if len(row) > 1:
         blocks = f"with neutral branches, {len(row)} consecutive Spiking blocks multiply"
-    return Diagnostic(
+    return join.diagnostic(
         code,
         Severity.WARNING,
         f"{blocks} the gradient by {size} (Fang et al. 2021, Eq. 8)",
-        join.span,
         label=f"derivative of {neuron.kind} at rest: {slopes.spike:.3g} with a spike, {slopes.silent:.3g} without",
         help=f"use SEW blocks, which have a gradient of 1 (Eq. 11), or a surrogate with a {advice} derivative",
-        path=join.where,
     )

@@ -25,13 +25,11 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
     for chain in identity_chains(network, grows):
         if len(chain) > 1:
             join = network.nodes[chain[-1].join]
-            yield Diagnostic(
+            yield join.diagnostic(
                 "growing-output",
                 Severity.WARNING,
                 f"{len(chain)} consecutive blocks add non-negative values: the output grows with depth "
                 "(Fang et al. 2021, Eq. 10)",
-                join.span,
                 label="branch ends in ReLU",
                 help="move the ReLU after the addition, as in Basic Block",
-                path=join.where,
             )

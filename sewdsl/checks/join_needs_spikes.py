@@ -18,12 +18,10 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
         inputs = network.inputs(node)
         for name, signal in zip(node.op.names(len(inputs)), inputs, strict=True):
             if not signal.values.binary:
-                yield Diagnostic(
+                yield node.diagnostic(
                     "join-needs-spikes",
                     Severity.ERROR,
                     f"{node.op.kind} requires spikes, but the value range of its {name} is {signal.values}",
-                    node.span,
                     label=f"{name}: {signal.values}",
                     help=f"insert a neuron, or use ADD instead of {node.op.kind}",
-                    path=node.where,
                 )

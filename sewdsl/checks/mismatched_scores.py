@@ -31,14 +31,12 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
                 f"SCORES has heads={other[0]} and chunk={other[1]}, "
                 f"but APPLY reads the scores with heads={heads} and chunk={node.op.chunk}"
             )
-            yield Diagnostic(
+            yield node.diagnostic(
                 "join-shape-mismatch",
                 Severity.ERROR,
                 message,
-                node.span,
                 label="incompatible operands",
                 help="use an equal chunk in SCORES and APPLY, and equally many positions for keys and values",
-                path=node.where,
             )
 
 

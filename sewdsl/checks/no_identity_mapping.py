@@ -28,14 +28,12 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
         if not isinstance(neuron, Neuron):
             failure = activation_failure(neuron, network.nodes[block.source].output.values, network.settings.steps)
             if failure:
-                yield Diagnostic(
+                yield join.diagnostic(
                     "no-identity-mapping",
                     Severity.WARNING,
                     f"with a neutral branch, this block {failure} (Sec. 3.2)",
-                    join.span,
                     label=f"{neuron.kind} follows the {join.op.kind}",
                     help="use a SEW block, which is an identity with any neuron",
-                    path=join.where,
                 )
             continue
         # Simulating a neuron takes much longer than a lookup, and most networks have one or two.
@@ -61,12 +59,10 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
             reason = f"{neuron.kind} learns {learned}, which changes its output spikes"
         else:
             continue
-        yield Diagnostic(
+        yield join.diagnostic(
             "no-identity-mapping",
             Severity.WARNING,
             f"with a neutral branch, this block {outcome}: {reason} (Sec. 3.2)",
-            join.span,
             label=f"{neuron.kind} follows the {join.op.kind}",
             help=help_,
-            path=join.where,
         )

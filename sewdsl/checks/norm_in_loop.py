@@ -15,11 +15,9 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
     norms = sorted((node for node in looped if isinstance(node.op, Norm)), key=lambda node: node.span.start)
     if norms:
         subject = f"{len(norms)} batch norms in a loop use" if len(norms) > 1 else f"{norms[0].op.kind} in a loop uses"
-        yield Diagnostic(
+        yield norms[0].diagnostic(
             "norm-in-loop",
             Severity.NOTE,
             f"{subject} the statistics of a single time-step in training",
-            norms[0].span,
             help="use LN or GN, which need no batch statistics, or add 'allow norm-in-loop \"reason\"'",
-            path=norms[0].where,
         )

@@ -23,12 +23,10 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
         if any(kernel > max(MAX_USUAL_KERNEL, side) for kernel, side in sides):
             size, map_size = ("x".join(map(str, lengths)) for lengths in zip(*sides, strict=True))
             target = f"{map_size} feature map" if len(sides) > 1 else f"row of length {map_size}"
-            yield Diagnostic(
+            yield node.diagnostic(
                 "oversized-kernel",
                 Severity.WARNING,
                 f"the {size} kernel is larger than its input, a {target}",
-                node.span,
                 label=f"input is [{', '.join(map(str, signal.shape))}]",
                 help="use a smaller kernel, e.g. k3, or add 'allow oversized-kernel \"reason\"'",
-                path=node.where,
             )

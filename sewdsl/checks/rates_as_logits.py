@@ -33,14 +33,12 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
     least = log1p((classes - 1) * e**-most)
     if least < LEAST:
         return
-    yield Diagnostic(
+    yield output.diagnostic(
         "rates-as-logits",
         Severity.WARNING,
         f"the outputs are rates from 0 to {most}: cross-entropy over {classes} classes cannot fall below {least:.2f}",
-        output.span,
         label="output of neurons, or an average of neurons",
         help="end the network with FC"
         + (", use 'readout sum'" if "sum" in recipe.loss.readouts else "")
         + " or train with 'loss MSE'",
-        path=output.where,
     )

@@ -25,11 +25,9 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
         None,
     )
     if node is not None:
-        yield Diagnostic(
+        yield node.diagnostic(
             "row-input",
             Severity.NOTE,
             f"this convolution is 1-D: the input {channels}x{length} has {channels} channels of length {length}",
-            node.span,
             help=f"use 'input 1x{channels}x{length}' for an image, or add 'allow row-input \"reason\"'",
-            path=node.where,
         )

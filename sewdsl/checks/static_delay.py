@@ -20,13 +20,11 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
         # A reduction over time in a loop is reported as an error.
         static = not node.feeds_back and not any(signal.varies for signal in network.inputs(node))
         if static and isinstance(node.op, Delay) and _all_values_pass(network, index):
-            yield Diagnostic(
+            yield node.diagnostic(
                 "static-delay",
                 Severity.WARNING,
                 "the input of DELAY is constant over time, so DELAY only zeroes the first time-step",
-                node.span,
                 help="move it after a neuron, or remove it",
-                path=node.where,
             )
 
 

@@ -14,14 +14,12 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
     """Warn if the shortcut of a join is computed from its branch: g(A, S) takes the branch A first (Table 1)."""
     for index, node in enumerate(network):
         if is_residual(network, index) and _computes_shortcut(network, index):
-            yield Diagnostic(
+            yield node.diagnostic(
                 "swapped-operands",
                 Severity.WARNING,
                 f"branch and shortcut of {node.op.kind} are swapped: the first operand contains no layer",
-                node.span,
                 label="expected the branch first and the shortcut second",
                 help=f"write {node.op.kind}[branch | id]",
-                path=node.where,
             )
 
 

@@ -16,12 +16,10 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
         return
     for index, node in enumerate(network):
         if is_residual(network, index) and branch_end(network, node).norm is None:
-            yield Diagnostic(
+            yield node.diagnostic(
                 "zero-init-needs-norm",
                 Severity.ERROR,
                 f"'init zero' cannot make this block an identity: its branch ends in {branch_end(network, node).why}",
-                node.span,
                 label="expected a branch that ends in BN, or in BN and a neuron",
                 help="end the branch with BN or BN-SN, or remove 'zero' from 'init'",
-                path=node.where,
             )

@@ -37,12 +37,10 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
             if 0.0 in gradients
             else f"the gradient of {surrogate} is the same for every membrane potential; networks do not learn with it"
         )
-        yield Diagnostic(
+        yield node.diagnostic(
             "zero-one-gradient",
             Severity.WARNING,
             f"{message} (Fang et al. 2021, Tab. 9)",
-            node.span,
             label="neuron with this surrogate",
             help="use a surrogate that decreases away from the threshold, e.g. ATan(alpha=2.0)",
-            path=node.where,
         )

@@ -94,15 +94,13 @@ def _describe_unreached(
     names = [node.name for node in unreached[:MAX_NAMES]]
     more = f" and {len(unreached) - MAX_NAMES} more" if len(unreached) > MAX_NAMES else ""
     reached = f"{count - len(unreached)} of {count} neurons"
-    return Diagnostic(
+    return unreached[0].diagnostic(
         "neuron-not-reached",
         Severity.ERROR,
         f"{_override_text(neurons)} replaces only {reached}: "
         f"the source names {_kinds(unreached)} explicitly for {', '.join(names)}{more}",
-        unreached[0].span,
         label=f"stays {unreached[0].op.kind}",
         help=_unreached_help(unreached, body),
-        path=unreached[0].where,
     )
 
 

@@ -92,4 +92,4 @@ def check_init(network: Network, settings: Mapping[str, Setting]) -> Iterator[Di
             if isinstance(op, WeightedLayer):
                 op.check_init(*network.inputs(node))
         except ShapeMismatch as misfit:
-            yield Diagnostic(misfit.code, Severity.ERROR, str(misfit), node.span, help=misfit.help, path=node.where)
+            yield node.diagnostic(misfit.code, Severity.ERROR, str(misfit), help=misfit.help)

@@ -7,6 +7,7 @@ from dataclasses import field, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Literal, Self
 
+from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.ir.graph import Graph
 from sewdsl.ir.op import Op
 from sewdsl.ir.signal import Signal
@@ -152,3 +153,7 @@ class Node(Wired):
     def where(self) -> tuple[str, ...]:
         """Path as printed in diagnostics: ``("body", "copy 3 of 7", "SEW Block", "MPk2s2p0")``."""
         return ("body", *(step.where for step in self.path), self.op.label)
+
+    def diagnostic(self, code: str, severity: Severity, message: str, label: str = "", help: str = "") -> Diagnostic:
+        """Return a diagnostic at the node."""
+        return Diagnostic(code, severity, message, self.span, label, help, self.where)

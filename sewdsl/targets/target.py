@@ -85,4 +85,4 @@ def diagnose(target: Target, misfits: Iterable[Misfit]) -> Iterator[Diagnostic]:
         names, others = [node.name for node in nodes[:MAX_NAMED]], len(nodes) - MAX_NAMED
         subject = ", ".join(names) + (f" and {others:,} more" if others > 0 else "")
         text = f"{target.name}: {subject}: {message}"
-        yield Diagnostic("target-limit", Severity.ERROR, text, nodes[0].span, help=help_, path=nodes[0].where)
+        yield nodes[0].diagnostic("target-limit", Severity.ERROR, text, help=help_)
