@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import field, replace
-from typing import Generic, TypeVar
+from typing import Generic, TypedDict, TypeVar, Unpack
 
 from sewdsl.diagnostics import Diagnostic, Fix, Severity, errors_in, sort_diagnostics
 from sewdsl.light_dataclass import dataclass
@@ -24,6 +24,15 @@ class Reported(Generic[Value_co]):
     """Result. The function defines the result if there are errors."""
     diagnostics: tuple[Diagnostic, ...] = ()
     """Diagnostics in the order of their reports, without duplicates."""
+
+
+class Details(TypedDict, total=False):
+    """Optional fields of a :class:`Diagnostic`."""
+
+    label: str
+    help: str
+    path: tuple[str, ...]
+    fixes: tuple[Fix, ...]
 
 
 class InvalidText(Exception):
@@ -53,34 +62,15 @@ class Reporter:
     def __post_init__(self) -> None:
         self._seen = set(map(_key, self.diagnostics))
 
-    def report(  # noqa: PLR0913 -- the fields of a Diagnostic, as keyword arguments
-        self,
-        code: str,
-        message: str,
-        span: Span,
-        *,
-        severity: Severity = Severity.ERROR,
-        label: str = "",
-        help: str = "",
-        path: tuple[str, ...] = (),
-        fixes: tuple[Fix, ...] = (),
+    def report(
+        self, code: str, message: str, span: Span, *, severity: Severity = Severity.ERROR, **details: Unpack[Details]
     ) -> None:
         """Add a diagnostic, unless it is a duplicate."""
-        self.add(Diagnostic(code, severity, message, span, label, help, path, fixes))
+        self.add(Diagnostic(code, severity, message, span, **details))
 
-    def refuse(  # noqa: PLR0913 -- the fields of a Diagnostic, as keyword arguments
-        self,
-        code: str,
-        message: str,
-        span: Span,
-        *,
-        label: str = "",
-        help: str = "",
-        path: tuple[str, ...] = (),
-        fixes: tuple[Fix, ...] = (),
-    ) -> InvalidText:
+    def refuse(self, code: str, message: str, span: Span, **details: Unpack[Details]) -> InvalidText:
         """Add an error, and return an exception for the caller to raise."""
-        self.report(code, message, span, label=label, help=help, path=path, fixes=fixes)
+        self.report(code, message, span, **details)
         return InvalidText()
 
     def add(self, diagnostic: Diagnostic) -> None:
