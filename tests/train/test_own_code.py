@@ -188,7 +188,7 @@ def test_a_callback_may_end_it_early(tmp_path: Path) -> None:
 
 
 def test_objects_that_are_no_callbacks(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="expected lightning.pytorch.Callback objects, got 5"):
+    with pytest.raises(RunError, match=r"expected lightning\.pytorch\.Callback objects, got 5"):
         sewdsl.train_network("mnist5k", tmp_path / "out", callbacks=[5], progress_bar=False)  # type: ignore[list-item]
     assert not (tmp_path / "out").exists()
 
