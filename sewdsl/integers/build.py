@@ -366,10 +366,10 @@ class LawBuilder:
         x = self._settled(x, common=not repeat and bool(np.any(x.value.shift)))
         height, width, channels = x.value.shape
         (down, right), (bottom, end) = _pair(factor), _pair(extra, 0)
-        size = (height * down, width * right)
+        size, low, high = (height * down, width * right), x.value.low, x.value.high
         if not repeat:
             size = ((height - 1) * down + 1 + bottom, (width - 1) * right + 1 + end)
-        low, high = min(x.value.low, 0), x.value.high
+            low, high = min(low, 0), max(high, 0)
         value = IntegerValue((*size, channels), low, high, x.value.factor, x.value.shift, x.value.magnitudes)
         return self._put(functions.SpreadValues(self._name, (x.step,), value, (down, right), repeat))
 

@@ -166,6 +166,12 @@ def test_bounds_of_sums_over_time_waste_no_bits() -> None:
         ("c8k3-BN-SN-tc4k2p3s9-SN-FC5", {}, "crops more positions than its kernel adds"),
         ("MAX[c8k3-BN | c8k3-BN]-SN-FC5", {}, "max1: MAX compares values with different units"),
         ("ATTN[c8k3-BN | c8k3-SN | c8k3-SN]-SN-FC5", {}, "attn1: ATTN reads currents; add SN to its operands"),
+        ("ATTN[c8k3-Ternary | c8k3-SN | c8k3-SN]-SN-FC5", {}, "attn1: ATTN reads currents; add SN to its operands"),
+        ("c8k3-BN-SN-tc4k2x5p3x1s9-SN-FC5", {}, "crops more positions than its kernel adds"),
+        ("c8k3-MAP{1/(x+2)}-FC5", {}, "map1: MAP{1/(x + 2)} computes div of a potential"),
+        ("c8k3-MAP{round(clip(x, -9, 9))}-FC5", {}, "rounds values from -9 to 9; clip them to at most 16 levels"),
+        ("c8k3-MAP{relu(x > 1)}-DELAY-FC5", {}, "delay1: DELAY delays values other than spikes; add SN before it"),
+        ("AND[c8k3-MAP{relu(x > 1)} | c8k3-SN]-FC5", {}, "and1: AND requires spikes; add SN to its operands"),
         ("c8k3-BN-SN", {}, ""),
         ("c8k3-BN-SN-BN", {}, ""),
     ],
@@ -290,6 +296,8 @@ FORMULAS = (
     *(("abs(x) / 3", "s"), ("abs(x) + 0.25 * v", "s"), ("0.7 * abs(x) - 0.1", "s")),
     *(("x", "0.5 * s"), ("x", "s - fire(-h - v_threshold)"), ("x", "round(clip(h, 0, 3))")),
     *(("x", "abs(round(clip(h, -2, 2)))"), ("x", "where(x > 0, s, 1)")),
+    *(("x - 0.25 * v", "s"), ("x", "-s"), ("where(x > 1, -x, x)", "s"), ("x", "relu(s)"), ("x", "min(s, x > 1)")),
+    *(("x", "max(s, 0.5 * fire(x - 1))"), ("0.3 * x - 0.1 * x", "s - 0.5 * s"), ("x", "2 * fire(1 - h) - s")),
     *(
         ("floor(clip(x, 0, 3))", "s"),
         ("ceil(clip(x, -2, 2))", "s"),
@@ -341,6 +349,8 @@ def assert_neurons_fire_as_in_floats(text: str) -> None:
     assert (differences > 0.05).mean() < 0.001
 
 
+PADDED = "c3k3", "PAD1-c3k1", "APk3s2p1-c3k1", "MPk3s2p1-c3k1", "tc4k3s2"
+"""Layers that add zeros around or between values, which their range then includes."""
 LINEAR = (
     *("BN", "TEBN", "BNTT", "TAB", "MEAN(over=places)", "MEAN(over=channels)", "SUM(over=channels, groups=2)"),
     *("APk3s2p1", "APk2s1", "GAP-FC5", "Flatten-FC5", "UP2", "c6k3s2g2", "c6k3x1d2p2x0b1", "tc4k3s2", "tc6k2s2g2-APk2"),
@@ -348,20 +358,37 @@ LINEAR = (
     *("ADD[c4k3 | SCALE(value=-0.5)]", "CAT[c4k1b1 | id]-c5k1", "DELAY-FC3", "c4k1-DELAY-FC3", "Swap-FC3"),
     *("LOOP[id | SCALE(value=0.5)]-FC3", "Slice(start=1, stop=3)", "Slice(start=2, over=places)-FC3", "PAD1-c3k3p0"),
     *("SCALE(value=-0.5)-MPk2-c3k1", "Flatten-Reshape(3x4x5)", "c4k3-ReLU-c3k1"),
+    *("SCALE(value=0.5)-ReLU-c3k1", "SCALE(value=-0.5)-ReLU-c3k1", "SCALE(value=0.001)-DELAY-FC3b0"),
+    *(f"MAP{{round(clip(x, {range_}))}}-{layer}" for range_ in ("1, 3", "-3, -1") for layer in PADDED),
 )
 
 
 @pytest.mark.parametrize("pixels", [False, True])
 @pytest.mark.parametrize("text", LINEAR)
 def test_layers_without_neurons_are_nearly_exact(text: str, *, pixels: bool) -> None:
+    assert_nearly_exact(text, pixels=pixels)
+
+
+@pytest.mark.parametrize("text", ["c4k3s2", "tc4k3s2p1", "tc4k3s3b0", "APk3s2p1", "MPk3s2p1", "UP2", "PAD1-c3k1"])
+def test_layers_of_rows_are_nearly_exact(text: str) -> None:
+    assert_nearly_exact(text, shape=(4, 6))
+
+
+@pytest.mark.parametrize("text", ["TEBN", "BNTT", "TAB"])
+def test_norms_of_two_time_steps_are_nearly_exact(text: str) -> None:
+    assert_nearly_exact(text, steps=2)
+
+
+def assert_nearly_exact(text: str, *, shape: tuple[int, ...] = (4, 3, 5), steps: int = 3, pixels: bool = False) -> None:
     encoding = "direct" if pixels else "none"
-    options: dict[str, Any] = {"input": "4x3x5", "steps": 3, "set": {"encode": encoding, "readout": "sum"}}
+    size = "x".join(map(str, shape))
+    options: dict[str, Any] = {"input": size, "steps": steps, "set": {"encode": encoding, "readout": "sum"}}
     model = trained(sewdsl.compile(f"{text}-Flatten", seed=0, **options), 0)
     put_on_grid(model)
     scaling = InputScaling.of_pixels([0.4], [0.3]) if pixels else None
     network = build_integer_network(model, scaling, ranges={})
-    n = np.random.default_rng(0).integers(0, 256, (6, 3, 5, 4) if pixels else (3, 6, 3, 5, 4))
-    x = np.moveaxis(n, -1, -3).astype(float)
+    n = np.random.default_rng(0).integers(0, 256, (*(() if pixels else (steps,)), 6, *network.steps[0].value.shape))
+    x = np.moveaxis(n, -1, -3).reshape(*n.shape[:-3], *shape).astype(float)
     (outputs,) = network.run(n).values()
     with torch.no_grad():
         expected = model(torch.from_numpy(((x / 255 - 0.4) / 0.3 if pixels else x).copy())).numpy()
@@ -469,8 +496,10 @@ def test_a_drift_that_cancels_its_input() -> None:
     options: dict[str, Any] = {"input": "2x6x6", "steps": 4, "neuron": "IF", "set": {"encode": "direct"}}
     model = sewdsl.compile("c4k3-MPk2-BN-SN-FC5", seed=0, **options).eval().double()
     with torch.no_grad():
-        model.get_parameter("conv1.bias").fill_(2000.0)
-        model.get_submodule("bn1").running_mean.fill_(2000.0)  # type: ignore[operator]
+        # The weights of the last channel are small, so that it has the largest integers.
+        drifts = torch.tensor([0.0, 2000.0, -2000.0, 9000.0])
+        model.get_parameter("conv1.bias").copy_(drifts)
+        model.get_submodule("bn1").running_mean.copy_(drifts)  # type: ignore[operator]
         model.get_parameter("bn1.weight").mul_(-1)
     network = build_integer_network(model, InputScaling.of_pixels([0.4], [0.3]))
     for _, step in network.neurons:
