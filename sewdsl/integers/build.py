@@ -412,7 +412,7 @@ class LawBuilder:
         if bound := self._bounds.get(self._index):
             # Rounding to the unit can exceed the bound by one.
             value = IntegerValue(shape, -largest - 1, largest + 1, np.float64(bound / largest))
-        operand = self._put(DelayStep(self._name, (0,), value, steps))
+        operand = self._put(DelayStep(self._name, (), value, steps))
         (source,) = self.layer.node.sources
         self._delays[operand.step] = source, self._index
         return operand
@@ -522,7 +522,6 @@ class LawBuilder:
         shift = gain * np.asarray(x.value.shift, np.float64) + drift
         # A channel without input has a drift only.
         size = np.where(factor == 0, neuron.v_threshold / 2.0**formats.fraction_bits, np.abs(factor))
-        bound = terms = 0
         for fraction_bits in range(formats.fraction_bits, -1, -1):
             unit = self._potential_unit(neuron.v_threshold, size, fraction_bits)
             dynamics = _dynamics(neuron, factor, shift, decay, unit)
@@ -533,9 +532,9 @@ class LawBuilder:
                 break
         else:
             self.refuse(f"can reach a potential of {max(bound, terms):,} units, which exceeds 32 bits")
-        largest = int(max(dynamics.threshold.max(), np.abs(dynamics.reset).max()))
+        largest = int(np.abs(dynamics.reset).max())
         if largest >= 1 << formats.state_bits - 1:
-            self.refuse(f"has a threshold or reset of {largest:,} units, which exceeds 16 bits; use '--state 32'")
+            self.refuse(f"has a reset of {largest:,} units, which exceeds 16 bits; use '--state 32'")
         value = IntegerValue(x.value.shape, 0, 1)
         return self._put(IntegerNeuron(self._name, (x.step,), value, formats.state_bits, bound, dynamics))
 
@@ -581,7 +580,7 @@ class LawBuilder:
         """Return the output of equations whose factors have the values ``[T or 1, C or 1]``."""
         operands = tuple(map(self._bounded, operands))
         inputs = [x.value for x in operands]
-        steps, bound = self._network.settings.steps, 0
+        steps = self._network.settings.steps
         for fraction_bits in range(self._formats.fraction_bits, -1, -1):
             threshold = getattr(self.layer.node.op, "v_threshold", 1.0)
             try:
@@ -637,7 +636,7 @@ class LawBuilder:
         factor: Numbers
         if neuron is None:
             biases = np.abs(np.zeros(1) if bias is None else bias).max() / 2 ** IntegerFormat().threshold_bits
-            factor = np.float64(max(float(np.max(unit)), biases) or 1.0)
+            factor = np.float64(max(unit.item(), biases) or 1.0)
         else:
             # A channel whose weights are small compared with the threshold needs no finer unit.
             node = self._network.nodes[neuron]
@@ -658,10 +657,10 @@ class LawBuilder:
             # With the rounded weights, the errors of both parts of the input cancel. A nearly constant channel keeps
             # its exact weights, because the weights of its small changes can be rounded to 0.
             shifts, factors = source.by_channel(source.shift), np.abs(source.by_channel(source.factor))
-            is_constant = (factors == 0) | (2 * factors * source.magnitude_by_channel <= np.abs(shifts))
+            is_constant = 2 * factors * source.magnitude_by_channel <= np.abs(shifts)
             is_constant = is_constant.reshape(window.groups, -1)[group].T
-            rounded = integers * factor / np.where(is_constant, 1.0, input_factors)
-            rounded = np.where(is_constant, weights_of_shift, rounded)
+            rounded = weights_of_shift.copy()
+            np.divide(integers * factor, input_factors, out=rounded, where=~is_constant)
             sums = convolve(np.broadcast_to(shifts, (1, *source.shape)), rounded, window)[0]
             # Without padding, whose zeros have no shift, all positions have the same sum.
             shift = shift + (sums if any(window.padding) else sums[0, 0])
@@ -782,12 +781,12 @@ class LawBuilder:
         is_fine = is_fine and unit is None
         unit = bound / (2**bits - 1) if unit is None else unit
         if is_fine:
-            unit = np.maximum(unit, np.where(np.isinf(finest), 1.0, finest) / 2**FINER_BITS)
+            unit = np.maximum(unit, finest / 2**FINER_BITS)
         unit = np.where(bound == 0, 1.0, unit)
         # A norm after the sum can be folded into the weights of a layer only if its channels have one unit.
         ratios = [f / unit for f in factors]
         largest = max(float(np.abs(ratio).max()) for ratio in ratios)
-        fraction = max(0, min(15 if is_fine else 30, FACTOR_BITS - floor(log2(largest + 1))))
+        fraction = max(0, min(15 if is_fine else FACTOR_BITS, FACTOR_BITS - floor(log2(largest + 1))))
         integers = tuple(np.round(ratio * 2.0**fraction).astype(np.int64) for ratio in ratios)
         ends = [np.multiply(f, v.ends) for f, v in zip(integers, values, strict=True)]
         least = np.sum([each.min(0) for each in ends], 0) >> fraction
