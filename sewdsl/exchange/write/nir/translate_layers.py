@@ -5,10 +5,9 @@ Shapes are per time-step and sample: NIR has neither axis.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import reduce
 from itertools import product
-from math import isclose
 from typing import TYPE_CHECKING, NamedTuple
 
 import nir
@@ -17,7 +16,6 @@ import torch
 
 from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.ir.op import JOIN_OPERANDS, Activation, Join, LinearNeuron, Neuron, Op
-from sewdsl.ir.op import LinearDynamics as Dynamics
 from sewdsl.lower.evaluated_layers import EvaluatedLayer, factor_and_shift
 from sewdsl.ops.joins import Add
 from sewdsl.ops.layers.conv import Conv
@@ -30,7 +28,7 @@ from sewdsl.ops.layers.shapes import Flatten, Reshape
 from sewdsl.ops.neurons.activations import PReLU, ReLU
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     Array = NDArray[np.float64]
     Shape = tuple[int, ...]
@@ -271,30 +269,15 @@ def _signs(op: Join) -> tuple[int, int, float] | None:
     return None
 
 
+NOT_LINEAR = "does not charge like IF or LIF in NIR"
+
+
 def _spiking(op: Neuron, site: EvaluatedLayer) -> list[NirNode]:
     if op.v_reset is None:
         raise UnsupportedLayer(site.node, "has a soft reset (v_reset=none); NIR neurons have a hard reset")
-    dynamics = op.dynamics(**site.learned) if isinstance(op, LinearNeuron) else None
-    neuron = None if dynamics is None else _neuron(Dynamics(*map(float, dynamics)), op, site)
-    if neuron is None:
-        raise UnsupportedLayer(site.node, "does not charge like IF or LIF in NIR")
-    return [NirNode("", neuron)]
-
-
-def _neuron(dynamics: Dynamics, op: Neuron, site: EvaluatedLayer) -> nir.NIRNode | None:
-    """Return the equation whose Euler step of dt seconds is H = decay · V + gain · X + drift."""
-    decay, gain, drift = dynamics
-    dt, shape = site.dt, site.inputs[0].shape
-    # The values are float64, since they are divided by seconds.
-    rate, reset = 1 - decay, op.rest
-    if rate == 0 and drift == 0:
-        return nir.IF(*(_full(shape, value) for value in (gain / dt, op.v_threshold, reset)))
-    if not 0 < rate <= 1:
-        return None
-    if isclose(rate, gain, rel_tol=0, abs_tol=2**-52):  # LIF and PLIF up to rounding: r is exactly 1.
-        rate = gain
-    leak = reset if isclose(drift, rate * reset, rel_tol=1e-12) else drift / rate
-    return nir.LIF(*(_full(shape, value) for value in (dt / rate, gain / rate, leak, op.v_threshold, reset)))
+    if not isinstance(op, LinearNeuron):
+        raise UnsupportedLayer(site.node, NOT_LINEAR)
+    return _neurons((*map(float, op.dynamics(**site.learned)), op.v_threshold, op.rest), site)
 
 
 def _equations(op: Activation, site: EvaluatedLayer) -> list[NirNode]:
@@ -307,24 +290,30 @@ def _equations(op: Activation, site: EvaluatedLayer) -> list[NirNode]:
     constants = op.hard_reset_numbers(rows)
     if constants is None:
         raise UnsupportedLayer(site.node, "has equations that no NIR neuron can express")
-    neuron = _of_channels([np.asarray(values, np.float64) for values in constants], site)
-    if neuron is None:
-        raise UnsupportedLayer(site.node, "does not charge like IF or LIF in NIR")
-    return [NirNode("", neuron)]
+    return _neurons(constants, site)
 
 
-def _of_channels(constants: list[Array], site: EvaluatedLayer) -> nir.NIRNode | None:
-    """Return a neuron as :func:`_neuron`, from arrays per channel: decay, gain, drift, threshold and reset."""
+def _neurons(constants: Sequence[ArrayLike], site: EvaluatedLayer) -> list[NirNode]:
+    """Return the equation whose Euler step of dt seconds is H = decay · V + gain · X + drift.
+
+    Args:
+        constants: Decay, gain, drift, threshold and reset, each a number or an array per channel.
+    """
     dt, shape = site.dt, site.inputs[0].shape
-    axes = (-1, *[1] * (len(shape) - 1))
-    decay, gain, drift, threshold, reset = (np.broadcast_to(values.reshape(axes), shape) for values in constants)
+    # The values are float64, since they are divided by seconds.
+    decay, gain, drift, threshold, reset = (
+        np.asarray(each, np.float64).reshape(-1, *[1] * (len(shape) - 1)) for each in constants
+    )
     rate = 1 - decay
     # Without decay the neuron is an IF, whose equation has no time constant.
     if not rate.any() and not drift.any():
-        return nir.IF(gain / dt, threshold, reset)
+        return [NirNode("", nir.IF(*(np.broadcast_to(each, shape) for each in (gain / dt, threshold, reset))))]
     if ((rate <= 0) | (rate > 1)).any():
-        return None
-    return nir.LIF(dt / rate, gain / rate, drift / rate, threshold, reset)
+        raise UnsupportedLayer(site.node, NOT_LINEAR)
+    rate = np.where(abs(rate - gain) <= 2**-52, gain, rate)  # LIF and PLIF up to rounding: r is exactly 1.
+    leak = np.where(np.isclose(drift, rate * reset, rtol=1e-12, atol=0), reset, drift / rate)
+    values = dt / rate, gain / rate, leak, threshold, reset
+    return [NirNode("", nir.LIF(*(np.broadcast_to(each, shape) for each in values)))]
 
 
 def _scaled(op: Scale, site: EvaluatedLayer) -> list[NirNode]:
