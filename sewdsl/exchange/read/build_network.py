@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sewdsl.compiler import read
 from sewdsl.diagnostics import SewdslError
-from sewdsl.exchange.read.draft import OUTPUT, Draft, DraftLayer, ModelImportError, ScaleOp, ordered_items
+from sewdsl.exchange.read.draft import OUTPUT, Draft, DraftLayer, ModelImportError, ScaleOp, live_items
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.op import Activation, Join, Neuron
@@ -63,7 +63,7 @@ def build_network(draft: Draft, name: str, settings: Settings, notes: tuple[str,
     _unify_initial_tau(draft)
     _use_global_pools(draft)
     _remove_flattens(draft)
-    items, outputs = ordered_items(draft)
+    items, outputs = live_items(draft)
     settings = _with_header_ops(items, settings)
     network = _make_network(items, outputs, name, settings)
     # The text of a network determines the order of its nodes, and a new order can change the text.
@@ -127,9 +127,6 @@ MAX_REORDERINGS = 4
 
 
 def _text_order(network: Network) -> list[int]:
-    # Without loops, parts and names, ordered_items() already yields this order.
-    if not network.graph.loops and not network.outputs and not network.settings.inputs and not network.users:
-        return [*range(len(network))]
     try:
         return [*range(network.first_layer), *text_order(network)]
     except UnwritableNetwork:
@@ -205,7 +202,7 @@ def _absorb_scales(draft: Draft) -> None:
             continue
         for target in absorbing:
             _multiply(draft, target, factor)
-        draft.change(index, inputs=())  # Disconnected: ordered_items() drops it.
+        draft.change(index, inputs=())  # Disconnected: live_items() drops it.
         draft.outputs = {name: source if i == index else i for name, i in draft.outputs.items()}
         for reader in set(readers[index]) - {OUTPUT}:
             draft.reconnect(reader, index, source)

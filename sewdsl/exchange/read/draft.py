@@ -181,8 +181,8 @@ class Draft:
         return readers_of
 
 
-def ordered_items(draft: Draft) -> tuple[list[DraftLayer], dict[str, int]]:
-    """Return the items that the outputs depend on in text order: branch, shortcut, then the join.
+def live_items(draft: Draft) -> tuple[list[DraftLayer], dict[str, int]]:
+    """Return the items that the outputs depend on, with the operands of joins as in a text.
 
     If the operands of a join commute, the longer one is the branch. For the sum at the start of a loop, it is the input
     of the loop.
@@ -191,61 +191,31 @@ def ordered_items(draft: Draft) -> tuple[list[DraftLayer], dict[str, int]]:
         The items, and the indices of the outputs by name.
     """
     depth: list[int] = []
-    for item in draft.items:
-        depth.append(1 + max((depth[i] for i in item.inputs), default=0))
-    graph = graph_of(draft.items)
     from_feedback: list[bool] = []  # Whether an item depends on feedback only.
     for index, item in enumerate(draft.items):
+        depth.append(1 + max((depth[i] for i in item.inputs), default=0))
         from_feedback.append(index > 0 and all(from_feedback[i] for i in item.inputs))
 
-    def operands(item: DraftLayer) -> tuple[int, ...]:
-        if isinstance(item.op, Add) and any(from_feedback[i] for i in item.inputs):
-            return tuple(sorted(item.inputs, key=from_feedback.__getitem__))
-        symmetric = isinstance(item.op, Add | And)
-        return tuple(sorted(item.inputs, key=lambda i: -depth[i])) if symmetric else item.inputs
+    keeps_operands = any(item.weights is not None for item in draft.items)  # Calls of parts keep their order.
 
-    live = graph.lead_to(draft.outputs.values())
-    if any(item.weights is not None for item in draft.items):  # Calls of parts keep their order.
-        kept = sorted(live.union(draft.inputs))
-        new_index = {old: new for new, old in enumerate(kept)}
-        outputs = {name: new_index[index] for name, index in draft.outputs.items()}
-        return [draft.items[old].moved(new_index) for old in kept], outputs
-    # Depth-first, with an explicit stack: imported models may be deeper than Python's recursion limit.
-    first = [0, *draft.inputs]
-    positions = {index: index for index in first}
-    ordered: list[DraftLayer] = [draft.items[index] for index in first]
-    stack = [
-        *reversed(draft.outputs.values()),
-        *(source for delay, source in graph.back_edges.items() if delay in live),
-    ]
-    while stack:
-        index = stack[-1]
-        item = draft.items[index]
-        missing = next((i for i in operands(item) if i not in positions), None)
-        if index not in positions and missing is not None:
-            stack.append(missing)
-            continue
-        stack.pop()
-        if index not in positions:
-            positions[index] = len(ordered)
-            ordered.append(replace(item, inputs=tuple(positions[i] for i in operands(item))))
-    result: list[DraftLayer] = []
-    for item in ordered:
-        if item.delayed is None:
-            result.append(item)
-            continue
-        source = positions[item.delayed]
-        # As in a text, a delay reads an earlier item directly.
-        is_earlier = source < len(result)
-        result.append(replace(item, inputs=(source,), delayed=None) if is_earlier else replace(item, delayed=source))
-    final_graph = graph_of(result)
-    outputs = {name: positions[index] for name, index in draft.outputs.items()}
+    def with_operands(item: DraftLayer) -> DraftLayer:
+        if keeps_operands or not isinstance(item.op, Add | And):
+            return item
+        fed = isinstance(item.op, Add) and any(from_feedback[i] for i in item.inputs)
+        key = from_feedback.__getitem__ if fed else lambda i: -depth[i]
+        return replace(item, inputs=tuple(sorted(item.inputs, key=key)))
+
+    graph = graph_of(draft.items)
+    kept = sorted(graph.lead_to(draft.outputs.values()).union((0, *draft.inputs)))
+    new_index = {old: new for new, old in enumerate(kept)}
+    items = [with_operands(draft.items[old]).moved(new_index) for old in kept]
+    outputs = {name: new_index[index] for name, index in draft.outputs.items()}
     # Put the fed-back operand second, as the text of a loop requires.
-    if final_graph.back_edges:
-        adds = frozenset(index for index, item in enumerate(result) if isinstance(item.op, Add))
-        for index in fed_back(final_graph, tuple(outputs.values()), adds):
-            result[index] = replace(result[index], inputs=result[index].inputs[::-1])
-    return result, outputs
+    if any(item.feeds_back for item in items):
+        adds = frozenset(index for index, item in enumerate(items) if isinstance(item.op, Add))
+        for index in fed_back(graph_of(items), tuple(outputs.values()), adds):
+            items[index] = replace(items[index], inputs=items[index].inputs[::-1])
+    return items, outputs
 
 
 KindT = TypeVar("KindT", bound=Kind)
