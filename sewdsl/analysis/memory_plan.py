@@ -9,9 +9,19 @@ Format: TypeAlias = Literal["bit", "uint8", "int8", "int16", "int32"]
 """Formats of integers. A bit is stored in a byte, unless the plan packs bits."""
 Role: TypeAlias = Literal["value", "view", "sums", "neuron", "input", "delay"]
 """Purpose of a step. The sums of a layer with weights need no memory if only a neuron reads them."""
-BLOCKS: Mapping[Format, str] = {"bit": "bytes", "uint8": "bytes", "int8": "bytes", "int16": "halves", "int32": "words"}
-"""Block of memory for each format. C does not allow formats of different widths in one block."""
-WIDTHS = {"bytes": 1, "halves": 2, "words": 4}
+Block: TypeAlias = Literal["bytes", "halves", "words"]
+"""Array of elements of one width. C does not allow elements of different widths in an array."""
+BLOCKS: Mapping[Format, Block] = {
+    "bit": "bytes",
+    "uint8": "bytes",
+    "int8": "bytes",
+    "int16": "halves",
+    "int32": "words",
+}
+"""Smallest block for each format."""
+MAX_SIZES = 16
+"""Largest number of sizes of values that are tried in words."""
+WIDTHS: Mapping[Block, int] = {"bytes": 1, "halves": 2, "words": 4}
 """Bytes of an element of a block."""
 WORD = 4
 """Bytes of a constant of a channel, of a potential of equations and of a counter."""
@@ -46,6 +56,7 @@ class Lifetime(NamedTuple):
     """Last step that reads the value."""
     size: int
     """Number of elements of the block."""
+    block: Block
     offset: int = 0
     """First element in the block."""
 
@@ -61,7 +72,7 @@ class MemoryPlan(NamedTuple):
     """For each step, the step that stores its value: another one for views."""
     values: Mapping[int, Lifetime]
     """Lifetimes by step."""
-    sizes: Mapping[str, int]
+    sizes: Mapping[Block, int]
     """Number of elements of each block that is used."""
     packed: bool = False
     """Whether a byte holds eight spikes."""
@@ -83,9 +94,10 @@ def stored_elements(step: MemoryStep, *, packed: bool, steps: int = 1) -> int:
 def plan_memory(
     steps: Sequence[MemoryStep], outputs: Sequence[int], *, hoist: bool = False, packed: bool = False
 ) -> MemoryPlan:
-    """Return a plan in which values of one width share memory if their lifetimes do not overlap.
+    """Return a plan in which values of one block share memory if their lifetimes do not overlap.
 
-    The largest value is placed first, each at the lowest free offset.
+    The largest value is placed first, each at the lowest free offset. Values of 16 bits are words if words have room
+    for them, except the sums of layers with weights, which are faster in 16 bits.
 
     Args:
         outputs: Steps whose values are read after all steps.
@@ -112,20 +124,20 @@ def plan_memory(
     # An inlined convolution reads its input when the neuron after it runs.
     lasts = [max((readers[i][0] if i in inlined else i for i in each), default=0) for each in readers]
     lifetimes = {
-        index: Lifetime(index, max(index, lasts[index]), stored_elements(step, packed=packed))
+        index: Lifetime(index, max(index, lasts[index]), stored_elements(step, packed=packed), BLOCKS[step.format])
         for index, step in enumerate(steps)
         if owners[index] == index and index not in inlined and step.role not in {"input", "delay"}
     }
     for index in hoisted & lifetimes.keys():
         if not hoisted.issuperset(readers[index]):
             lifetimes[index] = lifetimes[index]._replace(first=0, last=len(steps))
-    placed: dict[int, Lifetime] = {}
-    sizes: dict[str, int] = {}
-    for block in WIDTHS:
-        own = {index: value for index, value in lifetimes.items() if BLOCKS[steps[index].format] == block}
-        placed |= _place(own)
-        if own:
-            sizes[block] = max(placed[index].offset + placed[index].size for index in own)
+    placed, sizes = _place_all(lifetimes)
+    movable = {i: x.size for i, x in lifetimes.items() if x.block == "halves" and steps[i].role != "sums"}
+    for size in sorted({*movable.values()}, reverse=True)[:MAX_SIZES]:
+        moved = lifetimes | {i: lifetimes[i]._replace(block="words") for i, own in movable.items() if own == size}
+        other_placed, other_sizes = _place_all(moved)
+        if _total(other_sizes) < _total(sizes):
+            lifetimes, placed, sizes = moved, other_placed, other_sizes
     return MemoryPlan(inlined, hoisted, owners, placed, sizes, packed)
 
 
@@ -136,6 +148,22 @@ def _static_steps(steps: Sequence[MemoryStep]) -> frozenset[int]:
         if step.role == "input" or (static.issuperset(step.inputs) and step.role not in {"neuron", "delay"}):
             static.add(index)
     return frozenset(index for index in static if steps[index].role != "input")
+
+
+def _total(sizes: Mapping[Block, int]) -> int:
+    return sum(WIDTHS[block] * size for block, size in sizes.items())
+
+
+def _place_all(lifetimes: Mapping[int, Lifetime]) -> tuple[dict[int, Lifetime], dict[Block, int]]:
+    """Return the values with their offsets, and the sizes of the blocks."""
+    placed: dict[int, Lifetime] = {}
+    sizes: dict[Block, int] = {}
+    for block in WIDTHS:
+        own = _place({index: value for index, value in lifetimes.items() if value.block == block})
+        placed |= own
+        if own:
+            sizes[block] = max(value.offset + value.size for value in own.values())
+    return placed, sizes
 
 
 def _place(lifetimes: Mapping[int, Lifetime]) -> dict[int, Lifetime]:

@@ -789,8 +789,9 @@ class LawBuilder:
         fraction = max(0, min(15 if is_fine else FACTOR_BITS, FACTOR_BITS - floor(log2(largest + 1))))
         integers = tuple(np.round(ratio * 2.0**fraction).astype(np.int64) for ratio in ratios)
         ends = [np.multiply(f, v.ends) for f, v in zip(integers, values, strict=True)]
-        least = np.sum([each.min(0) for each in ends], 0) >> fraction
-        most = (np.sum([each.max(0) for each in ends], 0) >> fraction) + 1
+        half = 1 << fraction >> 1
+        least = np.sum([each.min(0) for each in ends], 0) + half >> fraction
+        most = np.sum([each.max(0) for each in ends], 0) + half >> fraction
         if limit is not None:
             least, most = np.maximum(least, -limit), np.minimum(most, limit)
         value = IntegerValue.between(values[0].shape, least, most, _collapsed(np.where(bound == 0, 0.0, unit)), shift)

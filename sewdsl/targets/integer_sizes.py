@@ -140,13 +140,16 @@ class IntegerSizes:
                 tables, elements = self._conversion(read), nodes[source].output.elements
                 read = self._store(read, role="value", largest=None, elements=elements, tables=tables)
             self.steps[step] = self.steps[step]._replace(inputs=(read.step,))
-        outputs = [operands[i] for i in network.output_indices]
-        self._outputs = [x.step for x in outputs]
+        self._outputs = list[int]()
         self.outputs = WORD * sum(nodes[i].output.elements for i in network.output_indices)
-        for x in outputs:
+        for i in network.output_indices:
+            x, self.layer = operands[i], SimpleNamespace(node=nodes[i])
             # The sums of an output layer have one unit, unless a norm is not folded into the weights.
             is_sum = self.steps[x.step].role == "sums" and x.plain and not x.border[-1]
             self.outputs += self._bounded(x) if is_sum else self._conversion(x)
+            if x.border[-1] or not x.plain:
+                x = self._store(x, role="value", largest=None)
+            self._outputs.append(x.step)
 
     def state_size(self, width: int, *, packed: bool) -> int:
         """Return the bytes of a state, with potentials of ``width`` bytes."""
@@ -251,6 +254,16 @@ class IntegerSizes:
         delayed = self._store(role="delay", states=steps * self.layer.node.output.elements)
         return delayed._replace(common=True)
 
+    def reshape(self, x: SizedOperand, *_: Any) -> SizedOperand:
+        """Return values at other places, for which currents get one unit."""
+        x = x if x.largest is not None and x.plain else self._settled(x)
+        return self._store(x, law="reshape", role="value")
+
+    swap = reshape
+
+    def _settled(self, x: SizedOperand) -> SizedOperand:
+        return self._store(x, elements=prod(self.layer.inputs[0].shape), largest=None)
+
     def pool(
         self,
         operation: str,
@@ -259,10 +272,10 @@ class IntegerSizes:
         _stride: tuple[int, ...] = (),
         padding: tuple[int, ...] = (),
     ) -> SizedOperand:
-        is_padded = operation == "sum" and x.largest is None and any(padding)
+        is_padded = operation == "sum" and any(padding) and (x.largest is None or not x.plain)
         if x.border[-1] or is_padded:
             # A drift that depends on the position, or the shift of values between zeros, is added before.
-            x = self._store(x, elements=prod(self.layer.inputs[0].shape), largest=None)
+            x = self._settled(x)
         taps = prod(kernel) if operation == "sum" else 1
         return self._store(x, largest=None if x.largest is None else taps * x.largest, tables=WINDOW)
 

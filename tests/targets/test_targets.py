@@ -459,14 +459,13 @@ def test_signed_spikes_are_bytes() -> None:
     assert target.check(model.network).rows[-2]["RAM, packed"] == file.ram
 
 
-# The rounding before FC has results of 16 bits.
-@pytest.mark.parametrize(("text", "size", "rounded"), [("TEBN-FC1", "64", 64), ("TOK2", "64x1", 0)])
-def test_tables_of_numbers(text: str, size: str, rounded: int) -> None:
+# The bound contains a factor of the output of FC, and factors, gain and drift of the output of TOK.
+@pytest.mark.parametrize(("text", "size", "unused"), [("TEBN-FC1", "64", 1), ("TOK2", "64x1", 4 * 64)])
+def test_tables_of_numbers(text: str, size: str, unused: int) -> None:
     model = trained(sewdsl.compile(text, input=size, steps=8, neuron="IF", seed=0), 0)
     sizes, file = IntegerSizes(model.network), write_c(build_integer_network(model))
-    assert sizes.state_size(4, packed=False) + 2 * rounded == file.ram
-    # The bound contains a factor of the output of FC, and factors, gain and drift of the output of TOK.
-    assert flash_of(sizes) == file.flash + 4 * (1 if rounded else 4 * 64)
+    assert sizes.state_size(4, packed=False) == file.ram
+    assert flash_of(sizes) == file.flash + 4 * unused
 
 
 def flash_of(sizes: IntegerSizes) -> int:
@@ -516,9 +515,12 @@ def test_sizes_refuse_what_the_export_refuses() -> None:
     "text",
     ["Swap-SN", "Reshape(4x8)-SN", "PAD1-SN", "Slice(stop=1)-SN", "CAT[id | SN]-SN", "CAT[SN | id]-SN", "UP2-SN"],
 )
-def test_moved_pixels_are_bytes(text: str) -> None:
-    model = sewdsl.compile(text, input="2x4x4", steps=2, neuron="IF", seed=0, set={"encode": "direct"}).eval()
-    sizes, network = IntegerSizes(model.network), build_integer_network(model)
+@pytest.mark.parametrize("encode", ["none", "direct"])
+def test_memory_of_moved_inputs(text: str, encode: str) -> None:
+    """Moved pixels with a mean that is subtracted get one unit before."""
+    model = sewdsl.compile(text, input="2x4x4", steps=2, neuron="IF", seed=0, set={"encode": encode}).eval()
+    scaling = InputScaling.of_pixels([0.3], [0.3]) if encode == "direct" else None
+    sizes, network = IntegerSizes(model.network), build_integer_network(model, scaling)
     for packed in (False, True):
         assert sizes.state_size(4, packed=packed) == write_c(replace(network, packed=packed)).ram
 

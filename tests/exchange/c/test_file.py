@@ -16,7 +16,6 @@ import pytest
 import torch
 
 import sewdsl
-from sewdsl.analysis.memory_plan import BLOCKS
 from sewdsl.exchange.write.c.run_file import (
     SEEN,
     SampleTrace,
@@ -309,13 +308,13 @@ def test_values_that_live_together_do_not_share_memory() -> None:
     for name in NETWORKS:
         network = case(name, 0).network
         plan = network.memory
-        values = [(BLOCKS[network.steps[index].format], value) for index, value in plan.values.items()]
-        for position, (block, a) in enumerate(values):
-            assert a.offset + a.size <= plan.sizes[block]
-            for other, b in values[:position]:
+        values = [*plan.values.values()]
+        for position, a in enumerate(values):
+            assert a.offset + a.size <= plan.sizes[a.block]
+            for b in values[:position]:
                 alive = a.first <= b.last and b.first <= a.last
                 apart = a.offset + a.size <= b.offset or b.offset + b.size <= a.offset
-                assert block != other or not alive or apart
+                assert a.block != b.block or not alive or apart
 
 
 def test_test_vectors(tmp_path: Path) -> None:

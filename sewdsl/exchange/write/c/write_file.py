@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from sewdsl.analysis.memory_plan import BLOCKS, WORD, stored_elements
+from sewdsl.analysis.memory_plan import WORD, stored_elements
 from sewdsl.exchange.write.c.kernels import Kernels, fill_template, read_template
 from sewdsl.integers.network import IntegerNetwork
 from sewdsl.integers.steps import functions
@@ -156,7 +156,10 @@ class _File:
         return f"{', '.join(names)}: {_size(first.value.shape)} to {_size(step.value.shape)}"
 
     def _type(self, index: int) -> str:
-        step = self._network.steps[self._plan.owners[index]]
+        owner = self._plan.owners[index]
+        step = self._network.steps[owner]
+        if owner in self._plan.values and step.format == "int16":
+            return TYPES[self._plan.values[owner].block]
         return "uint8_t" if step.format == "bit" else f"{step.format}_t"
 
     def _is_packed(self, index: int) -> bool:
@@ -553,9 +556,8 @@ class _File:
         code = "\n".join(line for line in (*self._body, *outputs) if not line.startswith("/*"))
         arrays = [f"(void){name};" for name in inputs if not re.search(rf"\b{name}\b", code)]
         for index, place in sorted(plan.values.items()):
-            block = BLOCKS[network.steps[index].format]
-            cast = "(int8_t *)" if network.steps[index].format == "int8" else ""
-            source = f"{cast}(state->{block} + {place.offset})" if cast else f"state->{block} + {place.offset}"
+            source = f"state->{place.block} + {place.offset}"
+            source = f"(int8_t *)({source})" if network.steps[index].format == "int8" else source
             arrays.append(f"{self._type(index)} *const {self._array(index)} = {source};")
         resets, members = (["state->started = 0;"], ["uint8_t started;"]) if plan.hoisted else ([], list[str]())
         for index, step in self._firing:
