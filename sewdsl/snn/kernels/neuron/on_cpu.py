@@ -71,20 +71,20 @@ def backward(
     sums_needed = needs_grad._replace(channels=channels is not None and (needs_grad.channels or batch))
     prepared = _prepare(variant, sums_needed, call.program.axes)
     kernel, C = prepared.kernel, call.x_TN.shape[2] if call.x_TN.ndim > 2 else 1  # noqa: PLR2004 -- [T, N, C, *]
-    each_channel = [each for each in kernel.sums if each.channels]
+    each_channel = [each for each in kernel.plan.sums if each.channels]
     share = Partition.of(call.first_input, strides, MAX_GROUPS if channels is not None or each_channel else 0)
     columns = sum((share.T if each.steps else 1) * each.width for each in each_channel)
     sums = np.zeros((share.groups, C, columns))
     # Without batch norm, kernels write a total per block instead of per group.
     one_each = share.groups if channels is not None else -(-share.neurons // share.block)
-    totals = np.zeros((one_each, len(kernel.sums) - len(each_channel)))
+    totals = np.zeros((one_each, len(kernel.plan.sums) - len(each_channel)))
     rows = {"x": (call.x_TN, "x_step"), "others": (call.other_TN, "other_step"), "g_y": (g_TN, "g_step")}
     rows |= {"g_others": (grads.other_TN, "g_other_step"), "g_x": (grads.x_TN, "step")}
     arrays = _rows(strides, rows, prepared.kernel.arguments)
     extra_arrays: dict[str, Any] = {"channel_sums": sums, "totals": totals}
     if variant.states:
         extra_arrays |= _states(call, strides, start=call.start, g_final=g_after, g_start=grads.start)
-    gains = [_gain(call, prepared, each) for each in kernel.gain]
+    gains = [_gain(call, prepared, each) for each in kernel.plan.gain]
     lines: tuple[Tensor, ...] = ()
     if channels is not None:
         lines = channels.line()
@@ -100,12 +100,12 @@ def backward(
         _fill_factors(factors, prepared, totals.sum(0), channel_sums)
     if channels is None:
         return grads if factors is None else grads._replace(factors=_in_dtype(factors, call))
-    if not kernel.sums:
+    if not kernel.plan.sums:
         return grads._replace(weight=grads.weight.zero_(), bias=grads.bias.zero_())
     # Sums of core and of core · x over each channel.
     ones, products = torch.from_numpy(channel_sums)[:, :2].unbind(1)
     if factors is not None:
-        for factor_index, current in kernel.derived:
+        for factor_index, current in kernel.plan.derived:
             each = lines[0] * products + lines[1] * ones if current else ones
             first, _, wide = prepared.places[factor_index]
             factors[first : first + wide] = each if wide > 1 else each.sum()
@@ -136,7 +136,7 @@ def _fill_factors(
     """Write the sums of a kernel into the gradients of the factors."""
     scalars, column = iter(totals), 0
     # Kernels write sums per time-step, and those of vectors, after all other columns.
-    for each in sorted(prepared.kernel.sums, key=lambda each: each.several):
+    for each in sorted(prepared.kernel.plan.sums, key=lambda each: each.several):
         if each.factor is None:
             column += 1
             continue

@@ -109,7 +109,6 @@ def backward(
     sums_needed = needs_grad._replace(channels=channels is not None and (needs_grad.channels or batch))
     steps = len(x_TN) if len(x_TN) <= MAX_REGISTER_STEPS else 0
     kernel = render_backward(variant, sums_needed, steps)
-    assert kernel.plan is not None  # noqa: S101 -- of a backward kernel
     tiles, sums = Tiles.of(x_TN, BACKWARD_LANES, channels=kernel.tiled), kernel.plan.sums
     grid = tiles.summing_grid if sums and kernel.tiled else tiles.grid
     strides = memory_layout.step_strides(x_TN)

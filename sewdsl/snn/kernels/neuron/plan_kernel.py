@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from sewdsl.equations.step import parse_step, pull_back
+from sewdsl.equations.step import StepLaw, parse_step, pull_back
 from sewdsl.equations.tape import LEARNED, STEP, Tape, TapeEntry
 from sewdsl.snn.kernels.neuron.tapes import read_tape, surrogate_slope
 
@@ -76,30 +76,15 @@ class KernelLayer(NamedTuple):
 
     raw: TapeEntry
     """Input of the layer, the first of several."""
-    more_inputs: tuple[TapeEntry, ...]
-    """Inputs after the first one."""
     current: TapeEntry
     """Input of the time-step: ``raw · a + b``, or ``raw``."""
     line: tuple[TapeEntry, ...]
     """a and b, with a value per channel, empty without batch norm."""
     other: TapeEntry
     """Other operand of the join."""
-    output: TapeEntry
-    """Output of the time-step."""
+    law: StepLaw
     joined: TapeEntry
     """Output of the layer."""
-    after: tuple[TapeEntry, ...]
-    """States after the time-step."""
-    states: tuple[TapeEntry, ...]
-    """States before the time-step."""
-    start: tuple[float, ...]
-    """States before the first time-step."""
-    factors: tuple[TapeEntry, ...]
-
-    @property
-    def has_vectors(self) -> bool:
-        """Whether a state or a factor is a vector."""
-        return any(entry.width > 1 for entry in (*self.states, *self.factors))
 
 
 class Derived(NamedTuple):
@@ -155,6 +140,10 @@ class BackwardPlan(NamedTuple):
         return [entry for entry, _ in self.results if entry is not None]
 
 
+NO_PLAN = BackwardPlan((), (), (), (), (), {})
+"""Plan of a forward kernel."""
+
+
 def compose(variant: KernelVariant) -> KernelLayer:
     """Return the layer of a variant."""
     tape = Tape(surrogate_slope(variant.slope) if variant.slope else None)
@@ -163,26 +152,23 @@ def compose(variant: KernelVariant) -> KernelLayer:
     current = raw * line[0] + line[1] if line else raw
     law = parse_step(variant.law, tape, current)
     joined = read_tape(tape, variant.join, {"s": law.output, "z": other}) if variant.join else law.output
-    states = law.states
-    return KernelLayer(
-        raw, law.more_inputs, current, line, other, law.output, joined, law.after, states, law.start, law.factors
-    )
+    return KernelLayer(raw, current, line, other, law, joined)
 
 
 def plan_backward(layer: KernelLayer, variant: KernelVariant, needs_grad: LayerNeedsGrad) -> BackwardPlan:
     """Return the plan of a backward kernel."""
-    tape = layer.output.tape
+    tape = layer.law.output.tape
     g_output = g_joined = tape.leaf("g_given")
     g_other = None
     if variant.join:
         # Differentiate the join separately, so that its gradient is rounded as in the unfused join.
-        slopes = pull_back([(layer.joined, tape.number(1.0))], stop=layer.output)
-        g_output, g_other = g_joined * slopes[layer.output], g_joined * slopes[layer.other]
-    widths = [state.width for state in layer.states]
-    g_after = [(entry, tape.leaf("g_state", index, width=widths[index])) for index, entry in enumerate(layer.after)]
-    pulled = pull_back(g_after, last=(layer.output, g_output))
+        slopes = pull_back([(layer.joined, tape.number(1.0))], stop=layer.law.output)
+        g_output, g_other = g_joined * slopes[layer.law.output], g_joined * slopes[layer.other]
+    widths = [state.width for state in layer.law.states]
+    g_after = [(entry, tape.leaf("g_state", index, width=widths[index])) for index, entry in enumerate(layer.law.after)]
+    pulled = pull_back(g_after, last=(layer.law.output, g_output))
     results: list[tuple[TapeEntry | None, str]] = [
-        (pulled.get(state), f"g{index}") for index, state in enumerate(layer.states)
+        (pulled.get(state), f"g{index}") for index, state in enumerate(layer.law.states)
     ]
     results += [(g_other, "g_others")] if needs_grad.other else []
     sums, derived, gain, later = list[GradientSum](), list[Derived](), list[float | int](), dict[str, TapeEntry]()
@@ -190,31 +176,31 @@ def plan_backward(layer: KernelLayer, variant: KernelVariant, needs_grad: LayerN
     if variant.norm:
         core, gain = _hoisted(pulled.get(layer.line[1]), layer, variant.axes)
     if needs_grad.x:
-        results += [(core, "g_x"), *((pulled.get(leaf), f"g_x{leaf.leaf}") for leaf in layer.more_inputs)]
+        results += [(core, "g_x"), *((pulled.get(leaf), f"g_x{leaf.leaf}") for leaf in layer.law.more_inputs)]
     product = current = None
     if variant.norm and (needs_grad.channels or needs_grad.factors):
         product = None if core is None else core * layer.raw
         current = None if core is None else core * layer.current
         results += [(core, "s0"), (product, "s1")]
         sums += [GradientSum(None, channels=True), GradientSum(None, channels=True)]
-    for factor_index, (factor, axes) in enumerate(zip(layer.factors, variant.axes, strict=True)):
+    for factor_index, (factor, axes) in enumerate(zip(layer.law.factors, variant.axes, strict=True)):
         gradient = pulled.get(factor) if needs_grad.factors else None
         if gradient is None:
             continue
         if variant.norm and not axes.steps and gradient in {core, current}:
             derived.append(Derived(factor_index, gradient is not core))
             continue
-        row, state = f"s{len(sums)}", next((each for each in gradient.operands if each in layer.states), None)
+        row, state = f"s{len(sums)}", next((each for each in gradient.operands if each in layer.law.states), None)
         delayed = gradient.operation == "mul" and state is not None and not axes.steps and axes.width == 1
         if delayed and state is not None:
             # The state before a time-step is the state after the next one on the way back.
-            index, leaf = layer.states.index(state), tape.leaf("later", factor_index)
+            index, leaf = layer.law.states.index(state), tape.leaf("later", factor_index)
             first, other = gradient.operands
-            results += [(leaf * layer.after[index], row), (other if first is state else first, f"w{len(sums)}")]
+            results += [(leaf * layer.law.after[index], row), (other if first is state else first, f"w{len(sums)}")]
             later[f"w{len(sums)}"] = leaf
         else:
             results.append((gradient, row))
-        state_index = layer.states.index(state) if delayed and state is not None else None
+        state_index = layer.law.states.index(state) if delayed and state is not None else None
         by_channel = axes.channels or axes.steps or axes.width > 1
         sums.append(GradientSum(factor_index, by_channel, axes.steps, state_index, axes.width))
     roots = [entry for entry, _ in results if entry is not None]
@@ -228,13 +214,13 @@ def _hoisted(
     gain: list[float | int] = []
     while core is not None and core.operation == "mul":
         factor = next((each for each in core.operands if each.level < STEP), None)
-        is_factor = factor in layer.factors
+        is_factor = factor in layer.law.factors
         if factor is None or not (is_factor or factor.number is not None):
             break
         # A factor that varies over time cannot leave the loop.
-        if is_factor and axes[layer.factors.index(factor)].steps:
+        if is_factor and axes[layer.law.factors.index(factor)].steps:
             break
-        gain.append(layer.factors.index(factor) if factor.number is None else float(factor.number))
+        gain.append(layer.law.factors.index(factor) if factor.number is None else float(factor.number))
         first, other = core.operands
         core = other if first is factor else first
     return core, gain
@@ -243,24 +229,24 @@ def _hoisted(
 def _cut(layer: KernelLayer, roots: Sequence[TapeEntry]) -> tuple[TapeEntry, ...]:
     """Return the results to save: for each state, the state or a later result."""
     # A later result can have another width.
-    if any(state.width > 1 for state in layer.states):
-        return layer.states
-    kept, last = list(layer.states), max((entry.index for entry in layer.after), default=-1)
+    if any(state.width > 1 for state in layer.law.states):
+        return layer.law.states
+    kept, last = list(layer.law.states), max((entry.index for entry in layer.law.after), default=-1)
     candidates = [
         entry
-        for entry in needed_for([*roots, *layer.after])
+        for entry in needed_for([*roots, *layer.law.after])
         if entry.level == STEP and entry.operands and entry.index <= last
     ]
     # The search below is quadratic in the number of results.
     if len(candidates) * len(kept) > MAX_CUT_TRIALS:
-        return layer.states
-    for index, state in enumerate(layer.states):
+        return layer.law.states
+    for index, state in enumerate(layer.law.states):
         best, least = state, len(needed_for(roots, kept))
         for entry in candidates:
             trial = [*kept[:index], entry, *kept[index + 1 :]]
             remaining = needed_for(roots, trial)
             # Reject choices for which the loop would need a state that is not saved.
-            if len(remaining) < least and not {*layer.states}.difference(trial).intersection(remaining):
+            if len(remaining) < least and not {*layer.law.states}.difference(trial).intersection(remaining):
                 best, least = entry, len(remaining)
         kept[index] = best
     return (*kept, *_extra_row(kept, roots, last))

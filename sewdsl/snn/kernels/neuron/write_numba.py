@@ -24,8 +24,8 @@ from typing import NamedTuple
 from sewdsl.equations.operations import OPERATIONS
 from sewdsl.equations.tape import TapeEntry
 from sewdsl.snn.kernels.neuron.plan_kernel import (
+    NO_PLAN,
     BackwardPlan,
-    Derived,
     FactorAxes,
     GradientSum,
     KernelVariant,
@@ -68,11 +68,8 @@ class Kernel(NamedTuple):
     """Numbers, or indices of factors, passed as ``scalars``."""
     start: tuple[float, ...]
     """States before the first time-step, if the caller passes none."""
-    sums: tuple[GradientSum, ...] = ()
-    gain: tuple[float | int, ...] = ()
-    """Numbers, or indices of factors, that the host multiplies core by."""
-    derived: tuple[Derived, ...] = ()
-    """Factors whose gradients the host derives."""
+    plan: BackwardPlan = NO_PLAN
+    """Plan of a backward kernel."""
 
 
 @lru_cache(maxsize=256)
@@ -99,20 +96,20 @@ class _Names(NamedTuple):
 class _Writer:
     def __init__(self, variant: KernelVariant) -> None:
         self.variant, self.layer = variant, compose(variant)
-        self.states = range(len(self.layer.states))
-        self.widths = [state.width for state in self.layer.states]
+        self.states = range(len(self.layer.law.states))
+        self.widths = [state.width for state in self.layer.law.states]
         self.sum_widths, self.scratch = list[int](), list[str]()
-        self.old_rows = {f"v{index}": state for index, state in enumerate(self.layer.states)}
-        self.axes = dict(zip(self.layer.factors, variant.axes, strict=True))
+        self.old_rows = {f"v{index}": state for index, state in enumerate(self.layer.law.states)}
+        self.axes = dict(zip(self.layer.law.factors, variant.axes, strict=True))
 
     # --- the loop over a block
 
     def _names(self, roots: Sequence[TapeEntry], plan: BackwardPlan | None = None) -> _Names:
-        layer, tape = self.layer, self.layer.output.tape
+        layer, tape = self.layer, self.layer.law.output.tape
         names = {layer.raw: "read(x[i])", layer.other: "read(others[i])", tape.leaf("g_given"): "read(g_y[i])"}
         rows, scalars = dict[str, str](), list[float | int]()
-        names |= {leaf: f"read(x{leaf.leaf}[i])" for leaf in layer.more_inputs}
-        for index, state in enumerate(layer.states):
+        names |= {leaf: f"read(x{leaf.leaf}[i])" for leaf in layer.law.more_inputs}
+        for index, state in enumerate(layer.law.states):
             names[state], names[tape.leaf("g_state", index)] = f"v{index}[i]", f"g{index}[i]"
         for index, entry in enumerate(layer.line):
             names[entry], rows[f"spread{index}"] = f"spread{index}[i]", f"part(spread{index}, p, n)"
@@ -120,7 +117,7 @@ class _Writer:
             names |= {leaf: f"{row}[i]" for row, leaf in plan.later.items()}
         for entry in ordered_leaves(roots):
             axes = self.axes.get(entry)
-            factor_index = layer.factors.index(entry) if axes else 0
+            factor_index = layer.law.factors.index(entry) if axes else 0
             position = _position(axes) if axes else ""
             if axes and axes.channels:
                 names[entry] = f"f{factor_index}[i]"
@@ -155,7 +152,7 @@ class _Writer:
             results: Results to compute, and the rows they are written to.
             known: Results that are passed in.
         """
-        if self.layer.has_vectors:
+        if self.layer.law.has_vectors:
             return self._vector_loops(name, rows, names, results, known)
         roots = [entry for entry, _ in results if entry is not None]
         lines, named = write_lines(dict(names), roots, _SPELLING, known)
@@ -195,7 +192,7 @@ class _Writer:
             function, call = _function(f"{name}_{phase_index}", rows, lines)
             text += function
             calls += [f"fill({rows[scratch[entry]]}, zero)" for entry in phase.sums]
-            calls += [f"for m in range({key.width}):", *_indented(call)] if key.width > 1 else call
+            calls += _repeated("m", key.width if key.width > 1 else 0, call)
         return text, calls
 
     def _row_width(self, row: str) -> int:
@@ -226,15 +223,12 @@ class _Writer:
 
     def _spreading(self, rows: Mapping[str, str], *, whole: bool) -> list[str]:
         """Return lines that spread values per channel over a period, or over the neurons of a block."""
-        lines = []
+        lines, (count, low) = list[str](), ("spread_over", "int64(0)") if whole else ("n", "low")
         for row, values in rows.items():
             several = self._several(row)
-            first, count, low = (
-                ("t * spread_over" if several else "0"),
-                *(("spread_over", "int64(0)") if whole else ("n", "low")),
-            )
-            lines += [f"for t in range({several}):"] if several else []
-            lines.append(f"{'    ' * bool(several)}spread({values}, part({row}, {first}, {count}), {low}, stride, C)")
+            first = "t * spread_over" if several else "0"
+            line = f"spread({values}, part({row}, {first}, {count}), {low}, stride, C)"
+            lines += _repeated("t", several, [line])
         return lines
 
     def _setup(self, scalars: Sequence[object], rows: Mapping[str, str], *, sums: bool) -> list[str]:
@@ -268,7 +262,7 @@ class _Writer:
         else:
             value = f"{source}[{row_of_state} * N + low + i] if {source}.size else {otherwise}"
             lines = ["for i in range(n):", f"    {row}[{'m * block + ' * (width > 1)}i] = {value}"]
-        return [f"for m in range({width}):", *_indented(lines)] if width > 1 else lines
+        return _repeated("m", width if width > 1 else 0, lines)
 
     def _place(self, index: int) -> str:
         """Return the index of a state among all numbers of all states."""
@@ -285,7 +279,7 @@ class _Writer:
             f"for i in range(n if {target}.size else 0):",
             f"    {target}[{self._place(index)} * N + low + i] = {value}",
         ]
-        return [f"for m in range({width}):", *_indented(lines)] if width > 1 else lines
+        return _repeated("m", width if width > 1 else 0, lines)
 
     def _state_rows(self, rows: Sequence[str]) -> dict[str, str]:
         """Return the arguments for rows of states, or of their gradients."""
@@ -297,22 +291,22 @@ class _Writer:
 
     def _inputs(self) -> dict[str, str]:
         """Return the rows of the inputs, which follow each other along time."""
-        more = {f"x{leaf.leaf}": f"part(x, i + {leaf.leaf} * T * x_step, n)" for leaf in self.layer.more_inputs}
+        more = {f"x{leaf.leaf}": f"part(x, i + {leaf.leaf} * T * x_step, n)" for leaf in self.layer.law.more_inputs}
         return {"x": "part(x, i, n)", **more}
 
     def _fetches(self) -> list[str]:
         """Return lines that prefetch the inputs of the next block."""
-        places = ["i", *(f"i + {leaf.leaf} * T * x_step" for leaf in self.layer.more_inputs)]
+        places = ["i", *(f"i + {leaf.leaf} * T * x_step" for leaf in self.layer.law.more_inputs)]
         return [f"    fetch(x, {start} + block, block)" for start in places]
 
     def forward(self) -> Kernel:
         """Return the kernel of the output, and of the states after the last time-step."""
         layer = self.layer
-        names = self._names([layer.joined, *layer.after])
+        names = self._names([layer.joined, *layer.law.after])
         spread = self._spread(names.rows)
         states = [f"v{index}" for index in self.states]
         rows = {**self._inputs(), "others": "part(others, j, n)", "y": "row", **self._state_rows(states), **names.rows}
-        results = [(layer.joined, "y"), *zip(layer.after, states, strict=True)]
+        results = [(layer.joined, "y"), *zip(layer.law.after, states, strict=True)]
         text, call = self._loop("charge", rows, names.names, results)
         reads_other = "others" in "".join(call)
         lines = [*self._setup(names.scalars, spread, sums=False)]
@@ -338,7 +332,7 @@ class _Writer:
     def backward(self, needs_grad: LayerNeedsGrad) -> Kernel:
         """Return the kernel of all gradients, and of the sums for them."""
         layer, plan = self.layer, plan_backward(self.layer, self.variant, needs_grad)
-        names = self._names([*plan.roots, *layer.after], plan)
+        names = self._names([*plan.roots, *layer.law.after], plan)
         if layer.line and needs_grad.x:
             names.rows["spread2"] = "part(spread2, p, n)"
         spread = self._spread(names.rows)
@@ -350,12 +344,12 @@ class _Writer:
             for name, width in zip(k, kept_widths, strict=True)
         }
         rows = {**self._inputs(), **self._state_rows(v), **saved, **names.rows}
-        results = [*zip(plan.kept, k, strict=True), *zip(layer.after, v, strict=True)]
+        results = [*zip(plan.kept, k, strict=True), *zip(layer.law.after, v, strict=True)]
         text, charge = self._loop("charge", rows, names.names, results)
         sums = {f"s{index}": each for index, each in enumerate(plan.sums)}
         delayed = {f"s{index}": f"w{index}" for index, each in enumerate(plan.sums) if each.state is not None}
         rows = {**self._inputs(), **saved, "others": "part(others, e, n)", "g_y": "part(g_y, j, n)"}
-        rows |= {f"g_x{leaf.leaf}": f"row_x{leaf.leaf}" for leaf in layer.more_inputs}
+        rows |= {f"g_x{leaf.leaf}": f"row_x{leaf.leaf}" for leaf in layer.law.more_inputs}
         rows |= {
             "g_others": "row_others",
             "g_x": "row",
@@ -366,7 +360,7 @@ class _Writer:
         for row, each in sums.items():
             position = _position(each)
             rows[row] = f"part({row}, {f'{position} * block' if position else '0'}, n)"
-        self.sum_widths, tape = [each.width for each in plan.sums], layer.output.tape
+        self.sum_widths, tape = [each.width for each in plan.sums], layer.law.output.tape
         self.old_rows |= plan.later | {f"g{index}": tape.leaf("g_state", index) for index in self.states}
         pull_names = names.names | {entry: f"{name}[i]" for entry, name in zip(plan.kept, k, strict=True)}
         pull_text, pull = self._loop("pull", rows, pull_names, plan.results, plan.kept)
@@ -386,7 +380,7 @@ class _Writer:
             lines.append(f"{row} = np.zeros({several}block, number)")
             lines += [f"all_{row} = np.zeros({several}spread_over)"] if each.channels else []
         written = [("g_x", "row", "line", "past", "step", "k", "")] if needs_grad.x else []
-        for leaf_index in (leaf.leaf for leaf in layer.more_inputs if needs_grad.x):
+        for leaf_index in (leaf.leaf for leaf in layer.law.more_inputs if needs_grad.x):
             first_step = f"{leaf_index} * T * step + "
             written.append(
                 ("g_x", f"row_x{leaf_index}", f"line_x{leaf_index}", "past", "step", f"at_x{leaf_index}", first_step)
@@ -424,7 +418,7 @@ class _Writer:
             body += self._last_row(name, "g_start", index)
         end = self._ending(sums, delayed, body)
         kernel = self._finished("backward", text + pull_text, names, lines, body, [each[3] for each in written], end)
-        return kernel._replace(sums=plan.sums, gain=plan.gain, derived=plan.derived)
+        return kernel._replace(plan=plan)
 
     def _ending(self, sums: Mapping[str, GradientSum], delayed: Mapping[str, str], body: list[str]) -> list[str]:
         """Append the sums of a block to its lines, and return the lines that end a group."""
@@ -464,8 +458,7 @@ class _Writer:
                 f"gather(part(all_{row}, {first}, n), {into.format('low')})",
                 f"gather(part(all_{row}, {first}, spread_over), {into.format('int64(0)')})",
             ]
-            loop = [f"for t in range({several}):"] if several else []
-            moved, block, period = ([*loop, f"{'    ' * bool(several)}{line}"] for line in each_row)
+            moved, block, period = (_repeated("t", several, [line]) for line in each_row)
             body += moved
             gathered += block
             period_lines += period
@@ -506,7 +499,7 @@ class _Writer:
         head = f"@njit(types.void({', '.join(ARGUMENTS[name] for name in arguments)}, *[int64] * 8), **outer)\n"
         head += f"def {function}({', '.join(arguments)}, {RANGES}):\n"
         rendered = render_generated(f"{text}{head}{inside}\n", function, self.variant.stored)
-        return Kernel(rendered, arguments, tuple(names.scalars), self.layer.start)
+        return Kernel(rendered, arguments, tuple(names.scalars), self.layer.law.start)
 
 
 _SPELLING = {operation: record.spelling.numba for operation, record in OPERATIONS.items()}
@@ -543,6 +536,11 @@ def _times(width: int) -> str:
 def _vector_row(row: str, width: int) -> str:
     """Return the argument for a row of scratch memory, or for the row of one number of a vector."""
     return f"part({row}, m * block, n)" if width > 1 else f"part({row}, 0, n)"
+
+
+def _repeated(variable: str, count: str | int, lines: list[str]) -> list[str]:
+    """Return lines in a loop, or as they are without a count."""
+    return [f"for {variable} in range({count}):", *_indented(lines)] if count else lines
 
 
 def _words(text: str) -> set[str]:

@@ -20,6 +20,7 @@ from typing import NamedTuple
 from sewdsl.equations.operations import OPERATIONS
 from sewdsl.equations.tape import STEP, TapeEntry
 from sewdsl.snn.kernels.neuron.plan_kernel import (
+    NO_PLAN,
     BackwardPlan,
     KernelVariant,
     LayerNeedsGrad,
@@ -58,13 +59,12 @@ class CudaKernel(NamedTuple):
     """Whether tiles have rows and columns (channels)."""
     saved: int = 0
     """Number of rows that a backward kernel saves in memory, as ``saved0`` …"""
-    plan: BackwardPlan | None = None
-    """Plan of a backward kernel, None for a forward kernel."""
+    plan: BackwardPlan = NO_PLAN
+    """Plan of a backward kernel."""
 
     @property
     def factors(self) -> tuple[int, ...]:
         """Indices of the factors with a gradient, in the order in which the kernels write them."""
-        assert self.plan is not None  # noqa: S101 -- of a backward kernel
         summed = [each.factor for each in self.plan.sums if each.factor is not None]
         return tuple(sorted([*summed, *(each.factor for each in self.plan.derived)]))
 
@@ -92,25 +92,25 @@ class _Writer:
         self.tiled = variant.norm or any(each.channels for each in variant.axes)
         self.shape = "[ROWS, COLUMNS]" if self.tiled else "[ROWS]"
         self.numbers, self.factors = list[float](), list[int]()
-        self.v = [f"v{index}" for index in range(len(self.layer.states))]
-        self.rest = [self._number(value) for value in self.layer.start]
+        self.v = [f"v{index}" for index in range(len(self.layer.law.states))]
+        self.rest = [self._number(value) for value in self.layer.law.start]
 
     def _number(self, value: float) -> str:
         self.numbers.append(float(value))
         return f"c{len(self.numbers) - 1}"
 
     def _names(self, roots: Sequence[TapeEntry], plan: BackwardPlan | None = None) -> dict[TapeEntry, str]:
-        layer, tape = self.layer, self.layer.output.tape
+        layer, tape = self.layer, self.layer.law.output.tape
         names = {layer.raw: "x_now", layer.other: "other_now", tape.leaf("g_given"): "g_now"}
-        names |= {leaf: f"x{leaf.leaf}_now" for leaf in layer.more_inputs}
+        names |= {leaf: f"x{leaf.leaf}_now" for leaf in layer.law.more_inputs}
         names |= dict(zip(layer.line, ("line0", "line1"), strict=False))
-        for index, state in enumerate(layer.states):
+        for index, state in enumerate(layer.law.states):
             names[state], names[tape.leaf("g_state", index)] = f"v{index}", f"g{index}"
         if plan is not None:
             names |= {leaf: row for row, leaf in plan.later.items()}
         for entry in ordered_leaves(roots):
-            if entry in layer.factors:
-                self.factors.append(layer.factors.index(entry))
+            if entry in layer.law.factors:
+                self.factors.append(layer.law.factors.index(entry))
                 names[entry] = f"f{self.factors[-1]}"
             elif entry.literal and entry.number in INLINE_NUMBERS:
                 names[entry] = INLINE_NUMBERS[entry.number]
@@ -132,7 +132,7 @@ class _Writer:
 
     def _inputs(self) -> list[tuple[str, str, TapeEntry]]:
         """Return the name, the stride between time-steps and the entry of each input."""
-        more = ((f"x{leaf.leaf}", "x_step", leaf) for leaf in self.layer.more_inputs)
+        more = ((f"x{leaf.leaf}", "x_step", leaf) for leaf in self.layer.law.more_inputs)
         return [("x", "x_step", self.layer.raw), *more]
 
     # --- around a time-step
@@ -180,8 +180,10 @@ class _Writer:
     def forward(self) -> CudaKernel:
         """Return the kernel of the output, and of the states after the last time-step."""
         layer = self.layer
-        roots = [layer.joined, *layer.after]
-        lines, values = self._lines(self._names(roots), [(layer.joined, "y"), *zip(layer.after, self.v, strict=True)])
+        roots = [layer.joined, *layer.law.after]
+        lines, values = self._lines(
+            self._names(roots), [(layer.joined, "y"), *zip(layer.law.after, self.v, strict=True)]
+        )
         sequences = [*self._inputs(), ("others", "other_step", layer.other)]
         needed = needed_for(roots)
         read = [(name, step) for name, step, entry in sequences if entry in needed]
@@ -199,11 +201,11 @@ class _Writer:
     def backward(self, needs_grad: LayerNeedsGrad, steps: int) -> CudaKernel:
         """Return the kernel of all gradients and sums, and the kernel that adds sums."""
         layer, plan = self.layer, plan_backward(self.layer, self.variant, needs_grad)
-        names = self._names([*plan.roots, *layer.after], plan)
+        names = self._names([*plan.roots, *layer.law.after], plan)
         rows = range(len(plan.kept))
         charging = [
             *zip(plan.kept, (f"n{index}" for index in rows), strict=True),
-            *zip(layer.after, self.v, strict=True),
+            *zip(layer.law.after, self.v, strict=True),
         ]
         charge, charged = self._lines(names, charging)
         kept = {entry: f"k{index}" for index, entry in enumerate(plan.kept)}
