@@ -23,7 +23,7 @@ from sewdsl.ir.op import Neuron
 from sewdsl.ops import catalogue
 from sewdsl.snn import kernels
 from sewdsl.snn.kernels.neuron import on_cuda
-from sewdsl.snn.kernels.neuron.layer_call import LayerCall
+from sewdsl.snn.kernels.neuron.layer_call import KernelChannels, LayerCall
 from sewdsl.snn.kernels.neuron.operators import DeviceKernels
 from sewdsl.snn.kernels.neuron.plan_kernel import LayerNeedsGrad
 from sewdsl.snn.kernels.neuron.tapes import join_slopes, trace_join
@@ -66,11 +66,11 @@ class Case(NamedTuple):
 
     def forward(self, device: DeviceKernels) -> tuple[Tensor, Tensor]:
         """Return the output, and the states after the last time-step."""
-        return device.forward(self.call, final=self.call.weight is None)
+        return device.forward(self.call, final=self.call.channels is None)
 
     def backward(self, device: DeviceKernels) -> dict[str, Tensor]:
         """Return all gradients."""
-        norm, join = self.call.weight is not None, self.call.program.join
+        norm, join = self.call.channels is not None, self.call.program.join
         slopes = join_slopes(join) if join else None
         # The gradient of a sum's other operand is that of the output, and needs no kernel.
         other, factors = slopes is not None and slopes.other.number != 1, self.call.factors is not None
@@ -99,13 +99,13 @@ def make_case(neuron: Neuron, join: str | None, x_TN: Tensor, g_TN: Tensor, *, s
     tape = "" if spec is None else trace_join(spec, branch=True)
     text = kernel.program._replace(join=tape).text()
     other_TN = (current(*shape, seed=5) > 1).to(DEVICE, dtype) if join else None
-    weight = bias = mean = rstd = None
+    channels = None
     if join is not None:
         ends = (0.7, 1.6), (-0.3, 0.6), (0.0, 1.0), (0.5, 0.9)
-        weight, bias, mean, rstd = (torch.linspace(low, high, shape[2], device=DEVICE) for low, high in ends)
+        channels = KernelChannels(*(torch.linspace(low, high, shape[2], device=DEVICE) for low, high in ends))
     after = current(*shape[1:], seed=2).to(DEVICE) if states else None
     start = None if after is None else 0.3 * after
-    return Case(LayerCall(x_TN, start, other_TN, weight, bias, mean, rstd, kernel.factors, text), g_TN, after)
+    return Case(LayerCall(x_TN, text, start, kernel.factors, other_TN, channels), g_TN, after)
 
 
 def cases() -> Iterator[Case]:
@@ -148,7 +148,7 @@ def bits() -> None:
             results.append({"output": y, "states": after, **case.backward(device)})
         for name, one in results[0].items():
             if name in {"output", "x_TN"} or one.numel():
-                label = f"{'neurons alone' if case.call.weight is None else 'fused'}: {name}"
+                label = f"{'neurons alone' if case.call.channels is None else 'fused'}: {name}"
                 total[label] += 1
                 equal[label] += same(one, results[1][name])
     for label in sorted(total):

@@ -9,8 +9,8 @@ from torch import Tensor, distributed, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from sewdsl.snn.kernels import ChannelAffine
 from sewdsl.snn.kernels.neuron import operators
+from sewdsl.snn.kernels.neuron.layer_call import KernelChannels
 from sewdsl.snn.streamed_past import ReadsPast, StreamedPast
 from sewdsl.snn.time_steps import over_steps
 from sewdsl.snn.unsupported import TRAINING_BATCH_NORM, is_transformed
@@ -87,7 +87,7 @@ class BatchNorm(_BatchNorm):
         factor = self.weight * self.scale * (self.running_var + self.eps).rsqrt()
         return factor, self.bias - self.running_mean * factor
 
-    def channels(self, x_TN: Tensor) -> ChannelAffine:
+    def channels(self, x_TN: Tensor) -> KernelChannels:
         """Return the normalisation of each channel, and update the running statistics in training.
 
         The tensors are in float32 or wider.
@@ -101,7 +101,7 @@ class BatchNorm(_BatchNorm):
             weight = weight * self.scale
         if not self.training:
             running_mean, running_var = self.running_mean.to(wide), self.running_var.to(wide)
-            return ChannelAffine(weight, bias, running_mean, (running_var + self.eps).rsqrt(), batch=False)
+            return KernelChannels(weight, bias, running_mean, (running_var + self.eps).rsqrt())
         repeats = len(x_TN) if x_TN.stride(0) == 0 else 1
         x_TN = x_TN[: len(x_TN) // repeats]
         self._check_count(x_TN, repeats)
@@ -110,7 +110,7 @@ class BatchNorm(_BatchNorm):
         with torch.no_grad():
             running = self.running_mean, self.running_var, self.num_batches_tracked
             mean, rstd = operators.batch_statistics(x_TN, *running, momentum, repeats, self.eps)
-        return ChannelAffine(weight, bias, mean, rstd, batch=True)
+        return KernelChannels(weight, bias, mean, rstd)
 
     @property
     def shares_statistics(self) -> bool:

@@ -50,7 +50,7 @@ class NeuronModule(ReadsPast):
             y_TN: Tensor = self(normalised(norm, x_TN))
             return y_TN if joint is None else joint.of(y_TN)
         fused = None if joint is None else joint.fused(x_TN)
-        y_TN = kernels.run_norm_neurons(kernel, x_TN, norm.channels(x_TN), fused)
+        y_TN = kernels.run_norm_neurons(kernel, x_TN, norm.channels(x_TN), fused, batch=norm.training)
         return y_TN if joint is None or fused else joint.of(y_TN)
 
     def extra_repr(self) -> str:

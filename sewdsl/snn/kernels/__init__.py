@@ -14,7 +14,6 @@ of ``compile_worker``), ``compile_cache`` (cache on disk), ``thread_blocks`` and
 """
 
 from sewdsl.snn.kernels.dispatch import (
-    ChannelAffine,
     Choice,
     Joint,
     StepKernel,
@@ -29,7 +28,6 @@ from sewdsl.snn.kernels.dispatch import (
 )
 
 __all__ = [
-    "ChannelAffine",
     "Choice",
     "Joint",
     "StepKernel",

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from sewdsl.equations.step import LinearConstants, NeuronStep
 from sewdsl.snn.kernels.neuron import on_cuda, operators, reference, tapes
-from sewdsl.snn.kernels.neuron.layer_call import LayerCall, LayerProgram
+from sewdsl.snn.kernels.neuron.layer_call import KernelChannels, LayerCall, LayerProgram
 from sewdsl.snn.kernels.neuron.plan_kernel import LayerNeedsGrad
 from sewdsl.snn.kernels.packed_bits import cuda_packed_bits
 from sewdsl.snn.kernels.pooling import cuda_max_pool
@@ -80,18 +80,6 @@ def run_neurons(spec: NeuronSpec | EquationSpec, x_TN: Tensor, learned: Mapping[
     return _run(spec, x_TN, None, learned, final=False)[0]
 
 
-class ChannelAffine(NamedTuple):
-    """Normalisation of each channel: ``weight · (x - mean) · rstd + bias``, all ``[C]``."""
-
-    weight: Tensor
-    bias: Tensor
-    mean: Tensor
-    rstd: Tensor
-    """1 / sqrt(variance + eps)."""
-    batch: bool
-    """Whether mean and rstd are computed from the input itself."""
-
-
 class Joint(NamedTuple):
     """Join that can be fused with neurons."""
 
@@ -138,19 +126,21 @@ def fusible_join(spec: JoinSpec, x_TN: Tensor, other: Tensor, *, branch: bool) -
     return None if tape is None else Joint(tape, other.to(x_TN.dtype))
 
 
-def run_norm_neurons(kernel: StepKernel, x_TN: Tensor, channels: ChannelAffine, joint: Joint | None = None) -> Tensor:
+def run_norm_neurons(
+    kernel: StepKernel, x_TN: Tensor, channels: KernelChannels, joint: Joint | None = None, *, batch: bool
+) -> Tensor:
     """Normalise the input and run neurons over it, from their initial states.
 
     Args:
         x_TN: Input of the batch norm, ``[T, N, C, *]``.
+        batch: Whether mean and rstd are computed from the input itself.
 
     Returns:
         Output ``[T, N, C, *]`` of the neurons, or of the join.
     """
-    *affine, batch = channels
     tape, other = joint or ("", None)
     text = kernel.program._replace(join=tape).text()
-    y_TN: Tensor = operators.norm_neurons(x_TN, other, *affine, kernel.factors, text, batch=batch)
+    y_TN: Tensor = operators.norm_neurons(x_TN, other, *channels, kernel.factors, text, batch=batch)
     return y_TN
 
 
@@ -295,7 +285,7 @@ def _compare_kernels(device: torch.device) -> list[str]:
 
     with torch.no_grad():
         text = LayerProgram((), law, "set 1.0").text()
-        call = LayerCall(x_TN, None, None, None, None, None, None, None, text)
+        call = LayerCall(x_TN, text)
         needs_grad = LayerNeedsGrad(x=True, start=False, channels=False, factors=False, other=False)
         spikes_TN, _ = on_cuda.forward(call, final=False)
         g_TN, *_ = on_cuda.backward(call, torch.ones_like(spikes_TN), None, needs_grad, batch=False)
@@ -317,7 +307,7 @@ def _compare_kernels(device: torch.device) -> list[str]:
     with torch.no_grad():
         mean, rstd = on_cuda.statistics(x_TN, None, 1e-5)
         text = LayerProgram((), law, "set 1.0", "add s z").text()
-        call = LayerCall(x_TN, None, other_TN, weight, bias, mean, rstd, None, text)
+        call = LayerCall(x_TN, text, other_TN=other_TN, channels=KernelChannels(weight, bias, mean, rstd))
         y_TN, _ = on_cuda.forward(call, final=False)
         fused = on_cuda.backward(call, other_TN, None, needs_grad._replace(channels=True), batch=True)
     with torch.enable_grad():

@@ -30,7 +30,7 @@ from sewdsl.snn import kernels
 from sewdsl.snn.equations import Equations
 from sewdsl.snn.kernels.compile_kernel import load_kernels
 from sewdsl.snn.kernels.neuron import on_cuda
-from sewdsl.snn.kernels.neuron.layer_call import LayerCall, RunningStatistics
+from sewdsl.snn.kernels.neuron.layer_call import KernelChannels, LayerCall, RunningStatistics
 from sewdsl.snn.kernels.neuron.plan_kernel import LayerNeedsGrad
 from sewdsl.snn.kernels.neuron.tapes import join_slopes
 from sewdsl.snn.kernels.packed_bits import cuda_packed_bits
@@ -141,9 +141,9 @@ class Layer(NamedTuple):
             learned = {name: torch.tensor(value) for name, value in neuron.learnable().items()}
             kernel = kernels.find_norm_kernel(neuron, x_TN, learned)
         assert kernel is not None
-        weight, bias, mean, rstd = (None,) * 4 if self.join is None else torch.zeros(4, 32).unbind()
+        channels = None if self.join is None else KernelChannels(*torch.zeros(4, 32).unbind())
         text = kernel.program._replace(join=self.join or "").text()
-        return LayerCall(x_TN, None, x_TN if self.join else None, weight, bias, mean, rstd, kernel.factors, text)
+        return LayerCall(x_TN, text, None, kernel.factors, x_TN if self.join else None, channels)
 
     def compile(self, dtype: torch.dtype, device: ModuleType) -> None:
         """Compile the kernels of its forward and backward passes."""

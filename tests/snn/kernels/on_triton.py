@@ -171,9 +171,8 @@ def norm_call(case: Norm, x_TN: Tensor) -> LayerCall:
     kernel = kernels.find_norm_kernel(case.spec, x_TN, case.learned)
     assert kernel is not None
     other_TN = None if case.other_TN is None else case.other_TN.to(x_TN.device, x_TN.dtype)
-    return LayerCall(
-        x_TN, None, other_TN, *case.channels, kernel.factors, kernel.program._replace(join=case.join).text()
-    )
+    text = kernel.program._replace(join=case.join).text()
+    return LayerCall(x_TN, text, None, kernel.factors, other_TN, case.channels)
 
 
 def beside_the_cpu(case: Norm, x_TN: Tensor, g_TN: Tensor, wanted: LayerNeedsGrad, *, batch: bool) -> None:
@@ -310,13 +309,12 @@ def beside_equations_of_the_cpu(name: str, join: str | None, place: str, dtype: 
     after = equation_input(seed=4)[:count].float() if count else None
     results = []
     for kernels_of, where in ((on_cuda, device), (on_cpu, "cpu")):
-        channels: Any = (None,) * 4 if join is None else norm_case("LIF", "", tuple(x_TN.shape), where).channels
-        weight, bias, mean, rstd = channels
+        channels = None if join is None else norm_case("LIF", "", tuple(x_TN.shape), where).channels
         other_TN = (equation_input(seed=5) > 0.5).to(where, dtype) if join else None
         start, g_after = (None, None) if after is None else (0.3 * after.to(where), after.to(where))
         numbers = None if kernel.factors is None else kernel.factors.detach().to(where)
         program = kernel.program._replace(join=tape).text()
-        call = LayerCall(x_TN.to(where), start, other_TN, weight, bias, mean, rstd, numbers, program)
+        call = LayerCall(x_TN.to(where), program, start, numbers, other_TN, channels)
         wanted = LayerNeedsGrad(x=True, start=count > 0, channels=norm, factors=numbers is not None, other=bool(join))
         with rows_in(place):
             y_TN, states = kernels_of.forward(call, final=count > 0)

@@ -12,8 +12,8 @@ from torch.nn import functional
 
 from sewdsl.ir.op import Neuron
 from sewdsl.snn import kernels
-from sewdsl.snn.kernels import ChannelAffine
 from sewdsl.snn.kernels.neuron import operators, partition, reference
+from sewdsl.snn.kernels.neuron.layer_call import KernelChannels
 from sewdsl.snn.kernels.templates.variant import MAX_WHOLE_PERIOD
 from tests.effort import factor
 from tests.snn.kernels.cases import LAYOUTS, assert_near, current, make
@@ -59,8 +59,8 @@ def at_once(layer: Layer, x_TN: Tensor) -> Tensor:
     kernel = kernels.find_norm_kernel(spec, x_TN, layer.learned)
     assert kernel is not None
     mean, rstd = statistics
-    channels = ChannelAffine(layer.weight, layer.bias, mean, rstd, batch=layer.running is None)
-    return kernels.run_norm_neurons(kernel, x_TN, channels)
+    channels = KernelChannels(layer.weight, layer.bias, mean, rstd)
+    return kernels.run_norm_neurons(kernel, x_TN, channels, batch=layer.running is None)
 
 
 def in_turn(layer: Layer, x_TN: Tensor) -> Tensor:

@@ -122,7 +122,7 @@ def test_layouts(layout: str, other_layout: str, *, branch: bool) -> None:
     assert_same(layer, x_TN, other_TN, 1e-12)
     kernel = kernels.find_norm_kernel(layer.neuron.spec, x_TN, layer.neuron.learned)
     assert kernel is not None
-    plain = kernels.run_norm_neurons(kernel, x_TN, layer.norm.channels(x_TN))
+    plain = kernels.run_norm_neurons(kernel, x_TN, layer.norm.channels(x_TN), batch=layer.norm.training)
     assert layer.at_once(x_TN, other_TN).stride() == plain.stride()
 
 

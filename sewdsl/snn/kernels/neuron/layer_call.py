@@ -35,12 +35,13 @@ class RunningStatistics(NamedTuple):
 
 
 class KernelChannels(NamedTuple):
-    """Batch norm of each channel, ``[C]``: the current is ``weight · (x - mean) · rstd + bias``."""
+    """Batch norm of each channel, ``[C]`` in float32 or wider: the current is ``weight · (x - mean) · rstd + bias``."""
 
     weight: Tensor
     bias: Tensor
     mean: Tensor
     rstd: Tensor
+    """1 / sqrt(variance + eps)."""
 
     def line(self) -> tuple[Tensor, Tensor]:
         """Return a and b of the current ``a · x + b``, rounded as in PyTorch."""
@@ -81,35 +82,22 @@ class LayerCall(NamedTuple):
     x_TN: Tensor
     """Input, ``[T, N, C, *]``, or ``[T, N]`` without batch norm. Several inputs follow each other along time, ``[I·T,
     N, C, *]``."""
-    start: Tensor | None
-    """States before the first time-step, ``[S, N, *]``, or the potential ``[N, *]`` of linear neurons, in float32 or
-    wider, or None for initial states of the program."""
-    other_TN: Tensor | None
-    """Other operand of the join, in the shape and dtype of the input, or None if no join reads it."""
-    weight: Tensor | None
-    """Weight of batch norm, ``[C]``. This and the next three are in float32 or wider, None without batch norm."""
-    bias: Tensor | None
-    """Bias of batch norm, ``[C]``."""
-    mean: Tensor | None
-    """Mean of each channel, ``[C]``."""
-    rstd: Tensor | None
-    """1 / sqrt(variance + eps) of each channel, ``[C]``."""
-    factors: Tensor | None
-    """Values of all factors, concatenated, None without factors."""
     text: str
     """Text of a :class:`LayerProgram`."""
+    start: Tensor | None = None
+    """States before the first time-step, ``[S, N, *]``, or the potential ``[N, *]`` of linear neurons, in float32 or
+    wider, or None for initial states of the program."""
+    factors: Tensor | None = None
+    """Values of all factors, concatenated, None without factors."""
+    other_TN: Tensor | None = None
+    """Other operand of the join, in the shape and dtype of the input, or None if no join reads it."""
+    channels: KernelChannels | None = None
+    """Batch norm of each channel, None without batch norm."""
 
     @property
     def program(self) -> LayerProgram:
         """Definition of the computation."""
         return read_program(self.text)
-
-    @property
-    def channels(self) -> KernelChannels | None:
-        """Batch norm of each channel, None without batch norm."""
-        if self.weight is None or self.bias is None or self.mean is None or self.rstd is None:
-            return None
-        return KernelChannels(self.weight, self.bias, self.mean, self.rstd)
 
     @property
     def first_input(self) -> Tensor:
@@ -144,7 +132,7 @@ class LayerCall(NamedTuple):
     def variant(self, *, states: bool, backward: bool) -> KernelVariant:
         """Return the variant of the kernel."""
         axes, law, slope, join = self.program
-        stored, norm = memory_layout.dtype_name(self.x_TN), self.weight is not None
+        stored, norm = memory_layout.dtype_name(self.x_TN), self.channels is not None
         factors = _factor_axes(axes, factor_widths(law, len(axes)))
         return KernelVariant(stored, law, factors, slope if backward else "", norm, join, states)
 
@@ -177,8 +165,8 @@ class LayerGradients(NamedTuple):
         g_other_TN = call.empty_output() if needs_grad.other else call.nothing(call.x_TN.dtype)
         g_start = call.states_after() if needs_grad.start else call.nothing()
         g_weight = g_bias = g_start
-        if call.weight is not None and call.bias is not None:
-            g_weight, g_bias = torch.empty_like(call.weight), torch.empty_like(call.bias)
+        if call.channels is not None:
+            g_weight, g_bias = torch.empty_like(call.channels.weight), torch.empty_like(call.channels.bias)
         factors = call.nothing() if call.factors is None else call.factors
         factors = torch.empty_like(factors) if needs_grad.factors else factors.new_empty(0)
         return cls(g_x_TN, g_start, g_weight, g_bias, factors, g_other_TN)

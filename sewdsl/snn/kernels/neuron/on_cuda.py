@@ -151,7 +151,7 @@ def _values(call: LayerCall, kernel: CudaKernel, tiles: Tiles) -> dict[str, Any]
         values |= {"others": other_TN, "other_step": other_TN.stride(0)}
     start = None if call.start is None else memory_layout.with_strides(call.start, strides)
     values |= {"start": start, "STARTS": start is not None}
-    values |= {"weight": call.weight, "bias": call.bias, "mean": call.mean, "rstd": call.rstd}
+    values |= {} if call.channels is None else call.channels._asdict()
     sizes = [steps * channels for steps, channels in call.program.axes]
     values |= {f"o{index}": first for index, first in enumerate(accumulate(sizes, initial=0))}
     return values | {f"c{index}": value for index, value in enumerate(kernel.numbers)} | tiles.sizes

@@ -12,7 +12,13 @@ import torch
 from torch import Tensor
 
 from sewdsl.snn.kernels.neuron import on_cpu, on_cuda, partition
-from sewdsl.snn.kernels.neuron.layer_call import LayerCall, LayerGradients, RunningStatistics, read_program
+from sewdsl.snn.kernels.neuron.layer_call import (
+    KernelChannels,
+    LayerCall,
+    LayerGradients,
+    RunningStatistics,
+    read_program,
+)
 from sewdsl.snn.kernels.neuron.plan_kernel import LayerNeedsGrad
 from sewdsl.snn.kernels.neuron.tapes import join_slopes
 from sewdsl.snn.unsupported import refuse_second_derivative
@@ -36,12 +42,13 @@ def _kernels_of(x: Tensor) -> DeviceKernels:
 
 def _plain(x: Tensor, start: Tensor | None, factors: Tensor | None, program: str) -> LayerCall:
     """Return the call of neurons without batch norm and join."""
-    return LayerCall(x, start, None, None, None, None, None, factors, program)
+    return LayerCall(x, program, start, factors)
 
 
 def _normalised(x: Tensor, other: Tensor | None, *rest: Any) -> LayerCall:
     """Return the call of batch norm, neurons and join."""
-    return LayerCall(x, None, other, *rest)
+    *channels, factors, program = rest
+    return LayerCall(x, program, None, factors, other, KernelChannels(*channels))
 
 
 # PyTorch's cost per call grows with the square of the number of arguments. So neurons without batch norm have their own
