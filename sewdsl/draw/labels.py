@@ -33,7 +33,6 @@ def shape_range_text(shapes: Sequence[tuple[int, ...]]) -> str:
     >>> shape_range_text([(32, 1, 1), (11,)])
     '32×1×1→11'
     """
-    shapes = [key for key, _ in groupby(shapes)]
     # Shapes with different numbers of axes cannot be written axis by axis.
     if len({len(shape) for shape in shapes}) > 1:
         return _join_with_arrows(["×".join(map(str, shape)) for shape in shapes])
@@ -53,9 +52,7 @@ def value_range_text(values: Sequence[ValueRange]) -> str:
     >>> value_range_text([ValueRange(2)]), value_range_text([ValueRange(upper) for upper in (2, 3, 4, 5, 6)])
     ('0..2', '0..(2→3→…→6)')
     """
-    range_text = _join_with_arrows(
-        [key for key, _ in groupby("real" if value.count is None else str(value.count) for value in values)]
-    )
+    range_text = _join_with_arrows(["real" if value.count is None else str(value.count) for value in values])
     return f"0..({range_text})" if "→" in range_text else f"0..{range_text}"
 
 

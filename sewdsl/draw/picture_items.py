@@ -152,13 +152,17 @@ def _with_rows(item: PictureItem, rows: Iterable[PictureItems]) -> PictureItem:
             return item
 
 
+def walk_items(items: PictureItems) -> Iterator[PictureItem]:
+    """Yield all items in order of computation, each before the items in it."""
+    for item in items:
+        yield item
+        for row in inner_rows(item):
+            yield from walk_items(row)
+
+
 def drawn_layers(items: PictureItems) -> Iterator[PictureLayer]:
     """Yield all drawn layers in order of computation."""
-    for item in items:
-        if isinstance(item, PictureLayer):
-            yield item
-        for row in inner_rows(item):
-            yield from drawn_layers(row)
+    return (item for item in walk_items(items) if isinstance(item, PictureLayer))
 
 
 def exit_layer(item: PictureItem) -> PictureLayer:
@@ -208,22 +212,13 @@ def framed_items(item: PictureBlock | PictureRepeat) -> tuple[PictureItems, Pict
             return item.items, None
 
 
-def loops_in(items: PictureItems) -> Iterator[PictureLoop]:
-    """Yield all loops, outer loops before inner ones."""
-    for item in items:
-        if isinstance(item, PictureLoop):
-            yield item
-        for row in inner_rows(item):
-            yield from loops_in(row)
-
-
 class Wiring:
     """Edges of a picture."""
 
     def __init__(self, network: Network, items: PictureItems) -> None:
         self.network = network
         self.layers = tuple(drawn_layers(items))
-        self._loop_delays = {loop.delay for loop in loops_in(items)}
+        self._loop_delays = {item.delay for item in walk_items(items) if isinstance(item, PictureLoop)}
         self._drawn = {
             index: layer for layer in self.layers for copy in _copies(layer) for index in (*copy, *layer.nodes)
         }

@@ -10,7 +10,7 @@ from itertools import accumulate, pairwise
 from sewdsl.draw.geometry import Point, text_width
 from sewdsl.draw.join_routes import READOUT, join_routes
 from sewdsl.draw.lanes import ZoneLanes
-from sewdsl.draw.measure import FROM_ROW, GAP, JOIN, LABEL_GAP, LEAD, PAD, ROW, SMALL, Extent, Measure
+from sewdsl.draw.measure import FROM_ROW, GAP, JOIN, LABEL_GAP, LEAD, PAD, ROW, SMALL, Measure
 from sewdsl.draw.picture_items import (
     PictureBlock,
     PictureItem,
@@ -297,7 +297,7 @@ def lay_out(wiring: Wiring, measure: Measure, items: PictureItems, stops: Sequen
 
 def widest_item(measure: Measure, items: PictureItems) -> float:
     """Return the width of the widest unbreakable group of items, the minimum width of a picture."""
-    _, extents = _groups(measure, items)
+    extents = _Row(measure, items).extents
     return max(extent.near + extent.far if measure.vertical else extent.length for extent in extents)
 
 
@@ -306,8 +306,7 @@ def possible_stops(measure: Measure, items: PictureItems, room: float) -> Iterat
 
     If the signal flows down, the number of columns increases. If it flows to the right, the rows become shorter.
     """
-    ends, extents = _groups(measure, items)
-    row = _row(measure, items, ends, extents)
+    row = _Row(measure, items)
     seen: list[list[int]] = []
     if not measure.vertical:
         # Shorter rows make the picture narrower, which allows larger type.
@@ -315,61 +314,57 @@ def possible_stops(measure: Measure, items: PictureItems, room: float) -> Iterat
             stops = row.filled(fraction * room)
             if stops not in seen:
                 seen.append(stops)
-                yield [ends[stop - 1] for stop in stops]
+                yield row.items_until(stops)
         return
     count = 0
-    while count < len(ends):
+    while count < len(row.ends):
         # Trying every number of columns would take too long for large networks.
         count += max(1, count // MORE_COLUMNS)
         _, stops = row.even(count)
-        starts = [0, *stops]
         width = sum(
-            max(extent.near for extent in extents[a:b]) + max(extent.far for extent in extents[a:b])
-            for a, b in zip(starts, stops, strict=False)
+            max(extent.near for extent in extents) + max(extent.far for extent in extents)
+            for extents in (row.extents[a:b] for a, b in pairwise([0, *stops]))
         )
         # The first layout is always yielded, even if it is too wide.
         if seen and width + measure.between * (len(stops) - 1) > room:
             return
         if stops not in seen:
             seen.append(stops)
-            yield [ends[stop - 1] for stop in stops]
-
-
-def _row(measure: Measure, items: PictureItems, ends: list[int], extents: list[Extent]) -> _Row:
-    gaps = [measure.gap(items, end - 1).length for end in ends[:-1]]
-    return _Row([extent.length for extent in extents], [0.0, *gaps])
+            yield row.items_until(stops)
 
 
 def _breaks(measure: Measure, items: PictureItems) -> list[int]:
     """Return the ends of the fewest, evenly filled columns with a good aspect ratio."""
-    ends, extents = _groups(measure, items)
-    widths = [extent.near + extent.far + measure.between for extent in extents]
-    row = _row(measure, items, ends, extents)
+    row = _Row(measure, items)
+    widths = [extent.near + extent.far + measure.between for extent in row.extents]
     stops: list[int] = []
-    for count in range(row.fewest(widths), len(ends) + 1):
+    for count in range(row.fewest(widths), len(row.ends) + 1):
         longest, stops = row.even(count)
-        width = sum(max(widths[a:b]) for a, b in zip([0, *stops], stops, strict=False))
+        width = sum(max(widths[a:b]) for a, b in pairwise([0, *stops]))
         # A short picture may have any aspect ratio.
         if longest <= max(LONGEST, MAX_ASPECT_RATIO * width):
             break
-    return [ends[stop - 1] for stop in stops]
-
-
-def _groups(measure: Measure, items: PictureItems) -> tuple[list[int], list[Extent]]:
-    """Return the ends and sizes of unbreakable groups of items."""
-    # The input stays with its reader, and the readout with its source: neither is a column of its own.
-    alone = len(items) - 1
-    ends = [end for end in range(1, len(items)) if 1 < end < alone] + [len(items)]
-    columns = [measure.lanes.column(begin, end) for begin, end in zip([0, *ends], ends, strict=False)]
-    return ends, [measure.sequence(column) for column in columns]
+    return row.items_until(stops)
 
 
 class _Row:
-    """Items in a row, to be split into columns. The gap before an item is omitted at the start of a column."""
+    """Unbreakable groups of items in a row, to be split into columns.
 
-    def __init__(self, lengths: Sequence[float], gaps: Sequence[float]) -> None:
-        self.lengths, self.gaps = lengths, gaps
-        self._ends = list(accumulate(gap + length for gap, length in zip(gaps, lengths, strict=True)))
+    The gap before a group is omitted at the start of a column.
+    """
+
+    def __init__(self, measure: Measure, items: PictureItems) -> None:
+        # The input stays with its reader, and the readout with its source: neither is a column of its own.
+        self.ends = [*range(2, len(items) - 1), len(items)]
+        columns = (measure.lanes.column(begin, end) for begin, end in pairwise([0, *self.ends]))
+        self.extents = [measure.sequence(column) for column in columns]
+        self.lengths = [extent.length for extent in self.extents]
+        gaps = [0.0, *(measure.gap(items, end - 1).length for end in self.ends[:-1])]
+        self._ends = list(accumulate(gap + length for gap, length in zip(gaps, self.lengths, strict=True)))
+
+    def items_until(self, stops: Sequence[int]) -> list[int]:
+        """Return the number of items up to the end of each column, given the number of groups."""
+        return [self.ends[stop - 1] for stop in stops]
 
     def fewest(self, widths: Sequence[float]) -> int:
         """Return a lower bound of the number of columns with a good aspect ratio."""
