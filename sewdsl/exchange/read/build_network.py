@@ -205,7 +205,8 @@ def _absorb_scales(draft: Draft) -> None:
         draft.change(index, inputs=())  # Disconnected: live_items() drops it.
         draft.outputs = {name: source if i == index else i for name, i in draft.outputs.items()}
         for reader in set(readers[index]) - {OUTPUT}:
-            draft.reconnect(reader, index, source)
+            sources = {i: source if i == index else i for i in draft.items[reader].sources}
+            draft.items[reader] = draft.items[reader].moved(sources)
 
 
 def _scaled_items(draft: Draft, index: int, factor: Tensor, readers: Sequence[Sequence[int]]) -> list[int] | None:

@@ -168,11 +168,6 @@ class Draft:
                 continue
             self.change(index, output=item.op.infer(*(self.items[i].output for i in item.inputs)))
 
-    def reconnect(self, reader: int, before: int, after: int) -> None:
-        """Replace one of the sources of an item."""
-        item = self.items[reader]
-        self.items[reader] = item.moved({i: after if i == before else i for i in item.sources})
-
     def readers(self) -> list[list[int]]:
         """Return the readers of each item. :data:`OUTPUT` represents an output of the network."""
         readers_of = [[*readers] for readers in graph_of(self.items).consumers]

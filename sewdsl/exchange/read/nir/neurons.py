@@ -130,7 +130,7 @@ def _leaking(node: Primitive, dt: float) -> tuple[LinearNeuron, float]:
     if node.kind == "CubaLIF":
         gain *= node.number("w_in") / (node.number("tau_syn") / dt)
     tau_array = node.array(NEURONS[node.kind])
-    tau, precision = node.number(NEURONS[node.kind]) / dt, float(np.finfo(tau_array.dtype).eps)
+    tau = node.number(NEURONS[node.kind]) / dt
     if tau <= 1 or isclose(tau, 1, rel_tol=RELATIVE_TOLERANCE):
         raise node.origin.refusal(f"has a time constant of {tau:g} time-steps of {dt:g} s; expected more than 1")
     leak, reset = node.number("v_leak"), _firing(node)["v_reset"]
@@ -138,9 +138,7 @@ def _leaking(node: Primitive, dt: float) -> tuple[LinearNeuron, float]:
         raise node.origin.refusal(
             f"has v_leak {leak:g} and v_reset {reset:g}; expected equal values: sewdsl neurons leak towards v_reset"
         )
-    # Division by seconds leaves a rounding error: 2.0000000000000004 is 2.
-    rounded = float(f"{tau:.6g}")
-    tau = rounded if isclose(rounded, tau, rel_tol=2 * precision) else tau
+    tau = _short(tau, tau_array)  # Division by seconds leaves a rounding error: 2.0000000000000004 is 2.
     if isclose(gain, tau, rel_tol=RELATIVE_TOLERANCE):
         return make_op(DLIF, node.origin, decay=_short(1 - 1 / tau, tau_array), **_firing(node)), 1.0
     return make_op(LIF, node.origin, tau=tau, **_firing(node)), gain

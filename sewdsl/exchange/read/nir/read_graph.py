@@ -160,7 +160,7 @@ class _Graph:
                 draft.change(self._items[node.name], delayed=self._sums.of(node.delayed))
         read_names = {name for node in nodes for name in (*node.reads, *node.delayed)}
         output_nodes = [node.name for node in nodes if node.kind == "Output" and node.name not in read_names]
-        names = [""] if len(output_nodes) == 1 else [*map(output_name, output_nodes)]
+        names = [""] if len(output_nodes) == 1 else [name.removeprefix("output_") or name for name in output_nodes]
         self.outputs = {name: self._items[end] for name, end in zip(names, output_nodes, strict=True)}
 
     def given(self, names: Sequence[str]) -> Signal:
@@ -219,11 +219,6 @@ class _Graph:
             # One factor suffices if all channels have the same.
             factor = factor[:, 0] if (factor != factor[0, 0]).any() else factor[0, :1]
         return self._draft.add(ScaleOp(), (source,), node.origin, factor=factor.reshape(-1))
-
-
-def output_name(node: str) -> str:
-    """Return the name of one of several outputs: the node's name without ``output_``."""
-    return node.removeprefix("output_") or node
 
 
 def _is_identity(node: Primitive) -> bool:
