@@ -218,15 +218,21 @@ def _own_layer(tokens: list[Token]) -> Token | None:
 
 def _check_layers(source: Source, tokens: list[Token]) -> Iterator[Diagnostic]:
     """Report single layers of the other notation in a network in sewdsl notation."""
+    for integer, word in _numbered(tokens):
+        translation = _translate(integer, word)
+        if translation is not None:
+            span = token_span(source, integer, word)
+            fix = Fix(f"write '{translation}'", (Edit(span, translation),))
+            yield _other_notation(span, fix.title, fix)
+
+
+def _numbered(tokens: list[Token]) -> Iterator[tuple[Token, Token]]:
+    """Yield each number with the token that directly follows it."""
     for before, (integer, word) in zip([None, *tokens], pairwise(tokens), strict=False):
+        # A number after '*' is the count of a repeat, which lost the hyphen after it.
         is_count = before is not None and before.type == "_STAR"
-        touching = integer.type == "INTEGER" and token_end(integer) == token_start(word)
-        translation = _translate(integer, word) if touching else None
-        if translation is None or is_count:
-            continue
-        span = token_span(source, integer, word)
-        fix = Fix(f"write '{translation}'", (Edit(span, translation),))
-        yield _other_notation(span, fix.title, fix)
+        if integer.type == "INTEGER" and token_end(integer) == token_start(word) and not is_count:
+            yield integer, word
 
 
 def _translate(number: Token, word: Token) -> str | None:
@@ -240,11 +246,8 @@ def _translate(number: Token, word: Token) -> str | None:
 
 def _other_layer(source: Source, tokens: list[Token]) -> Span | None:
     """Return the span of the first layer in the other notation, or of a leading number such as ``784-100-10``."""
-    for before, (integer, word) in zip([None, *tokens], pairwise(tokens), strict=False):
-        touching = integer.type == "INTEGER" and token_end(integer) == token_start(word)
-        # A number after '*' is the count of a repeat, which lost the hyphen after it.
-        is_count = before is not None and before.type == "_STAR"
-        if touching and not is_count and word.type == "WORD" and _LAYERS.fullmatch(word):
+    for integer, word in _numbered(tokens):
+        if word.type == "WORD" and _LAYERS.fullmatch(word):
             return token_span(source, integer, word)
     if [token.type for token in tokens[:3]] == _NUMBERS:
         return token_span(source, tokens[0])

@@ -142,9 +142,9 @@ def mark_alternatives(tokens: list[Token]) -> None:
     """Mark ``or`` as a keyword after the ``|`` of a merge, outside of inner brackets."""
     stack: list[bool] = []
     for token in tokens:
-        if token.type in {"_LSQB", "_LPAR", "_OPEN", "LBRACE", "LESS"}:
+        if token.type in lexicon.OPENERS:
             stack.append(False)
-        elif token.type in {"_RSQB", "_RPAR", "RBRACE", "MORE"} and stack:
+        elif token.type in lexicon.CLOSERS and stack:
             stack.pop()
         elif token.type == "_BAR" and stack:
             stack[-1] = True

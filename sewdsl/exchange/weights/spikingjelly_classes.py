@@ -150,16 +150,16 @@ def _self_attention(reader: SequenceReader, within: str) -> None:
     """Read ``SpikingSelfAttention``, with one convolution for queries, keys and values."""
     for part, operand in enumerate(reader.merge(Attention, THREE)):
         _fused(operand, f"{within}qkv_conv_bn", part, THREE)
-        operand.neuron(None)
         operand.end()
     reader.neuron(f"{within}attn_lif")
     reader.unit(f"{within}proj_conv_bn.0", f"{within}proj_conv_bn.1", f"{within}proj_lif", bias=False, flat=True)
 
 
 def _fused(reader: SequenceReader, prefix: str, part: int, parts: int) -> None:
-    """Read one part of a convolution and batch norm for several projections."""
+    """Read one part of a convolution and batch norm for several projections, and the neuron after it."""
     reader.conv(f"{prefix}.0", bias=False, part=part, parts=parts, flat=True)
     reader.norm(f"{prefix}.1", part, parts)
+    reader.neuron(None)
 
 
 def _read_qkformer(reader: SequenceReader) -> None:
@@ -192,7 +192,6 @@ def _qkformer_block(reader: SequenceReader, within: str, *, attends: bool) -> No
         # Queries and keys are two parts of one convolution. Only the queries are summed.
         for part, operand in enumerate(branch.merge(Product, TWO)):
             _fused(operand, f"{within}attn.qk_conv_bn", part, TWO)
-            operand.neuron(None)
             if part == 0:
                 operand.take("sum", Sum)
                 operand.neuron(f"{within}attn.attn_lif")
@@ -316,7 +315,6 @@ def _maxformer_block(reader: SequenceReader, within: str, *, attends: bool, cifa
         branch.neuron(f"{within}attn.input_lif")
         for part, operand in enumerate(branch.merge(Attention, THREE)):
             _fused(operand, f"{within}attn.qkv", part, THREE)
-            operand.neuron(None)
             operand.end()
         branch.neuron(f"{within}attn.attn_lif")
         branch.conv_norm(f"{within}attn.proj.0", f"{within}attn.proj.1", bias=True, flat=True)
