@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import safetensors.torch
@@ -23,7 +23,7 @@ from typer.testing import CliRunner, Result
 
 import sewdsl
 from sewdsl.cli.app import app
-from sewdsl.cli.weights import SourceScheme, TargetScheme
+from sewdsl.cli.weights import SchemeName
 from sewdsl.exchange.weights import SCHEMES, to_scheme_keys
 from tests.exchange.layouts import PLIF
 from tests.words import check_words
@@ -365,5 +365,4 @@ def test_torch_is_silent_on_a_file_that_is_rejected(tmp_path: Path) -> None:
 
 
 def test_the_options_name_all_schemes() -> None:
-    assert [*TargetScheme] == [*SCHEMES]
-    assert [*SourceScheme] == ["auto", *SCHEMES]
+    assert [*get_args(SchemeName)] == [*SCHEMES]
