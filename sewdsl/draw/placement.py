@@ -186,14 +186,15 @@ class Placer:
             lane, start = across + side, zone.starts[index]
             on_axis = index == 0 and anchor is not None and anchor.layer == start
             first = anchor if on_axis else None if start is None else route_branch(start, lane)
-            saved_ends = dict(self._ends) if zone.nearby[index] else self._ends
+            saved_ends = dict(self._ends)
             for value in zone.nearby[index]:
                 line = route_branch(value, lane + measure.lane(operand, value))
                 if line:
                     self._ends[value] = line
             indent = (body - measure.sequence(operand).length) / 2 if index else 0.0
             line_end, end = self.sequence(operand, (begin + indent, lane), first, into)
-            self._ends = saved_ends
+            if zone.nearby[index]:
+                self._ends = saved_ends
             if not index:
                 text_on_line, text_position = text if operand or names else "", end + gap / 2
             else:

@@ -46,7 +46,18 @@ OPTIONS: list[dict[str, Any]] = [
     COLUMNS,
     {**COLUMNS, "depth": 1},
 ]
-TEXTS = {**NAMED, "crossed": CROSSED}
+NESTED = """sewdsl 1
+input 4x8x8
+steps 2
+neuron IF
+block B0[a | b] {
+    let v2 = a-ADD[ADD[b | id] | id | c4k3]
+    give ADD[a | b | v2]
+}
+let v0 = ADD[id | B0[id | c4k3]]
+body ADD[id | v0]-c4k3-FC3
+"""
+TEXTS = {**NAMED, "crossed": CROSSED, "nested operands, another column": NESTED}
 
 
 @pytest.mark.parametrize("vertical", [True, False], ids=["down", "right"])
