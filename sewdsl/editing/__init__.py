@@ -19,7 +19,7 @@ from sewdsl.elaborate.node_builder import Expansion
 from sewdsl.elaborate.text_files import ON_DISK, FileAccess
 from sewdsl.elaborate.vocabulary import Vocabulary
 from sewdsl.light_dataclass import dataclass
-from sewdsl.limits import DEFAULT_LIMITS, Limits
+from sewdsl.limits import DEFAULT_LIMITS
 from sewdsl.source import Source, Span
 from sewdsl.syntax.brackets import match_brackets
 from sewdsl.syntax.scanner import scan, token_end, token_start
@@ -95,9 +95,7 @@ class EditorView:
         return Vocabulary(assembly.blocks if assembly else {}, shipped_blocks(), neurons=neurons)
 
 
-def compile_for_editor(
-    text: str, name: str, file: Path | None = None, *, reach: FileAccess = ON_DISK, limits: Limits = DEFAULT_LIMITS
-) -> EditorView:
+def compile_for_editor(text: str, name: str, file: Path | None = None, *, reach: FileAccess = ON_DISK) -> EditorView:
     """Compile a source for an editor, without raising errors for any source.
 
     Args:
@@ -106,7 +104,7 @@ def compile_for_editor(
         reach: Access to files that the source may use.
     """
     spec = SpecSource(Source(name, text), file, _stem(file), reach=reach)
-    return EditorView(spec.source, file, run_front_end(spec, (), limits), reach)
+    return EditorView(spec.source, file, run_front_end(spec, (), DEFAULT_LIMITS), reach)
 
 
 def resolve_names(text: str, name: str, file: Path | None = None, *, reach: FileAccess = ON_DISK) -> EditorView:

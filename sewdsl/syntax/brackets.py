@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from lark import Token
 
 _OPERATORS = frozenset({"_PLUS", "_DASH", "_STAR", "_SLASH"})
-_OPENED_BY = {"RBRACE": "{", "MORE": "<", "_RSQB": "[", "_RPAR": "("}
+_SHOWN = {"LBRACE": "{", "LESS": "<", "_LSQB": "[", "_OPEN": "$(", "_LPAR": "("}
+_OPENED_BY = {OPENERS[opener]: text for opener, text in _SHOWN.items()}
 
 
 @dataclass
@@ -137,7 +138,7 @@ class _Matcher:
         span = self._span(closer)
         self.reporter.report(
             "unmatched-bracket",
-            f"'{CLOSERS[closer_type]}' does not match '{_shown(opener)}' in column {self._span(opener).column}",
+            f"'{CLOSERS[closer_type]}' does not match '{_SHOWN[opener.type]}' in column {self._span(opener).column}",
             span,
             label=f"expected '{right}'",
             help=f"replace it with '{right}'",
@@ -151,7 +152,7 @@ class _Matcher:
         closer = CLOSERS[OPENERS[opener.type]]
         self._report(
             "unclosed-bracket",
-            f"unclosed '{_shown(opener)}'",
+            f"unclosed '{_SHOWN[opener.type]}'",
             opener,
             label="opened here",
             help=f"add the closing '{closer}'",
@@ -182,7 +183,3 @@ def match_brackets(source: Source, tokens: list[Token], limits: Limits = DEFAULT
     for token, following in zip_longest(tokens, tokens[1:]):
         matcher.take(token, following)
     return matcher.finish()
-
-
-def _shown(opener: Token) -> str:
-    return {"LBRACE": "{", "LESS": "<", "_LSQB": "[", "_LPAR": "(", "_OPEN": "$("}[opener.type]
