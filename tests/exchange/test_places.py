@@ -111,3 +111,14 @@ def test_pools_count_in_the_code_for_dvs() -> None:
         "conv.3.conv.1.0.module.0.weight",
         "conv.4.0.module.0.weight",
     ]
+
+
+def test_residual_blocks_in_a_block_count_in_the_code_for_dvs() -> None:
+    stage = f"block Stage = {STEM}-ADD[{PAIR}|id]-c4k3-BN"
+    found = keys(load(f"sewdsl 1\nsteps 2\n{stage}\nbody Stage-Flatten-FC3\n"), SCHEMES["authors-dvs"])
+    assert [name for name in found if name.endswith("module.0.weight")] == [
+        "conv.0.conv.0.0.module.0.weight",
+        "conv.1.conv.0.0.module.0.weight",
+        "conv.1.conv.1.0.module.0.weight",
+        "conv.2.conv.0.module.0.weight",
+    ]

@@ -212,7 +212,7 @@ class FangDvsScheme(Scheme):
                 self._block(reader, within)
             elif call := _call(node):
                 row = 0
-                while len(reader) > 1 and _call(reader.next) == call:
+                while len(reader) > 1 and _call(reader.next) == call and not reader.starts(Join):
                     self._unit(reader, row, f"{within}conv.")
                     row += 1
             elif not reader.starts(MaxPool, Flatten):
