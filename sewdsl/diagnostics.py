@@ -49,7 +49,6 @@ class Diagnostic:
 
     code: str
     """Stable name of the rule, e.g. ``unknown-name``. ``sewdsl explain CODE`` prints its page."""
-    severity: Severity
     message: str
     """Sentence with the actual values, without a full stop."""
     span: Span
@@ -60,6 +59,7 @@ class Diagnostic:
     path: tuple[str, ...] = ()
     """Repeats and blocks around the span, e.g. ``("body", "copy 6 of 7", "SEW Block", "c32k3s1")``."""
     fixes: tuple[Fix, ...] = ()
+    severity: Severity = Severity.ERROR
 
     def __str__(self) -> str:
         span = self.span

@@ -33,6 +33,7 @@ class Details(TypedDict, total=False):
     help: str
     path: tuple[str, ...]
     fixes: tuple[Fix, ...]
+    severity: Severity
 
 
 class InvalidText(Exception):
@@ -62,11 +63,9 @@ class Reporter:
     def __post_init__(self) -> None:
         self._seen = set(map(_key, self.diagnostics))
 
-    def report(
-        self, code: str, message: str, span: Span, *, severity: Severity = Severity.ERROR, **details: Unpack[Details]
-    ) -> None:
+    def report(self, code: str, message: str, span: Span, **details: Unpack[Details]) -> None:
         """Add a diagnostic, unless it is a duplicate."""
-        self.add(Diagnostic(code, severity, message, span, **details))
+        self.add(Diagnostic(code, message, span, **details))
 
     def refuse(self, code: str, message: str, span: Span, **details: Unpack[Details]) -> InvalidText:
         """Add an error, and return an exception for the caller to raise."""

@@ -3,14 +3,14 @@
 import pytest
 
 from sewdsl.compiler import read
-from sewdsl.diagnostics import Diagnostic, Severity
+from sewdsl.diagnostics import Diagnostic
 from sewdsl.limits import Limits
 from sewdsl.reporter import NestingError, Reported, Reporter
 from sewdsl.source import Source, Span
 from sewdsl.syntax.parser import parse_compact
 
 HERE = Span(Source("t", "c4k3-BN"), 0, 4)
-WRONG = Diagnostic("unknown-name", Severity.ERROR, "unknown name", HERE)
+WRONG = Diagnostic("unknown-name", "unknown name", HERE)
 DEEP = "c4k3 – " + "{" * 800 + "c4k3" + "}*1" * 800
 """A dash of a word processor, of which there is a warning, before repeats that no function can follow."""
 

@@ -65,7 +65,7 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
             message = f"unknown quantity '{expectation.quantity}'"
             possible = known if expectation.binding else (*known, *MEASURED)
             near = advice(expectation.quantity, possible, expectation.span, f"expected one of: {', '.join(possible)}")
-            yield Diagnostic("unknown-setting", Severity.ERROR, message, expectation.span, **near)
+            yield Diagnostic("unknown-setting", message, expectation.span, **near)
         elif whole:
             yield from _compare(expectation, compute_quantity(network, expectation.quantity))
 
@@ -77,7 +77,6 @@ def _check_measured(figure: Expectation) -> Iterator[Diagnostic]:
         word = figure.span.part(0, len("expect"))
         yield Diagnostic(
             "expectation-not-computed",
-            Severity.ERROR,
             f"cannot check '{figure.quantity}' at compile time",
             figure.span,
             label=MEASURED[figure.quantity],
@@ -87,7 +86,7 @@ def _check_measured(figure: Expectation) -> Iterator[Diagnostic]:
     if _PARSERS[figure.quantity](figure.value) is None:
         message = f"invalid {figure.quantity} '{figure.value}'"
         form = f"use {_FORMS[figure.quantity]}"
-        yield Diagnostic("invalid-argument", Severity.ERROR, message, figure.span, help=form)
+        yield Diagnostic("invalid-argument", message, figure.span, help=form)
 
 
 def _compare(expectation: Expectation, value: str | int) -> Iterator[Diagnostic]:
@@ -95,13 +94,10 @@ def _compare(expectation: Expectation, value: str | int) -> Iterator[Diagnostic]
     shown = f"{value:,}" if isinstance(value, int) else value
     if agrees is None:
         message = f"expected a number for '{expectation.quantity}', got '{expectation.value}'"
-        yield Diagnostic(
-            "invalid-argument", Severity.ERROR, message, expectation.span, help="use a number, e.g. 130938 or 0.13M"
-        )
+        yield Diagnostic("invalid-argument", message, expectation.span, help="use a number, e.g. 130938 or 0.13M")
     elif not agrees and expectation.binding:
         yield Diagnostic(
             "expectation-failed",
-            Severity.ERROR,
             f"expected {expectation.quantity} {expectation.value}, got {shown}",
             expectation.span,
             label=f"computed: {shown}",
@@ -111,8 +107,8 @@ def _compare(expectation: Expectation, value: str | int) -> Iterator[Diagnostic]
         origin = f"{expectation.source} claims" if expectation.source else "claimed"
         yield Diagnostic(
             "claim-differs",
-            Severity.NOTE,
             f"{origin} {expectation.quantity} {expectation.value}, computed {shown}",
             expectation.span,
             label=f"computed: {shown}",
+            severity=Severity.NOTE,
         )

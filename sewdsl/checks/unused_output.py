@@ -19,4 +19,4 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
         outputs = " or ".join(f"'{name}'" for name in unused)
         message, hint = f"no loss trains the output {outputs}", "add a 'loss' line, or remove the output"
         node = network.nodes[dict(network.outputs)[unused[0]]]
-        yield Diagnostic("unused-output", Severity.WARNING, message, node.span, help=hint)
+        yield Diagnostic("unused-output", message, node.span, help=hint, severity=Severity.WARNING)

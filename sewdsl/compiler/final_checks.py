@@ -130,11 +130,11 @@ def _describe_unused(changes: Sequence[Override], name: str, ops: Sequence[Op]) 
 def _without_effect(changes: Sequence[Override], why: str, label: str = "", alternative: str = "") -> Diagnostic:
     return Diagnostic(
         "override-without-effect",
-        Severity.WARNING,
         f"{_override_text(changes)} has no effect: {why}",
         changes[0].place,
         label=label,
         help=f"remove it{alternative}",
+        severity=Severity.WARNING,
     )
 
 
@@ -192,17 +192,17 @@ def _check_lines(
         code = line.code.text
         if code in seen:
             message = f"duplicate 'allow {code}'"
-            yield Diagnostic("duplicate-setting", Severity.ERROR, message, line.span, help="remove one of them")
+            yield Diagnostic("duplicate-setting", message, line.span, help="remove one of them")
         seen.add(code)
         if not line.reason.text.strip():
             message, hint = f"'allow {code}' requires a reason", 'add a reason in quotes, e.g. "as in Fig. 6"'
-            yield Diagnostic("invalid-argument", Severity.ERROR, message, line.reason.span, help=hint)
+            yield Diagnostic("invalid-argument", message, line.reason.span, help=hint)
         elif whole and code not in allowable:
             hint_and_fixes = advice(code, sorted(allowable - lines), line.code.span, "remove the line")
             if code in errors:
                 hint_and_fixes = {"help": "errors cannot be allowed; fix the error", "fixes": ()}
             message = f"'allow {code}' has no effect: no such warning is reported"
-            yield Diagnostic("unused-allow", Severity.WARNING, message, line.span, **hint_and_fixes)
+            yield Diagnostic("unused-allow", message, line.span, **hint_and_fixes, severity=Severity.WARNING)
 
 
 STALE_FIGURE_CODES = ("expectation-failed", "claim-differs")
@@ -235,17 +235,17 @@ def downgrade_to_notes(
         if figure.span in lines and is_measured(network, figure):
             claim = f"{figure.quantity} {figure.value} is claimed for the unchanged file"
             message = f"{claim}, not with {' '.join(options)}"
-            yield Diagnostic("figure-overridden", Severity.NOTE, message, figure.span)
+            yield Diagnostic("figure-overridden", message, figure.span, severity=Severity.NOTE)
         elif figure.span in lines:
             value = compute_quantity(network, figure.quantity)
             value_text = f"{value:,}" if isinstance(value, int) else value
             yield Diagnostic(
                 "figure-overridden",
-                Severity.NOTE,
                 f"{figure.quantity} {figure.value} holds for the unchanged file; "
                 f"got {value_text} with {' '.join(options)}",
                 figure.span,
                 label=f"computed: {value_text}",
+                severity=Severity.NOTE,
             )
 
 
@@ -256,7 +256,7 @@ def check_classes(network: Network, changes: Sequence[Override]) -> Iterator[Dia
         if change.key == CLASSES and str(output.elements) != change.text.strip():
             message = f"expected {change.text} classes, but the network has {output.elements} outputs"
             hint = "change 'body'"
-            yield Diagnostic("unknown-setting", Severity.ERROR, message, change.place, help=hint)
+            yield Diagnostic("unknown-setting", message, change.place, help=hint)
 
 
 def check_memory(network: Network, assembly: Assembly) -> Iterator[Diagnostic]:
@@ -274,4 +274,4 @@ def check_memory(network: Network, assembly: Assembly) -> Iterator[Diagnostic]:
     step = f"a training step with batch size {recipe.batch}"
     message = f"{step} needs at least {format_bytes(minimum)}, over the memory budget of {recipe.memory}"
     hint = "increase 'memory', or decrease 'batch' and increase 'accumulate'"
-    yield Diagnostic("memory-too-small", Severity.ERROR, message, span, help=hint)
+    yield Diagnostic("memory-too-small", message, span, help=hint)

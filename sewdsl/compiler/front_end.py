@@ -19,7 +19,7 @@ from sewdsl.compiler.final_checks import (
     failed_expectations,
 )
 from sewdsl.compiler.spec import Options, SpecSource, find_source, limits, overrides
-from sewdsl.diagnostics import Diagnostic, Severity, SewdslError, errors_in, sort_diagnostics
+from sewdsl.diagnostics import Diagnostic, SewdslError, errors_in, sort_diagnostics
 from sewdsl.elaborate import Context, Elaboration, elaborate
 from sewdsl.elaborate.assembly import Assembly, assemble
 from sewdsl.elaborate.definitions import shipped_blocks
@@ -111,9 +111,7 @@ class Compilation:
         diagnostics = [*self.diagnostics]
         if self.valid and self.document is not None:
             message, span = "this file is a library without a network", self.document.span
-            diagnostics.append(
-                Diagnostic("missing-body", Severity.ERROR, message, span, help=self._missing_body_help())
-            )
+            diagnostics.append(Diagnostic("missing-body", message, span, help=self._missing_body_help()))
         raise SewdslError(sort_diagnostics(diagnostics))
 
     def standalone_text(self) -> str:

@@ -9,7 +9,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
-from sewdsl.diagnostics import Diagnostic, Severity
+from sewdsl.diagnostics import Diagnostic
 from sewdsl.elaborate.definitions import shipped_blocks
 from sewdsl.elaborate.overrides import Override
 from sewdsl.elaborate.suggestions import did_you_mean, nearest_name
@@ -69,7 +69,6 @@ class SpecSource:
             return Reported(in_dialect)
         diagnostic = Diagnostic(
             "other-notation",
-            Severity.ERROR,
             f"'{self.source.name}' is written in the language of sewdsl, expected a dialect",
             Span(self.source, match.start(), match.end() - 1),
             label="statement of sewdsl",
@@ -201,7 +200,7 @@ def _hint(path: Path, *, suggest_networks: bool) -> str:
 
 
 def _missing(shown: str, message: str, hint: str) -> Diagnostic:
-    return Diagnostic("spec-not-found", Severity.ERROR, message, _nowhere(shown), help=hint)
+    return Diagnostic("spec-not-found", message, _nowhere(shown), help=hint)
 
 
 def _nowhere(name: str) -> Span:
@@ -262,12 +261,12 @@ def limits(options: Options) -> Reported[Limits]:
         if attribute is None:
             hint = did_you_mean(name, names) or f"limits: {', '.join(names)}"
             message = f"unknown limit '{name}'"
-            diagnostics.append(Diagnostic("unknown-setting", Severity.ERROR, message, span, help=hint))
+            diagnostics.append(Diagnostic("unknown-setting", message, span, help=hint))
         # type() instead of isinstance: a bool is an int too.
         elif type(value) is not int or not 1 <= value <= LIMIT_CEILINGS[attribute]:
             message = f"limit '{name}' must be an integer from 1 to {LIMIT_CEILINGS[attribute]:,}"
             label = f"got {value}"[:40]
-            diagnostics.append(Diagnostic("invalid-argument", Severity.ERROR, message, span, label=label))
+            diagnostics.append(Diagnostic("invalid-argument", message, span, label=label))
         else:
             result = replace(result, **{attribute: value})
     return Reported(result, tuple(diagnostics))

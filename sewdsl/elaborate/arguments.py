@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from sewdsl.diagnostics import Diagnostic, Severity
+from sewdsl.diagnostics import Diagnostic
 from sewdsl.elaborate.suggestions import NO_ADVICE, Advice, advice, nearest_name, rename, suggest
 from sewdsl.ir.kind import CATALOGUE, Kind, Letter, argument_fields
 from sewdsl.ir.op import ShapeMismatch
@@ -72,7 +72,7 @@ def validate_arguments(
         if issubclass(model, Kind) and name in model.letters():
             near = {"help": f"write it in compact form: {model.kind}{name}{_shown(given[name].value)}", "fixes": ()}
         message = f"{what} has no argument '{name}'"
-        diagnostics.append(Diagnostic("unknown-argument", Severity.ERROR, message, argument_span, path=path, **near))
+        diagnostics.append(Diagnostic("unknown-argument", message, argument_span, path=path, **near))
     # Validate the known arguments even if others are unknown, to report all errors at once.
     try:
         instance = model.model_validate({name: item.value for name, item in given.items() if name in fields})
@@ -129,7 +129,7 @@ def _describe(
             if mark is not None:
                 hint = f"add '{mark}' and a number, e.g. {mark}3" if mark else "add the number right after the name"
             message = f"{what} requires '{name}'"
-            yield Diagnostic("missing-argument", Severity.ERROR, message, span, help=hint, path=path)
+            yield Diagnostic("missing-argument", message, span, help=hint, path=path)
         elif name:
             argument_span = given[name].span if name in given else span
             message, near = f"{letter} of {what} {_must(problem)}", _kinds_like(problem, argument_span)
@@ -145,11 +145,11 @@ def _describe(
                 near = {"help": f"write the number of outputs only: {problem['input'][-1]}", "fixes": ()}
             got = _shown(problem["input"])
             label = f"got '{got}'" if isinstance(problem["input"], str | Kind) else f"got {got}"
-            yield Diagnostic("invalid-argument", Severity.ERROR, message, argument_span, label=label, path=path, **near)
+            yield Diagnostic("invalid-argument", message, argument_span, label=label, path=path, **near)
         else:
             message = f"{what}: {problem['msg'].removeprefix('Value error, ')}"
             shown = ", ".join(f"{key}={_shown(item.value)}" for key, item in given.items())
-            yield Diagnostic("invalid-argument", Severity.ERROR, message, span, label=f"got {shown}", path=path)
+            yield Diagnostic("invalid-argument", message, span, label=f"got {shown}", path=path)
 
 
 def _how_to_add(model: type[BaseModel], name: str) -> str:

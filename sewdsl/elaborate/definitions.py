@@ -42,7 +42,7 @@ def check_definitions(blocks: Iterable[BlockDefinition]) -> Iterator[Diagnostic]
         if name in RESERVED_NAMES or is_reserved(name):
             hint = "rename the part" if block.shared else "rename the block, e.g. to two words"
             message = explain_reserved(name)
-            yield Diagnostic("duplicate-block", Severity.ERROR, message, block.name.span, help=hint)
+            yield Diagnostic("duplicate-block", message, block.name.span, help=hint)
         seen: set[str] = set()
         for parameter in block.parameters:
             yield from _check_parameter(parameter, seen)
@@ -57,11 +57,11 @@ def check_shadowed_blocks(
         if name in library and _meaning(block) != _meaning(library[name]):
             yield Diagnostic(
                 "shadowed-block",
-                Severity.WARNING,
                 f"'{block.name.span.text}' shadows the shipped block of this name",
                 block.name.span,
                 label="different definition",
                 help="rename the block, or add 'allow shadowed-block \"reason\"'",
+                severity=Severity.WARNING,
             )
 
 
@@ -78,14 +78,14 @@ def _check_parameter(parameter: BlockParameter, seen: set[str]) -> Iterator[Diag
     name, default, span = parameter.name, parameter.default, parameter.span
     if name in seen:
         message = f"duplicate parameter '{name}'"
-        yield Diagnostic("duplicate-argument", Severity.ERROR, message, span, help="remove one of them")
+        yield Diagnostic("duplicate-argument", message, span, help="remove one of them")
     elif name in RESERVED_NAMES:
         message, hint = explain_reserved(name), "rename the parameter"
-        yield Diagnostic("invalid-argument", Severity.ERROR, message, span, help=hint)
+        yield Diagnostic("invalid-argument", message, span, help=hint)
     if not (default is None or default_number(parameter) is not None or default == Parameter(INPUT_CHANNELS_DEFAULT)):
         message = f"the default of '{name}' must be a number or '{INPUT_CHANNELS_DEFAULT}'"
         label = f"got {default.span.text}"
-        yield Diagnostic("invalid-argument", Severity.ERROR, message, default.span, label=label)
+        yield Diagnostic("invalid-argument", message, default.span, label=label)
 
 
 Definition = TypeVar("Definition", BlockDefinition, NeuronDefinition)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, Literal, TypeVar
 
 import sewdsl.ops.init_rules  # noqa: F401 -- settings contain the name of a rule, even if no layer is known
-from sewdsl.diagnostics import Diagnostic, Severity
+from sewdsl.diagnostics import Diagnostic
 from sewdsl.elaborate.assembly import Assembly, named_settings, setting_name
 from sewdsl.elaborate.init_lines import INIT, ZERO, read_part_init, read_rule, rule_names
 from sewdsl.elaborate.neuron_kinds import NeuronKinds
@@ -242,4 +242,4 @@ def describe_wrong(key: str, expected: str, span: Span, hint: Advice = NO_ADVICE
             text = f"set a named input with --set input.{span.text}"
         hint = {"help": text, "fixes": ()}
     label = f"got '{span.text}'"
-    return Diagnostic("invalid-argument", Severity.ERROR, f"'{key}' must be {expected}", span, label=label, **hint)
+    return Diagnostic("invalid-argument", f"'{key}' must be {expected}", span, label=label, **hint)

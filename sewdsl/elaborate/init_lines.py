@@ -49,7 +49,7 @@ def read_part_init(settings: Mapping[str, Setting]) -> Reported[tuple[tuple[str,
         # Each pattern is compared with the name of each layer.
         message = f"{len(parts):,} rules of initial weights for groups of layers exceed the limit of {MAX_PARTS}"
         span, hint = parts[MAX_PARTS][1][0].span, "use patterns that match several layers"
-        return Reported((), (Diagnostic("invalid-argument", Severity.ERROR, message, span, help=hint),))
+        return Reported((), (Diagnostic("invalid-argument", message, span, help=hint),))
     rules = [(part, read_rule(values[1:])) for part, values in parts]
     diagnostics = tuple(diagnostic for _, read in rules for diagnostic in read.diagnostics)
     return Reported(tuple((part, read.value) for part, read in rules if read.value is not None), diagnostics)
@@ -67,7 +67,7 @@ def read_rule(values: Sequence[Value]) -> Reported[InitRule | None]:
     span = values[0].span.to(values[-1].span)
     near = advice(str(rule), rule_names(), span, f"expected one of: {listed(rule_names())}")
     message, label = "the initial weights of a layer or group must be one rule", f"got '{span.text}'"
-    return Reported(None, (Diagnostic("invalid-argument", Severity.ERROR, message, span, label=label, **near),))
+    return Reported(None, (Diagnostic("invalid-argument", message, span, label=label, **near),))
 
 
 def check_init(network: Network, settings: Mapping[str, Setting]) -> Iterator[Diagnostic]:
@@ -84,7 +84,7 @@ def check_init(network: Network, settings: Mapping[str, Setting]) -> Iterator[Di
         elif not any(layers[index].takes(rule) for index in nodes & layers.keys()):
             parts = listed(fold_parts(network, nodes, nodes))
             message = f"'init {part}' has no effect: no weights for the rule '{rule.kind}' in {parts}"
-            yield Diagnostic("invalid-argument", Severity.ERROR, message, span, help="remove it")
+            yield Diagnostic("invalid-argument", message, span, help="remove it")
     for index in sorted(layers):
         node = network.nodes[index]
         op = network.op_with_init(node)

@@ -138,16 +138,16 @@ def check_names(
         if first.setdefault(name, word) is not word:
             where = f"rename one of them; the first is on line {first[name].span.line}"
             message = f"duplicate value '{name}'"
-            yield Diagnostic("duplicate-name", Severity.ERROR, message, word.span, help=where)
+            yield Diagnostic("duplicate-name", message, word.span, help=where)
         elif not _NAME.fullmatch(name):
             message, hint = f"invalid name '{name}' of a value", "use letters, digits and underscores"
-            yield Diagnostic("reserved-name", Severity.ERROR, message, word.span, help=hint)
+            yield Diagnostic("reserved-name", message, word.span, help=hint)
         elif word in inputs and (name in MODULE_ATTRIBUTES | FORWARD_NAMES or iskeyword(name) or name == OF):
             reason = "an argument or a variable of forward" if name in FORWARD_NAMES else "an attribute of modules"
             reason = "a keyword of Python" if iskeyword(name) else reason
             reason = "written between a shape and a number of values" if name == OF else reason
             message, hint = f"an input cannot be named '{name}', which is {reason}", f"rename the input, e.g. '{name}1'"
-            yield Diagnostic("reserved-name", Severity.ERROR, message, word.span, help=hint)
+            yield Diagnostic("reserved-name", message, word.span, help=hint)
         elif not is_free_name(name, vocabulary):
             block = vocabulary.blocks.get(name)
             message, hint = explain_reserved(name), "rename the value"
@@ -155,7 +155,7 @@ def check_names(
                 message = f"'{name}' is the name of a {block.keyword}"
             elif name == ALTERNATIVE:
                 message = f"'{name}' is reserved for alternatives, as in 'id or c64k1'"
-            yield Diagnostic("reserved-name", Severity.ERROR, message, word.span, help=hint)
+            yield Diagnostic("reserved-name", message, word.span, help=hint)
     if expression is None:
         return
     live = live_names(lets, expression)
@@ -183,7 +183,7 @@ def _unused(span: Span, name: str, hint: str, line: Span | None = None) -> Diagn
             span_of_lines = Span(line.source, start, rest.end())
             fixes = (Fix("remove the line", (Edit(span_of_lines, ""),), safe=False),)
     message, label = f"unused value '{name}'", "no sequence starts with it"
-    return Diagnostic("unused-name", Severity.WARNING, message, span, label, hint, fixes=tuple(fixes))
+    return Diagnostic("unused-name", message, span, label, hint, fixes=tuple(fixes), severity=Severity.WARNING)
 
 
 def check_block_names(blocks: Iterable[BlockDefinition], vocabulary: Vocabulary) -> Iterator[Diagnostic]:

@@ -86,18 +86,18 @@ def _check_name(definition: NeuronDefinition) -> Iterator[Diagnostic]:
     is_layer = head is not None and compact_arguments.is_complete(name[len(head) :], layers[head])
     if not _NAME.fullmatch(name):
         message, hint = f"invalid name '{name}' of a neuron", "use letters, digits and underscores"
-        yield Diagnostic("reserved-name", Severity.ERROR, message, span, help=hint)
+        yield Diagnostic("reserved-name", message, span, help=hint)
     elif name in RESERVED_NAMES or (kind is not None and not issubclass(kind, Activation)) or is_layer:
         message, hint = explain_reserved(name), "rename the neuron"
-        yield Diagnostic("duplicate-neuron", Severity.ERROR, message, span, help=hint)
+        yield Diagnostic("duplicate-neuron", message, span, help=hint)
     elif (kind is not None or name in shipped_neurons()) and shipped_neurons().get(name) != definition:
         yield Diagnostic(
             "shadowed-neuron",
-            Severity.WARNING,
             f"'{name}' shadows the shipped neuron of this name",
             span,
             label="different definition",
             help="rename the neuron, or add 'allow shadowed-neuron \"reason\"'",
+            severity=Severity.WARNING,
         )
 
 
@@ -108,4 +108,4 @@ def check_blocks_and_neurons(
     for name, block in blocks.items():
         if name in neurons:
             message, hint = f"'{name}' is also the name of a {block.keyword}", "rename one of them"
-            yield Diagnostic("duplicate-neuron", Severity.ERROR, message, neurons[name].name.span, help=hint)
+            yield Diagnostic("duplicate-neuron", message, neurons[name].name.span, help=hint)

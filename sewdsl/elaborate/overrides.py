@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from sewdsl.diagnostics import Diagnostic, Severity, errors_in
+from sewdsl.diagnostics import Diagnostic, errors_in
 from sewdsl.elaborate.assembly import HEADER, NAMED, OUTPUTS, SECTIONS, Assembly, named_settings, setting_key
 from sewdsl.elaborate.header import EXPECTED, describe_wrong
 from sewdsl.elaborate.init_lines import INIT
@@ -322,7 +322,6 @@ def describe_unknown_key(key: str, span: Span) -> Diagnostic:
     known = [*HEADER, BODY, BLOCK, CLASSES, *(f"{section}.epochs" for section in SECTIONS)]
     return Diagnostic(
         "unknown-setting",
-        Severity.ERROR,
         f"unknown key '{key}'",
         span,
         help=(f"did you mean '{alias}'?" if alias else did_you_mean(key, known))

@@ -112,13 +112,13 @@ def _mismatch(
                 f"at {other.op.label} of '{title}'",
                 "define it as a block, or make the inputs of all calls equal",
             )
-            return Diagnostic("part-mismatch", Severity.ERROR, message, span, label, hint, path=where)
+            return Diagnostic("part-mismatch", message, span, label, hint, path=where)
     else:
         if owners.keys() == users.keys():
             return None
     message = f"the layers of '{title}' differ from those of its first call (line {line})"
     hint = "define it as a block, or make the inputs of all calls equal"
-    return Diagnostic("part-mismatch", Severity.ERROR, message, span, help=hint, path=where)
+    return Diagnostic("part-mismatch", message, span, help=hint, path=where)
 
 
 def _differing(here: Sequence[Signal], there: Sequence[Signal]) -> tuple[tuple[str, str], str]:
@@ -149,4 +149,4 @@ def check_used(nodes: Iterable[Node], parts: Iterable[BlockDefinition]) -> Itera
         fixes = (Fix("write it as a block", (Edit(keyword, "block"),), safe=False),)
         label = "no other call has its weights" if times else ""
         hint = "write it as a block"
-        yield Diagnostic("unused-part", Severity.WARNING, message, part.name.span, label, hint, fixes=fixes)
+        yield Diagnostic("unused-part", message, part.name.span, label, hint, fixes=fixes, severity=Severity.WARNING)

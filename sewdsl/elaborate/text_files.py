@@ -10,7 +10,7 @@ from functools import cached_property
 from itertools import islice
 from pathlib import Path, PurePath
 
-from sewdsl.diagnostics import Diagnostic, Severity
+from sewdsl.diagnostics import Diagnostic
 from sewdsl.elaborate.suggestions import nearest_name
 from sewdsl.light_dataclass import dataclass
 from sewdsl.limits import Limits, raise_limit_help
@@ -121,7 +121,7 @@ def read_text(path: Path, shown: str, span: Span, limits: Limits) -> str | Diagn
         size = os.fstat(file.fileno()).st_size
         if size > limits.source_bytes:
             message = f"'{shown}' has {size:,} bytes, which exceeds the limit of {limits.source_bytes:,}"
-            return Diagnostic("source-too-long", Severity.ERROR, message, span, help=raise_limit_help("source"))
+            return Diagnostic("source-too-long", message, span, help=raise_limit_help("source"))
         return decode_text(head + file.read(), shown, span)
 
 
@@ -131,16 +131,16 @@ def decode_text(data: bytes, shown: str, span: Span) -> str | Diagnostic:
     if data.startswith(HDF5) and shown.endswith(".net"):
         message = f"'{shown}' is a lava-dl network (HDF5), expected a sewdsl file"
         hint = "use a text file that starts with 'sewdsl 1'; lava-dl has the same suffix"
-        return Diagnostic("lava-file", Severity.ERROR, message, span, help=hint)
+        return Diagnostic("lava-file", message, span, help=hint)
     kind = identify_file(shown, data[:MAX_HEAD_BYTES])
     if kind is not None:
         message = f"'{shown}' is {kind.what}, expected a .net file"
-        return Diagnostic("not-utf8", Severity.ERROR, message, span, help=kind.use.replace("FILE", shown))
+        return Diagnostic("not-utf8", message, span, help=kind.use.replace("FILE", shown))
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         message = f"'{shown}' is not valid UTF-8 (byte {error.start})"
-        return Diagnostic("not-utf8", Severity.ERROR, message, span, help="save it as UTF-8")
+        return Diagnostic("not-utf8", message, span, help="save it as UTF-8")
 
 
 MAX_FOLDERS = 2000

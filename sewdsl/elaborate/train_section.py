@@ -9,7 +9,7 @@ from dataclasses import field
 from pydantic import BaseModel, SerializeAsAny
 
 from sewdsl.analysis.named_parts import fold_parts, match_nodes, match_parameters
-from sewdsl.diagnostics import Diagnostic, Severity
+from sewdsl.diagnostics import Diagnostic
 from sewdsl.elaborate.arguments import GivenArgument, validate_arguments
 from sewdsl.elaborate.suggestions import advice, listed, nearest_name, rename
 from sewdsl.elaborate.values import ValueReader
@@ -203,7 +203,7 @@ def check_parts(network: Network, section: Section) -> Iterator[Diagnostic]:
         if getattr(recipe, key) is not None and not has_effect:
             line = next((each.span for each in section.settings if each.key.text == key), section.name.span)
             message = f"'{key}' has no effect: {reason}"
-            yield Diagnostic("invalid-argument", Severity.ERROR, message, line, help="remove it")
+            yield Diagnostic("invalid-argument", message, line, help="remove it")
     if not (recipe.freeze or recipe.lr):
         return
     spans = {
@@ -224,15 +224,15 @@ def check_parts(network: Network, section: Section) -> Iterator[Diagnostic]:
         elif not nodes & learning:
             parts = listed(fold_parts(network, nodes, nodes))
             message = f"'{key} {pattern}' has no effect: no learnable parameters in {parts}"
-            yield Diagnostic("invalid-argument", Severity.ERROR, message, span, help="remove it")
+            yield Diagnostic("invalid-argument", message, span, help="remove it")
         elif key == "lr" and nodes & learning <= frozen:
             message = f"'lr {pattern}' has no effect: 'freeze' covers all of it"
-            yield Diagnostic("invalid-argument", Severity.ERROR, message, span, help="remove one of them")
+            yield Diagnostic("invalid-argument", message, span, help="remove one of them")
         frozen |= nodes if key == "freeze" else frozenset()
     if learning and learning <= frozen:
         message = "'freeze' covers all learnable parameters; nothing is left to train"
         hint = "remove a layer from 'freeze'"
-        yield Diagnostic("invalid-argument", Severity.ERROR, message, section.name.span, help=hint)
+        yield Diagnostic("invalid-argument", message, section.name.span, help=hint)
 
 
 def unknown_part(network: Network, pattern: str, span: Span, layers: Collection[int]) -> Diagnostic:
@@ -248,7 +248,7 @@ def unknown_part(network: Network, pattern: str, span: Span, layers: Collection[
         known |= {f"{'*' if head == '*' else layer}.{name}" for layer, name in keys}
     near = advice(pattern, known, span, f"layers and groups: {listed(fold_parts(network, layers, layers))}")
     message = f"no layer or group matches '{pattern}'"
-    return Diagnostic("unknown-name", Severity.ERROR, message, span, **near)
+    return Diagnostic("unknown-name", message, span, **near)
 
 
 def _describe_unknown(key: Word) -> Diagnostic:
@@ -265,7 +265,6 @@ def _describe_unknown(key: Word) -> Diagnostic:
         similar, hint = None, "write the dataset after the name of the section: train on mnist5k { … }"
     return Diagnostic(
         "unknown-setting",
-        Severity.ERROR,
         f"unknown setting '{key.text}' of the recipe",
         key.span,
         help=hint,

@@ -10,7 +10,7 @@ from functools import cache, cached_property
 from itertools import pairwise
 from typing import cast
 
-from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
+from sewdsl.diagnostics import Diagnostic, Edit, Fix
 from sewdsl.elaborate import compact_arguments
 from sewdsl.elaborate.compact_arguments import FilledName
 from sewdsl.elaborate.neuron_kinds import NeuronKinds, shipped_neurons
@@ -309,9 +309,7 @@ def check_unknown(
         if layer is not None:
             help_text = f"use {layer.kind}; {name.text} can only be an argument, e.g. LIF(surrogate={name.text})"
             edits = [Fix(f"write '{layer.kind}'", (Edit(name.span, layer.kind),))]
-        yield Diagnostic(
-            "wrong-kind", Severity.ERROR, message, name.span, path=path, help=help_text, fixes=tuple(edits)
-        )
+        yield Diagnostic("wrong-kind", message, name.span, path=path, help=help_text, fixes=tuple(edits))
         return
     if not vocabulary.whole:
         return
@@ -319,14 +317,13 @@ def check_unknown(
     literal = all(is_literal for _, _, is_literal in name.pieces)
     if otherwise is None and not literal and name.gaps and vocabulary.complete(name.text):
         message, hint = f"white space in '{name.span.text}'", "remove the white space"
-        yield Diagnostic("unknown-name", Severity.ERROR, message, name.span, help=hint, path=path)
+        yield Diagnostic("unknown-name", message, name.span, help=hint, path=path)
         return
     absent = find_absent(name.text) if literal and otherwise is None else None
     if absent is not None:
         meaning, hint = absent
         yield Diagnostic(
             "unknown-name",
-            Severity.ERROR,
             f"unknown name '{name.span.text}'",
             name.span,
             label=f"the language has no {meaning}",
@@ -341,7 +338,6 @@ def check_unknown(
         fixes = (Fix(f"write '{suggestion.text}'", (Edit(name.span, suggestion.text),), safe=False),)
     yield Diagnostic(
         "unknown-name",
-        Severity.ERROR,
         f"unknown name '{name.span.text}'",
         name.span,
         label="not a layer, neuron or block",
@@ -405,7 +401,6 @@ def _lost_hyphen(name: FilledName, cuts: tuple[int, ...], path: tuple[str, ...])
         edits.append(Edit(Span(name.span.source, before, after), "-"))
     return Diagnostic(
         "missing-hyphen",
-        Severity.ERROR,
         f"missing '-' in '{' '.join(name.span.text.split())}'",
         edits[0].span,
         label="expected '-' here",

@@ -156,4 +156,4 @@ class Node(Wired):
 
     def diagnostic(self, code: str, severity: Severity, message: str, label: str = "", help: str = "") -> Diagnostic:
         """Return a diagnostic at the node."""
-        return Diagnostic(code, severity, message, self.span, label, help, self.where)
+        return Diagnostic(code, message, self.span, label, help, self.where, severity=severity)

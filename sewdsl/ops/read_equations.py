@@ -9,7 +9,7 @@ from functools import partial
 from keyword import iskeyword
 from typing import NamedTuple, TypeVar, cast
 
-from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
+from sewdsl.diagnostics import Diagnostic, Edit, Fix
 from sewdsl.equations.operations import OPERATIONS
 from sewdsl.equations.step import NORMAL, UNIFORM, Draw, Learned, NeuronStep, ResetSettings
 from sewdsl.equations.tape import (
@@ -126,7 +126,7 @@ class _EquationError(Exception):
 
 
 def _error(code: str, message: str, span: Span, hint: str = "", fixes: tuple[Fix, ...] = ()) -> _EquationError:
-    return _EquationError(Diagnostic(code, Severity.ERROR, message, span, help=hint, fixes=fixes))
+    return _EquationError(Diagnostic(code, message, span, help=hint, fixes=fixes))
 
 
 def _too_large(span: Span, number: float) -> _EquationError:
@@ -167,12 +167,12 @@ def parameter_defaults(definition: NeuronDefinition) -> Reported[Mapping[str, fl
         elif name == "steps" and stepwise:
             message = "'steps' cannot be a parameter of a neuron that learns per step"
             hint = "choose another name"
-            diagnostics.append(Diagnostic("reserved-name", Severity.ERROR, message, span, help=hint))
+            diagnostics.append(Diagnostic("reserved-name", message, span, help=hint))
         elif name in reserved or "." in name:
             reason = "it is a setting of every neuron" if name in NEURON_SETTINGS else "the name is reserved"
             reason = "it is an input" if name in input_names(definition) else reason
             message, hint = f"'{name}' cannot be a parameter: {reason}", "choose another name"
-            diagnostics.append(Diagnostic("reserved-name", Severity.ERROR, message, span, help=hint))
+            diagnostics.append(Diagnostic("reserved-name", message, span, help=hint))
         else:
             try:
                 defaults[name] = _default(parameter.default)
@@ -197,7 +197,7 @@ def _check_inputs(definition: NeuronDefinition) -> Iterator[Diagnostic]:
     for word in definition.inputs:
         if word.text in RESERVED_VARIABLES - {INPUT} or "." in word.text:
             message, hint = f"'{word.text}' cannot be an input: the name is reserved", "choose another name"
-            yield Diagnostic("reserved-name", Severity.ERROR, message, word.span, help=hint)
+            yield Diagnostic("reserved-name", message, word.span, help=hint)
         elif first.setdefault(word.text, word) is not word:
             yield _duplicate(word, first[word.text])
 
@@ -223,7 +223,7 @@ def _default(expression: RealExpression) -> float:
 
 def _duplicate(word: Word, first: Word) -> Diagnostic:
     message, hint = f"'{word.text}' is defined twice", f"first defined in line {first.span.line}"
-    return Diagnostic("duplicate-name", Severity.ERROR, message, word.span, help=hint)
+    return Diagnostic("duplicate-name", message, word.span, help=hint)
 
 
 @dataclass
@@ -474,7 +474,7 @@ class _Translation:
         return None if self.diagnostics else step
 
     def _report(self, code: str, message: str, span: Span, hint: str = "") -> None:
-        self.diagnostics.append(Diagnostic(code, Severity.ERROR, message, span, help=hint))
+        self.diagnostics.append(Diagnostic(code, message, span, help=hint))
 
     def _declare_states(self) -> None:
         """Register all states, including the membrane potential if it is read."""

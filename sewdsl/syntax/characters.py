@@ -33,12 +33,12 @@ def check_arrows(source: Source, tokens: list[Token], brackets: BracketPairs) ->
         span = token_span(source, token)
         yield Diagnostic(
             "typographic-character",
-            Severity.WARNING,
             f"the arrow '{token}' is read as '-'",
             span,
             label="read as '-'",
             help="use '-' between layers",
             fixes=(Fix("write '-'", (Edit(span, "-"),), safe=safe),),
+            severity=Severity.WARNING,
         )
 
 
@@ -150,12 +150,12 @@ def _check_typographic(source: Source, tokens: list[Token]) -> Iterator[Diagnost
         reading = f"read as {ascii_text!r}" if ascii_text else "ignored"
         yield Diagnostic(
             "typographic-character",
-            Severity.WARNING,
             f"the character U+{ord(character):04X} is {reading}",
             span,
             label=reading,
             help="use ASCII; text copied from a PDF file often contains such characters",
             fixes=(fix,),
+            severity=Severity.WARNING,
         )
 
 
@@ -244,7 +244,6 @@ def _unexpected_character(source: Source, token: Token, known: Advice | None) ->
     kind = "characters" if len(span.text) > 1 else "character"
     return Diagnostic(
         "unexpected-character",
-        Severity.ERROR,
         f"unexpected {kind} {shown}",
         span,
         label="not part of the language",
@@ -257,7 +256,6 @@ def _unpaired_surrogate(span: Span) -> Diagnostic:
     """Return the error for an unpaired surrogate in a string or comment, which cannot be encoded in UTF-8."""
     return Diagnostic(
         "unexpected-character",
-        Severity.ERROR,
         f"unpaired surrogate U+{ord(span.text):04X}",
         span,
         label="half of a character",
@@ -272,7 +270,6 @@ def _unterminated_string(span: Span) -> Diagnostic:
     span = span.part(0, len(text))
     return Diagnostic(
         "unterminated-string",
-        Severity.ERROR,
         f"unterminated string {text[:20]}{'…' if len(text) > 20 else ''}",  # noqa: PLR2004 -- an excerpt
         span,
         label="starts here",
@@ -285,7 +282,6 @@ def _long_integer(span: Span, limits: Limits) -> Diagnostic:
     digits = span.end - span.start
     return Diagnostic(
         "integer-too-long",
-        Severity.ERROR,
         f"an integer of {digits} digits exceeds the limit of {limits.digits}",
         span,
         label=f"{digits} digits",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from sewdsl.diagnostics import Diagnostic, Severity, SewdslError, errors_in, sort_diagnostics
+from sewdsl.diagnostics import Diagnostic, SewdslError, errors_in, sort_diagnostics
 from sewdsl.garbage import put_off
 from sewdsl.light_dataclass import dataclass
 from sewdsl.limits import DEFAULT_LIMITS, Limits, raise_limit_help
@@ -287,7 +287,7 @@ def format_source(source: Source, limits: Limits = DEFAULT_LIMITS) -> str:
     if (size := len(text.encode())) > limits.source_bytes:
         message = f"the formatted source has {size:,} bytes, which exceeds the limit of {limits.source_bytes:,}"
         source_span, hint = Span(source, 0, len(source.text)), raise_limit_help("source")
-        raise SewdslError([Diagnostic("source-too-long", Severity.ERROR, message, source_span, help=hint)])
+        raise SewdslError([Diagnostic("source-too-long", message, source_span, help=hint)])
     return text
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from lark import Token
 
-from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
+from sewdsl.diagnostics import Diagnostic, Edit, Fix
 from sewdsl.reporter import Reported
 from sewdsl.source import Source, Span
 from sewdsl.syntax.lexicon import DEFINES_BLOCK, HEADER_VALUE_COLUMN, KEYWORDS, SETTINGS
@@ -96,7 +96,6 @@ def _like_a_setting(first: Token, rest: list[Token], *, deeper: bool) -> bool:
 def _lost_hyphen(gap: Span) -> Diagnostic:
     return Diagnostic(
         "missing-hyphen",
-        Severity.ERROR,
         "missing '-' at the end of the line: the next line is not a statement",
         gap,
         label="expected '-' here",
@@ -117,7 +116,6 @@ def strip_citation(source: Source, tokens: list[Token]) -> Reported[list[Token]]
     before = Span(source, token_end(tokens[first - 1]), span.end)
     citation = Diagnostic(
         "trailing-citation",
-        Severity.ERROR,
         f"'{' '.join(span.text.split())}' is not part of the network",
         span,
         label="citation or network name from a paper",
@@ -141,7 +139,6 @@ def add_missing_body(source: Source, statements: list[Lines]) -> Diagnostic | No
     here = token_span(source, first)
     missing = Diagnostic(
         "missing-body",
-        Severity.ERROR,
         f"missing '{_BODY}' before the network",
         here.part(0, 0),
         label=f"expected '{_BODY}' here",
@@ -199,7 +196,7 @@ def _outside_equations(tokens: list[Token]) -> Iterator[Token]:
 
 def _other_notation(span: Span, hint: str, *fixes: Fix) -> Diagnostic:
     message = f"'{span.text}' is not sewdsl notation"
-    return Diagnostic("other-notation", Severity.ERROR, message, span, "notation of dialect he", hint, fixes=fixes)
+    return Diagnostic("other-notation", message, span, "notation of dialect he", hint, fixes=fixes)
 
 
 def check_own_notation(source: Source, tokens: list[Token]) -> list[Diagnostic]:
@@ -208,7 +205,7 @@ def check_own_notation(source: Source, tokens: list[Token]) -> list[Diagnostic]:
     if layer is None:
         return []
     message, span = f"'{layer}' is sewdsl notation, expected the notation of the dialect", token_span(source, layer)
-    return [Diagnostic("other-notation", Severity.ERROR, message, span, "sewdsl notation", help="remove --dialect")]
+    return [Diagnostic("other-notation", message, span, "sewdsl notation", help="remove --dialect")]
 
 
 def _own_layer(tokens: list[Token]) -> Token | None:

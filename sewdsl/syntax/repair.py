@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lark import Token
 
-from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
+from sewdsl.diagnostics import Diagnostic, Edit, Fix
 from sewdsl.light_dataclass import dataclass
 from sewdsl.source import Source, Span
 from sewdsl.syntax.lexicon import POINTWISE, SETTINGS
@@ -110,7 +110,6 @@ class _Mistake:
             hint = "insert '-'; a parameter of a block is written $(c)"
         mistake = Diagnostic(
             "missing-hyphen",
-            Severity.ERROR,
             f"missing '-' before '{self.here.text}'",
             self.here.part(0, 0),
             label="expected '-' here",
@@ -125,7 +124,6 @@ class _Mistake:
         many = f"these {len(hyphens)} '-'" if more else "this '-'"
         mistake = Diagnostic(
             "trailing-hyphen",
-            Severity.ERROR,
             f"no layer follows {many}",
             self.last.to(hyphens[-1]),
             label="trailing '-'",
@@ -143,7 +141,6 @@ class _Mistake:
             label = f"{len(more)} extra '-'"
         mistake = Diagnostic(
             "unexpected-token",
-            Severity.ERROR,
             f"expected a layer, a block or '{{', got {actual}",
             hyphens[0].to(hyphens[-1]),
             label=label,
@@ -159,7 +156,6 @@ class _Mistake:
         edit = Edit(Span(self.here.source, self.gap.start, self.here.end), blank)
         mistake = Diagnostic(
             "unexpected-token",
-            Severity.ERROR,
             f"expected the value of '{key}', got '='",
             self.here,
             label="unexpected '='",
@@ -182,7 +178,6 @@ class _Mistake:
         advice = "use 'id' for an identity shortcut" if opener in {"|", "or"} else "add a layer or a block"
         mistake = Diagnostic(
             "empty-sequence",
-            Severity.ERROR,
             f"{subject} is empty",
             self.last.to(self.here) if brackets else self.last,
             label="expected at least one layer or block" + ("" if brackets else " after this"),
@@ -196,7 +191,6 @@ class _Mistake:
             count = self.here.text[1:]
             mistake = Diagnostic(
                 "missing-count",
-                Severity.ERROR,
                 f"'{self.here.text}' is not a repeat count",
                 self.here,
                 label=f"expected '*{count}'",
@@ -210,7 +204,6 @@ class _Mistake:
         fix = Fix("insert the missing '*'", (Edit(self.gap, "*"),))
         mistake = Diagnostic(
             "missing-count",
-            Severity.ERROR,
             "missing '*' before the repeat count" if has_number else "missing repeat count",
             self.here if has_number else self.last,
             label="expected '*' before this" if has_number else "expected a count after this",

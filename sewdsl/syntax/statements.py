@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
+from sewdsl.diagnostics import Diagnostic, Edit, Fix
 from sewdsl.light_dataclass import dataclass
 from sewdsl.source import Source, Span
 from sewdsl.syntax import lexicon
@@ -165,7 +165,6 @@ def check_version(source: Source, statements: list[Lines]) -> Iterator[Diagnosti
         if token.type == "INTEGER" and token.lstrip("0") != str(lexicon.VERSION):
             yield Diagnostic(
                 "unsupported-version",
-                Severity.ERROR,
                 f"unsupported version {token} of the language, expected {lexicon.VERSION}",
                 token_span(source, token),
                 label=f"expected {lexicon.VERSION}",
@@ -193,13 +192,13 @@ def _take_missing_version(source: Source, tokens: list[Token]) -> Diagnostic:
         fix = Fix(f"insert '{_FIRST}'", (Edit(Span(source, start, start), f"{_FIRST}{source.line_end}"),))
     help_ = f"start the file with '{_FIRST}'"
     label = f"expected '{_FIRST}'"
-    return Diagnostic("missing-version", Severity.ERROR, message, span, label, help_, fixes=(fix,))
+    return Diagnostic("missing-version", message, span, label, help_, fixes=(fix,))
 
 
 def _misplaced_version(source: Source, lines: Lines, code: str, message: str) -> Diagnostic:
     span = token_span(source, lines.tokens[0], lines.tokens[-1])
     label = "move this line to the top" if code == "missing-version" else "remove this line"
-    return Diagnostic(code, Severity.ERROR, message, span, label, f"start the file with a single '{_FIRST}'")
+    return Diagnostic(code, message, span, label, f"start the file with a single '{_FIRST}'")
 
 
 # --- between the braces of a neuron ------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
-from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
+from sewdsl.diagnostics import Diagnostic, Edit, Fix
 from sewdsl.light_dataclass import dataclass
 from sewdsl.source import Source, Span
 from sewdsl.syntax.characters import power_advice
@@ -421,7 +421,6 @@ def describe_unexpected(situation: ParseFailure) -> Diagnostic:
     advice = mistake_help(situation)
     return Diagnostic(
         "unexpected-token",
-        Severity.ERROR,
         f"expected {expected}, got {actual}",
         situation.span(token),
         label=f"expected {expected}",
@@ -462,7 +461,6 @@ def describe_unknown_statement(span: Span, close: str) -> Diagnostic:
     keywords = [keyword for keyword in KEYWORDS if keyword not in {"sewdsl", "data"}]
     return Diagnostic(
         "unknown-statement",
-        Severity.ERROR,
         f"unknown statement '{span.text}'",
         span,
         label=f"did you mean '{close}'?",

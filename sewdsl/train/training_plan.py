@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sewdsl.compiler import Compilation, CompiledVariant, read
-from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity, SewdslError, errors_in, sort_diagnostics
+from sewdsl.diagnostics import Diagnostic, Edit, Fix, SewdslError, errors_in, sort_diagnostics
 from sewdsl.elaborate.assembly import Assembly
 from sewdsl.elaborate.suggestions import advice, did_you_mean
 from sewdsl.ir.network import Network
@@ -44,7 +44,7 @@ def plan_training(compilation: Compilation, folder: Path | None = None) -> Train
     recipe = network.recipe
     if recipe is None:
         message, hint = f"'{network.name}' has no 'train' section", _suggest_recipe(compilation, network)
-        raise SewdslError([Diagnostic("missing-recipe", Severity.ERROR, message, spans.body, help=hint)])
+        raise SewdslError([Diagnostic("missing-recipe", message, spans.body, help=hint)])
     data = _find_data(network, recipe, folder, spans)
     if data.value is None or errors_in(data.diagnostics):
         raise SewdslError(sort_diagnostics(data.diagnostics))
@@ -103,13 +103,13 @@ def _find_data(network: Network, recipe: Recipe, folder: Path | None, spans: _Sp
         names = ", ".join(name for name, _ in network.outputs)
         message = f"the loss requires the name of an output: {names}"
         hint = f"write a line for each output, e.g. 'loss {network.outputs[0][0]} {recipe.loss}'"
-        return Reported(None, (Diagnostic("several-outputs", Severity.ERROR, message, spans.body, help=hint),))
+        return Reported(None, (Diagnostic("several-outputs", message, spans.body, help=hint),))
     kind = find_dataset(recipe.on)
     if kind is None:
         span = spans.data(recipe.on)
         suggestion = advice(recipe.on, datasets(), span, f"datasets: {', '.join(sorted(datasets()))}")
         message = f"unknown dataset '{recipe.on}'"
-        return Reported(None, (Diagnostic("unknown-name", Severity.ERROR, message, span, **suggestion),))
+        return Reported(None, (Diagnostic("unknown-name", message, span, **suggestion),))
     data = kind(_setup(network, recipe, folder))
     return Reported(data, tuple(_compare(network, recipe, data, spans)))
 
@@ -214,10 +214,10 @@ def _compare_changes(network: Network, recipe: Recipe, data: DataSet, spans: _Sp
     for key in ("crop", "mean", "std"):
         if getattr(recipe, key) != Recipe.model_fields[key].default and not isinstance(data, ImageFolder):
             message, hint = f"'{key}' requires a folder of images, but {data.name} is not one", "remove it"
-            yield Diagnostic("invalid-argument", Severity.ERROR, message, spans.recipe(key), help=hint)
+            yield Diagnostic("invalid-argument", message, spans.recipe(key), help=hint)
     if recipe.resize != Recipe.model_fields["resize"].default and not data.holds_events:
         message = f"'resize' requires frames of events, but {data.name} has none"
-        yield Diagnostic("invalid-argument", Severity.ERROR, message, spans.recipe("resize"), help="remove it")
+        yield Diagnostic("invalid-argument", message, spans.recipe("resize"), help="remove it")
     for transform in recipe.augment:
         reason = ""
         if len(shape) != len("CHW"):
@@ -230,7 +230,7 @@ def _compare_changes(network: Network, recipe: Recipe, data: DataSet, spans: _Sp
             reason = f"requires events, but {data.name} has none"
         if reason:
             message, span = f"{transform.kind} {reason}", spans.recipe("augment")
-            yield Diagnostic("invalid-argument", Severity.ERROR, message, span, help="remove it")
+            yield Diagnostic("invalid-argument", message, span, help="remove it")
 
 
 def _compare_named(network: Network, recipe: Recipe, data: DataSet, spans: _Spans) -> Iterator[Diagnostic]:
@@ -239,18 +239,17 @@ def _compare_named(network: Network, recipe: Recipe, data: DataSet, spans: _Span
     if not data.has_names:
         message = f"a sample of {data.name} has no names, but the network has the inputs {names}"
         hint = "write 'train on numpy-files', with an array for each input"
-        yield Diagnostic("data-mismatch", Severity.ERROR, message, spans.data(recipe.on), help=hint)
+        yield Diagnostic("data-mismatch", message, spans.data(recipe.on), help=hint)
     for key in ("augment", "shift", "flip", "crop", "mean", "std"):
         if getattr(recipe, key) != Recipe.model_fields[key].get_default(call_default_factory=True):
             message = f"'{key}' requires one input, but the network has {names}"
-            yield Diagnostic("invalid-argument", Severity.ERROR, message, spans.recipe(key), help="remove it")
+            yield Diagnostic("invalid-argument", message, spans.recipe(key), help="remove it")
     yield from _compare_classes(network, data, spans)
     yield from _compare_loss(network, recipe, spans)
 
 
 def _compare(network: Network, recipe: Recipe, data: DataSet, spans: _Spans) -> Iterator[Diagnostic]:
     """Find mismatches between network, samples and recipe."""
-    error = Severity.ERROR
     if network.settings.inputs:
         yield from _compare_named(network, recipe, data, spans)
         return
@@ -267,30 +266,28 @@ def _compare(network: Network, recipe: Recipe, data: DataSet, spans: _Spans) -> 
         size = _size(data.shape)
         message = f"a sample of {data.name} is {size}, but the network's input is {_size(settings.input)}"
         fixes = spans.writing("input", size)
-        yield Diagnostic(
-            "data-mismatch", error, message, spans.setting("input"), help=f"write 'input {size}'", fixes=fixes
-        )
+        yield Diagnostic("data-mismatch", message, spans.setting("input"), help=f"write 'input {size}'", fixes=fixes)
     yield from _compare_classes(network, data, spans)
     if data.varies and settings.encode == "direct":
         message = f"dataset {data.name} has sequences, but the network repeats a static input"
         hint, fixes = "remove 'encode direct'", spans.writing("encode", "none", safe=True)
-        yield Diagnostic("data-mismatch", error, message, spans.setting("encode"), help=hint, fixes=fixes)
+        yield Diagnostic("data-mismatch", message, spans.setting("encode"), help=hint, fixes=fixes)
     if not data.varies and settings.encode == "none" and settings.steps > 1:
         message = f"dataset {data.name} has static samples, but the network expects sequences"
         hint, fixes = "add 'encode direct'", spans.writing("encode", "direct", safe=True)
-        yield Diagnostic("data-mismatch", error, message, spans.setting("steps"), help=hint, fixes=fixes)
+        yield Diagnostic("data-mismatch", message, spans.setting("steps"), help=hint, fixes=fixes)
     if reason := data.misfit():
-        yield Diagnostic("data-mismatch", error, reason, spans.data(recipe.on), help="change 'input' or the recipe")
+        yield Diagnostic("data-mismatch", reason, spans.data(recipe.on), help="change 'input' or the recipe")
     yield from _compare_changes(network, recipe, data, spans)
     side = min(settings.input[1:], default=0)
     moved = [key for key in ("shift", "flip") if getattr(recipe, key)]
     if moved and len(settings.input) != len("CHW"):
         message = f"'{moved[0]}' requires images, but the network's input is {_size(settings.input)}"
-        yield Diagnostic("invalid-argument", error, message, spans.recipe(moved[0]), help="remove it")
+        yield Diagnostic("invalid-argument", message, spans.recipe(moved[0]), help="remove it")
     # Such a shift could move the whole image out of the input.
     elif recipe.shift >= side > 0:
         message = f"a shift of {recipe.shift} pixels exceeds the input size {_size(settings.input)}"
-        yield Diagnostic("invalid-argument", error, message, spans.recipe("shift"), help=f"use at most {side - 1}")
+        yield Diagnostic("invalid-argument", message, spans.recipe("shift"), help=f"use at most {side - 1}")
     yield from _compare_loss(network, recipe, spans)
 
 
@@ -303,7 +300,7 @@ def _compare_classes(network: Network, data: DataSet, spans: _Spans) -> Iterator
             subject = f"the output {name}" if name else "the network's output"
             message = f"{data.name} has {classes} classes, but {subject} is {output.size}"
             hint = f"end the network with FC{classes}"
-            yield Diagnostic("data-mismatch", Severity.ERROR, message, spans.body, help=hint)
+            yield Diagnostic("data-mismatch", message, spans.body, help=hint)
 
 
 def _compare_terms(network: Network, recipe: Recipe, spans: _Spans) -> Iterator[Diagnostic]:
@@ -316,7 +313,7 @@ def _compare_terms(network: Network, recipe: Recipe, spans: _Spans) -> Iterator[
         hint = "name the folder of a run whose inputs and outputs fit, e.g. 'teacher \"runs/ann-1\"'"
         if not any(map(_reads_teacher, recipe.terms)):
             hint = "remove it, or add a loss, e.g. 'loss KL(to=teacher)'"
-        yield Diagnostic("teacher-mismatch", Severity.ERROR, problem, spans.recipe("teacher"), help=hint)
+        yield Diagnostic("teacher-mismatch", problem, spans.recipe("teacher"), help=hint)
     for index, term in enumerate(recipe.terms):
         span, target = lines[index] if index < len(lines) else spans.body, term.loss.target
         refusal, code, hint = "", "invalid-argument", "change the loss, or the layers of the output"
@@ -327,7 +324,7 @@ def _compare_terms(network: Network, recipe: Recipe, spans: _Spans) -> Iterator[
             if not term.output:
                 refusal, code = f"the loss requires the name of an output: {known}", "several-outputs"
                 hint = f"write 'loss {next(iter(shapes))} {term.loss}'"
-            yield Diagnostic(code, Severity.ERROR, refusal, span, help=hint)
+            yield Diagnostic(code, refusal, span, help=hint)
             continue
         shape = shapes[term.output]
         targets = {name: shape_ for name, shape_ in shapes.items() if name and name != term.output}
@@ -353,7 +350,7 @@ def _compare_terms(network: Network, recipe: Recipe, spans: _Spans) -> Iterator[
         elif term.loss.kind == "KL" and len(shape) > 1:
             refusal = f"KL requires a vector as output, got [{_size(shape)}]"
         if refusal:
-            yield Diagnostic(code, Severity.ERROR, refusal, span, help=hint)
+            yield Diagnostic(code, refusal, span, help=hint)
 
 
 def _reads_teacher(term: LossTerm) -> bool:
@@ -408,34 +405,32 @@ def _teacher_outputs(network: Network, recipe: Recipe) -> tuple[dict[str, tuple[
 
 def _compare_loss(network: Network, recipe: Recipe, spans: _Spans) -> Iterator[Diagnostic]:
     """Find a loss or a number of time-steps that do not fit the network."""
-    error, settings = Severity.ERROR, network.settings
+    settings = network.settings
     yield from _compare_terms(network, recipe, spans)
     if not network.total_parameters:
         message, hint = "the network has no learnable parameters; nothing is left to train", "add e.g. a layer FC10"
-        yield Diagnostic("invalid-argument", error, message, spans.body, help=hint)
+        yield Diagnostic("invalid-argument", message, spans.body, help=hint)
     for own_loss in dict.fromkeys(term.loss for term in recipe.terms if settings.readout not in term.loss.readouts):
         loss = "the loss of each time-step" if own_loss.each_step else f"the loss {own_loss.kind}"
         readouts = " or ".join(f"'readout {word}'" for word in own_loss.readouts)
         message = f"{loss} requires {readouts}, got 'readout {settings.readout}'"
-        yield Diagnostic("invalid-argument", error, message, spans.recipe("loss"), help="write 'loss CrossEntropy'")
+        yield Diagnostic("invalid-argument", message, spans.recipe("loss"), help="write 'loss CrossEntropy'")
     if recipe.T_train is not None and recipe.T_train > settings.steps:
         message = f"T_train {recipe.T_train} exceeds the network's {settings.steps} time-steps"
-        yield Diagnostic(
-            "invalid-argument", error, message, spans.recipe("T_train"), help=f"use at most {settings.steps}"
-        )
+        yield Diagnostic("invalid-argument", message, spans.recipe("T_train"), help=f"use at most {settings.steps}")
     elif recipe.T_train not in {None, settings.steps} and (fixed := network.first_fixed) is not None:
         message = (
             f"T_train {recipe.T_train} deletes time-steps, but {fixed.name} ({fixed.op.kind}) has weights for all "
             f"{settings.steps}"
         )
-        yield Diagnostic("invalid-argument", error, message, spans.recipe("T_train"), help="remove T_train")
+        yield Diagnostic("invalid-argument", message, spans.recipe("T_train"), help="remove T_train")
     elif recipe.T_train is not None:
         if (longest := max(network, key=lambda node: node.op.min_steps)).op.min_steps > recipe.T_train:
             message = f"T_train {recipe.T_train} is below the {longest.op.min_steps} time-steps of {longest.name}"
             help_ = f"use at least {longest.op.min_steps}"
-            yield Diagnostic("invalid-argument", error, message, spans.recipe("T_train"), help=help_)
+            yield Diagnostic("invalid-argument", message, spans.recipe("T_train"), help=help_)
         multiple = lcm(*(node.op.step_multiple for node in network))
         if recipe.T_train % multiple:
             message = f"T_train {recipe.T_train} is not a multiple of {multiple}, the length of the chunks of attention"
             help_ = f"use a multiple of {multiple}"
-            yield Diagnostic("invalid-argument", error, message, spans.recipe("T_train"), help=help_)
+            yield Diagnostic("invalid-argument", message, spans.recipe("T_train"), help=help_)

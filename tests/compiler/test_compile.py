@@ -185,7 +185,7 @@ def test_errors_name_arguments_of_python(spec: str, options: sewdsl.Options, sai
 class TestFixes:
     def diagnostic(self, source: Source, *edits: tuple[int, int, str], safe: bool = True) -> Diagnostic:
         changes = tuple(Edit(Span(source, start, end), text) for start, end, text in edits)
-        return Diagnostic("x", Severity.ERROR, "x", changes[0].span, fixes=(Fix("x", changes, safe),))
+        return Diagnostic("x", "x", changes[0].span, fixes=(Fix("x", changes, safe),))
 
     def test_several_edits(self) -> None:
         source = Source("x", "abcdef")

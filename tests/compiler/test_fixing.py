@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from sewdsl.cli.check import _check_spec, _fix
 from sewdsl.compiler.fixing import apply_fixes
-from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
+from sewdsl.diagnostics import Diagnostic, Edit, Fix
 from sewdsl.source import Source, Span
 from tests.effort import examples
 from tests.syntax.strategies import fragments
@@ -19,7 +19,7 @@ spans = st.tuples(st.integers(0, 10), st.integers(0, 3)).map(lambda at: (at[0], 
 def said(span: tuple[int, int], text: str, *, safe: bool = True) -> Diagnostic:
     place = Span(SOURCE, *span)
     fix = Fix("mend", (Edit(place, text),), safe=safe)
-    return Diagnostic("some-code", Severity.ERROR, "wrong", place, fixes=(fix,))
+    return Diagnostic("some-code", "wrong", place, fixes=(fix,))
 
 
 @given(st.lists(spans, max_size=8))

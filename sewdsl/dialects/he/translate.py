@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sewdsl.diagnostics import Diagnostic, Severity
+from sewdsl.diagnostics import Diagnostic
 from sewdsl.dialects.he import conventions
 from sewdsl.dialects.he.conventions import Assumptions, Conventions
 from sewdsl.dialects.he.words import HeLayer, InputShape, Item, NumberSlot, Resolver, iterate_layers
@@ -159,7 +159,6 @@ def check_inputs(network: Network, expected: Inputs) -> Iterator[Diagnostic]:
         if signal.elements != int(slot.text):
             yield Diagnostic(
                 "inputs-mismatch",
-                Severity.ERROR,
                 f"'{node.span.text}' expects {slot.text} input values, got {signal.elements}",
                 slot.span,
                 label=f"input is {signal.size}",
