@@ -291,6 +291,11 @@ class WeightedLayer(Layer):
     def weight_shape(self, *inputs: Signal) -> tuple[int, ...]:
         """Return the shape of the weight with the outputs as first axis, and the inputs of an output as others."""
 
+    def parameters(self, *inputs: Signal) -> int:
+        """Return the number of weights that do not remain 0, and of biases, one for each output."""
+        outputs = self.weight_shape(*inputs)[0]
+        return outputs * (self.kept_weights(*inputs) + bool(getattr(self, "bias", False)))
+
     def parameter_names(self) -> tuple[str, ...]:
         """Return ``weight``, and ``bias`` if the layer has biases."""
         return ("weight", "bias") if getattr(self, "bias", False) else ("weight",)

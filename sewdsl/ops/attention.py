@@ -16,6 +16,7 @@ from pydantic import Field
 from sewdsl.ir.kind import OmittedDefault, Positive
 from sewdsl.ir.op import FanOut, Layer, Merge, SavedForBackward, ShapeMismatch
 from sewdsl.ir.signal import REAL, Signal, ValueRange, counts_up_to, range_of_product
+from sewdsl.ops.windows import require_divisor
 
 if TYPE_CHECKING:
     from torch import nn
@@ -332,12 +333,7 @@ class Softmax(Layer, kind="Softmax"):
                 positions of the input.
         """
         (source,) = inputs
-        if source.channels % self.groups:
-            raise ShapeMismatch(
-                "groups-mismatch",
-                f"{source.channels} channels cannot be divided into {self.groups} equal groups",
-                "use a number of groups that divides the channels",
-            )
+        require_divisor(source, self.groups)
         channels, positions = source.channels // self.groups, _positions(source)
         if self.causal and (len(source.shape) == 1 or channels % positions):
             raise ShapeMismatch(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from math import prod
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Self, cast
 from weakref import WeakValueDictionary
 
@@ -198,14 +199,8 @@ class _AnyEquations(EquationKind):
 
     def parameters(self, *inputs: Signal) -> int:
         """Return the number of learnable parameters, over the layer, its channels or the time-steps."""
-        count = 0
-        # Each parameter may have an axis of channels, of time-steps, or both.
-        for learned in self.equations.learned.values():
-            values = 1
-            for length in learned.shape(inputs[0].channels, self.time_steps):
-                values *= length
-            count += values
-        return count
+        sizes = inputs[0].channels, self.time_steps
+        return sum(prod(learned.shape(*sizes)) for learned in self.equations.learned.values())
 
     def parameter_names(self) -> tuple[str, ...]:
         return tuple(self.equations.learned)

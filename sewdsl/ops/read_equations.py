@@ -165,14 +165,11 @@ def parameter_defaults(definition: NeuronDefinition) -> Reported[Mapping[str, fl
         if name in defaults:
             diagnostics.append(_duplicate(parameter.name, definition.parameters[[*defaults].index(name)].name))
         elif name == "steps" and stepwise:
-            message = "'steps' cannot be a parameter of a neuron that learns per step"
-            hint = "choose another name"
-            diagnostics.append(Diagnostic("reserved-name", message, span, help=hint))
+            diagnostics.append(_reserved("'steps' cannot be a parameter of a neuron that learns per step", span))
         elif name in reserved or "." in name:
             reason = "it is a setting of every neuron" if name in NEURON_SETTINGS else "the name is reserved"
             reason = "it is an input" if name in input_names(definition) else reason
-            message, hint = f"'{name}' cannot be a parameter: {reason}", "choose another name"
-            diagnostics.append(Diagnostic("reserved-name", message, span, help=hint))
+            diagnostics.append(_reserved(f"'{name}' cannot be a parameter: {reason}", span))
         else:
             try:
                 defaults[name] = _default(parameter.default)
@@ -196,8 +193,7 @@ def _check_inputs(definition: NeuronDefinition) -> Iterator[Diagnostic]:
     first: dict[str, Word] = {}
     for word in definition.inputs:
         if word.text in RESERVED_VARIABLES - {INPUT} or "." in word.text:
-            message, hint = f"'{word.text}' cannot be an input: the name is reserved", "choose another name"
-            yield Diagnostic("reserved-name", message, word.span, help=hint)
+            yield _reserved(f"'{word.text}' cannot be an input: the name is reserved", word.span)
         elif first.setdefault(word.text, word) is not word:
             yield _duplicate(word, first[word.text])
 
@@ -219,6 +215,10 @@ def _default(expression: RealExpression) -> float:
     if entry.number is None:
         raise _error("not-from-parameters", "a default must be a number", expression.span, "use a number")
     return entry.number
+
+
+def _reserved(message: str, span: Span) -> Diagnostic:
+    return Diagnostic("reserved-name", message, span, help="choose another name")
 
 
 def _duplicate(word: Word, first: Word) -> Diagnostic:

@@ -48,6 +48,16 @@ def row_or_map_shape(
     return signal.shape
 
 
+def require_divisor(signal: Signal, count: int, parts: str = "groups") -> None:
+    """Raise ShapeMismatch unless the channels can be divided into a number of equal groups or other parts."""
+    if signal.channels % count:
+        raise ShapeMismatch(
+            "groups-mismatch",
+            f"{signal.channels} channels cannot be divided into {count} equal {parts}",
+            f"use a number of {parts} that divides the channels",
+        )
+
+
 def along_axes(op: str, signal: Signal, *pairs: Pair) -> list[Lengths]:
     """Return pairs for height and width as one value per axis of a feature map.
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from sewdsl.analysis.foldable_norms import foldable_norms
 from sewdsl.analysis.residual_blocks import is_residual
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Activation
 from sewdsl.ops.attention import Apply, Scores
-from sewdsl.ops.layers.conv import Conv
-from sewdsl.ops.layers.linear import Linear
 from sewdsl.ops.layers.norms import BatchNorm
 from sewdsl.passes.program import ExecutionStep, Program
 
@@ -159,7 +158,12 @@ def fold_batch_norm(program: Program) -> tuple[Program, str]:
     network = program.network
     # A norm that is fused with neurons cannot be folded too.
     single = {step.gives for step in program.steps if len(step.nodes) == 1}
-    pairs = {norm: layer for layer, norm in _folding_pairs(network) if {layer, norm} <= single}
+    # A second norm after a layer is not folded.
+    pairs = {
+        norm: layer
+        for norm, layer in foldable_norms(network).items()
+        if network.nodes[norm].inputs == (layer,) and {layer, norm} <= single
+    }
     if not pairs:
         return program, ""
     # The folded step runs once only if both layers would.
@@ -176,15 +180,3 @@ def fold_batch_norm(program: Program) -> tuple[Program, str]:
     return program.with_steps(
         steps
     ), f"folded {len(pairs)} batch norm{'s' * (len(pairs) > 1)} into weights, in evaluation"
-
-
-def _folding_pairs(network: Network) -> list[tuple[int, int]]:
-    """Return pairs of a layer and a batch norm as its only consumer."""
-    return [
-        (i, readers[0])
-        for i, readers in enumerate(network.graph.consumers)
-        if isinstance(network.nodes[i].op, Conv | Linear)
-        and len(readers) == 1
-        and i not in network.output_indices
-        and isinstance(network.nodes[readers[0]].op, BatchNorm)
-    ]

@@ -59,9 +59,6 @@ class _Convolution(WeightedLayer):
     def weight_shape(self, *inputs: Signal) -> tuple[int, ...]:
         return self.channels, inputs[0].channels // self.groups, *self._window(inputs[0])[0]
 
-    def parameters(self, *inputs: Signal) -> int:
-        return self.kept_weights(*inputs) * self.channels + (self.channels if self.bias else 0)
-
     @abstractmethod
     def _window(self, signal: Signal) -> list[Lengths]:
         """Return the kernel and further arguments along each axis of the input."""

@@ -36,9 +36,6 @@ class Linear(WeightedLayer, kind="FC"):
     def infer(self, *inputs: Signal) -> Signal:
         return Signal((self.features,), varies=inputs[0].varies)
 
-    def parameters(self, *inputs: Signal) -> int:
-        return self.macs(*inputs) + (self.features if self.bias else 0)
-
     def weight_shape(self, *inputs: Signal) -> tuple[int, ...]:
         return self.features, inputs[0].elements
 

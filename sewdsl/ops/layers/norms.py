@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 from pydantic import Field
 
 from sewdsl.ir.kind import Letter, Positive
-from sewdsl.ir.op import Downstream, KnowsSteps, Layer, SavedForBackward, ShapeMismatch, Spiking
+from sewdsl.ir.op import Downstream, KnowsSteps, Layer, SavedForBackward, Spiking
 from sewdsl.ir.signal import Signal
+from sewdsl.ops.windows import require_divisor
 
 if TYPE_CHECKING:
     from torch import nn
@@ -217,12 +218,7 @@ class GroupNorm(_ScaledPerChannel, kind="GN", key="group_norm"):
     """Constant added to the variance, > 0."""
 
     def infer(self, *inputs: Signal) -> Signal:
-        if inputs[0].channels % self.groups:
-            raise ShapeMismatch(
-                "groups-mismatch",
-                f"{inputs[0].channels} channels cannot be divided into {self.groups} equal groups",
-                "use a number of groups that divides the channels",
-            )
+        require_divisor(inputs[0], self.groups)
         return super().infer(*inputs)
 
     def keeps(self, *inputs: Signal) -> SavedForBackward:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from sewdsl.ir.kind import Positive
 from sewdsl.ir.op import Layer, SavedForBackward, ShapeMismatch
 from sewdsl.ir.signal import REAL, Signal, counts_up_to
+from sewdsl.ops.windows import require_divisor
 
 if TYPE_CHECKING:
     from torch import nn
@@ -62,12 +63,7 @@ class Reduction(Layer):
                 )
             positions = signal.shape[1:]
             return (signal.channels, *[1] * len(positions)), prod(positions)
-        if signal.channels % self.groups:
-            raise ShapeMismatch(
-                "groups-mismatch",
-                f"{signal.channels} channels cannot be divided into {self.groups} equal groups",
-                "use a number of groups that divides the channels",
-            )
+        require_divisor(signal, self.groups)
         return (self.groups, *signal.shape[1:]), signal.channels // self.groups
 
     def integers(self, law: Law, *inputs: Operand) -> Operand:

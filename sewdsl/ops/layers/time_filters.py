@@ -102,7 +102,7 @@ class DelayedLinear(WeightedLayer, kind="DFC"):
 
     def parameters(self, *inputs: Signal) -> int:
         """Return a weight and a delay of each synapse, and the biases."""
-        return 2 * self.macs(*inputs) + (self.features if self.bias else 0)
+        return super().parameters(*inputs) + self.macs(*inputs)
 
     def parameter_names(self) -> tuple[str, ...]:
         return ("delay", *super().parameter_names())

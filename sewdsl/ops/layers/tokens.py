@@ -12,7 +12,7 @@ from sewdsl.ir.kind import Letter, Positive
 from sewdsl.ir.op import KnowsSteps, Layer, SavedForBackward, ShapeMismatch, WeightedLayer
 from sewdsl.ir.signal import Signal
 from sewdsl.ops.layers.shapes import shape_of
-from sewdsl.ops.windows import row_or_map_shape
+from sewdsl.ops.windows import require_divisor, row_or_map_shape
 
 if TYPE_CHECKING:
     from torch import nn
@@ -70,9 +70,6 @@ class TokenEmbedding(WeightedLayer, kind="EMB"):
             )
         return source.values.count + 1
 
-    def parameters(self, *inputs: Signal) -> int:
-        return self._rows(inputs[0]) * self.features
-
     def weight_shape(self, *inputs: Signal) -> tuple[int, ...]:
         return self._rows(inputs[0]), self.features
 
@@ -112,9 +109,6 @@ class LearnedTokens(WeightedLayer, kind="TOK"):
     def infer(self, *inputs: Signal) -> Signal:
         return Signal(self.weight_shape(*inputs), varies=inputs[0].varies)
 
-    def parameters(self, *inputs: Signal) -> int:
-        return prod(self.weight_shape(*inputs))
-
     def integers(self, law: Law, *inputs: Operand) -> Operand:
         return law.constant(*inputs)
 
@@ -152,12 +146,7 @@ class Swap(Layer, kind="Swap"):
         channels, *places = row_or_map_shape("Swap", source)
         shape: tuple[int, ...] = (channels,)
         if self.heads:
-            if channels % self.heads:
-                raise ShapeMismatch(
-                    "groups-mismatch",
-                    f"{channels} channels cannot be divided into {self.heads} equal heads",
-                    "use a number of heads that divides the channels",
-                )
+            require_divisor(source, self.heads, "heads")
             shape = self.heads, channels // self.heads
         if self.to:
             if prod(self.to) != channels:
@@ -212,9 +201,6 @@ class LearnedPosition(WeightedLayer, KnowsSteps, kind="POS"):
 
     def infer(self, *inputs: Signal) -> Signal:
         return Signal(inputs[0].shape, varies=inputs[0].varies or self.per == "step")
-
-    def parameters(self, *inputs: Signal) -> int:
-        return inputs[0].channels * self.T if self.per == "step" else inputs[0].elements
 
     def weight_shape(self, *inputs: Signal) -> tuple[int, ...]:
         return (self.T, inputs[0].channels) if self.per == "step" else inputs[0].shape
