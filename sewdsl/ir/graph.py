@@ -77,7 +77,7 @@ MAX_CACHED_SOURCES = 16
 """Number of nodes whose descendants are cached. Each set may contain every node."""
 
 
-# networkx takes longer to import than a network takes to check, so only NIR graphs and Network.to_networkx use it.
+# networkx takes longer to import than a network takes to check, so only NIR graphs use it.
 class Graph:
     """Edges between nodes. Views are computed on first use and cached.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property, lru_cache
 from importlib import import_module
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from sewdsl.ir.graph import Graph
 from sewdsl.ir.init_rules import InitRule
@@ -19,9 +19,6 @@ from sewdsl.ir.signal import Signal, widest_range
 from sewdsl.ir.structure import Items, nesting
 from sewdsl.ir.wiring import Sequences, wiring
 from sewdsl.light_dataclass import dataclass
-
-if TYPE_CHECKING:
-    import networkx as nx
 
 Value = TypeVar("Value")
 
@@ -326,24 +323,6 @@ class Network:
     def with_recipe(self, recipe: Recipe) -> Network:
         """Return a copy with the given recipe."""
         return replace(self, recipe=recipe)
-
-    def to_networkx(self) -> nx.DiGraph[str]:
-        """Return the network as a graph of node names.
-
-        Nodes have the attribute ``node``, edges the attribute ``operand`` (0: branch). An edge into a delay in a loop
-        points from a
-        later node.
-        """
-        import networkx as nx  # noqa: PLC0415 -- a third of the start-up time of a command that needs no graph
-
-        graph: nx.DiGraph[str] = nx.DiGraph(name=self.name)
-        # Nodes are added first, because edges into delays would create later nodes without their attribute.
-        for node in self.nodes:
-            graph.add_node(node.name, node=node)
-        for node in self.nodes:
-            for operand, source in enumerate(node.sources):
-                graph.add_edge(self.nodes[source].name, node.name, operand=operand)
-        return graph
 
 
 @lru_cache(maxsize=4096)

@@ -37,16 +37,6 @@ class MergeItem:
     steps: tuple[PathStep | None, ...] = field(default=(), compare=False)
     """Path step of each operand, if any. Empty in the wiring view."""
 
-    @property
-    def branch(self) -> Items:
-        """Operand 0 of a join."""
-        return self.operands[0]
-
-    @property
-    def shortcut(self) -> Items:
-        """Operand 1 of a join."""
-        return self.operands[1]
-
 
 @dataclass(frozen=True, slots=True)
 class LoopItem:

@@ -9,9 +9,8 @@ from typer.testing import CliRunner, Result
 
 from sewdsl import load
 from sewdsl.cli.app import app
-from sewdsl.ir.json import from_json
-from sewdsl.ops import catalogue
 from sewdsl.resources import resource_folder
+from tests.network_json import from_json
 from tests.words import check_words
 
 SEVEN = "c32k3s1-BN-PLIF-{SEW Block (c32)-MPk2s2}*7-FC11"
@@ -347,7 +346,7 @@ class TestCompile:
     def test_network(self) -> None:
 
         data = json.loads(run("compile", "tiny", "--emit", "network").stdout)
-        assert from_json(data, catalogue()) == load("tiny")
+        assert from_json(data) == load("tiny")
 
     def test_module(self) -> None:
         text = run("compile", "tiny", "--emit", "module").stdout

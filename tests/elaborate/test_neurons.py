@@ -11,7 +11,7 @@ import sewdsl
 from sewdsl.diagnostics import SewdslError
 from sewdsl.elaborate.neuron_kinds import NeuronKinds, shipped_neurons
 from sewdsl.equations import tape
-from sewdsl.ir.json import from_json, to_json
+from sewdsl.ir.json import to_json
 from sewdsl.ir.node import MODULE_ATTRIBUTES
 from sewdsl.ir.op import LinearDynamics, LinearNeuron, Op, Spiking
 from sewdsl.ir.signal import Signal, ValueRange
@@ -23,6 +23,7 @@ from sewdsl.ops.read_equations import MODULE_WORDS
 from sewdsl.snn.equations import Equations
 from sewdsl.snn.neuron import Neuron
 from sewdsl.source import Source
+from tests.network_json import from_json
 from tests.words import check_words, raises
 
 HALF = "neuron Half(keep=0.5) { h = keep*v + x   s = fire(h - v_threshold)   v = reset(h, s)   give s }\n"
@@ -182,7 +183,7 @@ def test_several_inputs_by_hand(tmp_path: Path) -> None:
     assert [*network.nodes[2].op.equations.start] == ["s"]
     # Modules have an attribute of the name 'forward'.
     assert [node.name for node in network] == ["input", "forward1.fc1", "a1", "forward2.fc1", "a2"]
-    assert from_json(to_json(network), catalogue(), defined_kind) == network
+    assert from_json(to_json(network)) == network
 
 
 DRAWN = """\
@@ -250,7 +251,7 @@ def test_lengths_are_those_of_the_call(tmp_path: Path) -> None:
     path = write(tmp_path / "a.net", f"{vector}input 3\nsteps 2\nbody A-A(N=7)-A(N=1)\n")
     network = sewdsl.load(path)
     assert [network.parameters(node) for node in network] == [0, 12, 21, 3]
-    assert from_json(to_json(network), catalogue(), defined_kind) == network
+    assert from_json(to_json(network)) == network
     assert sewdsl.load(write(tmp_path / "b.net", write_net(network).removeprefix("sewdsl 1\n"))).nodes == network.nodes
     # h*(x - x) is 0, but a sum over the vector remains.
     x = torch.randn(2, 1, 3)
@@ -384,9 +385,7 @@ def test_definitions_are_kept(tmp_path: Path) -> None:
     body = "neuron Half(keep=0.25)\nbody FC4-SN-FC4-Half-FC3-ILIF(D=3)-FC2\n"
     network = sewdsl.load(write(tmp_path / "a.net", f"{HALF}input 3\n{body}"))
     data = json.loads(json.dumps(to_json(network)))
-    assert from_json(data, catalogue(), defined_kind) == network
-    with raises(ValueError):
-        from_json(data, catalogue())
+    assert from_json(data) == network
     text = write_net(network)
     assert text.count("neuron Half(keep=0.5) {") == 1
     assert "neuron ILIF" not in text
@@ -441,7 +440,7 @@ def test_a_neuron_with_the_name_of_a_kind_of_recipes(tmp_path: Path) -> None:
     assert [node.op.kind for node in network][2] == "Step"
     assert network.recipe is not None
     assert str(network.recipe.schedule) == "Step(size=1, gamma=0.5)"
-    assert from_json(to_json(network), catalogue(), defined_kind) == network
+    assert from_json(to_json(network)) == network
     again = sewdsl.read(Source("again.net", write_net(network))).result()
     assert ([node.op for node in again], again.recipe) == ([node.op for node in network], network.recipe)
 

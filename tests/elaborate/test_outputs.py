@@ -9,14 +9,14 @@ import torch
 
 import sewdsl
 from sewdsl.draw import dot
-from sewdsl.ir.json import from_json, to_json
+from sewdsl.ir.json import to_json
 from sewdsl.ir.network import Network
 from sewdsl.lower import SpikingNetwork
 from sewdsl.notation import compact_text, write_net
 from sewdsl.notation.network_diff import diff_networks
 from sewdsl.notation.tikz import fragment
-from sewdsl.ops import catalogue
 from sewdsl.probe import block_gradients
+from tests.network_json import from_json
 from tests.words import raises
 
 HEAD = "sewdsl 1\ninput 2x8x8\nsteps 4\nneuron LIF\n"
@@ -82,7 +82,7 @@ def test_texts_come_back(text: str) -> None:
     assert again.outputs == network.outputs
     assert compact_text(network).splitlines()[-1] == text.splitlines()[-1]
     assert not diff_networks(network, again)
-    assert from_json(to_json(network), catalogue()) == network
+    assert from_json(to_json(network)) == network
 
 
 def test_another_set_of_outputs_is_a_difference() -> None:

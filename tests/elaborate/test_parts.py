@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 import sewdsl
-from sewdsl.ir.json import from_json, to_json
+from sewdsl.ir.json import to_json
 from sewdsl.ir.network import Network
-from sewdsl.ops import catalogue
 from sewdsl.source import Source
+from tests.network_json import from_json
 from tests.words import check_words, raises
 
 HEAD = "sewdsl 1\ninput 4x8x8\nsteps 2\nneuron IF\n"
@@ -177,11 +177,11 @@ def test_json_has_the_owners() -> None:
     network = load(f"{EYE}body Eye-Eye-GAP-FC3")
     data = json.loads(json.dumps(to_json(network)))
     assert [node.get("weights") for node in data["nodes"]] == [None] * 4 + [1, 2, 3, None, None]
-    assert from_json(data, catalogue()) == network
+    assert from_json(data) == network
     for weights in (0, 4, 7, 2, "x"):
         data["nodes"][4]["weights"] = weights
         with pytest.raises((ValueError, TypeError)):
-            from_json(data, catalogue())
+            from_json(data)
 
 
 def test_used_files(tmp_path: Path) -> None:

@@ -7,13 +7,13 @@ from random import Random
 import pytest
 
 import sewdsl
-from sewdsl.ir.json import from_json, to_json
+from sewdsl.ir.json import to_json
 from sewdsl.ir.network import Network
 from sewdsl.notation import compact_text
 from sewdsl.notation.net_file import write_net
-from sewdsl.ops import catalogue
 from sewdsl.source import Source
 from tests.effort import factor
+from tests.network_json import from_json
 from tests.words import check_words
 
 
@@ -44,7 +44,7 @@ def test_signals_and_parameters(body: str, size: str, signal: str, parameters: i
     assert network.total_parameters == parameters
     again = sewdsl.read(Source("again", write_net(network))).result()
     assert [node.op for node in again] == [node.op for node in network]
-    assert from_json(to_json(network), catalogue()) == network
+    assert from_json(to_json(network)) == network
 
 
 def test_the_shape_is_written_without_a_name() -> None:

@@ -14,12 +14,12 @@ from sewdsl.exchange.write.archive import export_program
 from sewdsl.exchange.write.nir.write_graph import to_graph
 from sewdsl.exchange.write.onnx.time_axis import ScannedTime, TimeAxis, UnrolledTime
 from sewdsl.exchange.write.onnx.write_model import to_onnx
-from sewdsl.ir.json import from_json, to_json
+from sewdsl.ir.json import to_json
 from sewdsl.notation import write_net
-from sewdsl.ops import catalogue
 from sewdsl.source import Source
 from tests.exchange.onnx.running import run
 from tests.exchange.source.files import SOURCES, made, outcome, same
+from tests.network_json import from_json
 from tests.words import raises
 
 T, N = 4, 3
@@ -89,7 +89,7 @@ def test_archives(body: str) -> None:
 def test_text_and_json(body: str) -> None:
     """Both give the same network. JSON of ATTN has only the arguments that differ from an older network."""
     network = compiled(body).network
-    assert from_json(to_json(network), catalogue()) == network
+    assert from_json(to_json(network)) == network
     back = sewdsl.read(Source("net", write_net(network))).result()
     assert [(node.op, node.inputs, node.output) for node in back] == [
         (node.op, node.inputs, node.output) for node in network

@@ -11,14 +11,14 @@ from torch import nn
 
 import sewdsl
 from sewdsl.exchange.write.source.document import module_from_source
-from sewdsl.ir.json import from_json, to_json
+from sewdsl.ir.json import to_json
 from sewdsl.notation import write_net
-from sewdsl.ops import catalogue
-from sewdsl.ops.equation_neurons import EquationNeuron, defined_kind
+from sewdsl.ops.equation_neurons import EquationNeuron
 from sewdsl.snn.equations import Equations
 from sewdsl.source import Source
 from tests.effort import factor
 from tests.exchange.source.files import SOURCES
+from tests.network_json import from_json
 
 OWN = (
     "rest",
@@ -83,7 +83,7 @@ def test_names() -> None:
         if known is None:
             taken.append(name)
             continue
-        assert from_json(to_json(known), catalogue(), defined_kind) == known
+        assert from_json(to_json(known)) == known
         again = sewdsl.read(Source("b.net", write_net(known))).result()
         assert [node.op for node in again] == [node.op for node in known]
         model = sewdsl.compile(known, seed=0, optimize=0)

@@ -66,8 +66,9 @@ def test_blocks_and_repeats() -> None:
     assert block.step.label == "SEW Block"
     (merge,) = block.items
     assert isinstance(merge, MergeItem)
-    assert merge.shortcut == ()
-    assert [network.nodes[i].op.kind for i in nodes(merge.branch)] == ["c", "BN", "IF", "c", "BN", "IF"]
+    branch, shortcut = merge.operands
+    assert shortcut == ()
+    assert [network.nodes[i].op.kind for i in nodes(branch)] == ["c", "BN", "IF", "c", "BN", "IF"]
     assert isinstance(pool, LayerItem)
     assert linear == LayerItem(len(network) - 1)
     assert sum(len(network.nodes[index].inputs) == 2 for index in nodes(network.nesting)) == 2

@@ -15,17 +15,17 @@ from sewdsl.cli.show import network_to_json
 from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.exchange.write.nir.write_graph import to_graph
 from sewdsl.exchange.write.source.document import module_from_source
-from sewdsl.ir.json import from_json, to_json
+from sewdsl.ir.json import to_json
 from sewdsl.ir.network import Network
 from sewdsl.lower import SpikingNetwork
 from sewdsl.notation import write_net
 from sewdsl.notation.energy_forms import energy_to_json
-from sewdsl.ops import catalogue
-from sewdsl.ops.equation_neurons import EquationKind, defined_kind
+from sewdsl.ops.equation_neurons import EquationKind
 from sewdsl.snn import kernels
 from sewdsl.source import Source
 from tests.exchange.source.files import SOURCES
 from tests.laws.random_neurons import Plain, RandomNeuron, plain
+from tests.network_json import from_json
 
 DOUBLE = torch.float64
 TOLERANCE = 1e-8
@@ -59,7 +59,7 @@ def check_numbers_decide(neuron: RandomNeuron) -> str:
     called = networks[0]
     assert pickle.loads(pickle.dumps(one)) == one  # noqa: S301 -- our own
     assert hash(one) == hash(one.replace())
-    assert from_json(to_json(called), catalogue(), defined_kind) == called
+    assert from_json(to_json(called)) == called
     assert [node.op for node in sewdsl.read(Source("again.net", write_net(called))).result()] == [n.op for n in called]
     return type(one).__mro__[1].__name__
 

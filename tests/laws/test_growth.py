@@ -13,12 +13,11 @@ import pytest
 import sewdsl
 from sewdsl.analysis.listing import layer_rows
 from sewdsl.draw import dot
-from sewdsl.ir.json import from_json, to_json
+from sewdsl.ir.json import to_json
 from sewdsl.ir.network import Network
 from sewdsl.notation import write_net
-from sewdsl.ops import catalogue
-from sewdsl.ops.equation_neurons import defined_kind
 from sewdsl.source import Source
+from tests.network_json import from_json
 
 COUNT = 7
 """Copies of a construct in the smallest text; the others have two and four times as many."""
@@ -98,7 +97,7 @@ ACTIONS: dict[str, Callable[[Network], object]] = {
     "show": lambda network: [list(layer_rows(network)), network.total_parameters, network.total_macs],
     "text": write_net,
     "drawing": dot,
-    "JSON": lambda network: from_json(to_json(network), catalogue(), defined_kind),
+    "JSON": lambda network: from_json(to_json(network)),
 }
 
 

@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 import sewdsl
 from sewdsl.cli.print_diagnostics import format_diagnostic
 from sewdsl.compiler.fixing import apply_fixes
-from sewdsl.ir.json import from_json, to_json
+from sewdsl.ir.json import to_json
 from sewdsl.ir.op import Op
 from sewdsl.ops import catalogue
-from sewdsl.ops.equation_neurons import defined_kind
 from tests.effort import examples
 from tests.laws.strategies import NETWORKS, TOKENS
+from tests.network_json import from_json
 
 
 def holds(text: str, **options: object) -> None:
@@ -111,7 +111,7 @@ def test_fixes_apply(text: str) -> None:
 def test_json(text: str) -> None:
     network = sewdsl.read(text, input="2x16x16").network
     if network is not None and sewdsl.read(text, input="2x16x16").valid:
-        assert from_json(to_json(network), catalogue(), defined_kind) == network
+        assert from_json(to_json(network)) == network
 
 
 @pytest.mark.parametrize("depth", [1, 31, 32, 33, 40, 5000])

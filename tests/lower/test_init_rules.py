@@ -15,14 +15,14 @@ from sewdsl.analysis.energy import operation_bounds
 from sewdsl.elaborate.init_lines import rule_names
 from sewdsl.exchange.write.source.document import module_from_source
 from sewdsl.ir.init_rules import rule_of
-from sewdsl.ir.json import from_json, to_json
+from sewdsl.ir.json import to_json
 from sewdsl.ir.network import Network
 from sewdsl.notation import write_net
-from sewdsl.ops import catalogue
 from sewdsl.ops.layers.conv import Conv, TransposedConv
 from sewdsl.ops.layers.linear import Linear
 from sewdsl.source import Source
 from tests.exchange.source.files import SOURCES
+from tests.network_json import from_json
 from tests.words import check_words
 
 RULES = {
@@ -153,7 +153,7 @@ def test_the_call_precedes_the_part_and_the_part_the_file() -> None:
     second = sewdsl.compile(again, seed=0)
     for one, other in zip(model.parameters(), second.parameters(), strict=True):
         assert torch.equal(one, other)
-    assert from_json(to_json(network), catalogue()) == network
+    assert from_json(to_json(network)) == network
     assert write_net(again) == write_net(network)
 
 
@@ -348,7 +348,7 @@ def test_canonical_texts() -> None:
     for text in ("wrong", "normal(std=x)", "normal(", "sparse(density=2)"):
         data["settings"]["init"] = text
         with pytest.raises(ValueError, match="init"):
-            from_json(data, catalogue())
+            from_json(data)
 
 
 def test_overrides(tmp_path: Path) -> None:

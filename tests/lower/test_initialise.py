@@ -14,15 +14,15 @@ from torch import Tensor
 import sewdsl
 from sewdsl.diagnostics import Severity
 from sewdsl.exchange.write.source.document import module_from_source
-from sewdsl.ir.json import from_json, to_json
+from sewdsl.ir.json import to_json
 from sewdsl.ir.op import Join
 from sewdsl.lower import SpikingNetwork, lower
 from sewdsl.notation import write_net
-from sewdsl.ops import catalogue
 from sewdsl.snn.batch_norm import BatchNorm
 from sewdsl.snn.layers import Conv2d
 from tests.effort import factor
 from tests.exchange.source.files import SOURCES
+from tests.network_json import from_json
 from tests.words import raises
 
 Build = Callable[..., SpikingNetwork]
@@ -167,7 +167,7 @@ def test_normal_weights(init: str, std: float) -> None:
 def test_normal_weights_in_text_and_files() -> None:
     network = sewdsl.load("c4k3-BN-SN-FC2", input="2x8x8", neuron="IF", set={"init": "normal(std=0.5) zero"})
     assert "init    normal(std=0.5) zero\n" in write_net(network)
-    assert from_json(to_json(network), catalogue()) == network
+    assert from_json(to_json(network)) == network
     for source in SOURCES.values():
         state = module_from_source(source(network)).state_dict()
         assert state["fc1.weight"].std().item() == pytest.approx(0.5, rel=0.3)

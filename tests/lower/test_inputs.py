@@ -17,7 +17,7 @@ from sewdsl.draw import dot
 from sewdsl.exchange.errors import ExportError
 from sewdsl.exchange.write.compare_outputs import compare_outputs
 from sewdsl.exchange.write.formats import FORMATS
-from sewdsl.ir.json import from_json, to_json
+from sewdsl.ir.json import to_json
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Activation
 from sewdsl.ir.settings import InputSetting
@@ -25,13 +25,13 @@ from sewdsl.lower import SpikingNetwork
 from sewdsl.notation import compact_text, write_net
 from sewdsl.notation.network_diff import diff_networks
 from sewdsl.notation.tikz import fragment
-from sewdsl.ops import catalogue
 from sewdsl.passes import optimize_program
 from sewdsl.passes.memory.step_timeline import peak_memory
 from sewdsl.passes.memory.value_sizes import TrainingLoad
 from sewdsl.probe.untrained import random_inputs
 from sewdsl.train.data.dataset import DataError
 from sewdsl.train.training_plan import dataset_of, training_problems
+from tests.network_json import from_json
 from tests.words import check_words, raises
 
 HEAD = "sewdsl 1\nsteps 4\nneuron LIF(tau=2.0, v_threshold=0.1)\n"
@@ -108,7 +108,7 @@ def test_text_and_json_come_back(text: str) -> None:
     assert write_net(again) == written
     assert again.settings == network.settings
     assert not diff_networks(network, again).changes
-    assert from_json(json.loads(json.dumps(to_json(network))), catalogue()) == network
+    assert from_json(json.loads(json.dumps(to_json(network)))) == network
     assert "left" in compact_text(network)
     assert len(again) - again.first_layer == len(network) - network.first_layer
 

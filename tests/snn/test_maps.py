@@ -6,11 +6,10 @@ import pytest
 import torch
 
 import sewdsl
-from sewdsl.ir.json import from_json, to_json
+from sewdsl.ir.json import to_json
 from sewdsl.notation import write_net
-from sewdsl.ops import catalogue
-from sewdsl.ops.equation_neurons import defined_kind
 from sewdsl.source import Source
+from tests.network_json import from_json
 
 HEAD = "sewdsl 1\ninput 3x4x4\nsteps 4\nneuron LIF(v_threshold=0.3)\n"
 MAPS = {
@@ -74,7 +73,7 @@ def test_it_comes_back(text: str) -> None:
     assert f"-{text}-MAP{{x/2}}-" in written
     assert "give" not in written
     assert [node.op for node in sewdsl.read(Source("t", written)).result()] == [node.op for node in network]
-    assert from_json(to_json(network), catalogue(), defined_kind) == network
+    assert from_json(to_json(network)) == network
 
 
 def test_the_parameters_of_a_block_are_numbers_in_it() -> None:

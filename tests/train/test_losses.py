@@ -12,11 +12,10 @@ from typer.testing import CliRunner
 
 import sewdsl
 from sewdsl.cli.app import app
-from sewdsl.ir.json import from_json, to_json
+from sewdsl.ir.json import to_json
 from sewdsl.ir.network import Network
 from sewdsl.notation import write_net
 from sewdsl.notebook import NotebookRun
-from sewdsl.ops import catalogue
 from sewdsl.probe import block_gradients
 from sewdsl.train.data.dataset import Samples
 from sewdsl.train.fit import checkpoints
@@ -28,6 +27,7 @@ from sewdsl.train.fit.train_run import resume_run
 from sewdsl.train.store.run_folder import RunError, RunFolder
 from sewdsl.train.store.run_record import summarize_run
 from sewdsl.train.training_plan import training_problems
+from tests.network_json import from_json
 from tests.words import check_words, raises
 
 HEAD = "sewdsl 1\ninput 1x8x8\nsteps 3\nencode direct\nneuron LIF(tau=2.0, v_threshold=0.3)\n"
@@ -182,7 +182,7 @@ def test_an_autoencoder_learns(tmp_path: Path) -> None:
 def test_recipes_come_back() -> None:
     network = loaded(EXITS, TAUGHT, 1, Path("runs/ann-1"))
     assert sewdsl.read(write_net(network)).result().recipe == network.recipe
-    assert from_json(to_json(network), catalogue()) == network
+    assert from_json(to_json(network)) == network
     plain = loaded("body GAP-FC10\n", " loss TET(weight=0.05)")
     assert plain.recipe is not None
     assert not plain.recipe.losses

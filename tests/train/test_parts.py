@@ -17,12 +17,11 @@ from torch.optim import Optimizer
 from sewdsl.analysis.named_parts import fold_parts, match_nodes, part_names
 from sewdsl.compiler import compile, read
 from sewdsl.elaborate.train_section import read_train_section
-from sewdsl.ir.json import from_json, to_json
+from sewdsl.ir.json import to_json
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import enclosing_parts
 from sewdsl.ir.recipe import Recipe
 from sewdsl.notation.net_file import write_net
-from sewdsl.ops import catalogue
 from sewdsl.passes.memory.value_sizes import training_load
 from sewdsl.source import Source
 from sewdsl.train.fit.classifier import Classifier, first_nonfinite, weight_groups
@@ -36,6 +35,7 @@ from sewdsl.train.store.run_folder import RunError, RunFolder
 from sewdsl.train.store.run_record import load_record
 from sewdsl.train.training_plan import plan_training
 from tests.effort import examples
+from tests.network_json import from_json
 from tests.words import raises
 
 from .conftest import SMALL, Run
@@ -68,7 +68,7 @@ class TestRecipe:
         assert recipe.freeze == ("conv1", "repeat1.1.*", "*.bn1")
         assert recipe.lr == (("fc1", "10x"), ("repeat1.2", 0.001))
         assert network_of(write_net(network)).recipe == recipe
-        assert from_json(to_json(network), catalogue()).recipe == recipe
+        assert from_json(to_json(network)).recipe == recipe
 
     @examples(15)
     @given(st.lists(st.sampled_from(["conv1", "repeat1", "repeat1.2.*", "*.conv1", "f?1", "[bc]*1", "none", "on"])))

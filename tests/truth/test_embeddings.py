@@ -14,13 +14,13 @@ import sewdsl
 from sewdsl.exchange.errors import ExportError
 from sewdsl.exchange.write.compare_outputs import compare_outputs
 from sewdsl.exchange.write.formats import FORMATS
-from sewdsl.ir.json import from_json, to_json
+from sewdsl.ir.json import to_json
 from sewdsl.lower import SpikingNetwork
 from sewdsl.notation import write_net
-from sewdsl.ops import catalogue
 from sewdsl.passes.memory.step_timeline import peak_memory
 from sewdsl.passes.memory.value_sizes import TrainingLoad
 from sewdsl.probe.untrained import random_inputs
+from tests.network_json import from_json
 from tests.words import check_words, raises
 
 T, N, VALUES = 3, 4, 11
@@ -113,7 +113,7 @@ def test_texts_and_json(name: str) -> None:
     network = sewdsl.read(NETWORKS[name]).result()
     again = sewdsl.read(write_net(network)).result()
     assert (again.settings, [node.op for node in again]) == (network.settings, [node.op for node in network])
-    assert from_json(json.loads(json.dumps(to_json(network))), catalogue()) == network
+    assert from_json(json.loads(json.dumps(to_json(network)))) == network
     assert network.in_evaluation().total_parameters == network.total_parameters
     assert str(network.nodes[network.input_indices[0]].op).endswith(" of 11")
 

@@ -15,17 +15,16 @@ from sewdsl.cli.check import _check_spec
 from sewdsl.compiler import Compilation, read
 from sewdsl.diagnostics import errors_in
 from sewdsl.draw import dot, mermaid
-from sewdsl.ir.json import from_json, to_json
+from sewdsl.ir.json import to_json
 from sewdsl.notation import compact_text, write_net
 from sewdsl.notation.latex import latex
 from sewdsl.notation.tikz import tikz
-from sewdsl.ops import catalogue
-from sewdsl.ops.equation_neurons import defined_kind
 from sewdsl.ops.layers.tokens import TokenEmbedding
 from sewdsl.source import Source
 from sewdsl.syntax.formatter import format_source
 from sewdsl.syntax.parser import parse
 from sewdsl.syntax.printer import print_document
+from tests.network_json import from_json
 from tests.notation.same import compiled, unordered
 from tools.fuzz.check import check_said
 from tools.fuzz.fixing_law import check_fixes
@@ -63,7 +62,7 @@ def ask(text: str, random: Random) -> None:
         # Patterns of recipes name layers and parts, whose names follow from the text.
         if network.recipe is None or not (network.recipe.freeze or network.recipe.lr):
             assert unordered(compiled(write_net(network))) == unordered(network.with_init_in_calls())
-        assert from_json(to_json(network), catalogue(), defined_kind) == network
+        assert from_json(to_json(network)) == network
         if random.random() < DRAWN:
             for picture in (dot, mermaid, tikz, latex, compact_text):
                 assert picture(network)

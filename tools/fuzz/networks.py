@@ -22,13 +22,11 @@ import sewdsl
 from sewdsl.draw import dot, mermaid
 from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.exchange.write.source.document import module_from_source
-from sewdsl.ir.json import from_json, to_json
+from sewdsl.ir.json import to_json
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import ParallelNeuron
 from sewdsl.lower.inputs import map_inputs
 from sewdsl.notation import write_net
-from sewdsl.ops import catalogue
-from sewdsl.ops.equation_neurons import defined_kind
 from sewdsl.ops.layers.attention import ChannelAttention, SpatialAttention
 from sewdsl.ops.layers.time_filters import DelayedLinear, TimeFilter
 from sewdsl.passes import Program, optimize_program, plan
@@ -38,6 +36,7 @@ from sewdsl.source import Source
 from tests.exchange.source.files import SOURCES
 from tests.laws.drawn import Drawn, values_of
 from tests.laws.outcomes import DOUBLE, Outcome, build, differences, expected, joined, run
+from tests.network_json import from_json
 from tests.notation.same import compiled, essence
 from tools.snapshot.generated import network as generated
 
@@ -109,7 +108,7 @@ def check_values(text: str, random: Random) -> None:
 def _texts(network: Network) -> None:
     """Check that a network is unchanged by writing and reading it, and that it can be drawn."""
     assert essence(compiled(write_net(network))) == essence(network)
-    assert from_json(to_json(network), catalogue(), defined_kind) == network
+    assert from_json(to_json(network)) == network
     for expand in (False, True):
         assert dot(network, expand=expand).rstrip().endswith("}")
         assert mermaid(network, expand=expand)
