@@ -160,8 +160,8 @@ class ValueSizes:
             saved_nodes |= {self._stored(i)} if saved.output else set()
             total += (saved.bytes_per_step * self.T + saved.bytes_per_sample) * self.load.samples
             total += saved.bytes_per_call * self.T
-            if isinstance(node.op, Neuron):  # the membrane potential before each time-step is saved
-                total += WIDE * self.elements(i)
+            if isinstance(node.op, Neuron):  # the membrane potential before each time-step but the first is saved
+                total += WIDE * self.elements(i, once=True) * (self.T - 1)
         total += sum(map(self.value, saved_nodes))
         stacked = sum(self.value(i) for i in step.outputs if self._stored(i) not in saved_nodes)
         widest = max(self.value(i) for i in step.nodes) // self.T
