@@ -250,15 +250,18 @@ class Tape:
         return self.number(0.0) if zero else None
 
 
-def needed(roots: Iterable[TapeEntry], stop: int = NUMBER) -> list[TapeEntry]:
-    """Return results and their dependencies, not followed below the level ``stop``, in order of computation."""
+def needed(roots: Iterable[TapeEntry], stop: int = NUMBER, known: Iterable[TapeEntry] = ()) -> list[TapeEntry]:
+    """Return results and their dependencies in order of computation.
+
+    Dependencies are not followed below the level ``stop``, or below ``known`` results.
+    """
     entries: dict[int, TapeEntry] = {}
-    pending = list(roots)
+    ends, pending = {entry.index for entry in known}, [*roots]
     while pending:
         entry = pending.pop()
         if entry.index not in entries:
             entries[entry.index] = entry
-            if entry.level >= stop:
+            if entry.level >= stop and entry.index not in ends:
                 pending += entry.operands
     return [entries[index] for index in sorted(entries)]
 

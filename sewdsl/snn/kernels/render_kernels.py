@@ -119,11 +119,8 @@ class _Specializer(ast.NodeTransformer):
 
     def specialize(self, statements: Sequence[ast.stmt]) -> list[ast.stmt]:
         """Return the specialised statements."""
-        specialised: list[ast.stmt] = []
-        for statement in statements:
-            result = self.visit(statement)
-            specialised += result if isinstance(result, list) else [result]
-        return specialised
+        module: ast.Module = self.visit(ast.Module([*statements], []))
+        return module.body
 
     def visit_If(self, node: ast.If) -> ast.stmt | list[ast.stmt]:
         """Return the branch that a condition on constants selects."""

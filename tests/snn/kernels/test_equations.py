@@ -12,6 +12,7 @@ from torch import Tensor
 
 from sewdsl.elaborate.neuron_kinds import shipped_neurons
 from sewdsl.equations.step import NeuronStep
+from sewdsl.equations.tape import needed
 from sewdsl.ir.op import Join as JoinKind
 from sewdsl.ir.op import LinearNeuron, Surrogate
 from sewdsl.ops import catalogue
@@ -366,14 +367,14 @@ def test_many_states_are_handed_over_without_branches(count: int) -> None:
 @pytest.mark.parametrize("count", [3, 6, 8, 99])
 def test_few_choices_of_saved_results_are_compared(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each choice walks the whole tape, and their number grows with the square of that of the states."""
-    walks, walk = 0, plan_kernel.needed_for
+    walks, walk = 0, needed
 
     def counted(*arguments: Any) -> Any:
         nonlocal walks
         walks += 1
         return walk(*arguments)
 
-    monkeypatch.setattr(plan_kernel, "needed_for", counted)
+    monkeypatch.setattr(plan_kernel, "needed", counted)
     variant = KernelVariant("float64", of_states(count).equations.text, (), "", *PLAIN)
     plan = plan_kernel.plan_backward(compose(variant), variant, EVERYTHING)
     assert 0 < walks <= 2 * MAX_CUT_TRIALS

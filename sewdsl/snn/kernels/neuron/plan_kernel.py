@@ -19,7 +19,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from sewdsl.equations.step import StepLaw, parse_step, pull_back
-from sewdsl.equations.tape import LEARNED, STEP, Tape, TapeEntry
+from sewdsl.equations.tape import LEARNED, STEP, Tape, TapeEntry, needed
 from sewdsl.snn.kernels.neuron.tapes import read_tape, surrogate_slope
 
 EXTRA_ROW_OPERATIONS = 5
@@ -234,17 +234,17 @@ def _cut(layer: KernelLayer, roots: Sequence[TapeEntry]) -> tuple[TapeEntry, ...
     kept, last = list(layer.law.states), max((entry.index for entry in layer.law.after), default=-1)
     candidates = [
         entry
-        for entry in needed_for([*roots, *layer.law.after])
+        for entry in needed([*roots, *layer.law.after], STEP)
         if entry.level == STEP and entry.operands and entry.index <= last
     ]
     # The search below is quadratic in the number of results.
     if len(candidates) * len(kept) > MAX_CUT_TRIALS:
         return layer.law.states
     for index, state in enumerate(layer.law.states):
-        best, least = state, len(needed_for(roots, kept))
+        best, least = state, len(needed(roots, STEP, kept))
         for entry in candidates:
             trial = [*kept[:index], entry, *kept[index + 1 :]]
-            remaining = needed_for(roots, trial)
+            remaining = needed(roots, STEP, trial)
             # Reject choices for which the loop would need a state that is not saved.
             if len(remaining) < least and not {*layer.law.states}.difference(trial).intersection(remaining):
                 best, least = entry, len(remaining)
@@ -254,26 +254,14 @@ def _cut(layer: KernelLayer, roots: Sequence[TapeEntry]) -> tuple[TapeEntry, ...
 
 def _extra_row(kept: Sequence[TapeEntry], roots: Sequence[TapeEntry], last: int) -> list[TapeEntry]:
     """Return one more result to save if it saves :data:`EXTRA_ROW_OPERATIONS` operations."""
-    entries = needed_for(roots, kept)
+    entries = needed(roots, STEP, kept)
     least, best = len(entries) - EXTRA_ROW_OPERATIONS, list[TapeEntry]()
     for entry in entries:
         if entry.level == STEP and entry.operands and entry.index <= last:
-            count = len(needed_for(roots, [*kept, entry]))
+            count = len(needed(roots, STEP, [*kept, entry]))
             if count <= least:
                 least, best = count - 1, [entry]
     return best
-
-
-def needed_for(roots: Iterable[TapeEntry], known: Iterable[TapeEntry] = ()) -> list[TapeEntry]:
-    """Return the results that ``roots`` depend on, operands first, stopping at ``known`` results."""
-    stop, entries, todo = {*known}, dict[int, TapeEntry](), [*roots]
-    while todo:
-        entry = todo.pop()
-        if entry.index not in entries:
-            entries[entry.index] = entry
-            if entry.level == STEP and entry not in stop:
-                todo += entry.operands
-    return [entries[index] for index in sorted(entries)]
 
 
 def ordered_operands(entry: TapeEntry) -> Sequence[TapeEntry]:
@@ -286,7 +274,7 @@ def ordered_operands(entry: TapeEntry) -> Sequence[TapeEntry]:
 
 def ordered_leaves(roots: Sequence[TapeEntry]) -> list[TapeEntry]:
     """Return the results that ``roots`` depend on, in the order in which the text uses them."""
-    entries = needed_for(roots)
+    entries = needed(roots, STEP)
     return [*dict.fromkeys([*(each for entry in entries for each in ordered_operands(entry)), *entries])]
 
 
@@ -305,7 +293,7 @@ def write_lines(
         named[entry] = f"t{len(lines)}"
         lines.append(f"t{len(lines)} = {text}")
 
-    for entry in needed_for(roots, stop):
+    for entry in needed(roots, STEP, stop):
         if entry in stop:
             keep(entry, names[entry])
         elif entry.operation == "detach":

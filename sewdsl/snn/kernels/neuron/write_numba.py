@@ -22,7 +22,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from sewdsl.equations.operations import OPERATIONS
-from sewdsl.equations.tape import TapeEntry
+from sewdsl.equations.tape import STEP, TapeEntry, needed
 from sewdsl.snn.kernels.neuron.plan_kernel import (
     NO_PLAN,
     BackwardPlan,
@@ -32,7 +32,6 @@ from sewdsl.snn.kernels.neuron.plan_kernel import (
     LayerNeedsGrad,
     Results,
     compose,
-    needed_for,
     ordered_leaves,
     plan_backward,
     write_lines,
@@ -98,7 +97,7 @@ class _Writer:
         self.variant, self.layer = variant, compose(variant)
         self.states = range(len(self.layer.law.states))
         self.widths = [state.width for state in self.layer.law.states]
-        self.sum_widths, self.scratch = list[int](), list[str]()
+        self.row_widths, self.scratch = dict.fromkeys("vg", self.widths), list[str]()
         self.old_rows = {f"v{index}": state for index, state in enumerate(self.layer.law.states)}
         self.axes = dict(zip(self.layer.law.factors, variant.axes, strict=True))
 
@@ -152,29 +151,7 @@ class _Writer:
             results: Results to compute, and the rows they are written to.
             known: Results that are passed in.
         """
-        if self.layer.law.has_vectors:
-            return self._vector_loops(name, rows, names, results, known)
-        roots = [entry for entry, _ in results if entry is not None]
-        lines, named = write_lines(dict(names), roots, _SPELLING, known)
-        return _function(name, rows, [*lines, *(self._write(entry, row, named) for entry, row in results)])
-
-    def _write(self, result: TapeEntry | None, row: str, named: Mapping[TapeEntry, str]) -> str:
-        value = "zero" if result is None else named[result]
-        if row == "g_x" and self.layer.line:
-            value = f"spread2[i] * {value}"
-        value = f"write({value})" if row.rstrip("0123456789") in STORED else value
-        return f"{row}[i] {'+=' if row[0] == 's' else '='} {value}"
-
-    def _vector_loops(
-        self,
-        name: str,
-        rows: Mapping[str, str],
-        names: Mapping[TapeEntry, str],
-        results: Results,
-        known: Sequence[TapeEntry],
-    ) -> tuple[str, list[str]]:
-        """Return the functions of a time-step with vectors, and the lines that call them. See :meth:`_loop`."""
-        entries = needed_for([entry for entry, _ in results if entry is not None], known)
+        entries = needed([entry for entry, _ in results if entry is not None], STEP, known)
         phases = plan_phases(entries, results, self._row_width, self.old_rows, known)
         rows, names, text, calls = dict(rows), dict(names), "", list[str]()
         scratch = {entry: f"q{len(self.scratch) + index}" for index, entry in enumerate(phases.carried)}
@@ -189,18 +166,24 @@ class _Writer:
             lines += [f"{scratch[entry]}[i] = {named[entry]}" for entry in phase.carried]
             lines += [f"{scratch[entry]}[i] += {named[entry.operands[0]]}" for entry in phase.sums]
             lines += [self._write(entry, row, named) for entry, row in phase.results]
-            function, call = _function(f"{name}_{phase_index}", rows, lines)
+            several = len(phases.phases) > 1
+            function, call = _function(f"{name}_{phase_index}" if several else name, rows, lines)
             text += function
             calls += [f"fill({rows[scratch[entry]]}, zero)" for entry in phase.sums]
             calls += _repeated("m", key.width if key.width > 1 else 0, call)
         return text, calls
 
+    def _write(self, result: TapeEntry | None, row: str, named: Mapping[TapeEntry, str]) -> str:
+        value = "zero" if result is None else named[result]
+        if row == "g_x" and self.layer.line:
+            value = f"spread2[i] * {value}"
+        value = f"write({value})" if row.rstrip("0123456789") in STORED else value
+        return f"{row}[i] {'+=' if row[0] == 's' else '='} {value}"
+
     def _row_width(self, row: str) -> int:
         """Return the number of values per neuron in a row of results."""
         letter, digits = row[0], row[1:]
-        if letter == "s":
-            return self.sum_widths[int(digits)]
-        return self.widths[int(digits)] if letter in "vgk" and digits.isdigit() else 1
+        return self.row_widths[letter][int(digits)] if letter in self.row_widths and digits.isdigit() else 1
 
     # --- around it
 
@@ -339,6 +322,7 @@ class _Writer:
         v, g = ([f"{letter}{index}" for index in self.states] for letter in "vg")
         k = [f"k{index}" for index in range(len(plan.kept))]
         kept_widths = [entry.width for entry in plan.kept]
+        self.row_widths |= {"k": kept_widths, "s": [each.width for each in plan.sums]}
         saved = {
             name: f"part({name}, r * {width} + m * block, n)" if width > 1 else f"part({name}, r, n)"
             for name, width in zip(k, kept_widths, strict=True)
@@ -360,7 +344,7 @@ class _Writer:
         for row, each in sums.items():
             position = _position(each)
             rows[row] = f"part({row}, {f'{position} * block' if position else '0'}, n)"
-        self.sum_widths, tape = [each.width for each in plan.sums], layer.law.output.tape
+        tape = layer.law.output.tape
         self.old_rows |= plan.later | {f"g{index}": tape.leaf("g_state", index) for index in self.states}
         pull_names = names.names | {entry: f"{name}[i]" for entry, name in zip(plan.kept, k, strict=True)}
         pull_text, pull = self._loop("pull", rows, pull_names, plan.results, plan.kept)

@@ -18,7 +18,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from sewdsl.equations.operations import OPERATIONS
-from sewdsl.equations.tape import STEP, TapeEntry
+from sewdsl.equations.tape import STEP, TapeEntry, needed
 from sewdsl.snn.kernels.neuron.plan_kernel import (
     NO_PLAN,
     BackwardPlan,
@@ -26,7 +26,6 @@ from sewdsl.snn.kernels.neuron.plan_kernel import (
     LayerNeedsGrad,
     Results,
     compose,
-    needed_for,
     ordered_leaves,
     plan_backward,
     write_lines,
@@ -185,8 +184,8 @@ class _Writer:
             self._names(roots), [(layer.joined, "y"), *zip(layer.law.after, self.v, strict=True)]
         )
         sequences = [*self._inputs(), ("others", "other_step", layer.other)]
-        needed = needed_for(roots)
-        read = [(name, step) for name, step, entry in sequences if entry in needed]
+        used = needed(roots, STEP)
+        read = [(name, step) for name, step, entry in sequences if entry in used]
         loads = [f"{_now(name)} = {_load(f'{name}_at')}" for name, _ in read]
         moves = [f"{name}_at += {step}" for name, step in (*read, ("y", "neurons"))]
         body = ["tile = tl.program_id(0)", *self._tile(), *self._setup(), *self._starts(range(len(self.v)))]
@@ -249,8 +248,8 @@ class _Writer:
     ) -> list[str]:
         """Return the lines of a tile from the last time-step to the first."""
         layer, sums = self.layer, {f"s{index}": each for index, each in enumerate(plan.sums)}
-        needed = needed_for(plan.roots, plan.kept)
-        read = [("g_y", "g_step"), *([("others", "other_step")] if layer.other in needed else [])]
+        used = needed(plan.roots, STEP, plan.kept)
+        read = [("g_y", "g_step"), *([("others", "other_step")] if layer.other in used else [])]
         written = [
             f"g_{name}" for name in (*(name for name, _, _ in self._inputs()), "others") if f"g_{name}" in pulled
         ]
@@ -268,7 +267,7 @@ class _Writer:
             else:
                 step += [f"saved{index}_at -= neurons", f"k{index} = tl.load(saved{index}_at, inside, 0.0)"]
         for name, _, leaf in self._inputs():
-            step += [f"{name}_at -= x_step", f"{name}_now = {_load(f'{name}_at')}"] if leaf in needed else []
+            step += [f"{name}_at -= x_step", f"{name}_now = {_load(f'{name}_at')}"] if leaf in used else []
         step += [f"{_now(name)} = {_load(f'{name}_at')}" for name, _ in read]
         factors = self._factor_loads(steps=True)
         step += [*(["t = T - 1 - back"] if factors or any(each.steps for each in plan.sums) else []), *factors, *pull]

@@ -11,9 +11,9 @@ import triton
 
 from sewdsl.equations.operations import OPERATIONS
 from sewdsl.equations.step import pull_back
-from sewdsl.equations.tape import Tape, TapeEntry
+from sewdsl.equations.tape import Tape, TapeEntry, needed
 from sewdsl.snn.kernels import compile_cache, render_kernels
-from sewdsl.snn.kernels.neuron.plan_kernel import needed_for, write_lines
+from sewdsl.snn.kernels.neuron.plan_kernel import write_lines
 from sewdsl.snn.kernels.neuron.tapes import read_tape
 
 SPELLING = {name: operation.spelling.triton for name, operation in OPERATIONS.items()}
@@ -50,7 +50,7 @@ def _join(join: str, *, backward: bool) -> str:
     results = [slopes.get(s, one), slopes.get(z, one)] if backward else [joined]
     constants = {
         "HAS_JOIN": bool(join),
-        "READS_OTHER": bool(join) and z in needed_for(results),
+        "READS_OTHER": bool(join) and z in needed(results),
         "PASSES_SPIKES": slopes.get(s, one) is one,
     }
     text = "".join(f"{name} = tl.constexpr({value})\n" for name, value in constants.items())
@@ -62,7 +62,7 @@ def _join(join: str, *, backward: bool) -> str:
 
 def _function(name: str, names: dict[TapeEntry, str], result: TapeEntry) -> str:
     """Return a function of what the names mean, whose result is there for each lane."""
-    numbers = {entry: repr(entry.number) for entry in needed_for([result]) if entry.number is not None}
+    numbers = {entry: repr(entry.number) for entry in needed([result]) if entry.number is not None}
     lines, named = write_lines(names | numbers, [result], SPELLING)
     value = named[result] if result.operands else f"{named[result]} + 0.0 * {next(iter(names.values()))}"
     body = "".join(f"    {line}\n" for line in [*lines, f"return {value}"])
