@@ -276,7 +276,7 @@ class StatementParser:
     def parse(self, tokens: list[Token], rule: str) -> tree.Statement | tree.Equation | None:
         """Parse the tokens of a statement. If they do not match the rule, report an error and return None."""
         parser = language_parser(self.language).parse_interactive(start=rule)
-        before: Token | None = None
+        before = Token("", "", 0, 1, 1, 1, 1, 0)
         faithful = True
         result: Any = None
         stop = token_end(tokens[-1]) if tokens else len(self.source.text)

@@ -42,19 +42,19 @@ class TokenRepair:
 
 
 def repair_token(
-    source: Source, before: Token | None, ahead: Sequence[Token], accepted: AbstractSet[str]
+    source: Source, before: Token, ahead: Sequence[Token], accepted: AbstractSet[str]
 ) -> TokenRepair | None:
     """Return a repair for an unexpected token.
 
     Args:
-        before: Last accepted token, if any.
+        before: Last accepted token, or an empty token without a type.
         ahead: Unexpected token and all tokens after it, up to the end token.
         accepted: Types of tokens that the parser accepts instead.
 
     Returns:
         None if the mistake is not known.
     """
-    kind, token = before.type if before is not None else "", ahead[0]
+    kind, token = before.type, ahead[0]
     mistake = _Mistake(source, before, token)
     if "_STAR" in accepted and kind in {"RBRACE", "MORE"}:
         return mistake.missing_count(star=True)
@@ -89,10 +89,10 @@ def _repair_missing_item(mistake: _Mistake, kind: str, ahead: Sequence[Token]) -
 class _Mistake:
     """Mistake between the last accepted token and the unexpected one."""
 
-    def __init__(self, source: Source, before: Token | None, token: Token) -> None:
+    def __init__(self, source: Source, before: Token, token: Token) -> None:
         self.before, self.token = before, token
         self.here = token_span(source, token)
-        self.last = token_span(source, before) if before is not None else Span(source, 0, 0)
+        self.last = token_span(source, before)
         self._source = source
         self.gap = Span(source, self.last.end, max(self.last.end, self.here.start))
 
@@ -165,7 +165,7 @@ class _Mistake:
         return TokenRepair(mistake, skip=1)
 
     def empty_sequence(self) -> TokenRepair:
-        opener = _SEQUENCE_STARTS.get(self.before.type, "") if self.before is not None else ""
+        opener = _SEQUENCE_STARTS.get(self.before.type, "")
         brackets = opener in {"{", "<"} and self.token.type in {"RBRACE", "MORE"}
         subjects = {
             "[": "the branch",

@@ -40,8 +40,8 @@ class ParseFailure:
     tokens: list[Token]
     rule: str
     """Grammar rule of the statement."""
-    before: Token | None
-    """Last accepted token."""
+    before: Token
+    """Last accepted token, or an empty token without a type."""
     token: Token
     accepted: AbstractSet[str]
     """Types of tokens that the parser accepts instead."""
@@ -84,7 +84,7 @@ class MistakeHelp(NamedTuple):
 def mistake_help(situation: ParseFailure) -> MistakeHelp:
     """Return the help for an unexpected token, or an empty one if the mistake is not known."""
     tries: tuple[Callable[[ParseFailure], MistakeHelp | None], ...]
-    if situation.before is None:
+    if not situation.before.type:
         tries = (_long_block, _group, _leading_hyphen, _quoted)
     elif situation.in_equation:
         tries = (_power, _no_number, _vector, _map, _equation)
@@ -132,7 +132,7 @@ def _part_head(at: ParseFailure) -> MistakeHelp | None:
 
 def _thousands(at: ParseFailure) -> MistakeHelp | None:
     """``claim parameters 68,874``."""
-    if at.tokens[0].type not in {"_EXPECT", "_CLAIM"} or at.token.type != "_COMMA" or at.before is None:
+    if at.tokens[0].type not in {"_EXPECT", "_CLAIM"} or at.token.type != "_COMMA":
         return None
     fix = Fix("remove the comma", (Edit(at.span(at.token), ""),), safe=False)
     return MistakeHelp(f"write numbers without commas: {at.before}{''.join(at.tokens[at.index + 1 :][:1])}", (fix,))
@@ -159,7 +159,7 @@ def _inputs(at: ParseFailure) -> MistakeHelp | None:
     is_operand = at.token.type in {"_DASH", "_BAR"} and any(token.type == "_BAR" for token, _ in inside)
     if is_operand and [token.type for token in rest[len(inside) : len(inside) + 1]] == ["_RPAR"]:
         return MistakeHelp("write operands in square brackets: ADD[ a | b ]")
-    is_head = at.token.type == "_LPAR" and at.before is not None and at.before.type == "_RSQB"
+    is_head = at.token.type == "_LPAR" and at.before.type == "_RSQB"
     if is_head or (at.tokens[0] == NEURON and at.token.type == "_LSQB"):
         head = f"{at.tokens[0]} NAME" if at.tokens[0] == NEURON or at.tokens[0].type in DEFINES_BLOCK else "NAME"
         return MistakeHelp(f"write parameters before the operands: {head}(…)[ a | b ]")
@@ -182,9 +182,7 @@ def _group(at: ParseFailure) -> MistakeHelp | None:
 def _spaced_number(at: ParseFailure) -> MistakeHelp | None:
     """``DP 0.25``."""
     before, token = at.before, at.token
-    if before is None or token.type not in {"INTEGER", "DECIMAL"} or before.type != "WORD":
-        return None
-    if "_DASH" not in at.accepted:
+    if token.type not in {"INTEGER", "DECIMAL"} or before.type != "WORD" or "_DASH" not in at.accepted:
         return None
     hint = f"remove the space before the number: '{before}{token}'"
     gap = Span(at.source, token_end(before), token_start(token))
@@ -193,9 +191,9 @@ def _spaced_number(at: ParseFailure) -> MistakeHelp | None:
 
 def _count(at: ParseFailure) -> MistakeHelp | None:
     """``MPk2*2``, ``Swap[c4]*2`` and ``MAP{1 - x}*2``."""
-    if at.token.type == "_STAR" and at.before is not None and at.before.type in {"RBRACE", "_RSQB"}:
+    if at.token.type == "_STAR" and at.before.type in {"RBRACE", "_RSQB"}:
         return MistakeHelp("use braces for a repeat: {…}*2")
-    if at.token.type not in {"_STAR", "TIMES"} or at.before is None or at.before.type != "WORD":
+    if at.token.type not in {"_STAR", "TIMES"} or at.before.type != "WORD":
         return None
     return MistakeHelp(f"use braces for a repeat: {{{at.before}}}*2; in a layer, 'x' separates sizes, e.g. k3x5")
 
@@ -205,7 +203,7 @@ def _count(at: ParseFailure) -> MistakeHelp | None:
 
 def _power(at: ParseFailure) -> MistakeHelp | None:
     """``x**2``, also in formulas."""
-    if at.before is None or at.before.type != "_STAR" or at.token.type != "_STAR" or "_LPAR" not in at.accepted:
+    if at.before.type != "_STAR" or at.token.type != "_STAR" or "_LPAR" not in at.accepted:
         return None
     before = at.tokens[max(0, at.index - 3) : at.index - 1]
     return MistakeHelp(*power_advice(at.source, before, at.tokens[at.index + 1 : at.index + 2]))
@@ -218,7 +216,7 @@ def _no_number(at: ParseFailure) -> MistakeHelp | None:
         return MistakeHelp("use '*' for a product: " + "*".join(token.replace("\u00d7", "x").split("x")))
     if token.type == "QUANTITY":
         return MistakeHelp("remove the unit, or use '*' for a product")
-    if token.type != "WORD" or before is None or before.type not in {"INTEGER", "DECIMAL"}:
+    if token.type != "WORD" or before.type not in {"INTEGER", "DECIMAL"}:
         return None
     fix = Fix("insert the missing '*'", (Edit(at.span(token).part(0, 0), "*"),), safe=False)
     return MistakeHelp(f"use '*' for a product: {before}*{token}", (fix,))
@@ -230,7 +228,7 @@ def _vector(at: ParseFailure) -> MistakeHelp | None:
         return MistakeHelp(f"write the length of a vector in brackets: {at.before}[N]")
     if at.token.type != "_LSQB":
         return None
-    if at.before is not None and at.before.type == "WORD":
+    if at.before.type == "WORD":
         return MistakeHelp(f"write sum({at.before}), or declare the vector with 'state {at.before}[N] = …'")
     return MistakeHelp("write one expression for all numbers of a vector, e.g. index(N)")
 
@@ -243,9 +241,9 @@ def _map(at: ParseFailure) -> MistakeHelp | None:
         return MistakeHelp("use abs(…) for absolute values")
     if at.rule == "equation":
         return None
-    if at.token.type == "RBRACE" and at.before is not None and at.before.type == "LBRACE":
+    if at.token.type == "RBRACE" and at.before.type == "LBRACE":
         return MistakeHelp(f"write an expression, e.g. {POINTWISE}{{1 - x}}")
-    if at.token.type == "_EQUAL" or (at.before is not None and at.before in EQUATION_KEYWORDS):
+    if at.token.type == "_EQUAL" or at.before in EQUATION_KEYWORDS:
         return MistakeHelp(f"write a single expression, e.g. {POINTWISE}{{1 - x}}, or define a neuron")
     return None
 
@@ -260,7 +258,7 @@ def _equation(at: ParseFailure) -> MistakeHelp | None:
         return MistakeHelp("use a parameter of the neuron; '$(…)' is for parameters of blocks")
     if at.token.type in {"_BELOW", "_ABOVE"}:
         return MistakeHelp(f"use a function for the comparison: where({at.before} {at.token} …, 1, 0) or fire(…)")
-    if at.before is not None and at.before.type == "WORD" and at.index == 1:
+    if at.before.type == "WORD" and at.index == 1:
         return MistakeHelp(f"write an equation as '{at.before} = …'")
     return None
 
@@ -303,7 +301,7 @@ def _definition(at: ParseFailure) -> MistakeHelp | None:
 
 def _change(at: ParseFailure) -> MistakeHelp | None:
     """``variant "x" join=ADD``, ``optimizer Adam lr=0.1`` and ``input left = 1x8x8``."""
-    if at.token.type != "_EQUAL" or at.tokens[0].type != "KEY" or at.before is None:
+    if at.token.type != "_EQUAL" or at.tokens[0].type != "KEY":
         return None
     kind = at.tokens[at.index - 2]
     if at.rule == "setting" and kind is not at.tokens[0] and kind.type == "WORD":
@@ -333,7 +331,7 @@ def _entries(at: ParseFailure) -> MistakeHelp | None:
 
 def _pattern(at: ParseFailure) -> MistakeHelp | None:
     """``init * RULE`` and ``freeze low*``."""
-    if at.token.type != "_STAR" or at.before is None or at.tokens[0] not in {"init", "freeze", "lr"}:
+    if at.token.type != "_STAR" or at.tokens[0] not in {"init", "freeze", "lr"}:
         return None
     if at.before is not at.tokens[0]:
         return MistakeHelp(f'put the pattern in double quotes, e.g. "{at.before}*"')
@@ -369,7 +367,7 @@ def _path(at: ParseFailure) -> MistakeHelp | None:
     if at.rule == "values" and at.token.type == "_SLASH":
         # A shell removes double quotes outside single quotes.
         return MistakeHelp("put the path in double quotes, and the override in single quotes")
-    bare = (at.before is not None and at.before.type == "_USE") or at.token.type == "_SLASH"
+    bare = at.before.type == "_USE" or at.token.type == "_SLASH"
     return MistakeHelp("put the path in double quotes") if bare else None
 
 
