@@ -72,70 +72,45 @@ def _grouped(x: Tensor, groups: int) -> Tensor:
     return x.reshape(*x.shape[:2], groups, x.shape[2] // groups, *x.shape[3:])
 
 
-def _at_least_float32(x: Tensor) -> Tensor:
-    # Sums of counts are exact in float32 up to 2^24.
-    return x.to(torch.promote_types(x.dtype, torch.float32))
+class Reduction(nn.Module):
+    """Sum, mean or maximum over the channels of each group, or over all positions. Reduced axes keep size 1.
 
-
-def _result(y: Tensor, x: Tensor) -> Tensor:
-    # Autocast casts inputs where needed, so the wider dtype can stay.
-    return y if autocast_dtype(x.device.type) else y.to(x.dtype)
-
-
-class Sum(nn.Module):
-    """Sum over the channels of each group, or over all positions. Summed axes keep size 1.
-
-    It is computed in float32 or wider.
+    Sums and means are computed in float32 or wider.
 
     Args:
-        groups: Number of groups of channels. None: sum over positions.
+        operation: ``sum``, ``mean`` or ``amax``.
+        groups: Number of groups of channels. None: reduce the positions.
 
     Shape: ``[T, N, C, H, W]`` to ``[T, N, groups, H, W]``, or to ``[T, N, C, 1, 1]``, or of ``[T, N, C, L]``.
     """
 
-    def __init__(self, groups: int | None) -> None:
+    def __init__(self, operation: str, groups: int | None = None) -> None:
         super().__init__()
-        self.groups = groups
+        self.operation, self.groups = operation, groups
 
-    def forward(self, x: Tensor) -> Tensor:
-        y = _at_least_float32(x)
-        y = y.sum(tuple(range(3, x.ndim)), keepdim=True) if self.groups is None else _grouped(y, self.groups).sum(3)
-        return _result(y, x)
-
-
-class Mean(Sum):
-    """Mean over the channels of each group, or over all positions. Summed axes keep size 1."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = _at_least_float32(x)
-        y = y.mean(tuple(range(3, x.ndim)), keepdim=True) if self.groups is None else _grouped(y, self.groups).mean(3)
-        return _result(y, x)
-
-
-class AxisMaximum(Sum):
-    """Maximum over the channels of each group, or over all positions. Reduced axes keep size 1."""
-
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x_TN: Tensor) -> Tensor:
         if self.groups is None:
-            return x.amax(tuple(range(3, x.ndim)), keepdim=True)
-        return _grouped(x, self.groups).amax(3)
+            return self._reduce(x_TN, tuple(range(3, x_TN.ndim)), keepdim=True)
+        return self._reduce(_grouped(x_TN, self.groups), (3,))
+
+    def _reduce(self, x: Tensor, axes: tuple[int, ...], *, keepdim: bool = False) -> Tensor:
+        if self.operation == "amax":
+            return x.amax(axes, keepdim)
+        # Sums of counts are exact in float32 up to 2^24.
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        y: Tensor = getattr(wide, self.operation)(axes, keepdim)
+        # Autocast casts inputs where needed, so the wider dtype can stay.
+        return y if autocast_dtype(x.device.type) else y.to(x.dtype)
+
+    def extra_repr(self) -> str:
+        return self.operation if self.groups is None else f"{self.operation}, groups={self.groups}"
 
 
-class TimeSum(nn.Module):
-    """Sum over the time-steps, computed in float32 or wider.
+class TimeReduction(Reduction):
+    """Sum or mean over the time-steps.
 
     Shape: ``[T, N, *]`` to ``[1, N, *]``.
     """
 
     def forward(self, x_TN: Tensor) -> Tensor:
-        return _result(_at_least_float32(x_TN).sum(0, keepdim=True), x_TN)
-
-
-class TimeMean(nn.Module):
-    """Mean over the time-steps, computed in float32 or wider.
-
-    Shape: ``[T, N, *]`` to ``[1, N, *]``.
-    """
-
-    def forward(self, x_TN: Tensor) -> Tensor:
-        return _result(_at_least_float32(x_TN).mean(0, keepdim=True), x_TN)
+        return self._reduce(x_TN, (0,), keepdim=True)

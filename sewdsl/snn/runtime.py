@@ -82,11 +82,8 @@ class Runtime:
     Scores = attention.Scores
     Apply = attention.Apply
     Softmax = attention.Softmax
-    Sum = merges.Sum
-    Mean = merges.Mean
-    Largest = merges.AxisMaximum
-    TimeSum = merges.TimeSum
-    TimeMean = merges.TimeMean
+    Reduction = merges.Reduction
+    TimeReduction = merges.TimeReduction
     StepBatchNorm = batch_norm.StepBatchNorm
     StepScaledBatchNorm = batch_norm.StepScaledBatchNorm
     TemporalAttention = sequence_attention.TemporalAttention

@@ -64,7 +64,7 @@ def test_the_range_of_attention_is_reached_and_not_passed(heads: int) -> None:
 def test_sums_of_counts_are_exact_in_16_bits(precision: torch.dtype) -> None:
     """bfloat16 has no 257."""
     ones = torch.ones(1, 1, 8, 19, 19, dtype=precision)
-    sums, attention_ = Runtime.Sum(None), Runtime.Attention(1, 1.0, keys_first=False)
+    sums, attention_ = Runtime.Reduction("sum"), Runtime.Attention(1, 1.0, keys_first=False)
     with torch.autocast("cpu", torch.bfloat16):
         assert sums(ones).unique() == 361
         assert attention_(ones, ones, ones).unique() == 8 * 361

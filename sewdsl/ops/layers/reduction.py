@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from sewdsl.ir.kind import Positive
 from sewdsl.ir.op import Layer, SavedForBackward, ShapeMismatch
@@ -24,6 +24,8 @@ class Reduction(Layer):
     """
 
     saves = "nothing"  # the gradient is constant within each reduced group
+    operation: ClassVar[str]
+    """``sum``, ``mean`` or ``amax``."""
 
     over: Literal["channels", "places", "time"]
     """``channels``, ``places``: the positions, i.e. height and width or the length, or ``time``."""
@@ -73,6 +75,11 @@ class Reduction(Layer):
         _, terms = self.reduce_shape(signal)
         return law.pool_all(x) if self.over == "places" else law.sum_channels(x, terms)
 
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
+        if self.over == "time":
+            return runtime.TimeReduction(self.operation)
+        return runtime.Reduction(self.operation, self.groups if self.over == "channels" else None)
+
 
 class Mean(Reduction, kind="MEAN"):
     """Mean over channels, optionally in groups, over positions, or over time.
@@ -88,6 +95,8 @@ class Mean(Reduction, kind="MEAN"):
     ``[G, H, W]``, ``[C, L]`` to ``[G, L]`` and ``[F]`` to ``[G]``. Over time unchanged.
     """
 
+    operation = "mean"
+
     def infer(self, *inputs: Signal) -> Signal:
         shape, _ = self.reduce_shape(inputs[0])
         return Signal(shape, varies=inputs[0].varies and not self.reduces_time)
@@ -95,11 +104,6 @@ class Mean(Reduction, kind="MEAN"):
     def integers(self, law: Law, *inputs: Operand) -> Operand:
         _, terms = self.reduce_shape(law.layer.inputs[0])
         return law.scale(super().integers(law, *inputs), 1 / terms)
-
-    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
-        if self.over == "time":
-            return runtime.TimeMean()
-        return runtime.Mean(self.groups if self.over == "channels" else None)
 
 
 class Sum(Reduction, kind="SUM"):
@@ -117,6 +121,8 @@ class Sum(Reduction, kind="SUM"):
     ``[G, H, W]``, ``[C, L]`` to ``[G, L]`` and ``[F]`` to ``[G]``. Over time unchanged.
     """
 
+    operation = "sum"
+
     def infer(self, *inputs: Signal) -> Signal:
         """Return the reduced shape, with the range multiplied by the number of terms."""
         (source,) = inputs
@@ -126,11 +132,6 @@ class Sum(Reduction, kind="SUM"):
         values = source.values
         total = REAL if values.upper is None else counts_up_to(values.upper * terms, values.unit, values.lower * terms)
         return Signal(shape, total, source.varies)
-
-    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
-        if self.over == "time":
-            return runtime.TimeSum()
-        return runtime.Sum(self.groups if self.over == "channels" else None)
 
 
 class Largest(Reduction, kind="AMAX"):
@@ -148,6 +149,7 @@ class Largest(Reduction, kind="AMAX"):
     """
 
     reads = "step"
+    operation = "amax"
 
     over: Literal["channels", "places"]
     """``channels``, or ``places``: the positions, i.e. height and width or the length."""
@@ -166,6 +168,3 @@ class Largest(Reduction, kind="AMAX"):
         self.reduce_shape(law.layer.inputs[0])
         size = law.layer.inputs[0].shape[1:]
         return law.pool("max", inputs[0], size, size, (0,) * len(size))
-
-    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
-        return runtime.Largest(self.groups if self.over == "channels" else None)

@@ -222,16 +222,16 @@ def _gelu(scope: NodeScope, _: nn.GELU, x: str) -> str:
     return scope.add_output("Mul", twice, scope.constant("half", 0.5))
 
 
-def _reduced(scope: NodeScope, layer: merges.Sum, x: str) -> str:
+def _reduced(scope: NodeScope, layer: merges.Reduction, x: str) -> str:
     """Append a sum, mean or maximum over positions, or over the channels of each group."""
     axes, keep = [*range(2, len(scope.shape) + 1)], {}
     if layer.groups is not None:
         x = scope.add("Reshape", x, scope.graph.sizes(0, layer.groups, -1, *scope.shape[1:]))
         axes, keep = [2], {"keepdims": 0}
     # In opset 17, ReduceSum has its axes as an input, and the other reductions as an attribute.
-    if type(layer) is merges.Sum:
+    if layer.operation == "sum":
         return scope.add_output("ReduceSum", x, scope.graph.sizes(*axes), **keep)
-    operator = "ReduceMean" if isinstance(layer, merges.Mean) else "ReduceMax"
+    operator = "ReduceMean" if layer.operation == "mean" else "ReduceMax"
     return scope.add_output(operator, x, axes=axes, **keep)
 
 
@@ -328,7 +328,7 @@ TRANSLATIONS: dict[type[nn.Module], Translate] = {
         axes=[2],
         keepdims=0,
     ),
-    **dict.fromkeys((merges.Sum, merges.Mean, merges.AxisMaximum), _reduced),
+    merges.Reduction: _reduced,
     merges.JoinOfMany: _join,
     merges.Concatenation: lambda scope, _, *operands: scope.add_output("Concat", *operands, axis=1),
     merges.Maximum: lambda scope, _, *operands: scope.add_output("Max", *operands),

@@ -142,13 +142,13 @@ def _step_norm(scope: NodeScope, module: batch_norm.StepBatchNorm, x: str) -> st
     return scope.add_output("Reshape", shifted, scope.graph.sizes(-1, *scope.shape))
 
 
-def _over_time(scope: NodeScope, module: merges.TimeSum | merges.TimeMean | layers.TimeSlice, x: str) -> str:
+def _over_time(scope: NodeScope, module: merges.TimeReduction | layers.TimeSlice, x: str) -> str:
     """Append a sum or mean over time, or one time-step, with the sizes ``[N, *]``."""
     sequence = scope.add("Reshape", x, scope.sizes(-1, *scope.shape))
     if isinstance(module, layers.TimeSlice):
         row = scope.add("Gather", sequence, scope.graph.sizes(module.index), axis=0)
         return scope.add_output("Squeeze", row, scope.graph.sizes(0))
-    if isinstance(module, merges.TimeMean):
+    if module.operation == "mean":
         return scope.add_output("ReduceMean", sequence, axes=[0], keepdims=0)
     return scope.add_output("ReduceSum", sequence, scope.graph.sizes(0), keepdims=0)
 
@@ -215,8 +215,7 @@ TRANSLATIONS: dict[type[nn.Module], Translate] = {
     parallel_neuron.SlidingNeuron: _sliding,
     batch_norm.StepScaledBatchNorm: _norm,
     batch_norm.StepBatchNorm: _step_norm,
-    merges.TimeSum: _over_time,
-    merges.TimeMean: _over_time,
+    merges.TimeReduction: _over_time,
     layers.TimeSlice: _over_time,
     tokens.StepPosition: _step_position,
     streamed_past.Delay: _delay,
