@@ -85,27 +85,24 @@ class WindowedNeuron(SpikingModule, ReadsPast):
     def forward(self, x_TN: Tensor, past: StreamedPast | None = None) -> Tensor:
         """Return the spikes of a sequence, or of one time-step of a stream."""
         with without_autocast(x_TN.device.type):
-            current_TN = _wide(x_TN)
-            u_TN = self._of_sequence(current_TN) if past is None else self._of_step(current_TN, past)
+            u_TN = self._potential(_wide(x_TN), past)
             return reference.heaviside(u_TN, self.spec.surrogate).to(x_TN.dtype)
 
-    def _of_sequence(self, x_TN: Tensor) -> Tensor:
-        T = len(x_TN)
-        h_TN = x_TN * _along_time(self.factors(0, 0, T), x_TN)
-        # Sum from the newest time-step to the oldest, as in a stream, to get bit-identical potentials.
-        for lag in range(1, min(self.order, T)):
-            h_TN[lag:] += x_TN[: T - lag] * _along_time(self.factors(lag, lag, T), x_TN)
-        return h_TN + _along_time(self.biases(0, T), x_TN)
-
-    def _of_step(self, x_TN: Tensor, past: StreamedPast) -> Tensor:
-        t = past.t
-        window_TN = x_TN if past.before is None else torch.cat((past.before, x_TN))
-        h_TN = x_TN * _along_time(self.factors(0, t, t + 1), x_TN)
-        for lag in range(1, min(self.order, t + 1)):
-            lagged_TN = window_TN[-1 - lag :][:1]
-            h_TN = h_TN + lagged_TN * _along_time(self.factors(lag, t, t + 1), x_TN)
-        past.after = window_TN[max(0, len(window_TN) - self.order + 1) :]
-        return h_TN + _along_time(self.biases(t, t + 1), x_TN)
+    def _potential(self, x_TN: Tensor, past: StreamedPast | None) -> Tensor:
+        """Return H + b, and set the past of the next time-step."""
+        before_TN, begin = (None, 0) if past is None else (past.before, past.t)
+        window_TN, end = x_TN if before_TN is None else torch.cat((before_TN, x_TN)), begin + len(x_TN)
+        earlier = len(window_TN) - len(x_TN)
+        h_TN = x_TN * _along_time(self.factors(0, begin, end), x_TN)
+        # Sum from the newest time-step to the oldest, in sequences as in streams, to get bit-identical potentials.
+        for lag in range(1, min(self.order, end)):
+            # The first time-steps of a sequence have no time-step so much earlier.
+            first = max(0, lag - earlier)
+            lagged_TN = window_TN[earlier + first - lag : len(window_TN) - lag]
+            h_TN[first:] += lagged_TN * _along_time(self.factors(lag, begin + first, end), x_TN)
+        if past is not None:
+            past.after = window_TN[max(0, len(window_TN) - self.order + 1) :]
+        return h_TN + _along_time(self.biases(begin, end), x_TN)
 
     def extra_repr(self) -> str:
         return str(self.spec)
