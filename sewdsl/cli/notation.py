@@ -34,7 +34,7 @@ FORMS: dict[str, Callable[[Network], str]] = {
 As = Annotated[
     Literal["plain", "net", "latex", "tikz", "tikz-fragment"] | None,
     HelpPanel.OUTPUT.option(
-        "--as",
+        "--as FORM",
         "Notation: plain (layer string), net, latex, tikz (complete document) or tikz-fragment (to include in a "
         "document).",
         "from the file suffix, else plain",
