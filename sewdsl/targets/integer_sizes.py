@@ -5,22 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
+from itertools import compress
 from math import prod
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, cast
 
-import numpy as np
-
 from sewdsl.analysis.foldable_norms import foldable_norms
 from sewdsl.analysis.memory_plan import BLOCKS, WIDTHS, WORD, Format, Role, plan_memory, stored_elements
-from sewdsl.equations.tape import needed
-from sewdsl.integers.lower_equations import EquationLaw, NoEquationLaw
-from sewdsl.integers.value import ZERO, IntegerValue
 from sewdsl.ir.op import KnowsSteps, WeightedLayer
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from sewdsl.equations.step import NeuronStep
     from sewdsl.ir.integer_law import Law
     from sewdsl.ir.network import Network
@@ -326,31 +320,19 @@ class IntegerSizes:
 
     def fire_equations(self, step: NeuronStep, _surrogate: Any, *operands: SizedOperand) -> SizedOperand:
         """Return the output of equations, with constants of each channel and drifts of the operands."""
+        # numpy takes 0.1 s to import, and most networks have no equations.
+        from sewdsl.integers.lower_equations import NoEquationLaw  # noqa: PLC0415
+        from sewdsl.targets.equation_tables import lower_without_weights  # noqa: PLC0415
+
         node, steps = self.layer.node, self._network.settings.steps
-        drifting = [x for x in operands if not x.plain or x.largest is None]
-        scales = ((GAINS, GAINS) if x in drifting else (GAINS[0], ZERO) for x in operands)
-        inputs = [IntegerValue((1, 1, 2), 0, 1, *scale) for scale in scales]
+        drifting = [not x.plain or x.largest is None for x in operands]
         try:
-            law = EquationLaw(step, _factors(step), inputs, getattr(node.op, "v_threshold", 1.0))
+            law = lower_without_weights(step, getattr(node.op, "v_threshold", 1.0), drifting)
         except NoEquationLaw as error:
             self.refuse(str(error))
         self.has_equations |= bool(step.states)
         rows = sum(steps if table.ndim > 1 else 1 for table in law.instructions.tables)
-        constants = rows * WORD * node.output.channels + sum(map(self._drift, drifting))
+        constants = rows * WORD * node.output.channels + sum(map(self._drift, compress(operands, drifting)))
         constants += sum(map(self._bounded, operands))
         self._timed |= isinstance(self.layer.node.op, KnowsSteps)
         return self._store(*operands, role="neuron", tables=constants, states=node.output.elements * len(step.states))
-
-
-GAINS = np.array([0.6180339887, 1e-9])
-"""Factors of the inputs of two channels: one beyond and one below the size that limits the unit of potentials."""
-
-
-def _factors(step: NeuronStep) -> dict[int, NDArray[np.float64]]:
-    """Return factors of two channels and time-steps in general position, so that no constant is saved."""
-    random, factors = np.random.default_rng(0), {}
-    for entry in step.factors:
-        learned = [step.learned[leaf.leaf] for leaf in needed([entry]) if leaf.operation == "learned"]
-        shape = 1 + any(each.per_step for each in learned), 1 + any(each.per_channel for each in learned)
-        factors[entry.index] = random.uniform(0.5, 1, shape)
-    return factors
