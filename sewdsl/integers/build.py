@@ -635,7 +635,7 @@ class LawBuilder:
         unit: Numbers = grid_unit(torch.from_numpy(np.abs(weights)), axes, self._formats.weight_bits).numpy().ravel()
         factor: Numbers
         if neuron is None:
-            biases = np.abs(np.zeros(1) if bias is None else bias).max() / 2 ** IntegerFormat().threshold_bits
+            biases = 0.0 if bias is None else float(np.abs(bias).max()) / 2 ** IntegerFormat().threshold_bits
             factor = np.float64(max(unit.item(), biases) or 1.0)
         else:
             # A channel whose weights are small compared with the threshold needs no finer unit.

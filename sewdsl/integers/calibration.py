@@ -42,14 +42,9 @@ def measure_ranges(
             values = model.at(*names)(x)
         values = {names[0]: values} if len(names) == 1 else values
         for name, source in sources.items():
-            # [T, N, C, *], also as a vector in the order of the channels.
-            y = (
-                values[source]
-                .double()
-                .flatten(0, 1)
-                .reshape(-1, channels[name], values[source][0, 0].numel() // channels[name])
-            )
-            low, high = y.amin((0, 2)).numpy(), y.amax((0, 2)).numpy()
+            # [T, N, C, places], also of a vector in the order of the channels.
+            y = values[source].double().flatten(2).unflatten(2, (channels[name], -1))
+            low, high = y.amin((0, 1, 3)).numpy(), y.amax((0, 1, 3)).numpy()
             before = ranges.get(name, (low, high))
             ranges[name] = np.minimum(before[0], low), np.maximum(before[1], high)
     return ranges

@@ -15,7 +15,7 @@ from sewdsl.exchange.write.c.write_file import write_c
 from sewdsl.integers.build import InputScaling, IntegerFormat, NoIntegerLaw, build_integer_network
 from sewdsl.integers.steps.equations import INSTRUCTIONS, LIMIT, EquationStep, Instruction, Instructions
 from sewdsl.integers.steps.functions import PAIRS
-from sewdsl.integers.steps.neuron import Drift, Dynamics, IntegerNeuron
+from sewdsl.integers.steps.neuron import LARGEST_POTENTIAL, Drift, Dynamics, IntegerNeuron
 from sewdsl.integers.steps.step import DelayStep
 from sewdsl.lower import SpikingNetwork
 from sewdsl.ops.layers.conv import Conv, TransposedConv
@@ -133,6 +133,9 @@ def test_bounds_of_sums_over_time_waste_no_bits() -> None:
     assert 25 * current < delay.value.factor * delay.value.high < 35 * current
 
 
+VECTORS = "sewdsl 1\nneuron N {\n    state a[2] = 0\n    a = 0.5*a + x\n    give fire(sum(a) - 1)\n}"
+
+
 @pytest.mark.parametrize(
     ("text", "settings", "reason"),
     [
@@ -170,6 +173,7 @@ def test_bounds_of_sums_over_time_waste_no_bits() -> None:
         ("c8k3-BN-SN-tc4k2x5p3x1s9-SN-FC5", {}, "crops more positions than its kernel adds"),
         ("c8k3-MAP{1/(x+2)}-FC5", {}, "map1: MAP{1/(x + 2)} computes div of a potential"),
         ("c8k3-MAP{round(clip(x, -9, 9))}-FC5", {}, "rounds values from -9 to 9; clip them to at most 16 levels"),
+        (f"{VECTORS}\nbody c8k3-N-FC5", {}, "n1: N has vectors as states, and integer neurons have numbers"),
         ("c8k3-MAP{relu(x > 1)}-DELAY-FC5", {}, "delay1: DELAY delays values other than spikes; add SN before it"),
         ("AND[c8k3-MAP{relu(x > 1)} | c8k3-SN]-FC5", {}, "and1: AND requires spikes; add SN to its operands"),
         ("c8k3-BN-SN", {}, ""),
@@ -203,10 +207,11 @@ def test_networks_without_layers_are_refused() -> None:
         build_integer_network(sewdsl.compile("id", input="6", steps=2, neuron="IF"))
 
 
-def test_sums_of_outputs_beyond_32_bits_are_refused() -> None:
+@pytest.mark.parametrize("shift", [1e3, [0.0, 0, 1e3, 0], [0.0, 0, -1e3, 0]])
+def test_sums_of_outputs_beyond_32_bits_are_refused(shift: float | list[float]) -> None:
     model = sewdsl.compile("DP0.25", input="4", steps=3, set={"readout": "sum"}, seed=0).eval()
     with pytest.raises(NoIntegerLaw, match="the outputs can reach 3,000,000,765"):
-        build_integer_network(model, InputScaling(255, np.float64(1e-6), np.float64(1e3)))
+        build_integer_network(model, InputScaling(255, np.float64(1e-6), np.array(shift, np.float64)))
 
 
 def test_networks_without_potentials_ignore_their_bits() -> None:
@@ -311,6 +316,24 @@ FORMULAS = (
 @pytest.mark.parametrize(("term", "output"), FORMULAS)
 def test_formulas_are_those_of_floats(term: str, output: str) -> None:
     assert_neurons_fire_as_in_floats(neuron_of(term, output))
+
+
+FIRE_AND_RESET = "s = fire(h - v_threshold)\nv = reset(h, s)\ngive s"
+NEURONS_AS_EQUATIONS = {
+    "a counter": "state n = 0\nv = 0.5*v + x - 0.125*n\ns = fire(v - 1)\nv = v - s\nn = n + s\ngive s",
+    "division by a learned number": "learn tau = 3\nv = v + (x - v)/tau\ns = fire(v - 1)\nv = v - s\ngive s",
+    "a factor of spikes": "give 0.5*fire(x - 1)",
+    "a growing potential": f"h = 1.5*v + x\n{FIRE_AND_RESET}",
+    "a decay of each channel": f"learn decay per channel = 0.5\nh = decay*v + x\n{FIRE_AND_RESET}",
+    "a detached input": f"h = 0.5*v + 0.5*detach(x) + 0.25*x\n{FIRE_AND_RESET}",
+    "the smaller of two spikes": "state u = 0\nu = 0.5*u + x\ngive min(fire(x - 0.3), fire(u - 1))",
+}
+
+
+@pytest.mark.usefixtures("plain_pytorch")
+@pytest.mark.parametrize("name", NEURONS_AS_EQUATIONS)
+def test_equations_are_those_of_floats(name: str) -> None:
+    assert_neurons_fire_as_in_floats(f"sewdsl 1\nneuron New {{\n{NEURONS_AS_EQUATIONS[name]}\n}}\nbody FC16-New\n")
 
 
 def test_counts_of_more_than_16_are_refused() -> None:
@@ -492,20 +515,20 @@ def test_channels_with_small_weights(neuron: str, gamma: float) -> None:
     assert_near_floats(model)
 
 
-def test_a_drift_that_cancels_its_input() -> None:
+@pytest.mark.parametrize("ratio", [0.8, 1.0, 2.1])
+@pytest.mark.parametrize("bias", [900.0, 1300.0, 2000.0])
+def test_a_drift_that_cancels_its_input(bias: float, ratio: float) -> None:
     options: dict[str, Any] = {"input": "2x6x6", "steps": 4, "neuron": "IF", "set": {"encode": "direct"}}
     model = sewdsl.compile("c4k3-MPk2-BN-SN-FC5", seed=0, **options).eval().double()
     with torch.no_grad():
-        # The weights of the last channel are small, so that it has the largest integers.
-        drifts = torch.tensor([0.0, 2000.0, -2000.0, 9000.0])
-        model.get_parameter("conv1.bias").copy_(drifts)
-        model.get_submodule("bn1").running_mean.copy_(drifts)  # type: ignore[operator]
-        model.get_parameter("bn1.weight").mul_(-1)
+        model.get_parameter("conv1.bias").fill_(bias)
+        model.get_submodule("bn1").running_mean.fill_(bias * ratio)  # type: ignore[operator]
+        model.get_parameter("bn1.weight").copy_(torch.tensor([-1.0, 0, -1, -1]))
     network = build_integer_network(model, InputScaling.of_pixels([0.4], [0.3]))
     for _, step in network.neurons:
         assert isinstance(step, IntegerNeuron)
         terms = np.abs(step.dynamics.gain).max() * network.steps[step.inputs[0]].value.magnitude
-        assert max(terms, np.abs(step.dynamics.drift.table).max()) < 2**31
+        assert max(terms, np.abs(step.dynamics.drift.table).max()) < LARGEST_POTENTIAL
 
 
 def test_bounds_of_leaky_neurons_need_few_time_steps() -> None:
