@@ -66,13 +66,13 @@ def computations(tests: Iterable[Callable[[], None]]) -> Iterator[Computation]:
 
 def properties(network: IntegerNetwork) -> object:
     """Return all that a finished network computes, with the outputs for one input unless it has many time-steps."""
-    numbers = network.memory, network.state_size, [*network.state_members], network.input_sizes, network.timed
-    formats = [step.format for step in network.steps]
+    formats, memory = [step.format for step in network.steps], (network.memory, network.state_size)
+    sizes = formats, *memory, [*network.state_members], network.input_sizes, network.timed
     if network.T > MAX_STEPS:
-        return numbers, formats
+        return sizes
     high, elements = network.inputs[0].value.high, sum(step.elements for step in network.inputs)
     x = np.random.default_rng(0).integers(0, high + 1, (1, elements) if network.static else (network.T, 1, elements))
-    return numbers, formats, network.by_sample(x), network.run(x)
+    return *sizes, network.by_sample(x), network.run(x)
 
 
 def numbers(computation: Computation) -> object:

@@ -186,8 +186,10 @@ def test_thresholds_of_equations_with_small_weights() -> None:
 
 
 @pytest.mark.parametrize(("threshold", "is_rescaled"), [(32767.0, False), (32767.5, True), (32768.0, True)])
-def test_thresholds_of_currents_fit_16_bits(threshold: float, *, is_rescaled: bool) -> None:
-    model = compiled("SN-FC1", neuron=f"IF(v_threshold={threshold})")
+@pytest.mark.parametrize("decay", [0, 0.75])
+def test_thresholds_of_currents_fit_16_bits(decay: float, threshold: float, *, is_rescaled: bool) -> None:
+    neuron = f"LIF(tau=4.0, v_threshold={threshold / 4})" if decay else f"IF(v_threshold={threshold})"
+    model = compiled("SN-FC1", neuron=neuron)
     network = build_integer_network(model, formats=IntegerFormat(state_bits=16))
     dynamics = the(IntegerNeuron, network).dynamics
     assert any(isinstance(step, Rescaled) for step in network.steps) == is_rescaled
@@ -221,6 +223,36 @@ def test_units_of_potentials_are_as_fine_as_their_bound_allows(neuron: str) -> N
     assert bound(5) < 2**29
     with pytest.raises(NoIntegerLaw, match="can reach a potential of"):
         bound(largest + 1)
+
+
+@pytest.mark.parametrize(("size", "ratio"), [(1.2, 0.8), (0.8, 1.4)])
+def test_terms_that_cancel_leave_room(size: float, ratio: float) -> None:
+    """The input and the drift of a neuron can each exceed its potentials, here in the unit 2^-8."""
+    level = round(size * 2**22)
+    model = compiled(
+        f"MAP{{round(clip(x, {level}, {level + 2}))}}-BN-SN", {"bn1.weight": torch.tensor([1.0, 0])}, input="2"
+    )
+    model.get_submodule("bn1").running_mean.fill_(level * ratio)  # type: ignore[operator]
+    neuron = the(IntegerNeuron, build_integer_network(model))
+    assert neuron.bound < 2**29
+    assert neuron.dynamics.gain.tolist() == [2**7, 0]
+
+
+def test_channels_of_zero_next_to_a_border() -> None:
+    weights = {"scale1.weight": torch.tensor([0.0, 1])}
+    text = "c2k3b0-SCALE(value=1, learn=on, per=channel)-MPk2-FC3"
+    model = compiled(text, weights, encode="direct", input="1x2x2", readout="sum")
+    network = build_integer_network(model, InputScaling.of_pixels([0.4], [0.3]), ranges={})
+    n = np.random.default_rng(0).integers(0, 256, (5, 2, 2, 1))
+    with torch.no_grad():
+        expected = model(torch.from_numpy((n.reshape(5, 1, 2, 2) / 255 - 0.4) / 0.3)).numpy()
+    assert np.abs(outputs(network, n) - expected).max() <= 0.01 * np.abs(expected).max()
+
+
+def test_large_weights_fire_only_with_an_input() -> None:
+    network = build_integer_network(compiled("FC2b0-SN", {"fc1.weight": 1e6}, readout="sum"))
+    n = np.array([[0, 0, 0, 0], [1, 0, 0, 0]]).reshape(1, 2, 1, 1, 4).repeat(2, 0)
+    assert outputs(network, n).tolist() == [[0, 0], [2, 2]]
 
 
 def test_sums_of_different_units() -> None:
@@ -388,10 +420,6 @@ def test_weights_off_the_grid_are_noted(distance: float, bits: int, *, is_noted:
         ("SCALE(value=0, learn=on)-ReLU-FC3", {}),
         ("Reshape(2x2)-TOK2-Flatten-FC3", {"tok1.weight": 0.0}),
         ("Reshape(2x2)-TOK2-Flatten-FC3", {}),
-        (
-            "Reshape(1x2x2)-c2k3b0-SCALE(value=1, learn=on, per=channel)-MPk2-FC3",
-            {"scale1.weight": torch.tensor([0.0, 1])},
-        ),
         ("FC3-PLIF-FC3", {"plif1.w": -1000.0}),
         ("CAT[FC2-ALIF | id]-FC3", {"fc1.weight": 0.0}),
     ],
@@ -440,3 +468,26 @@ def test_halves_and_integers_are_rounded_as_in_floats(function: str) -> None:
     with torch.no_grad():
         expected = model(torch.arange(16.0).double().reshape(1, 1, 16)).numpy()
     assert np.array_equal(outputs(build_integer_network(model), n), expected)
+
+
+def test_neurons_with_inputs_of_different_units() -> None:
+    lines = "h = 0.5*v + a - 0.25*b\ns = fire(h - v_threshold)\nv = reset(h, s)\ngive s"
+    random = np.random.default_rng(0)
+    weights: dict[str, Any] = {}
+    for name, unit in (("a.fc1", 1 / 127), ("b.fc1", 4 / 127)):
+        integers = random.integers(-127, 128, (16, 4))
+        integers[0, 0] = 127
+        weights[f"{name}.weight"] = torch.from_numpy(integers * unit)
+    model = compiled(
+        f"sewdsl 1\nneuron Two[a | b] {{\n{lines}\n}}\nbody Two[FC16b0 | FC16b0]\n",
+        weights,
+        input="4",
+        steps=8,
+        neuron=None,
+        readout="sum",
+    )
+    n = random.poisson(0.5, (8, 50, 1, 1, 4))
+    with torch.no_grad():
+        expected = model(torch.from_numpy(n[:, :, 0, 0].astype(float))).numpy()
+    assert expected.any()
+    assert (outputs(build_integer_network(model), n) != expected).mean() < 0.001

@@ -515,15 +515,13 @@ def test_channels_with_small_weights(neuron: str, gamma: float) -> None:
     assert_near_floats(model)
 
 
-@pytest.mark.parametrize("ratio", [0.8, 1.0, 2.1])
-@pytest.mark.parametrize("bias", [900.0, 1300.0, 2000.0])
-def test_a_drift_that_cancels_its_input(bias: float, ratio: float) -> None:
+def test_a_drift_that_cancels_its_input() -> None:
     options: dict[str, Any] = {"input": "2x6x6", "steps": 4, "neuron": "IF", "set": {"encode": "direct"}}
     model = sewdsl.compile("c4k3-MPk2-BN-SN-FC5", seed=0, **options).eval().double()
     with torch.no_grad():
-        model.get_parameter("conv1.bias").fill_(bias)
-        model.get_submodule("bn1").running_mean.fill_(bias * ratio)  # type: ignore[operator]
-        model.get_parameter("bn1.weight").copy_(torch.tensor([-1.0, 0, -1, -1]))
+        model.get_parameter("conv1.bias").fill_(2000.0)
+        model.get_submodule("bn1").running_mean.fill_(2000.0)  # type: ignore[operator]
+        model.get_parameter("bn1.weight").mul_(-1)
     network = build_integer_network(model, InputScaling.of_pixels([0.4], [0.3]))
     for _, step in network.neurons:
         assert isinstance(step, IntegerNeuron)

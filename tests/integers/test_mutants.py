@@ -114,6 +114,7 @@ EQUIVALENT = {
     "step.bits // 8, step.elements * step.states) for _, step in self.neurons if step.states) [8 -> 7]": (
         "states have 16 or 32 bits"
     ),
+    "flat = x.reshape(*x.shape[:2], -1).swapaxes(0, 1) [2 -> 3]": "maps are the only input",
     "(potentials[index]).max(initial=0)) [0 -> 1]": "bounds of potentials are at least 1",
     "abs(low) + abs(high) < inf -> abs(low) + abs(high) <= inf]": "a rounded value without bounds is refused later",
     "[abs(low) + abs(high) -> abs(low) - abs(high)]": "the same",
