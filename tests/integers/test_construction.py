@@ -473,13 +473,13 @@ def test_halves_and_integers_are_rounded_as_in_floats(function: str) -> None:
 def test_neurons_with_inputs_of_different_units() -> None:
     lines = "h = 0.5*v + a - 0.25*b\ns = fire(h - v_threshold)\nv = reset(h, s)\ngive s"
     random = np.random.default_rng(0)
-    weights: dict[str, Any] = {}
+    weights: dict[str, Any] = {"b.fc1.bias": torch.from_numpy(random.normal(0, 0.5, 16))}
     for name, unit in (("a.fc1", 1 / 127), ("b.fc1", 4 / 127)):
         integers = random.integers(-127, 128, (16, 4))
         integers[0, 0] = 127
         weights[f"{name}.weight"] = torch.from_numpy(integers * unit)
     model = compiled(
-        f"sewdsl 1\nneuron Two[a | b] {{\n{lines}\n}}\nbody Two[FC16b0 | FC16b0]\n",
+        f"sewdsl 1\nneuron Two[a | b] {{\n{lines}\n}}\nbody Two[FC16b0 | FC16b1]\n",
         weights,
         input="4",
         steps=8,
