@@ -138,19 +138,6 @@ def lowest(context, mask):
 
 
 @intrinsic
-def put(context, row, index, number):
-    """Set an element."""
-
-    def generate(context, builder, signature, values):
-        target = pointer(context, builder, signature.args[0], values[0], values[1])
-        number = builder.trunc(values[2], I32) if signature.args[0].dtype == types.int32 else values[2]
-        builder.store(number, target)
-        return context.get_dummy_value()
-
-    return types.void(row, int64, number), generate
-
-
-@intrinsic
 def shift(context, events, first, last, offset, factor, taken, at):
     """Write (event + offset) * factor for a row of events, in vectors that may overrun the end."""
 
@@ -303,9 +290,9 @@ def forward(x, w, bias, y, other, first, last, strips, H, W, C, CO, rows, column
                         wrong |= mask ^ spikes(x, origin + low)
                     while mask:
                         channel = low + lowest(mask)
-                        put(events, e, c * C + channel)
+                        events[uint64(e)] = c * C + channel
                         if COUNTS:
-                            put(values, e, read(x[origin + channel]))
+                            values[uint64(e)] = read(x[origin + channel])
                         e += 1
                         mask &= mask - uint64(1)
             starts[h * (W + 1) + W] = e
@@ -390,9 +377,10 @@ def weight_gradient(x, g, dw, other, first, last, per, N, H, W, C, CO, rows, col
                                         wrong |= mask ^ spikes(x, origin + low)
                                     while mask:
                                         channel = low + lowest(mask)
-                                        put(taken, channel * room + counts[channel], at)
+                                        event = uint64(channel * room + counts[channel])
+                                        taken[event] = at
                                         if COUNTS:
-                                            put(numbers, channel * room + counts[channel], read(x[origin + channel]))
+                                            numbers[event] = read(x[origin + channel])
                                         counts[channel] += 1
                                         mask &= mask - uint64(1)
                     # The gradients of a channel's weights stay in registers for all of its events.
