@@ -17,14 +17,14 @@ computed together.
 
 import numpy as np
 from llvmlite import ir
-from numba import int64, njit, types
+from numba import int32, int64, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from sewdsl.snn.kernels.templates.entry_points import outer
-from sewdsl.snn.kernels.templates.number_formats import fill, inner, part
+from sewdsl.snn.kernels.templates.number_formats import apart, fill, inner, part
 from sewdsl.snn.kernels.templates.variant import APART, BLOCK, ROWS, SMALL_TILE, SPAN_BITS, TILE, VECTOR, VECTORS
-from sewdsl.snn.kernels.templates.vectors import I32, INDICES, VALUES, load, multiply_add, pointer, spread, store, whole
+from sewdsl.snn.kernels.templates.vectors import INDICES, VALUES, load, multiply_add, pointer, spread, store, whole
 
 reals, marks = types.float32[::1], types.uint8[::1]
 PATCH = TILE + 2
@@ -33,8 +33,8 @@ NEAR, FAR = 0.75, 1.5
 NEAR2, FAR2 = NEAR**2, FAR**2
 AT_0, AT_NEAR, AT_FAR = 1 / (NEAR2 * FAR2), 0.5 / (NEAR2 * (NEAR2 - FAR2)), 0.5 / (FAR2 * (FAR2 - NEAR2))
 width = VECTOR * VECTORS
-NEW, MORE = False, True
-"""Values of ``add``: overwrite the target, or add to it."""
+NEW = False
+"""Value of ``add`` that overwrites the target."""
 EMPTY, PLAIN = 1, 2
 """Marks of outputs: window of zeros, and to be computed as a plain sum."""
 SPAN, LARGE = SPAN_BITS << 23, (127 + 64) << 23
@@ -207,24 +207,16 @@ def multiply(context, a, a_begin, a_row, a_step, b, b_begin, b_step, steps, c, c
     return types.void(a, int64, int64, int64, b, int64, int64, int64, c, int64, types.boolean), generate
 
 
-@intrinsic
-def copy(context, source, begin, target, at, count, add):
-    """Copy elements in vectors, or add them to the target with ``add``."""
+@njit(**apart)
+def copy(row, out):
+    for k in range(row.size):
+        out[k] = row[k]
 
-    def generate(context, builder, signature, values):
-        source, begin, target, at, count, add = values
-        first = pointer(context, builder, signature.args[0], source, begin)
-        first_target = pointer(context, builder, signature.args[2], target, at)
-        with cgutils.for_range_slice(builder, whole(0), count, whole(VECTOR), intp=ir.IntType(64)) as (k, _):
-            vector, target = load(builder, builder.gep(first, [k]), VALUES), builder.gep(first_target, [k])
-            with builder.if_else(add) as (added, fresh):
-                with added:
-                    store(builder, builder.fadd(load(builder, target, VALUES), vector), target)
-                with fresh:
-                    store(builder, vector, target)
-        return context.get_dummy_value()
 
-    return types.void(source, int64, target, int64, int64, types.boolean), generate
+@njit(**apart)
+def add(row, out):
+    for k in range(row.size):
+        out[k] += row[k]
 
 
 @njit(**inner)
@@ -239,7 +231,8 @@ def cut_out(maps, patch, n, top, left, size, H, W, C, channel, channels):
         fill(part(patch, at, begin * channels), np.float32(0))
         fill(part(patch, at + end * channels, (size - end) * channels), np.float32(0))
         for j in range(begin, end):
-            copy(maps, ((n * H + row) * W + left + j) * C + channel, patch, at + j * channels, channels, NEW)
+            source = ((n * H + row) * W + left + j) * C + channel
+            copy(part(maps, source, channels), part(patch, at + j * channels, channels))
 
 
 @intrinsic
@@ -269,34 +262,17 @@ def turn(context, source, begin, row, target, at):
     return types.void(source, int64, int64, target, int64), generate
 
 
-@intrinsic
-def largest(context, row, begin, count, most):
+@njit(**inner)
+def largest(row, most):
     """Return the largest magnitude of some elements and ``most``, as bits of a float32.
 
     As integers, these bits (without sign) have the order of the magnitudes, with infinity above all numbers and NaN
     above infinity.
     """
-
-    def generate(context, builder, signature, values):
-        row, begin, count, most = values
-        first = pointer(context, builder, signature.args[0], row, begin)
-        total = cgutils.alloca_once_value(builder, spread(builder, builder.trunc(most, I32), INDICES))
-
-        def keep_larger(other):
-            known = builder.load(total)
-            builder.store(builder.select(builder.icmp_signed(">", other, known), other, known), total)
-
-        size = ir.Constant(INDICES, [0x7FFFFFFF] * VECTOR)
-        with cgutils.for_range_slice(builder, whole(0), count, whole(VECTOR), intp=ir.IntType(64)) as (k, _):
-            keep_larger(builder.and_(load(builder, builder.gep(first, [k]), INDICES), size))
-        step = VECTOR // 2
-        while step:
-            lanes = ir.Constant(INDICES, [(k + step) % VECTOR for k in range(VECTOR)])
-            keep_larger(builder.shuffle_vector(builder.load(total), ir.Constant(INDICES, ir.Undefined), lanes))
-            step //= 2
-        return builder.zext(builder.extract_element(builder.load(total), ir.Constant(I32, 0)), ir.IntType(64))
-
-    return int64(row, int64, int64, int64), generate
+    bits = row.view(np.int32)
+    for k in range(bits.size):
+        most = max(most, int32(bits[k] & 0x7FFFFFFF))
+    return most
 
 
 @njit(**inner)
@@ -308,21 +284,21 @@ def mark_windows(d, begin, down, C, doubts, at, columns, high, wide):
     high, wide: Number of outputs of the tile inside the map.
     """
     # Integer comparisons of the bits also order infinity and NaN, which then exceed LARGE.
-    most = int64(0)
+    most = int32(0)
     for i in range(PATCH):
-        most = largest(d, begin + i * down, PATCH * C, most)
+        most = largest(part(d, begin + i * down, PATCH * C), most)
     # Each window contains at least one of the inputs in the middle. If all of these are large, no window is in doubt.
     least = most
     for i in range(min(high, 2), max(min(high, 2) + 1, high)):
         for j in range(min(wide, 2), max(min(wide, 2) + 1, wide)):
-            least = min(least, largest(d, begin + i * down + j * C, C, int64(0)))
+            least = min(least, largest(part(d, begin + i * down + j * C, C), int32(0)))
     if least > 0 and most <= LARGE and most - least <= SPAN:
         return
     for i in range(high):
         for j in range(wide):
-            window = int64(0)
+            window = int32(0)
             for k in range(3):
-                window = largest(d, begin + (i + k) * down + j * C, 3 * C, window)
+                window = largest(part(d, begin + (i + k) * down + j * C, 3 * C), window)
             if window == 0:
                 doubts[at + i * columns + j] = EMPTY
             elif most > LARGE or most - window > SPAN:
@@ -422,9 +398,8 @@ def forward(x, w, y, doubts, first, last, tiles, here, parts, H, W, C, rows, col
                     )
                     for i in range(min(TILE, rows - top)):
                         for j in range(min(TILE, columns - left)):
-                            copy(
-                                patch, (i * TILE + j) * width, y, out + (i * columns + j) * CO, int64(width), NEW
-                            )  # fmt: skip
+                            source, target = (i * TILE + j) * width, out + (i * columns + j) * CO
+                            copy(part(patch, source, int64(width)), part(y, target, int64(width)))
 
 
 @njit(types.void(reals, reals, reals, reals, *[int64] * 17), **outer)
@@ -498,10 +473,11 @@ def sum_gradients(u, w, first, last, groups, parts, C, CO):
     for pair in range(first, last):
         c, panel = pair // panels, pair % panels
         item = panel * parts + c // many
-        at, apart = (item * PLACES * many + c % many) * width, panels * parts * PLACES * many * width
+        at, distance = (item * PLACES * many + c % many) * width, panels * parts * PLACES * many * width
         for group in range(1, groups):
             for p in range(PLACES):
-                copy(u, group * apart + at + p * many * width, u, at + p * many * width, int64(width), MORE)
+                first = at + p * many * width
+                add(part(u, group * distance + first, int64(width)), part(u, first, int64(width)))
         transform_to_weights(
             u, at, PATCH * many * width, many * width, w, c * 9 * C + panel * width, 3 * C, C, int64(width)
         )  # fmt: skip
