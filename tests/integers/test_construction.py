@@ -264,6 +264,18 @@ def test_sums_of_different_units() -> None:
     assert 2**21.9 < long.steps[-1].value.magnitude < 2**22.1
 
 
+def test_ranges_of_sums_are_rounded_like_the_sums() -> None:
+    """The least sum is -0.13 or -1.3 units."""
+    for factor, least in ((-1e-9, 0), (-1e-8, -1)):
+        model = compiled(f"ADD[Slice(stop=2) | Slice(start=2)-SCALE(value={factor})]", steps=1)
+        network = build_integer_network(model, ranges={})
+        value = the(Rescaled, network).value
+        n = np.array([[0, 0, 255, 255], [255, 255, 0, 0]]).reshape(1, 2, 1, 1, 4)
+        (sums,) = network.run(n).values()
+        assert (value.low, value.high) == (sums.min(), sums.max())
+        assert value.low == least
+
+
 def test_delayed_currents_have_26_bits() -> None:
     network = build_integer_network(compiled("FC3b0-DELAY-FC2"))
     value = the(DelayStep, network).value

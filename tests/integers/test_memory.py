@@ -109,3 +109,19 @@ def test_a_value_of_16_bits_takes_the_words_of_an_earlier_value() -> None:
     assert plan.sizes == {"bytes": 8, "words": 16}
     assert plan.values[3].block == "words"
     assert plan_memory([*steps[:3], steps[3]._replace(role="sums"), steps[4]], [4]).sizes["halves"] == 8
+
+
+def test_values_of_several_sizes_are_words() -> None:
+    steps = [
+        Planned((), "input", 8, "uint8"),
+        Planned((0,), "value", 8, "int32"),
+        Planned((1,), "value", 8, "int32"),
+        Planned((2,), "value", 8, "int16"),
+        Planned((3,), "value", 4, "int16"),
+        Planned((4,), "value", 8, "uint8"),
+    ]
+    assert plan_memory(steps, [5]).sizes == {"bytes": 8, "words": 16}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(memory_plan, "MAX_SIZES", 1)
+        # The largest size is tried first.
+        assert plan_memory(steps, [5]).sizes == {"bytes": 8, "halves": 4, "words": 16}

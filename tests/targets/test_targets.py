@@ -525,6 +525,12 @@ def test_memory_of_moved_inputs(text: str, encode: str) -> None:
         assert sizes.state_size(4, packed=packed) == write_c(replace(network, packed=packed)).ram
 
 
+@pytest.mark.parametrize("text", ["MAX[id | MPk3s1p1]-SN", "MAX[id | SN]-SN"])
+def test_largest_inputs_are_bytes(text: str) -> None:
+    model = sewdsl.compile(text, input="2x4x4", steps=2, neuron="IF", seed=0).eval()
+    assert IntegerSizes(model.network).state_size(4, packed=False) == write_c(build_integer_network(model)).ram
+
+
 @pytest.mark.parametrize("channels", [63, 64])
 def test_sums_of_channels_of_counts(channels: int) -> None:
     """Sums up to 252 are bytes, and sums up to 256 are not."""
