@@ -477,6 +477,7 @@ def test_biases_without_weights() -> None:
     model = sewdsl.compile("FC3", input="4", steps=5, seed=0).eval().double()
     with torch.no_grad():
         model.get_parameter("fc1.weight").zero_()
+        model.get_parameter("fc1.bias")[1] = 0
     network = build_integer_network(model)
     (outputs,) = network.run(np.ones((5, 1, 1, 1, 4), int)).values()
     expected = model.get_parameter("fc1.bias").detach().numpy() * 5
