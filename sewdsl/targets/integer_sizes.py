@@ -141,7 +141,9 @@ class IntegerSizes:
             # The sums of an output layer have one unit, unless a norm is not folded into the weights.
             is_sum = self.steps[x.step].role == "sums" and x.plain and not x.border[-1]
             self.outputs += self._bounded(x) if is_sum else self._conversion(x)
-            if x.border[-1] or not x.plain:
+            # A norm of each time-step has one unit for each channel.
+            is_timed = x.largest is None and self.steps[x.step].role == "neuron"
+            if x.border[-1] or not x.plain or is_timed:
                 x = self._store(x, role="value", largest=None)
             self._outputs.append(x.step)
 

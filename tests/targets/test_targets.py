@@ -525,6 +525,14 @@ def test_memory_of_moved_inputs(text: str, encode: str) -> None:
         assert sizes.state_size(4, packed=packed) == write_c(replace(network, packed=packed)).ram
 
 
+@pytest.mark.parametrize("text", ["SN-BN", "c4k3p1", "SN-TEBN", "SN-TAB", "c4k3-TEBN"])
+def test_outputs_get_one_unit(text: str) -> None:
+    options: dict[str, Any] = {"input": "2x4x4", "steps": 2, "neuron": "IF", "seed": 0, "set": {"encode": "direct"}}
+    model = trained(sewdsl.compile(text, **options), 0)
+    network = build_integer_network(model, InputScaling.of_pixels([0.3], [0.3]))
+    assert IntegerSizes(model.network).state_size(4, packed=False) == write_c(network).ram
+
+
 @pytest.mark.parametrize("text", ["MAX[id | MPk3s1p1]-SN", "MAX[id | SN]-SN"])
 def test_largest_inputs_are_bytes(text: str) -> None:
     model = sewdsl.compile(text, input="2x4x4", steps=2, neuron="IF", seed=0).eval()
