@@ -26,7 +26,7 @@ from sewdsl.draw.picture_items import (
     frame_depth,
     picture_items,
 )
-from sewdsl.draw.placement import possible_stops
+from sewdsl.draw.placement import _Row, possible_stops
 from sewdsl.draw.style import BLOCK, CALL, FAMILIES, FOLD, OTHER, PLAIN, STROKES, VALUE
 from sewdsl.ir.network import Network
 from tests.draw.conftest import Drawing
@@ -184,6 +184,16 @@ class TestWidth:
         ways = list(possible_stops(measure, items, 1e9))
         assert len(ways) < 50
         assert len(ways[-1]) > 500
+
+    @pytest.mark.parametrize("vertical", [True, False])
+    def test_groups_of_a_row(self, networks: Networks, *, vertical: bool) -> None:
+        """Input and readout have no column of their own, and one column of all groups is as long as the items."""
+        network = networks("7b-net")
+        items = picture_items(network)
+        measure = Measure(Wiring(network, items), items, vertical=vertical, narrow=True)
+        row, end = _Row(measure, items), len(items)
+        assert row.items_until(range(1, len(row.ends) + 1)) == [2, 3, 4, 5, 7]
+        assert row.even(1) == (pytest.approx(measure.sequence(measure.lanes.column(0, end)).length), [len(row.ends)])
 
     @pytest.mark.parametrize(
         ("text", "said"),
