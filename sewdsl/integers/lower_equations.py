@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import reduce
-from math import ceil, inf, log2
+from math import ceil, log2
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -83,8 +83,7 @@ class EquationLaw:
         # A state such as the spike of the previous time-step stays an integer in the unit 1.
         self._whole: set[str] = set()
         for i, (entry, start) in enumerate(zip(step.after, step.rest, strict=False)):
-            low, high, is_whole = value_range(entry)
-            if is_whole and abs(low) + abs(high) < inf and start == int(start):
+            if value_range(entry).whole and start == int(start):
                 self._whole.add(f"v{i}")
         reads = [operand for entry in order for operand in entry.operands] + [step.output, *step.after]
         shared = {entry.index for entry in reads if reads.count(entry) > 1}
@@ -267,9 +266,9 @@ class EquationLaw:
             return self._emit("choose", condition, first, second, whole=whole)
         if operation in LIMITERS:
             names = [*map(self._name, operands)]
-            whole = operation != "relu" and {*names} <= self._whole
+            whole = {*names} <= self._whole
             name, *limits = names if whole else map(self._to_unit, names)
-            limits = limits or [self._emit("constant", constants=(0,))]
+            limits = limits or [self._emit("constant", constants=(0,), whole=whole)]
             for instruction, limit in zip(LIMITERS[operation], limits, strict=True):
                 name = self._emit(instruction, name, limit, whole=whole)
             return name

@@ -174,8 +174,6 @@ VECTORS = "sewdsl 1\nneuron N {\n    state a[2] = 0\n    a = 0.5*a + x\n    give
         ("c8k3-MAP{1/(x+2)}-FC5", {}, "map1: MAP{1/(x + 2)} computes div of a potential"),
         ("c8k3-MAP{round(clip(x, -9, 9))}-FC5", {}, "rounds values from -9 to 9; clip them to at most 16 levels"),
         (f"{VECTORS}\nbody c8k3-N-FC5", {}, "n1: N has vectors as states, and integer neurons have numbers"),
-        ("c8k3-MAP{relu(x > 1)}-DELAY-FC5", {}, "delay1: DELAY delays values other than spikes; add SN before it"),
-        ("AND[c8k3-MAP{relu(x > 1)} | c8k3-SN]-FC5", {}, "and1: AND requires spikes; add SN to its operands"),
         ("c8k3-BN-SN", {}, ""),
         ("c8k3-BN-SN-BN", {}, ""),
     ],
