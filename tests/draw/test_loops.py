@@ -64,3 +64,9 @@ def test_a_delay_outside_of_loops_says_what_it_delays() -> None:
     network = sewdsl.load(text)
     assert "b[t-1]" in dot(network)
     assert "n5 --> n1" in mermaid(network)
+
+
+def test_the_way_back_of_a_nested_loop_is_a_line() -> None:
+    """A delay whose value no line shows names the value."""
+    for name in ("nested", "repeats"):
+        assert "[t-1]" not in dot(loaded(TEXTS[name]), expand=True)

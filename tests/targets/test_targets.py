@@ -525,6 +525,12 @@ def test_memory_of_moved_inputs(text: str, encode: str) -> None:
         assert sizes.state_size(4, packed=packed) == write_c(replace(network, packed=packed)).ram
 
 
+@pytest.mark.parametrize(("text", "expected"), [("FC3-KLIF", True), ("FC3-LIF", False), ("FC3-MAP{abs(x)}-IF", False)])
+def test_bounds_of_potentials_are_unknown_for_equations(text: str, *, expected: bool) -> None:
+    unknown = fit("mcu:64KB", text, {"input": "4", "steps": 2}).unknown
+    assert any("bounds of potentials" in line for line in unknown) == expected
+
+
 @pytest.mark.parametrize("text", ["SN-BN", "c4k3p1", "SN-TEBN", "SN-TAB", "c4k3-TEBN"])
 def test_outputs_get_one_unit(text: str) -> None:
     options: dict[str, Any] = {"input": "2x4x4", "steps": 2, "neuron": "IF", "seed": 0, "set": {"encode": "direct"}}
