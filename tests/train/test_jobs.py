@@ -10,15 +10,16 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from sewdsl.cli.app import app
 from sewdsl.train.store.run_folder import RunError, RunFolder, run_lock
 from sewdsl.train.study import pool as study_pool
-from sewdsl.train.study import worker
+from sewdsl.train.study import repeats, worker
 from sewdsl.train.study.worker import Job, WorkerProcess
 from tests.forked import PIPES, Popen
 from tests.plugin_files import COUNTING, NEURON, left_out, written
@@ -259,3 +260,13 @@ def test_a_probe_takes_none(tmp_path: Path) -> None:
         code, said = study(spec, tmp_path / "out", *options)
         assert code == 2
         assert f"{options[0]} is not supported for probe studies, which train no network" in " ".join(said.split())
+
+
+def test_a_run_uses_the_threads_of_its_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", counts.append)
+    monkeypatch.setattr(repeats, "finish_run", lambda *_: None)
+    job = Job(text="", folder="", data=None, device="cpu", save_every=5.0, readers=None, in_memory=0, threads=3)
+    unused: Any = None
+    worker.train_in_process(job, unused, unused, unused, None)
+    assert counts == [3]
