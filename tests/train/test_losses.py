@@ -246,3 +246,13 @@ def test_a_missing_teacher(tmp_path: Path) -> None:
     with raises(RunError):
         sewdsl.train_network(tmp_path / "exits.net", tmp_path / "run", progress_bar=False)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("command", [["train", "--repeat", "2"], ["study"]])
+def test_several_runs_with_a_missing_teacher(tmp_path: Path, command: list[str]) -> None:
+    search = "study {\n    vary train.batch 10 20\n    search Random(trials=1)\n}\n"
+    (tmp_path / "exits.net").write_text(text(EXITS, TAUGHT, 1, tmp_path / "ann") + search)
+    result = CliRunner().invoke(app, [*command, str(tmp_path / "exits.net"), "--out", str(tmp_path / "runs")])
+    assert result.exit_code == 1
+    assert "error: teacher: there is no folder" in result.stderr
+    assert not [*tmp_path.rglob("spec.net")]
