@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import compress
 from math import prod
@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, cast
 
 from sewdsl.analysis.foldable_norms import foldable_norms
 from sewdsl.analysis.memory_plan import BLOCKS, WIDTHS, WORD, Format, Role, plan_memory, stored_elements
+from sewdsl.equations.tape import needed
 from sewdsl.ir.op import KnowsSteps, WeightedLayer
 
 if TYPE_CHECKING:
     from sewdsl.equations.step import NeuronStep
+    from sewdsl.integers.lower_equations import EquationLaw
     from sewdsl.ir.integer_law import Law
     from sewdsl.ir.network import Network
 
@@ -324,12 +326,11 @@ class IntegerSizes:
         """Return the output of equations, with constants of each channel and drifts of the operands."""
         # numpy takes 0.1 s to import, and most networks have no equations.
         from sewdsl.integers.lower_equations import NoEquationLaw  # noqa: PLC0415
-        from sewdsl.targets.equation_tables import lower_without_weights  # noqa: PLC0415
 
         node, steps = self.layer.node, self._network.settings.steps
         drifting = [not x.plain or x.largest is None for x in operands]
         try:
-            law = lower_without_weights(step, getattr(node.op, "v_threshold", 1.0), drifting)
+            law = _lower_without_weights(step, getattr(node.op, "v_threshold", 1.0), drifting)
         except NoEquationLaw as error:
             self.refuse(str(error))
         self.has_equations |= bool(step.states)
@@ -338,3 +339,31 @@ class IntegerSizes:
         constants += sum(map(self._bounded, operands))
         self._timed |= isinstance(self.layer.node.op, KnowsSteps)
         return self._store(*operands, role="neuron", tables=constants, states=node.output.elements * len(step.states))
+
+
+GAINS = (0.6180339887, 1e-9)
+"""Factors of the inputs of two channels: one beyond and one below the size that limits the unit of potentials."""
+
+
+def _lower_without_weights(step: NeuronStep, threshold: float, drifting: Iterable[bool]) -> EquationLaw:
+    """Return equations in integers with as many constants as any weights require, or raise NoEquationLaw.
+
+    Args:
+        threshold: Size of the potentials that matter.
+        drifting: Whether each input has a gain and a drift per channel.
+    """
+    import numpy as np  # noqa: PLC0415
+
+    from sewdsl.integers.lower_equations import EquationLaw  # noqa: PLC0415
+    from sewdsl.integers.value import ZERO, IntegerValue  # noqa: PLC0415
+
+    gains = np.array(GAINS)
+    scales = ((gains, gains) if drifts else (gains[0], ZERO) for drifts in drifting)
+    inputs = [IntegerValue((1, 1, 2), 0, 1, *scale) for scale in scales]
+    # Factors of two channels and time-steps in general position, so that no constant is saved.
+    random, factors = np.random.default_rng(0), {}
+    for entry in step.factors:
+        learned = [step.learned[leaf.leaf] for leaf in needed([entry]) if leaf.operation == "learned"]
+        shape = 1 + any(each.per_step for each in learned), 1 + any(each.per_channel for each in learned)
+        factors[entry.index] = random.uniform(0.5, 1, shape)
+    return EquationLaw(step, factors, inputs, threshold)
