@@ -74,7 +74,8 @@ def codes_in(module: Path) -> set[str]:
     nodes = list(ast.walk(ast.parse(module.read_text(encoding="utf-8"))))
     if {"targets", "train"} & {*module.relative_to(ROOT).parts}:
         calls = [node for node in nodes if isinstance(node, ast.Call)]
-        said = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "Diagnostic"]
+        names = {"Diagnostic", "diagnostic"}
+        said = [call for call in calls if getattr(call.func, "id", getattr(call.func, "attr", "")) in names]
         nodes = [argument for call in said for argument in call.args[:1]]
     strings = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     return {string for string in strings if CODE.fullmatch(string)} - {"utf-8", "utf-8-sig", "bf16-mixed", "time-steps"}

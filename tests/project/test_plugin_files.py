@@ -171,7 +171,7 @@ def test_a_rule_and_a_module_beside_it(tmp_path: Path) -> None:
 
             def check(network, whole):
                 if network.name.islower():
-                    yield Diagnostic(CODE, Severity.WARNING, network.name, next(iter(network)).span)
+                    yield Diagnostic(CODE, network.name, next(iter(network)).span, severity=Severity.WARNING)
             """,
         )
     )
