@@ -193,7 +193,9 @@ class TestWidth:
         measure = Measure(Wiring(network, items), items, vertical=vertical, narrow=True)
         row, end = _Row(measure, items), len(items)
         assert row.items_until(range(1, len(row.ends) + 1)) == [2, 3, 4, 5, 7]
-        assert row.even(1) == (pytest.approx(measure.sequence(measure.lanes.column(0, end)).length), [len(row.ends)])
+        length, ends = row.even(1)
+        assert length == pytest.approx(measure.sequence(measure.lanes.column(0, end)).length)
+        assert ends == [len(row.ends)]
 
     @pytest.mark.parametrize(
         ("text", "said"),

@@ -91,9 +91,10 @@ class Runs:
             if not drawn:
                 patch.setattr(plots, "draw", lambda *_: None)
             turns = AllRuns(plan_runs(varied(text), folder, None))
-            outcome, died = run_study(
-                turns, folder, SequentialPool(lambda *run: finish_run(*run[:3], self.start, self.go_on)), self.announce
+            pool = SequentialPool(
+                lambda compilation, planned, run, _: finish_run(compilation, planned, run, self.start, self.go_on)
             )
+            outcome, died = run_study(turns, folder, pool, self.announce)
             assert not died
             return outcome
 
