@@ -42,7 +42,8 @@ def test_every_parameter_is_explained(names: tuple[str, ...], command: Any) -> N
 def test_every_choice_is_listed(names: tuple[str, ...], parameter: Any, choices: list[str]) -> None:
     text = shown(*names).casefold()
     listed = [set(re.split(r"[|]", found)) for found in re.findall(r"<([\w|-]+)>", text)]
-    listed += [set(re.split(r", | or |[.:] ", found)) for found in re.findall(r": ([^\n]*)\.", text)]
+    plain = re.sub(r" \([^()]*\)", "", text)
+    listed += [set(re.split(r", | or |[.:] ", found)) for found in re.findall(r": ([^\n]*)\.", plain)]
     assert any({choice.casefold() for choice in choices} <= each for each in listed), parameter.name
 
 

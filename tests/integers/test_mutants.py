@@ -76,7 +76,7 @@ EQUIVALENT = {
     "GAINS = ": "other factors in general position require as many constants",
     "random, factors = ": "the same",
     "random.uniform(0.5, 1, shape)": "the same",
-    'getattr(node.op, "v_threshold", 1.0))': "the same",
+    'getattr(node.op, "v_threshold", 1.0), drifting)': "the same",
     "IntegerValue((1, 1, 2), 0, 1, *scale)": "the lowering of equations does not read height, width and bounds",
     "numbers.ndim <= 1": "shifts are numbers, vectors or maps, and never matrices",
     "largest = 2 if largest == 1 and output.values.lower else largest [2 -> 3]": "a bit has no sign, a byte has one",
