@@ -58,7 +58,8 @@ def values(line: str, last: str) -> str:
 
 def forks() -> str:
     """Values of a long row, each of which is added after all of those that follow it."""
-    count = SIZE // 48
+    # A value takes up to 56 bytes.
+    count = SIZE // 56
     row = "".join(f"let a{i} = a{i - 1}-SN\n" for i in range(1, count))
     back = "".join(f"let b{i} = ADD[b{i + 1}|a{i}]-SN\n" for i in range(count - 2, -1, -1))
     return f"{HEAD}let a0 = c4k3-SN\n{row}let b{count - 1} = a{count - 1}-BN\n{back}body b0\n"

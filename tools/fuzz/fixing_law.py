@@ -14,6 +14,8 @@ MARKS = {
     "nesting-too-deep",
 }  # fmt: skip
 """Errors of single characters, which may hide other errors until they are fixed."""
+OF_TRAININGS = {"data-mismatch", "teacher-mismatch"}
+"""Errors that are found only without other errors."""
 Occurrence = tuple[str, int]
 """Code of a diagnostic, and its offset in the original text."""
 
@@ -73,13 +75,13 @@ def _marks(compilation: Compilation) -> int:
 
 
 def _errors(compilation: Compilation) -> int:
-    return len(errors_in(compilation.diagnostics))
+    return sum(diagnostic.code not in OF_TRAININGS for diagnostic in errors_in(compilation.diagnostics))
 
 
 def _warnings(compilation: Compilation) -> int:
     """Return the number of warnings of a text without errors."""
     # Errors hide warnings, so the counts of texts with errors are not comparable.
-    return 0 if _errors(compilation) else len(compilation.diagnostics)
+    return 0 if errors_in(compilation.diagnostics) else len(compilation.diagnostics)
 
 
 def _edited(text: str, origin: list[int], edits: list[Edit]) -> tuple[str, list[int]]:
