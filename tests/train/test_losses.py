@@ -241,7 +241,9 @@ def test_a_teacher_that_does_not_fit(tmp_path: Path, key: str, value: str) -> No
     check_words("\n".join(f"{each.code}: {each.message}" for each in found))
 
 
-def test_a_missing_teacher(tmp_path: Path) -> None:
+def test_a_missing_teacher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The message names the runs of the current folder.
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "exits.net").write_text(text(EXITS, TAUGHT, 1, tmp_path / "ann"))
     with raises(RunError):
         sewdsl.train_network(tmp_path / "exits.net", tmp_path / "run", progress_bar=False)
