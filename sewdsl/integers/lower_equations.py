@@ -6,6 +6,7 @@ All potentials of a layer are integers in one unit for each channel. Spikes, cou
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import reduce
 from math import ceil, log2
@@ -85,15 +86,15 @@ class EquationLaw:
         for i, (entry, start) in enumerate(zip(step.after, step.rest, strict=False)):
             if value_range(entry).whole and start == int(start):
                 self._whole.add(f"v{i}")
-        reads = [operand for entry in order for operand in entry.operands] + [step.output, *step.after]
-        shared = {entry.index for entry in reads if reads.count(entry) > 1}
+        reads = Counter(operand.index for entry in order for operand in entry.operands)
+        reads.update(entry.index for entry in (step.output, *step.after))
         gain = self._gain(step, order).reshape(-1, self._channels).max(0)
         self.unit = np.maximum(gain, threshold / 2**EQUATION_BITS) / 2.0**fraction_bits
         for entry in order:
             if entry.operation in {"x", "state"}:
                 continue
             self._lower(entry)
-            if entry.index in self._sums and entry.index in shared:
+            if entry.index in self._sums and reads[entry.index] > 1:
                 self._name(entry)
         output, self.output_factor = self._output(step.output)
         after = tuple(self._after(f"v{i}", entry) for i, entry in enumerate(step.after))

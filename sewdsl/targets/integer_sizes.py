@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Callable
+from functools import lru_cache, partial
 from itertools import compress
 from math import prod
 from types import SimpleNamespace
@@ -143,9 +143,7 @@ class IntegerSizes:
             # The sums of an output layer have one unit, unless a norm is not folded into the weights.
             is_sum = self.steps[x.step].role == "sums" and x.plain and not x.border[-1]
             self.outputs += self._bounded(x) if is_sum else self._conversion(x)
-            # A norm of each time-step has one unit for each channel.
-            is_timed = x.largest is None and self.steps[x.step].role == "neuron"
-            if x.border[-1] or not x.plain or is_timed:
+            if x.border[-1] or not x.plain:
                 x = self._store(x, role="value", largest=None)
             self._outputs.append(x.step)
 
@@ -226,7 +224,7 @@ class IntegerSizes:
         # Factors of the input, shifts, and factors of the drift of the input.
         row = self._network.settings.steps * WORD * node.output.channels
         tables = 2 * row + self._bounded(x) + (row + self._drift(x) if x.largest is None or not x.plain else 0)
-        return self._store(x, role="neuron", largest=None, tables=tables)
+        return self._store(x, role="neuron", largest=None, tables=tables)._replace(plain=False)
 
     def rectify(self, x: SizedOperand, *, slope: bool = False) -> SizedOperand:
         if x.largest is None and slope:
@@ -328,7 +326,7 @@ class IntegerSizes:
         from sewdsl.integers.lower_equations import NoEquationLaw  # noqa: PLC0415
 
         node, steps = self.layer.node, self._network.settings.steps
-        drifting = [not x.plain or x.largest is None for x in operands]
+        drifting = tuple(not x.plain or x.largest is None for x in operands)
         try:
             law = _lower_without_weights(step, getattr(node.op, "v_threshold", 1.0), drifting)
         except NoEquationLaw as error:
@@ -345,7 +343,8 @@ GAINS = (0.6180339887, 1e-9)
 """Factors of the inputs of two channels: one beyond and one below the size that limits the unit of potentials."""
 
 
-def _lower_without_weights(step: NeuronStep, threshold: float, drifting: Iterable[bool]) -> EquationLaw:
+@lru_cache(maxsize=64)
+def _lower_without_weights(step: NeuronStep, threshold: float, drifting: tuple[bool, ...]) -> EquationLaw:
     """Return equations in integers with as many constants as any weights require, or raise NoEquationLaw.
 
     Args:

@@ -32,7 +32,7 @@ from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.linear import Linear
 from sewdsl.source import Source
 from sewdsl.targets import TARGETS, Fit, diagnose, find_target
-from sewdsl.targets.integer_sizes import IntegerSizes, SizedStep
+from sewdsl.targets.integer_sizes import IntegerSizes, SizedStep, _lower_without_weights
 from sewdsl.targets.layers import neuron_numbers
 from sewdsl.targets.microcontroller import OPTIONS
 from sewdsl.targets.speck import Core, layer_entries, place
@@ -602,6 +602,13 @@ def test_bounds_hold_for_random_networks() -> None:
             assert sizes.estimated or sizes.state_size(4, packed=False) >= file.ram, recipe(seed)
             compared += 1
     assert compared > 20 * factor()
+
+
+def test_equal_neurons_are_lowered_once() -> None:
+    network = sewdsl.load("{c4k3-BN-GLIF}*20-FC3", input="2x8x8", steps=4)
+    _lower_without_weights.cache_clear()
+    IntegerSizes(network)
+    assert _lower_without_weights.cache_info().misses <= 2
 
 
 def test_limits() -> None:
