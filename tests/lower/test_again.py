@@ -75,12 +75,14 @@ def test_to_the_bit(body: str, encode: str, autocast: bool) -> None:  # noqa: FB
 
 def test_less_is_kept_and_each_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     _, model = build(BODIES["SEW"])
-    found: list[saved_tensors.Recomputed] = []
+    x = torch.rand(4, 3, 2, 8, 8)
+    step(model, x)  # If a kernel is not compiled yet, the first pass is rehearsed, and the rehearsal recomputes too.
+    recomputed: list[saved_tensors.Recomputed] = []
     computed: list[object] = []
     make = saved_tensors.Recomputed.__init__
 
     def note(self: saved_tensors.Recomputed, compute: object, operands: object) -> None:
-        found.append(self)
+        recomputed.append(self)
 
         def counted(values: object) -> object:
             computed.append(self)
@@ -89,9 +91,9 @@ def test_less_is_kept_and_each_is_computed_once(monkeypatch: pytest.MonkeyPatch)
         make(self, counted, operands)  # type: ignore[arg-type]
 
     monkeypatch.setattr(saved_tensors.Recomputed, "__init__", note)
-    step(model, torch.rand(4, 3, 2, 8, 8))
+    step(model, x)
     steps = plan_execution(model.program, ExecutionContext(4, 3)).steps
-    assert len(found) == len(steps)
+    assert len(recomputed) == len(steps)
     assert len(set(map(id, computed))) == len(computed) > len(steps) // 2
 
 
