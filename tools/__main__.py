@@ -36,6 +36,7 @@ class Task(NamedTuple):
 LINT = "ruff check .", "ruff format --check ."
 TYPES = ("mypy",)
 IMPORTS = ("lint-imports",)
+SIZE = ("python -m tools.size",)
 
 TASKS = {
     "install": Task(
@@ -72,7 +73,8 @@ TASKS = {
         tuple(f"mypy --platform {name} --cache-dir .mypy_cache/{name}" for name in ("win32", "darwin")),
     ),
     "imports": Task("check which packages import which, with import-linter", IMPORTS),
-    "static": Task("check style, types and imports", (*LINT, *TYPES, *IMPORTS)),
+    "size": Task("print the size of each package of sewdsl, and check its budget", SIZE),
+    "static": Task("check style, types, imports and sizes", (*LINT, *TYPES, *IMPORTS, *SIZE)),
     "pages": Task("write the pages of the documentation that are made from the code", ("python -m docs.site.pages",)),
     "docs": Task("build the documentation in site/, without warnings", ("python -m mkdocs build --strict",)),
     "extension": Task(
