@@ -120,11 +120,11 @@ def check_characters(source: Source, tokens: list[Token], limits: Limits) -> Rep
     return Reported(broken, tuple(diagnostics))
 
 
-def to_ascii(character: str, before: str, after: str, *, dash: bool = False) -> str:
-    """Return the ASCII text of a typographic character between two neighbours, read as a dash if ``dash``."""
-    if character == "\u00d7" and before.isdecimal() and (after.isdecimal() or after == "$"):
+def _to_ascii(character: str, token_type: str) -> str:
+    """Return the ASCII text of a typographic character that a token of a type begins with or contains."""
+    if character == "\u00d7" and token_type != "_STAR":
         return "x"
-    return "" if character == "\u00ad" and not dash else TYPOGRAPHIC[character]
+    return "" if character == "\u00ad" and token_type != "_DASH" else TYPOGRAPHIC[character]
 
 
 def _check_typographic(source: Source, tokens: list[Token]) -> Iterator[Diagnostic]:
@@ -132,7 +132,7 @@ def _check_typographic(source: Source, tokens: list[Token]) -> Iterator[Diagnost
     text = source.text
     # Strings and comments can contain any character. Arrows are reported by check_arrows().
     verbatim = [token for token in tokens if token.type in _VERBATIM or is_arrow(token)]
-    dashes = {token_start(token) for token in tokens if token.type == "_DASH"}
+    operators = {token_start(token): token.type for token in tokens if token.type in {"_DASH", "_STAR"}}
     starts = [token_start(token) for token in verbatim]
     for match in _TYPOGRAPHIC.finditer(text):
         offset = match.start()
@@ -142,9 +142,7 @@ def _check_typographic(source: Source, tokens: list[Token]) -> Iterator[Diagnost
         if offset == 0 and match.group() == BYTE_ORDER_MARK:
             continue
         character = match.group()
-        ascii_text = to_ascii(
-            character, text[offset - 1 : offset], text[offset + 1 : offset + 2], dash=offset in dashes
-        )
+        ascii_text = _to_ascii(character, operators.get(offset, ""))
         span = Span(source, offset, offset + 1)
         fix = Fix(f"write {ascii_text!r}" if ascii_text else "remove it", (Edit(span, ascii_text),))
         reading = f"read as {ascii_text!r}" if ascii_text else "ignored"

@@ -141,7 +141,7 @@ def canonical_token(token: Token) -> str:
     plain = {"_DASH": "-", "_STAR": "*", "LESS": "{", "MORE": "}", "_BELOW": "<", "_ABOVE": ">"}.get(token.type)
     if plain is not None:
         return plain
-    if token.type in {"SIZE", "LENGTHS"}:
+    if token.type in {"SIZE", "LENGTHS", "WORD"}:
         return token.replace("\u00d7", "x")
     return token.replace("\u2212", "-") if token.type == "DECIMAL" else str(token)
 

@@ -85,7 +85,7 @@ TYPOGRAPHIC = {
 }
 """Typographic characters of PDF files and word processors, with their ASCII equivalents.
 
-``×`` between digits is ``x`` instead. A soft hyphen is ``-`` at the end of a line, and ignored elsewhere.
+``×`` in a size or an argument is ``x`` instead. A soft hyphen is ``-`` at the end of a line, and ignored elsewhere.
 """
 
 ARROWS = ">\u27e9\u2192\u27f6"

@@ -129,7 +129,7 @@ neuron PLIF (tau = 2.0,surrogate=ATan( alpha=2.0 ))
 body c32k3s1–BN -PLIF- # go on
   {SEW  Block(c32)-
 # inside
-MPk2s2
+MPk2×2s2
 } * 7-
 FC11
 
@@ -169,7 +169,7 @@ neuron  PLIF(tau=2.0, surrogate=ATan(alpha=2.0))
 body    c32k3s1-BN-PLIF-  # go on
         {SEW Block (c32)-
             # inside
-            MPk2s2
+            MPk2x2s2
         }*7-
         FC11
 
