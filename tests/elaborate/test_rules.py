@@ -6,7 +6,8 @@ import pytest
 
 import sewdsl
 from sewdsl import Network
-from sewdsl.ops.layers.norms import TdBatchNorm
+from sewdsl.ops import catalogue
+from sewdsl.ops.layers.norms import Norm, TdBatchNorm
 from sewdsl.resources import resource_folder
 from tests.systems import make_link
 from tests.words import check_words
@@ -69,6 +70,18 @@ def test_an_even_kernel_with_a_stride_is_told_what_divides(layer: str, padding: 
 def test_a_single_copy() -> None:
     (said,) = sewdsl.read("{MPk3s3p0-c2k3p0}*2", input="2x9x9").diagnostics
     check_words(said.help)
+
+
+@pytest.mark.parametrize("norm", [kind.kind for kind in catalogue().values() if issubclass(kind, Norm)])
+@pytest.mark.parametrize("layer", [kind.kind for kind in catalogue().values() if "bias" in kind.model_fields])
+def test_any_batch_norm_replaces_a_default_bias(layer: str, norm: str) -> None:
+    """The default bias of a convolution, of either direction. Other layers have one unless the text leaves it out."""
+    arguments = {"c": "8k3", "tc": "8k3", "FC": "8", "DFC": "8(reach=2)"}[layer]
+    biases = {
+        text: dict(load(f"{layer}{text}").nodes[1].op)["bias"]
+        for text in (arguments, f"{arguments}-{norm}", arguments.replace("8", "8b1", 1) + f"-{norm}")
+    }
+    assert [*biases.values()] == [True, layer in {"FC", "DFC"}, True], biases
 
 
 def test_bias_across_a_block_boundary() -> None:

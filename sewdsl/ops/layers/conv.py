@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from sewdsl.ir.init_rules import RuleArgument
 from sewdsl.ir.kind import Letter, NaturalPair, Positive, PositivePair, Switch
-from sewdsl.ir.op import Downstream, FanOut, Layer, ShapeMismatch, WeightedLayer
+from sewdsl.ir.op import Downstream, FanOut, ShapeMismatch, WeightedLayer
 from sewdsl.ir.signal import Signal
-from sewdsl.ops.layers.norms import BatchNorm, Norm
+from sewdsl.ops.layers.norms import Norm
 from sewdsl.ops.windows import Lengths, Pair, along_axes, output_size, row_or_map_shape, window_counts
 
 if TYPE_CHECKING:
@@ -49,12 +49,12 @@ class _Convolution(WeightedLayer):
                 "use a number of groups that divides both input and output channels",
             )
 
-    def _needs_bias(self, downstream: Downstream, norm: type[Layer]) -> bool:
+    def _needs_bias(self, downstream: Downstream) -> bool:
         """Return whether the convolution has a bias: the argument, or by default whether no norm follows."""
         if self.bias is not None:
             return self.bias
         # The norm subtracts the mean, which cancels a constant.
-        return not (downstream.next and all(isinstance(op, norm) for op in downstream.next))
+        return not (downstream.next and all(isinstance(op, Norm) for op in downstream.next))
 
     def weight_shape(self, *inputs: Signal) -> tuple[int, ...]:
         return self.channels, inputs[0].channels // self.groups, *self._window(inputs[0])[0]
@@ -143,7 +143,7 @@ class Conv(_Convolution, kind="c", key="conv"):
         return self.stride != (1, 1)
 
     def settle(self, downstream: Downstream) -> Conv:
-        return _with_arguments(self, bias=self._needs_bias(downstream, Norm))
+        return _with_arguments(self, bias=self._needs_bias(downstream))
 
     def integers(self, law: Law, *inputs: Operand) -> Operand:
         (x,), (signal,) = inputs, law.layer.inputs
@@ -269,7 +269,7 @@ class TransposedConv(_Convolution, kind="tc", key="transposed_conv"):
         return FanOut.of_axes(axes, self.channels // self.groups * self.kept_fraction(*inputs))
 
     def settle(self, downstream: Downstream) -> TransposedConv:
-        bias = self._needs_bias(downstream, BatchNorm)
+        bias = self._needs_bias(downstream)
         padding, output_padding = self.pads
         return self.replace(padding=padding, output_padding=output_padding, bias=bias)
 
