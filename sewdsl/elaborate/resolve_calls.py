@@ -24,15 +24,14 @@ from sewdsl.source import Span
 from sewdsl.syntax.lexicon import OWN_NEURON, POINTWISE, POTENTIAL
 from sewdsl.syntax.tree import (
     Call,
-    FunctionCall,
     Interpolation,
     Name,
     Negation,
     Number,
     Pointwise,
     SyntaxNode,
+    functions_in,
     variables_in,
-    walk_syntax,
 )
 
 _READ_BY = {"surrogate": "fire", "v_threshold": "v_threshold", "v_reset": "reset", "detach_reset": "reset"}
@@ -111,14 +110,14 @@ class CallResolver:
         call = Call(Name.of(POINTWISE, item.span.part(0, len(POINTWISE))), item.arguments, span=item.span)
         arguments = reader.read_arguments(call)
         expression = _filled(item.expression, reader)
-        names = [node.name for node in walk_syntax(expression) if isinstance(node, FunctionCall)]
-        for word in (*variables_in(expression), *names):
+        names = [*variables_in(expression), *functions_in(expression)]
+        for word in names:
             if word.text in {POTENTIAL, *DRAWS, INDEX}:
                 message = f"'{word.text}' is for initial values, but {POINTWISE} has no state"
                 message = f"{POINTWISE} has no membrane potential '{POTENTIAL}'" if word.text == POTENTIAL else message
                 hint = "define a neuron with 'neuron NAME { … }'"
                 raise self.reporter.refuse("unknown-name", message, word.span, help=hint, path=path)
-        words = {word.text for word in (*variables_in(expression), *names)}
+        words = {word.text for word in names}
         for name in arguments.keys() & _READ_BY.keys():
             if words.isdisjoint({name, _READ_BY[name]}):
                 message = f"'{name}' has no effect: the expression does not contain '{_READ_BY[name]}'"

@@ -42,7 +42,7 @@ from sewdsl.source import BUILTIN, Source, Span
 from sewdsl.syntax.lexicon import VERSION
 from sewdsl.syntax.parser import parse, parse_compact
 from sewdsl.syntax.printer import is_pointwise, print_expression, print_neuron
-from sewdsl.syntax.tree import Body, Gives, NeuronDefinition, Pointwise, RealExpression, Word
+from sewdsl.syntax.tree import Body, Gives, NeuronDefinition, Pointwise, RealExpression, Word, functions_in
 
 if TYPE_CHECKING:
     from torch import nn
@@ -83,7 +83,8 @@ class EquationKind(Op):
     def step_surrogate(self) -> Surrogate | None:
         """Surrogate, if the equations contain a step function."""
         # Without a step function, the surrogate has no effect and no kernel needs it.
-        return self.surrogate if "fire(" in self.definition_text() else None
+        fires = any(name.text == "fire" for name in functions_in(self.definition))
+        return self.surrogate if fires else None
 
     @classmethod
     def definition_text(cls) -> str:

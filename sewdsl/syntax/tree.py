@@ -417,3 +417,10 @@ def variables_in(expression: RealExpression) -> Iterator[Word]:
     for node in walk_syntax(expression):
         if isinstance(node, Variable):
             yield Word(node.name, span=node.span)
+
+
+def functions_in(node: SyntaxNode) -> Iterator[Word]:
+    """Yield the names of the functions that equations call, in the order of the source."""
+    for call in walk_syntax(node):
+        if isinstance(call, FunctionCall):
+            yield call.name

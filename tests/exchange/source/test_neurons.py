@@ -20,6 +20,7 @@ from sewdsl.ops.joins import Add
 from sewdsl.ops.layers.norms import BatchNorm
 from sewdsl.ops.neurons.integrate_and_fire import IF
 from sewdsl.ops.surrogates import ATan
+from sewdsl.source import Source
 from tests.exchange.source.files import DOUBLE, SOURCES, made, outcome, same
 
 SURROGATES = (
@@ -70,6 +71,15 @@ def test_one_surrogate_with_several_values(rest: str) -> None:
     network = sewdsl.load(body, input=(6,), steps=5)
     check(network, "python")
     assert SOURCES["python"](network).count("def atan(") == 1
+
+
+@pytest.mark.parametrize(("equation", "fires"), [("give fire(x - p)", True), ("give relu(x - p)", False)])
+@pytest.mark.parametrize("dialect", SOURCES)
+def test_only_calls_of_fire_require_a_surrogate(dialect: str, equation: str, fires: bool) -> None:  # noqa: FBT001
+    """Also if the name of the neuron ends in ``fire``."""
+    text = f"sewdsl 1\ninput 6\nsteps 2\nneuron Nfire(p=0.5) {{ {equation} }}\nbody FC4-Nfire-FC3\n"
+    network = sewdsl.read(Source("a.net", text)).result()
+    assert ("fire(" in SOURCES[dialect](network).replace("Nfire", "N")) is fires
 
 
 def test_a_surrogate_with_a_scale() -> None:
