@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from sewdsl.snn import kernels
-from sewdsl.snn.autocast import autocast_dtype, without_autocast
+from sewdsl.snn.autocast import autocast_dtype, narrowed, widened, without_autocast
 from sewdsl.snn.unsupported import needs_plain_torch
 
 Causal = Literal["places", "time"] | None
@@ -95,17 +95,20 @@ class ScaledProduct(NamedTuple):
         """Return the product of feature maps ``[T, N, C, *]``, with the positions of the first one."""
         first = operands[0]
         with without_autocast(first.device.type):
-            y = self.law.product(*map(self._split, operands)) * factor
+            y = self._scale(self.law.product(*map(self._split, operands)), factor)
             y = join_heads(y, self.chunk, first.shape[3:])
-        # Autocast casts inputs where needed, so the wider dtype can stay.
-        return y if autocast_dtype(first.device.type) else y.to(first.dtype)
+        return narrowed(y, first)
 
     def gradients(self, factor: Tensor | float, g: Tensor, *operands: Tensor) -> tuple[Tensor, ...]:
         """Return the gradients of the operands."""
         with without_autocast(g.device.type):
-            parts = self.law.gradients(self._split(g) * factor, *map(self._split, operands))
+            parts = self.law.gradients(self._scale(self._split(g), factor), *map(self._split, operands))
             pairs = zip(parts, operands, strict=True)
             return tuple(join_heads(part, self.chunk, x.shape[3:]).to(x.dtype) for part, x in pairs)
+
+    def _scale(self, x: Tensor, factor: Tensor | float) -> Tensor:
+        # The product with a tensor has the wider of both dtypes.
+        return (x * factor).to(self.dtype)
 
     def _split(self, x: Tensor) -> Tensor:
         return split_heads(x.to(self.dtype), self.heads, self.chunk)
@@ -163,7 +166,7 @@ class TokenProduct(nn.Module):
             return self.scale
         if not (self.training or self._is_traced or self.rate.any()):
             raise ValueError(NO_RATE)
-        return (self.rate * self.terms).rsqrt()[:, None, None]
+        return (widened(self.rate) * self.terms).rsqrt()[:, None, None]
 
     @property
     def _is_traced(self) -> bool:

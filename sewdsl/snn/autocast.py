@@ -1,10 +1,11 @@
-"""Autocast that also works on the device ``meta``, whose tensors have shapes but no data."""
+"""Number formats: float32 for 16-bit tensors, and autocast that also works on ``meta``, the device without data."""
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
+from torch import Tensor
 
 
 def autocast_dtype(device: str) -> torch.dtype | None:
@@ -18,3 +19,14 @@ def autocast_dtype(device: str) -> torch.dtype | None:
 def without_autocast(device: str) -> AbstractContextManager[object]:
     """Disable autocast on a device within a context."""
     return nullcontext() if device == "meta" else torch.autocast(device, enabled=False)
+
+
+def widened(x: Tensor) -> Tensor:
+    """Return a tensor in float32 or wider, the precision of states and of sums."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def narrowed(y: Tensor, x: Tensor) -> Tensor:
+    """Return a result of :func:`widened` in the dtype of ``x``, or as it is under autocast."""
+    # Autocast casts inputs where needed, so the wider dtype can stay.
+    return y if autocast_dtype(x.device.type) else y.to(x.dtype)

@@ -9,6 +9,7 @@ from torch import Tensor, distributed, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from sewdsl.snn.autocast import widened
 from sewdsl.snn.kernels.neuron import operators
 from sewdsl.snn.kernels.neuron.layer_call import KernelChannels
 from sewdsl.snn.streamed_past import ReadsPast, StreamedPast
@@ -134,7 +135,7 @@ class BatchNorm(_BatchNorm):
 
     def _normalise_over_processes(self, x: Tensor, weight: Tensor, momentum: float) -> Tensor:
         """Normalise with the statistics of all processes, computed in float32 or wider."""
-        values, axes = x.to(torch.promote_types(x.dtype, torch.float32)), [0, *range(2, x.ndim)]
+        values, axes = widened(x), [0, *range(2, x.ndim)]
         # Reduce the count as well: processes may have batches of different sizes.
         sums = torch.cat([values.sum(axes), values.new_tensor([values.numel() / self.num_features])])
         total = _sum(sums)
@@ -224,7 +225,7 @@ class StepBatchNorm(BatchNorm, ReadsPast):
     def forward(self, x_TN: Tensor, repeats: int = 1, past: StreamedPast | None = None) -> Tensor:
         """Return the normalised sequence, or one time-step of a stream or a loop."""
         rows = slice(0, len(self.weight)) if past is None else slice(past.t, past.t + 1)
-        x = x_TN.to(torch.promote_types(x_TN.dtype, torch.float32))
+        x = widened(x_TN)
         if self.training:
             self._check_count(x_TN[:1], repeats)
             mean, var = self._statistics(x, rows)

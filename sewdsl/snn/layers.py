@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sewdsl.snn.autocast import narrowed, widened
 from sewdsl.snn.batch_norm import BatchNorm
 from sewdsl.snn.conv_window import ConvWindow
 from sewdsl.snn.convolution import DENSE, ConvRun, conv2d_low_memory, mask_padding_taps
@@ -248,7 +249,10 @@ class LayerNorm(nn.LayerNorm):
     """
 
     def forward(self, x_TN: Tensor) -> Tensor:
-        return super().forward(x_TN.movedim(2, -1)).movedim(-1, 2)
+        # PyTorch adds the gradients of weight and bias in 16 bits on CPUs, where a sum stops to grow.
+        x, weight, bias = map(widened, (x_TN.movedim(2, -1), self.weight, self.bias))
+        y = functional.layer_norm(x, self.normalized_shape, weight, bias, self.eps)
+        return narrowed(y, x_TN).movedim(-1, 2)
 
 
 class RMSNorm(nn.RMSNorm):

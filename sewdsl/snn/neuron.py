@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sewdsl.snn import kernels
+from sewdsl.snn.autocast import widened
 from sewdsl.snn.batch_norm import BatchNorm
 from sewdsl.snn.join import PendingJoin
 from sewdsl.snn.protocols import EquationSpec, NeuronSpec
@@ -33,9 +34,9 @@ class NeuronModule(ReadsPast):
 
     @property
     def learned(self) -> dict[str, Tensor]:
-        """Learnable parameters by name."""
+        """Learnable parameters by name, in float32 or wider as states are."""
         # getattr also returns parametrized and pruned values, which are not in _parameters.
-        return {name: getattr(self, name) for name in self._names}
+        return {name: widened(getattr(self, name)) for name in self._names}
 
     def normalised(self, x_TN: Tensor, norm: BatchNorm, joint: PendingJoin | None = None) -> Tensor:
         """Return the output for the current of a batch norm, combined with a join.

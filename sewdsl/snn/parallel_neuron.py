@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from sewdsl.snn.autocast import without_autocast
+from sewdsl.snn.autocast import widened, without_autocast
 from sewdsl.snn.kernels.neuron import reference
 from sewdsl.snn.neuron import SpikingModule
 from sewdsl.snn.protocols import SurrogateSpec
@@ -48,7 +48,7 @@ class ParallelNeuron(SpikingModule):
     def forward(self, x_TN: Tensor) -> Tensor:
         # Sums over time stay in float32: 16-bit rounding would flip spikes at the threshold.
         with without_autocast(x_TN.device.type):
-            weight, bias, current_TN = _wide(self.weight), _wide(self.bias), _wide(x_TN)
+            weight, bias, current_TN = widened(self.weight), widened(self.bias), widened(x_TN)
             u_TN = torch.addmm(bias, weight, current_TN.flatten(1)).view(x_TN.shape)
             return reference.heaviside(u_TN, self.spec.surrogate).to(x_TN.dtype)
 
@@ -85,7 +85,7 @@ class WindowedNeuron(SpikingModule, ReadsPast):
     def forward(self, x_TN: Tensor, past: StreamedPast | None = None) -> Tensor:
         """Return the spikes of a sequence, or of one time-step of a stream."""
         with without_autocast(x_TN.device.type):
-            u_TN = self._potential(_wide(x_TN), past)
+            u_TN = self._potential(widened(x_TN), past)
             return reference.heaviside(u_TN, self.spec.surrogate).to(x_TN.dtype)
 
     def _potential(self, x_TN: Tensor, past: StreamedPast | None) -> Tensor:
@@ -155,12 +155,7 @@ class SlidingNeuron(WindowedNeuron):
         return self.bias
 
 
-def _wide(x: Tensor) -> Tensor:
-    """Return a tensor in float32 or wider, the precision of membrane potentials."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
-
-
 def _along_time(values: Tensor, x_TN: Tensor) -> Tensor:
     """Return values per time-step, or a scalar, as a factor that broadcasts over a sequence."""
-    wide = _wide(values)
+    wide = widened(values)
     return wide.reshape(-1, *[1] * (x_TN.ndim - 1)) if wide.ndim else wide
