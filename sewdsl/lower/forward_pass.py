@@ -25,6 +25,9 @@ from sewdsl.snn.join import PendingJoin
 from sewdsl.snn.layers import Dropout
 from sewdsl.snn.time_steps import expand_all
 
+Listener = Callable[[str, Sequence[Tensor], Tensor], object]
+"""Callback for the name, the inputs and the output of a node."""
+
 
 class ForwardPass:
     """Forward pass of one input.
@@ -35,6 +38,7 @@ class ForwardPass:
         on_convolution: Callback for each convolution that may be event-driven, with the node name and whether it was.
         parts: Hooked or replaced parts, inner parts first.
         targets: Nodes to compute. The pass ends when all are available. None: the outputs of the network.
+        listeners: Callbacks for the values of nodes, by node (see :func:`sewdsl.lower.spiking_network.watch_nodes`).
     """
 
     def __init__(  # noqa: PLR0913 -- all that a pass needs
@@ -47,9 +51,11 @@ class ForwardPass:
         on_convolution: Callable[[str, bool], object] | None = None,
         parts: Sequence[PartCall] = (),
         targets: frozenset[int] | None = None,
+        listeners: Sequence[Mapping[int, Listener]] = (),
     ) -> None:
         self._network, self._plan, self._modules, self._T, self._step = network, plan, modules, T, step
         self._on_convolution, self._parts, self._targets = on_convolution, parts, targets
+        self._listeners = listeners
 
     def run(self, values: dict[int, Tensor]) -> None:
         """Compute all steps. Each value is dropped after its last reader.
@@ -85,6 +91,8 @@ class ForwardPass:
             saved_operands = {i: x_TN for i, x_TN in zip(step.operands, operands, strict=True) if i in step.keeps}
             with saved_tensors.reading(saved_operands, modules):
                 values[step.gives] = self._compute(step, modules, operands)
+            if self._listeners:
+                self._report(step.gives, self._expand(step, operands), values[step.gives])
             if step.recomputed:
                 recompute = partial(self._recompute_step, step, modules)
                 saved_tensors.add_recomputed(
@@ -93,6 +101,12 @@ class ForwardPass:
             # Without these references, values that are not saved are freed before the next step.
             del operands, saved_operands
             self._finish_step(active_calls, step, values, saved_tensors, unexpected)
+
+    def _report(self, index: int, inputs: Sequence[Tensor], y_TN: Tensor) -> None:
+        """Pass the values of a node to its listeners."""
+        for listeners in self._listeners:
+            if index in listeners:
+                listeners[index](self._network.nodes[index].name, inputs, y_TN)
 
     def _finish_step(
         self,
@@ -127,12 +141,15 @@ class ForwardPass:
     def _run_loop(self, step: PlannedStep, operands: Sequence[Tensor]) -> dict[int, Tensor]:
         """Return the outputs of a loop, computed one time-step after the other."""
         nodes = self._network.nodes
-        sequences = {
+        operand_steps = {
             i: x_TN.unbind() if len(x_TN) == self._T else [x_TN[0]] * self._T
             for i, x_TN in zip(step.operands, operands, strict=True)
         }
         N, like = operands[0].shape[1], operands[0]
-        outputs: dict[int, list[Tensor]] = {i: [] for i in {*step.loop, *(self._targets or ())} & {*step.nodes}}
+        results = {*step.loop, *(self._targets or ())} & {*step.nodes}
+        watched = [i for i in step.nodes if any(i in listeners for listeners in self._listeners)]
+        recorded = results.union(watched, *(nodes[i].inputs for i in watched))
+        sequences: dict[int, list[Tensor]] = {i: [] for i in recorded}
         masks: dict[str, Tensor] = {}
         state = self._step.first_step(masks) if self._step is not None else StepState(None, 0, masks)
         # The next outputs of each delay, [1, N, *] each. They enter the state after the last time-step only.
@@ -144,7 +161,7 @@ class ForwardPass:
             if (node := nodes[i]).feeds_back
         }
         for t in range(self._T):
-            values = {i: steps[t][None] for i, steps in sequences.items()}
+            values = {i: steps[t][None] for i, steps in operand_steps.items()}
             for i in step.nodes:
                 node, module = nodes[i], self._modules[i]
                 operand_values = [values[j] for j in node.inputs]
@@ -157,16 +174,23 @@ class ForwardPass:
             # The delayed sources are available only after all nodes of the time-step.
             for i, ring in delays.items():
                 ring.append(values[nodes[i].sources[0]])
-            for i, steps in outputs.items():
+            for i, steps in sequences.items():
                 steps.append(values[i])
             if t < self._T - 1:
                 state = state.next_step(masks)
         state.after |= {nodes[i].name: torch.cat((*ring,)) if len(ring) > 1 else ring[0] for i, ring in delays.items()}
-        return {i: torch.cat(steps) for i, steps in outputs.items()}
+        values = {i: torch.cat(steps) for i, steps in sequences.items()}
+        for i in watched:
+            self._report(i, [values[j] for j in nodes[i].inputs], values[i])
+        return {i: values[i] for i in results}
+
+    def _expand(self, step: PlannedStep, operands: Sequence[Tensor]) -> list[Tensor]:
+        """Return the operands at all time-steps, or at one for a step that is computed once."""
+        reduces_time = self._network.nodes[step.gives].op.reduces_time
+        return expand_all(operands, None if step.once and not reduces_time else self._T)
 
     def _compute(self, step: PlannedStep, modules: Sequence[Any], operands: Sequence[Tensor]) -> Tensor:
-        reduces_time = self._network.nodes[step.gives].op.reduces_time
-        operands = expand_all(operands, None if step.once and not reduces_time else self._T)
+        operands = self._expand(step, operands)
         options: dict[str, Any] = {"byte_places": True} if step.byte_places else {}
         if step.frees_input or step.events or step.winograd:
             on_convolution = (

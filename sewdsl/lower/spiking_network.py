@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, final
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sewdsl.ir.network import Network
 from sewdsl.lower import inputs
-from sewdsl.lower.forward_pass import ForwardPass, prepare_rehearsal
+from sewdsl.lower.forward_pass import ForwardPass, Listener, prepare_rehearsal
 from sewdsl.lower.inputs import Inputs
 from sewdsl.lower.parts import Group, ModuleGroup, PartCall, PartNodes, find_calls, find_part
 from sewdsl.lower.stream import State, StepState
@@ -57,6 +57,7 @@ class SpikingNetwork(Group):
     _outline: PlanOutline
     _plans: dict[ExecutionContext, ExecutionPlan]
     _part_cache: dict[str, tuple[PartNodes, ...]]
+    _listeners: tuple[Mapping[int, Listener], ...] = ()
 
     def __init__(self, program: Program, modules: Mapping[str, nn.Module]) -> None:
         super().__init__()
@@ -71,8 +72,8 @@ class SpikingNetwork(Group):
         self._groups = tuple(sorted(paths, key=lambda path: -path.count(".")))  # inner groups first
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the state for copying and pickling, without the listener."""
-        return {**self.__dict__, "event_listener": None}
+        """Return the state for copying and pickling, without listeners."""
+        return {**self.__dict__, "event_listener": None, "_listeners": ()}
 
     def _repr_html_(self) -> str:
         return self.network._repr_html_()
@@ -171,15 +172,16 @@ class SpikingNetwork(Group):
         plan = self._plan(x_TN, modules, separate, static=static, streaming=step is not None)
         by_node = [*[None] * first, *modules]
         values |= {i: values[i][:1] for i in repeated}
-        # Event-driven convolutions are not used in compiled graphs, so no listener is passed. The input is released
-        # here, so that the pass can free it after its last reader.
+        # Event-driven convolutions are not used in compiled graphs, so their listener is not passed. The input is
+        # released here, so that the pass can free it after its last reader.
         del x_TN
         if torch.compiler.is_compiling():
-            ForwardPass(network, plan, by_node, T, step, None, parts, targets).run(values)
+            ForwardPass(network, plan, by_node, T, step, None, parts, targets, self._listeners).run(values)
         else:
             rehearsal = prepare_rehearsal(network, plan, by_node, values, T)
+            listeners = self.event_listener, parts, targets, self._listeners
             with compile_ahead.rehearsed_by(rehearsal):
-                ForwardPass(network, plan, by_node, T, step, self.event_listener, parts, targets).run(values)
+                ForwardPass(network, plan, by_node, T, step, *listeners).run(values)
         return {index: expand_steps(values[index], T) for index in targets or self.network.output_indices}
 
     def _part_calls(self, *, streaming: bool) -> list[PartCall]:
@@ -248,10 +250,10 @@ class SpikingNetwork(Group):
         ]
         for i in separate - {*range(first)}:
             states[i] = states[i]._replace(alone=True, as_built=False)
-        if streaming:  # the state of every stateful node is read
-            for i, node in enumerate(self.network.nodes):
-                if node.op.reads == "past":
-                    states[i] = states[i]._replace(alone=True)
+        # In a stream, the state of every stateful node is read.
+        past = (i for i, node in enumerate(self.network.nodes) if streaming and node.op.reads == "past")
+        for i in {*past}.union(*self._listeners):
+            states[i] = states[i]._replace(alone=True)
         context = ExecutionContext(
             len(x_TN),
             x_TN.shape[1],
@@ -409,6 +411,32 @@ class Stream:
 
     def __repr__(self) -> str:
         return f"Stream({self._model.network.name!r})"
+
+
+@contextmanager
+def watch_nodes(model: SpikingNetwork, names: Iterable[str], listener: Listener) -> Iterator[None]:
+    """Return a context in which each forward pass passes the values of nodes to a callback.
+
+    A watched node is not fused with others. The calls of a part are nodes of their own, though they share modules, so
+    hooks of the modules could not tell them apart.
+
+    Args:
+        listener: Receives the name of a node, its inputs and its output, ``[T, N, *]`` each, or ``[1, N, *]`` if the
+            node is static and computed once. Values in loops are passed on after the last time-step.
+
+    Raises:
+        AttributeError: If the part around a node was replaced by another module.
+    """
+    watched = {*names}
+    for name in watched:
+        model.get_submodule(name)
+    before = model._listeners  # noqa: SLF001 -- public names cannot be names of layers
+    listeners = {index: listener for index, node in enumerate(model.network) if node.name in watched}
+    model._listeners = (*before, listeners)  # noqa: SLF001
+    try:
+        yield
+    finally:
+        model._listeners = before  # noqa: SLF001
 
 
 class EventShares:

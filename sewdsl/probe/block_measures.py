@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -12,7 +12,7 @@ from torch.nn import functional
 from sewdsl.analysis.residual_blocks import NamedResidual, named_residuals
 from sewdsl.lower import SpikingNetwork
 from sewdsl.lower.inputs import Inputs, by_name, map_inputs
-from sewdsl.probe.capture_outputs import capture_outputs
+from sewdsl.lower.spiking_network import watch_nodes
 
 
 class BlockRate(NamedTuple):
@@ -40,13 +40,13 @@ def block_rates(model: SpikingNetwork, batches: Iterable[tuple[Inputs, Tensor]])
     sums: dict[str, float] = {}
     counts: dict[str, int] = {}
 
-    def count(name: str, y_TN: Tensor) -> None:
+    def count(name: str, _inputs: Sequence[Tensor], y_TN: Tensor) -> None:
         # Sums of many spikes exceed the 24 bits of float32.
         sums[name] = sums.get(name, 0.0) + y_TN.sum(dtype=torch.float64).item()
         counts[name] = counts.get(name, 0) + y_TN.numel()
 
     names = [name for block in blocks for name in (block.branch, block.output) if name is not None]
-    with torch.no_grad(), capture_outputs(model, names, count):
+    with torch.no_grad(), watch_nodes(model, names, count):
         for x, _ in batches:
             model(x)
     # A network without residual blocks has no rates, even without a batch.
@@ -93,7 +93,11 @@ def block_gradients(model: SpikingNetwork, batches: Iterable[tuple[Inputs, Tenso
     outputs: dict[str, Tensor] = {}
     sums: dict[NamedResidual, float] = {}
     count = 0
-    with torch.enable_grad(), capture_outputs(model, source_names, outputs.__setitem__):
+
+    def keep(name: str, _inputs: Sequence[Tensor], y_TN: Tensor) -> None:
+        outputs[name] = y_TN
+
+    with torch.enable_grad(), watch_nodes(model, source_names, keep):
         for inputs, y in batches:
             x = map_inputs(
                 lambda each: each.detach().requires_grad_(each.is_floating_point()), _at_each_step(inputs, model)

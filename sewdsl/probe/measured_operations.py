@@ -12,7 +12,7 @@ from sewdsl.analysis.energy import LayerCounts, LayerOperations, operation_bound
 from sewdsl.ir.network import Network
 from sewdsl.lower import SpikingNetwork
 from sewdsl.lower.inputs import is_static
-from sewdsl.probe.capture_outputs import capture_inputs, capture_outputs
+from sewdsl.lower.spiking_network import watch_nodes
 from sewdsl.probe.untrained import active_dropouts
 
 
@@ -73,7 +73,7 @@ class MeasuredActivations:
         """Fraction of zero outputs, in [0, 1]."""
         return 1 - self.nonzero / self.values if self.values else 0.0
 
-    def see(self, _name: str, y_TN: Tensor) -> None:
+    def see(self, _name: str, _inputs: Sequence[Tensor], y_TN: Tensor) -> None:
         """Count the outputs of a neuron."""
         self.values += y_TN.numel()
         self.nonzero += int(torch.count_nonzero(y_TN))
@@ -102,7 +102,7 @@ def measure_operations(
     fan_outs = {name: _fan_outs(network, measured.most) for name, measured in operations_by_layer.items()}
     static = False
 
-    def count(name: str, inputs: tuple[Tensor, ...]) -> None:
+    def count(name: str, inputs: Sequence[Tensor], _y_TN: Tensor) -> None:
         measured = operations_by_layer[name]
         # A static layer computes one time-step, even if its input has been expanded.
         once = static and not measured.most.node.output.varies
@@ -112,8 +112,8 @@ def measure_operations(
     neurons = [node.name for node in network if node.op.is_activation] if activations is not None else []
     with (
         torch.no_grad(),
-        capture_inputs(model, operations_by_layer, count),
-        capture_outputs(model, neurons, outputs.see),
+        watch_nodes(model, operations_by_layer, count),
+        watch_nodes(model, neurons, outputs.see),
     ):
         for x, _ in batches:
             static = is_static(x, network.settings)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from typing import TYPE_CHECKING
 
 import rich
 import torch
@@ -13,7 +12,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from sewdsl.lower import SpikingNetwork
-from sewdsl.lower.spiking_network import EventShares
+from sewdsl.lower.spiking_network import EventShares, watch_nodes
 from sewdsl.snn.neuron import SpikingModule
 from sewdsl.train.store.measurements import BY_EVENTS, FIRING_RATE, GRADIENT_NORM
 from sewdsl.train.store.result import DEAD, EDGES, Population
@@ -24,24 +23,22 @@ if TYPE_CHECKING:
 
 
 class FiringRates:
-    """Firing rates of layers and of single neurons over all samples in a context, with 4 bytes per neuron."""
+    """Firing rates of layers and of single neurons over all samples in a context, with 4 bytes per neuron.
+
+    Each call of a part has neurons and rates of its own.
+    """
 
     def __init__(self) -> None:
         self._spikes: dict[str, Tensor] = {}
         self._chances: dict[str, int] = {}
 
-    @contextmanager
-    def watch(self, model: nn.Module) -> Iterator[None]:
-        """Count the spikes of each forward pass in the context."""
-        neurons = {name: module for name, module in model.named_modules() if isinstance(module, SpikingModule)}
-        hooks = [module.register_forward_hook(partial(self._count, name)) for name, module in neurons.items()]
-        try:
-            yield
-        finally:
-            for hook in hooks:
-                hook.remove()
+    def watch(self, model: SpikingNetwork) -> AbstractContextManager[None]:
+        """Return a context in which the spikes of each forward pass are counted."""
+        spiking = {name for name, module in model.named_modules() if isinstance(module, SpikingModule)}
+        network = model.network
+        return watch_nodes(model, [node.name for node in network if network.owner(node).name in spiking], self._count)
 
-    def _count(self, name: str, _module: nn.Module, _inputs: Any, spikes: Tensor) -> None:
+    def _count(self, name: str, _inputs: Sequence[Tensor], spikes: Tensor) -> None:
         """Add the spikes of a batch, without synchronising with the device."""
         batch = self._batch(spikes.detach())
         self._spikes[name] = self._spikes[name] + batch if name in self._spikes else batch
@@ -88,8 +85,8 @@ class FiringRateLog(Callback):
         """Start counting."""
         self._rates, self._events = FiringRates(), EventShares()
         model = pl_module.get_submodule("model")
-        self._watching.enter_context(self._rates.watch(model))
         if isinstance(model, SpikingNetwork):
+            self._watching.enter_context(self._rates.watch(model))
             self._watching.enter_context(self._events.watch(model))
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -170,7 +167,7 @@ def count_population(spikes: Tensor, chances: int) -> Population:
 class GradientNorms(Callback):
     """Logs ``gradient_norm/LAYER`` and ``gradient_norm/total`` of each epoch's last batch, before clipping.
 
-    The norm is Euclidean, over all weights of a layer.
+    The norm is Euclidean, over all weights of a layer. The gradients of the calls of a part add up.
     """
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:

@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from itertools import product
 from operator import attrgetter
 from pathlib import Path
@@ -27,9 +28,9 @@ from sewdsl.analysis.energy import (
 )
 from sewdsl.cli.app import app
 from sewdsl.lower import SpikingNetwork
+from sewdsl.lower.spiking_network import watch_nodes
 from sewdsl.notation.energy_forms import HEAD, EnergyForm, EnergyTable, write_energy_table
 from sewdsl.probe import MeasuredActivations, measure_operations, random_inputs, set_untrained_mode
-from sewdsl.probe.capture_outputs import capture_inputs, capture_outputs
 
 NETS = {
     "padding, stride, groups": ("c4k3p2-BN-SN-c6k3s2g2-BN-SN-c3k2p1s3-BN-SN-FC5", "2x7x6"),
@@ -116,10 +117,10 @@ def test_the_estimate_is_the_formula(name: str) -> None:
     """E = E_MAC · FLOPs_1 + E_AC · Σ rate · FLOPs · T, from the inputs of the layers."""
     model = compiled(*NETS[name])
     batches, network = shown(model), model.network
-    seen: dict[str, list[tuple[Tensor, ...]]] = {}
+    seen: dict[str, list[Sequence[Tensor]]] = {}
     lines = lines_of(model, batches)
     names = [line.name for line in lines]
-    with torch.no_grad(), capture_inputs(model, names, lambda node, x: seen.setdefault(node, []).append(x)):
+    with torch.no_grad(), watch_nodes(model, names, lambda node, x, _: seen.setdefault(node, []).append(x)):
         for x, _ in batches:
             model(x)
     for line in lines:
@@ -145,7 +146,7 @@ def test_neurobenchs_figures_are_its_forwards_of_ones(name: str) -> None:
     sums = {line.name: [0.0, 0.0, 0.0] for line in lines}
     binary = dict.fromkeys(sums, True)
 
-    def count(node: str, inputs: tuple[Tensor, ...]) -> None:
+    def count(node: str, inputs: Sequence[Tensor]) -> None:
         layer, (x_TN,) = model.get_submodule(node), inputs
         weights = dict(layer.named_parameters())
         ones = {key: torch.full_like(w, float(not key.endswith("bias"))) for key, w in weights.items()}
@@ -155,9 +156,9 @@ def test_neurobenchs_figures_are_its_forwards_of_ones(name: str) -> None:
             y = torch.func.functional_call(layer, ones, (x,))
             sums[node][at] += float(y.sum()) * again
 
-    kept: list[tuple[str, tuple[Tensor, ...]]] = []
+    kept: list[tuple[str, Sequence[Tensor]]] = []
     with torch.no_grad():
-        with capture_inputs(model, sums, lambda node, x: kept.append((node, x))):
+        with watch_nodes(model, sums, lambda node, x, _: kept.append((node, x))):
             for x, _ in batches:
                 model(x)
         for node, inputs in kept:
@@ -174,7 +175,7 @@ def test_activation_sparsity() -> None:
     measure_operations(model, batches, activations)
     spikes: list[Tensor] = []
     neurons = [node.name for node in model.network if node.op.kind == "IF"]
-    with torch.no_grad(), capture_outputs(model, neurons, lambda _, y: spikes.append(y)):
+    with torch.no_grad(), watch_nodes(model, neurons, lambda *values: spikes.append(values[-1])):
         for x, _ in batches:
             model(x)
     values = torch.cat([y.flatten() for y in spikes])

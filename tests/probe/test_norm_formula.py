@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import sewdsl
+from sewdsl.lower.spiking_network import watch_nodes
 from sewdsl.probe import block_gradients, random_inputs
-from sewdsl.probe.capture_outputs import capture_outputs
 
 BLOCKS = 6
 BODY = f"c8k3-BN-IF-{{Spiking Block}}*{BLOCKS}-GAP-FC3"
@@ -24,7 +24,7 @@ def measured(v_threshold: float, alpha: float, steps: int) -> tuple[list[float],
     amplitudes = [found.amplitude for found in block_gradients(model.train(), [batch])]
     seen: dict[str, torch.Tensor] = {}
     last = f"repeat1.{BLOCKS}.spiking_block1.if1"
-    with capture_outputs(model, [last], seen.__setitem__):
+    with watch_nodes(model, [last], lambda name, _, y: seen.update({name: y})):
         loss = torch.nn.functional.cross_entropy(model(batch[0]), batch[1])
     (g,) = torch.autograd.grad(loss, seen[last])
     return amplitudes, seen[last].detach(), g

@@ -5,11 +5,10 @@ from fractions import Fraction
 import pytest
 import torch
 from pydantic import ValidationError
-from torch import Tensor, nn
+from torch import Tensor
 
 import sewdsl
 from sewdsl.lower import SpikingNetwork
-from sewdsl.snn.neuron import Neuron
 from sewdsl.train.store.result import EDGES, Population
 from sewdsl.train.watch import FiringRates, count_population
 
@@ -18,8 +17,8 @@ CHANCES = 1000
 
 def seen(*batches: Tensor) -> FiringRates:
     """Return the counts of a layer with these spikes, ``[T, N, *]``."""
-    model = nn.Sequential(sewdsl.compile("c4k3-IF-FC3", input="1x6x6", steps=3).get_submodule("if1"))
-    assert isinstance(model[0], Neuron)
+    size = "x".join(map(str, batches[0].shape[2:]))
+    model = sewdsl.compile("IF", input=size, steps=len(batches[0]))
     rates = FiringRates()
     with rates.watch(model):
         for batch in batches:
@@ -35,7 +34,7 @@ class TestHandMadeSpikes:
         spikes[0, 0, 1, 0, 0] = 0  # 19 of 20: saturated, but not always
         spikes[:2, :, 2, 0, 0] = 1  # 10 of 20
         spikes[0, 0, 2, 0, 1] = 1  # 1 of 20
-        assert seen(spikes).populations["0"] == Population(
+        assert seen(spikes).populations["if1"] == Population(
             shape=(3, 2, 2),
             dead=4 + 2,
             saturated=4,
@@ -50,7 +49,7 @@ class TestHandMadeSpikes:
         spikes = torch.zeros(2, 3, 4, 3, 3)
         spikes[0, 1, :, 1, 1] = 1
         spikes[1, 2, 3, 0, 2] = 1
-        found = seen(spikes).populations["0"]
+        found = seen(spikes).populations["if1"]
         assert (found.dead_places, found.dead_channels, found.dead) == (7, 0, 36 - 5)
 
     def test_saturated_channels(self) -> None:
@@ -63,13 +62,13 @@ class TestHandMadeSpikes:
         spikes[:, :2, 0] = 0
         whole, parts = seen(spikes), seen(spikes[:, :2], spikes[:, 2:5], spikes[:, 5:])
         assert parts.populations == whole.populations
-        assert parts.rates == whole.rates == {"0": pytest.approx(spikes.mean().item(), abs=1e-7)}
-        assert whole.populations["0"].dead < 4
+        assert parts.rates == whole.rates == {"if1": pytest.approx(spikes.mean().item(), abs=1e-7)}
+        assert whole.populations["if1"].dead < 4
 
     def test_without_places(self) -> None:
         spikes = torch.zeros(2, 5, 6)
         spikes[:, :, :2] = 1
-        found = seen(spikes).populations["0"]
+        found = seen(spikes).populations["if1"]
         assert (found.dead_share, found.saturated_share) == (4 / 6, 2 / 6)
         assert (found.shape, found.neurons, found.places) == ((6,), 6, 1)
         assert (found.dead, found.dead_channels, found.saturated, found.saturated_channels) == (4, 4, 2, 2)
