@@ -53,10 +53,10 @@ class PlainNetwork(SpikingNetwork):
         self,
         values: dict[int, Tensor],
         step: StepState | None = None,  # noqa: ARG002
-        wanted: frozenset[int] | None = None,
+        targets: frozenset[int] | None = None,
     ) -> dict[int, Tensor]:
         """Run the network with neurons that have no gradient."""
-        return super().run(values, PlainSequence(), wanted)
+        return super().run(values, PlainSequence(), targets)
 
 
 class PlainSequence(StepState):

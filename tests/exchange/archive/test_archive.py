@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 import sewdsl
 from sewdsl.cli.app import app
 from sewdsl.exchange.errors import ExportError
-from sewdsl.exchange.write.archive import METADATA_FILE, export_program, write_archive
+from sewdsl.exchange.write.archive import METADATA_FILE, PlainNetwork, export_program, write_archive
 from sewdsl.lower import SpikingNetwork
 from sewdsl.passes import Program
 from sewdsl.snn.batch_norm import BatchNorm
@@ -203,3 +203,10 @@ def test_command(tmp_path: Path) -> None:
         assert said[0] == f"{file}: Little as torch-export, {file.stat().st_size:,} bytes"
     assert said[1].startswith("outputs differ by ")
     assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_views_of_the_exported_network_return_its_values() -> None:
+    model = used("c8k3-BN-PLIF-GAP-FC5", "2x8x8", steps=3)
+    x = torch.rand(3, 2, 2, 8, 8, dtype=torch.float64)
+    with torch.no_grad():
+        torch.testing.assert_close(PlainNetwork(model).at("plif1", "gap1")(x), model.at("plif1", "gap1")(x))
