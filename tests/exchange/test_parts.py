@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
@@ -120,3 +121,15 @@ def test_the_operands_of_each_call_have_the_order_of_the_part(body: str, form: s
     comparison = compare_outputs(model, format_, format_.write(model, ""), x)
     assert comparison.depends_on_input
     assert all(output.accepted for output in comparison.outputs)
+
+
+def test_rounding_changes_the_current_of_each_call_once() -> None:
+    """The tolerance by rounding is that of a block, which has no weights here either."""
+    format_, tolerances = replace(FORMATS["python"], tolerance=-1.0), []
+    for word in ("part", "block"):
+        head = "sewdsl 1\ninput 4\nsteps 3\nneuron LI { v = 0.5*v + x   give v }\n"
+        model = built(f"{head}{word} P = LI\nbody {'-'.join('P' * 6)}\n", 0).eval()
+        x = torch.rand(3, 2, 4, generator=torch.Generator().manual_seed(0)).double()
+        (output,) = compare_outputs(model, format_, format_.write(model, ""), x).outputs
+        tolerances.append(output.tolerance)
+    assert tolerances[0] == tolerances[1] > 0
