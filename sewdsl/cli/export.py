@@ -340,10 +340,10 @@ def _load(model: SpikingNetwork, path: Path) -> None:
 
 def _input_scaling(network: Network) -> str:
     """Describe how the dataset of the recipe scales inputs, or return an empty text if unknown."""
-    from sewdsl.train.data import DataOptions, find_dataset
+    from sewdsl.train.training_plan import find_dataset_of
 
-    dataset = find_dataset(network.recipe.on) if network.recipe else None
-    scaling = dataset(DataOptions(shape=network.settings.input)).scaling() if dataset else ""
+    dataset = find_dataset_of(network)
+    scaling = dataset.scaling() if dataset else ""
     return f"{scaling}, as in {dataset.name}" if dataset and scaling else ""
 
 

@@ -60,13 +60,35 @@ def dataset_of(network: Network, folder: Path | None = None) -> DataSet:
     Raises:
         ValueError: If the network has no recipe, or the dataset is unknown.
     """
-    recipe = network.recipe
-    if recipe is None:
+    if network.recipe is None:
         raise ValueError(f"{network.name} has no recipe; compile it with e.g. set={{'train.on': 'mnist5k'}}")
-    kind = find_dataset(recipe.on)
-    if kind is None:
-        raise ValueError(f"unknown dataset '{recipe.on}'")
-    return kind(_setup(network, recipe, folder))
+    dataset = find_dataset_of(network, folder)
+    if dataset is None:
+        raise ValueError(f"unknown dataset '{network.recipe.on}'")
+    return dataset
+
+
+def find_dataset_of(network: Network, folder: Path | None = None) -> DataSet | None:
+    """Return the result of :func:`dataset_of`, or None without a recipe or for an unknown dataset."""
+    recipe = network.recipe
+    kind = find_dataset(recipe.on) if recipe else None
+    if recipe is None or kind is None:
+        return None
+    options = DataOptions(
+        folder=folder or data_folders.data_folder_variable(),
+        steps=network.settings.steps,
+        shape=network.settings.input or None,
+        inputs=network.settings.sources,
+        classes=None if recipe.terms[0].loss.target else network.nodes[network.main_output].output.elements,
+        labelled=any(not term.loss.target for term in recipe.terms),
+        subset=recipe.subset,
+        augmentation=Augmentation(recipe.shift, recipe.flip, recipe.augment),
+        resize=recipe.resize or "bilinear",
+        holdout=recipe.holdout,
+        crop=recipe.crop,
+        statistics=(recipe.mean, recipe.std),
+    )
+    return kind(options)
 
 
 def check_training(base: Compilation, varied: Iterable[CompiledVariant] = ()) -> Compilation:
@@ -104,13 +126,12 @@ def _find_data(network: Network, recipe: Recipe, folder: Path | None, spans: _Sp
         message = f"the loss requires the name of an output: {names}"
         hint = f"write a line for each output, e.g. 'loss {network.outputs[0][0]} {recipe.loss}'"
         return Reported(None, (Diagnostic("several-outputs", message, spans.body, help=hint),))
-    kind = find_dataset(recipe.on)
-    if kind is None:
+    data = find_dataset_of(network, folder)
+    if data is None:
         span = spans.data(recipe.on)
         suggestion = advice(recipe.on, datasets(), span, f"datasets: {', '.join(sorted(datasets()))}")
         message = f"unknown dataset '{recipe.on}'"
         return Reported(None, (Diagnostic("unknown-name", message, span, **suggestion),))
-    data = kind(_setup(network, recipe, folder))
     return Reported(data, tuple(_compare(network, recipe, data, spans)))
 
 
@@ -137,24 +158,6 @@ def _suggest_recipe(compilation: Compilation, network: Network) -> str:
     if resized:
         return f"{add}; suitable DATA with another input: {', '.join(resized)}"
     return f"{add}; see 'sewdsl nets' for networks with a recipe"
-
-
-def _setup(network: Network, recipe: Recipe, folder: Path | None) -> DataOptions:
-    output = network.nodes[network.main_output].output
-    return DataOptions(
-        folder=folder or data_folders.data_folder_variable(),
-        steps=network.settings.steps,
-        shape=network.settings.input or None,
-        inputs=network.settings.sources,
-        classes=None if recipe.terms[0].loss.target else output.elements,
-        labelled=any(not term.loss.target for term in recipe.terms),
-        subset=recipe.subset,
-        augmentation=Augmentation(recipe.shift, recipe.flip, recipe.augment),
-        resize=recipe.resize or "bilinear",
-        holdout=recipe.holdout,
-        crop=recipe.crop,
-        statistics=(recipe.mean, recipe.std),
-    )
 
 
 class _Spans:

@@ -7,7 +7,7 @@ import torch
 from sewdsl.train.data import datasets, load
 from sewdsl.train.data.augmentation import Augmentation, RandomSource
 from sewdsl.train.data.batches import Batches
-from sewdsl.train.data.dataset import DATASETS, DataError, DataSet, Images, Samples, SampleSet, Splits
+from sewdsl.train.data.dataset import DATASETS, DataError, DataSet, Images, Normalisation, Samples, SampleSet, Splits
 from sewdsl.train.data.recorded_dataset import Recordings
 from sewdsl.train.data.split import split_stratified
 from tests.train.data import trees
@@ -122,7 +122,7 @@ class TestBatches:
     @pytest.mark.parametrize("readers", [0, 1, 3, 40])
     def test_readers_change_nothing(self, readers: int) -> None:
         pixels = torch.arange(1, 1 + 30 * 36, dtype=torch.int32).reshape(30, 1, 6, 6)
-        images = Images(pixels, torch.arange(30), white=1, augmentation=Augmentation(2, flip=True))
+        images = Images(pixels, torch.arange(30), Normalisation(white=1), Augmentation(2, flip=True))
         plain, ahead = (Batches(images, 4, seed=3, readers=each) for each in (None, readers))
         for _epoch in range(2):
             for one, other in zip(plain, ahead, strict=True):

@@ -204,15 +204,18 @@ def test_callbacks_alone_change_no_bit(tmp_path: Path) -> None:
 PLAIN = """
 import torch
 from sewdsl.train.data import DataSet, Splits
-from sewdsl.train.data.dataset import Images, Samples
+from sewdsl.train.data.dataset import Images, Normalisation, Samples
 
 
 class Noise(DataSet, name="noise"):
     shape, classes = (1, 8, 8), 2
 
+    def normalisation(self):
+        return {normalisation}
+
     def load(self):
         x = torch.randn(8, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-        samples = SAMPLES
+        samples = {samples}
         return Splits(samples, samples)
 """
 CHANGED = """sewdsl 1
@@ -235,7 +238,7 @@ train on noise {
         ("Samples(x, torch.arange(8) % 2)", "shift 1\n    flip on", "shift and flip"),
         ("Samples(x, torch.arange(8) % 2)", "augment ColorJitter(brightness=0.5)", "ColorJitter"),
         ("Samples(x, torch.arange(8) % 2)", "augment RandomErasing", ""),
-        ("Images(x, torch.arange(8) % 2, augmentation=self.setup.augmentation)", "shift 1", ""),
+        ("Images(x, torch.arange(8) % 2, self.normalisation(), self.setup.augmentation)", "shift 1", ""),
     ],
 )
 def test_changes_that_samples_ignore_are_warned_of(samples: str, changes: str, named: str, tmp_path: Path) -> None:
@@ -246,8 +249,17 @@ def test_changes_that_samples_ignore_are_warned_of(samples: str, changes: str, n
         "--out",
         tmp_path / "out",
         "--plugin",
-        written(tmp_path / "noise.py", PLAIN.replace("SAMPLES", samples)),
+        written(tmp_path / "noise.py", PLAIN.format(samples=samples, normalisation="Normalisation()")),
     )
     assert done.exit_code == 0, done.output
     warning = f"warning: dataset noise ignores {named}: it loads Samples, which are not augmented, not Images"
     assert [line for line in done.stderr.splitlines() if "noise ignores" in line] == ([warning] if named else [])
+
+
+def test_images_have_the_scaling_that_exports_read(tmp_path: Path) -> None:
+    net = written(tmp_path / "noise.net", CHANGED.replace("CHANGES", ""))
+    images = "Images(x, torch.arange(8) % 2, Normalisation((0.5,), (0.25,)))"
+    plugin = written(tmp_path / "noise.py", PLAIN.format(samples=images, normalisation="None"))
+    done = run("train", net, "--out", tmp_path / "out", "--plugin", plugin)
+    assert done.exit_code == 1
+    check_words(done.stderr)

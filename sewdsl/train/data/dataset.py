@@ -73,46 +73,12 @@ class Samples(NamedTuple):
         return self.batch(indices)
 
 
-@dataclass(frozen=True)
-class Images:
-    """Images of equal size, kept as pixels and scaled per batch."""
-
-    pixels: Tensor
-    """``[N, C, H, W]`` of any dtype."""
-    y: Tensor
-    """Classes ``[N]``."""
-    mean: Sequence[float] = (0.0,)
-    """Value subtracted from each channel, after scaling to [0, 1]."""
-    deviation: Sequence[float] = (1.0,)
-    """Divisor of each channel, applied after the mean."""
-    white: float = 255.0
-    """Pixel value that is scaled to 1."""
-    augmentation: Augmentation = field(default_factory=Augmentation)
-    """Augmentation of training samples, applied before the scaling."""
-    readers: int = 0
-
-    def batch(self, indices: Tensor, draw: RandomSource | None = None) -> Samples:
-        """Return a batch of static inputs ``[N, C, H, W]`` and classes."""
-        import torch
-
-        # Shift before scaling: pixels that move in are black.
-        x = self.augmentation(self.pixels[indices], indices, draw)
-        x = self.augmentation.of_pixels(x, self.white, indices, draw)
-        # One value per channel, or one value for all channels.
-        mean, deviation = (torch.tensor(values).reshape(-1, 1, 1) for values in (self.mean, self.deviation))
-        return Samples((x - mean) / deviation, self.y[indices])
-
-    def part(self, indices: Tensor) -> Images:
-        """Return a subset of the images, in the order of the indices."""
-        return replace(self, pixels=self.pixels[indices], y=self.y[indices])
-
-
 class Normalisation(NamedTuple):
     """Scaling of pixels: (pixel / white - mean) / deviation."""
 
-    mean: Sequence[float]
+    mean: Sequence[float] = (0.0,)
     """Value of each channel, or of all channels."""
-    deviation: Sequence[float]
+    deviation: Sequence[float] = (1.0,)
     """Divisor of each channel, or of all channels."""
     white: int = 255
     """Pixel value that is scaled to 1."""
@@ -121,6 +87,37 @@ class Normalisation(NamedTuple):
         subtracted, divisors = (", ".join(f"{value:g}" for value in values) for values in (self.mean, self.deviation))
         by_channel = " by channel" if len(self.mean) > 1 else ""
         return f"pixels from 0 to 1, minus {subtracted}{by_channel}, divided by {divisors}"
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images of equal size, kept as pixels and scaled per batch."""
+
+    pixels: Tensor
+    """``[N, C, H, W]`` of any dtype."""
+    y: Tensor
+    """Classes ``[N]``."""
+    normalisation: Normalisation = Normalisation()
+    """Scaling of the pixels, which :meth:`DataSet.normalisation` must return too."""
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    """Augmentation of training samples, applied before the scaling."""
+    readers: int = 0
+
+    def batch(self, indices: Tensor, draw: RandomSource | None = None) -> Samples:
+        """Return a batch of static inputs ``[N, C, H, W]`` and classes."""
+        import torch
+
+        mean, deviation, white = self.normalisation
+        # Shift before scaling: pixels that move in are black.
+        x = self.augmentation(self.pixels[indices], indices, draw)
+        x = self.augmentation.of_pixels(x, white, indices, draw)
+        # One value per channel, or one value for all channels.
+        mean, deviation = (torch.tensor(values).reshape(-1, 1, 1) for values in (mean, deviation))
+        return Samples((x - mean) / deviation, self.y[indices])
+
+    def part(self, indices: Tensor) -> Images:
+        """Return a subset of the images, in the order of the indices."""
+        return replace(self, pixels=self.pixels[indices], y=self.y[indices])
 
 
 class Splits(NamedTuple):

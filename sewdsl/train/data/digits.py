@@ -35,7 +35,7 @@ class Digits(DataSet, name="digits"):
         digits = load_digits()
         x = torch.from_numpy(digits.images.astype(np.uint8)).reshape(-1, *self.shape)
         y = torch.from_numpy(digits.target.astype(np.int64))
-        images = Images(x, y, PIXEL_MEAN, PIXEL_MEAN, white=16, augmentation=self.setup.augmentation)
+        images = Images(x, y, self.normalisation(), self.setup.augmentation)
         return split_stratified(images, test=0.2)
 
 
@@ -58,7 +58,7 @@ class Mnist5k(DataSet, name="mnist5k"):
 
     def load(self) -> Splits:
         pixels, y = read_mnist5k()
-        images = Images(pixels, y, MNIST_MEAN, MNIST_DEVIATION, augmentation=self.setup.augmentation)
+        images = Images(pixels, y, self.normalisation(), self.setup.augmentation)
         return split_stratified(images, test=0.2)
 
 

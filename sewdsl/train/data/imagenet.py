@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from sewdsl.light_dataclass import dataclass
 from sewdsl.paths import open_file
 from sewdsl.train.data import data_folders
-from sewdsl.train.data.augmentation import WHITE, Augmentation, RandomSource
+from sewdsl.train.data.augmentation import Augmentation, RandomSource
 from sewdsl.train.data.dataset import DataError, DataSet, Normalisation, Samples, Splits
 from sewdsl.train.data.split import hold_out
 
@@ -48,10 +48,7 @@ class ImageFiles:
     crop: str = "random"
     """Crop of training images: a ``random`` part, the ``middle``, or the ``whole`` image, which is resized to the shape
     (test images as well)."""
-    mean: Sequence[float] | None = None
-    """Value subtracted from each channel, after scaling to [0, 1], or None for that of ImageNet."""
-    deviation: Sequence[float] | None = None
-    """Divisor of each channel, applied after the mean, or None for that of ImageNet."""
+    normalisation: Normalisation = Normalisation()
 
     @cached_property
     def y(self) -> Tensor:
@@ -79,8 +76,7 @@ class ImageFiles:
         import torch
         from torchvision.transforms import functional
 
-        default = pixel_statistics(self.shape[0])
-        mean, deviation = self.mean or default[0], self.deviation or default[1]
+        mean, deviation, white = self.normalisation
         images = []
         for index in indices.tolist():
             image = self._open(self.files[index][1])
@@ -95,7 +91,7 @@ class ImageFiles:
         # _random has already mirrored random crops, and misfit() rejects shifts of them.
         if self.crop != "random":
             pixels = self.augmentation(pixels, indices, draw)
-        scaled = self.augmentation.of_pixels(pixels, WHITE, indices, draw)
+        scaled = self.augmentation.of_pixels(pixels, white, indices, draw)
         return Samples(functional.normalize(scaled, mean, deviation), self.y[indices])
 
     def part(self, indices: Tensor) -> ImageFiles:
@@ -224,7 +220,7 @@ class ImageFolder(DataSet, name="image-folder"):
         shape = self.setup.shape or self.shape or ()
         self.names = data_folders.class_names(file for files in self._images.files for file in files)
         train, test = (
-            ImageFiles(files, shape, self.setup.augmentation, self.setup.crop, *self.setup.statistics)
+            ImageFiles(files, shape, self.setup.augmentation, self.setup.crop, self.normalisation())
             for files in self._images.files
         )
         return Splits(train, test)

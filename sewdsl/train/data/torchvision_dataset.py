@@ -89,7 +89,7 @@ class VisionDataSet(DataSet):
         x = torch.as_tensor(pixels)
         x = x.movedim(-1, 1) if channels > 1 else x[:, None]
         labels = torch.as_tensor(y, dtype=torch.int64)
-        return Images(x, labels, self.mean, self.deviation, augmentation=self.setup.augmentation)
+        return Images(x, labels, self.normalisation(), self.setup.augmentation)
 
     def _find_damaged_file(self) -> str:
         """Return a message for the first missing or modified file (empty without one)."""

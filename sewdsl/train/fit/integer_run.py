@@ -16,10 +16,10 @@ from sewdsl.integers.calibration import measure_ranges
 from sewdsl.integers.network import IntegerNetwork
 from sewdsl.snn.weight_grid import WeightGrid
 from sewdsl.terminal import echo
-from sewdsl.train.data import DataOptions, find_dataset
 from sewdsl.train.data.dataset import Normalisation
 from sewdsl.train.fit.load_run import random_batches
 from sewdsl.train.store.result import IntegerScore
+from sewdsl.train.training_plan import find_dataset_of
 from sewdsl.user_error import UserError
 
 if TYPE_CHECKING:
@@ -56,9 +56,8 @@ def input_scaling(model: SpikingNetwork) -> InputScaling:
     network = model.network
     if all(source.of is not None for source in network.settings.sources):
         return InputScaling()
-    dataset = find_dataset(network.recipe.on) if network.recipe else None
-    options = DataOptions(shape=network.settings.input, inputs=network.settings.inputs)
-    normalisation = dataset(options).normalisation() if dataset else None
+    dataset = find_dataset_of(network)
+    normalisation = dataset.normalisation() if dataset else None
     if normalisation is None and dataset is None and network.settings.encode == "direct":
         normalisation = Normalisation((0.0,), (1.0,))
     return InputScaling() if normalisation is None else InputScaling.of_pixels(*normalisation)

@@ -22,7 +22,7 @@ from sewdsl.snn.batch_norm import synchronise_statistics
 from sewdsl.tensor_file import tensor_digest
 from sewdsl.terminal import echo
 from sewdsl.train import report
-from sewdsl.train.data.dataset import Reading, Samples, SampleSet, Splits
+from sewdsl.train.data.dataset import DataError, Images, Reading, Samples, SampleSet, Splits
 from sewdsl.train.data.split import split_off_validation
 from sewdsl.train.fit import resume_checks, run_weights
 from sewdsl.train.fit.classifier import Classifier
@@ -149,6 +149,11 @@ def _run(
     data.read_by(options.reading)
     splits = data.load()
     parts = split_off_validation(splits, recipe.validation, recipe.seed, data.validation)
+    if isinstance(parts.train, Images) and parts.train.normalisation != data.normalisation():
+        raise DataError(
+            f"the images of dataset {data.name} are scaled to {parts.train.normalisation}, but its normalisation() "
+            f"returns {data.normalisation()}; return the Normalisation of its Images, which exports read"
+        )
     ignored = data.setup.augmentation.of_dataset
     if ignored and isinstance(parts.train, Samples) and rank() == 0:
         names = " and ".join(ignored)

@@ -16,10 +16,11 @@ from sewdsl.checks.expectation import measured_claims
 from sewdsl.ir.network import Network
 from sewdsl.ir.printed_values import format_joules
 from sewdsl.notation.energy_forms import write_energy_table
-from sewdsl.train.data import DataOptions, find_dataset
+from sewdsl.train.data import find_dataset
 from sewdsl.train.report import run_facts
 from sewdsl.train.store.result import accuracy_claims
 from sewdsl.train.store.run_record import RunRecord
+from sewdsl.train.training_plan import find_dataset_of
 
 ON_THE_HUB = {
     "cifar10": "uoft-cs/cifar10",
@@ -286,8 +287,8 @@ def _training(facts: RunRecord, network: Network | None) -> Iterator[str]:
     about = f"`{_plain(name)}`: not a dataset of this version of sewdsl." if name else "Unknown."
     if dataset is not None:
         documented = (inspect.getdoc(dataset) or "").partition("\nAttributes:")[0].strip()
-        shape = network.settings.input or None if network is not None else None
-        scaling = dataset(DataOptions(shape=shape)).scaling()
+        own_dataset = find_dataset_of(network) if network is not None else None
+        scaling = own_dataset.scaling() if own_dataset else ""
         about = f"`{name}`: {re.sub(r'``', '`', documented)}"
         about += f"\n\nInputs are scaled: {scaling}." if scaling else ""
     yield f"## Data\n\n{about}"

@@ -3,12 +3,12 @@ import torch
 
 from sewdsl.train.data.augmentation import Augmentation, RandomSource
 from sewdsl.train.data.batches import Batches
-from sewdsl.train.data.dataset import Images
+from sewdsl.train.data.dataset import Images, Normalisation
 
 
 def images(augmentation: Augmentation, count: int = 64) -> Images:
     pixels = torch.arange(1, 1 + count * 36, dtype=torch.int32).reshape(count, 1, 6, 6)
-    return Images(pixels, torch.arange(count), white=1, augmentation=augmentation)
+    return Images(pixels, torch.arange(count), Normalisation(white=1), augmentation)
 
 
 def epoch(batches: Batches) -> dict[int, torch.Tensor]:
@@ -59,5 +59,5 @@ def test_flip_mirrors_about_half() -> None:
 
 def test_what_comes_in_is_black_before_the_scale() -> None:
     pixels = torch.full((50, 1, 4, 4), 255, dtype=torch.uint8)
-    samples = Images(pixels, torch.zeros(50, dtype=torch.int64), (0.5,), (0.25,), augmentation=Augmentation(3))
+    samples = Images(pixels, torch.zeros(50, dtype=torch.int64), Normalisation((0.5,), (0.25,)), Augmentation(3))
     assert set(samples.batch(torch.arange(50), RandomSource(0, 0)).x.flatten().tolist()) == {-2.0, 2.0}

@@ -1,4 +1,5 @@
 import os
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -8,14 +9,21 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 from torchvision import datasets as torchvision
 from torchvision.utils import save_image
+from typer.testing import CliRunner
 
+import sewdsl
+from sewdsl.cli.app import app
+from sewdsl.integers.build import build_integer_network
 from sewdsl.train.data import datasets
 from sewdsl.train.data.augmentation import Augmentation, RandomSource
 from sewdsl.train.data.batches import Batches
 from sewdsl.train.data.dataset import DataError, DataOptions, DataSet
-from sewdsl.train.data.imagenet import DEVIATION, MEAN, ImageFiles, pixel_statistics, random_crop
+from sewdsl.train.data.imagenet import DEVIATION, MEAN, ImageFiles, random_crop
+from sewdsl.train.fit.integer_run import input_scaling, to_integers
+from sewdsl.train.training_plan import dataset_of
 from tests.train.data import writers
 from tests.train.data.writers import folder
 from tests.words import raises
@@ -201,8 +209,7 @@ class TestImageFolder:
         )
         files = ImageFiles([(0, tmp_path / "grey.png")], (channels, 40, 40), crop="whole")
         x, _ = files.batch(torch.tensor([0]))
-        mean, deviation = (torch.tensor(each) for each in pixel_statistics(channels))
-        grey = (x[0].movedim(0, -1) * deviation + mean)[0, ::8]
+        grey = x[0].movedim(0, -1)[0, ::8]
         expected = torch.tensor([0, 0, 1, 156, 255]) / 255
         torch.testing.assert_close(grey, expected[:, None].expand(-1, channels), atol=1e-6, rtol=0)
 
@@ -296,3 +303,44 @@ def test_random_part_lies_inside() -> None:
             assert 0 <= top <= top + h <= height
             assert 0 <= left <= left + w <= width
             assert h * w > 0
+
+
+PHOTOS = """sewdsl 1
+input {shape}
+steps 2
+encode direct
+body c4k3-BN-IF-FC2
+
+train on image-folder {{
+    epochs 1
+    optimizer Adam(lr=0.01)
+    {statistics}
+}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("shape", "statistics", "scaling"),
+    [
+        ("3x24x24", "", "minus 0.485, 0.456, 0.406 by channel, divided by 0.229, 0.224, 0.225"),
+        ("3x24x24", "mean 0.5 0.4 0.3\nstd 0.25", "minus 0.5, 0.4, 0.3 by channel, divided by 0.25"),
+        ("3x24x24", "mean 0\nstd 0.5 1 2", "minus 0, divided by 0.5, 1, 2"),
+        ("1x24x24", "std 0.5", "minus 0.449, divided by 0.5"),
+    ],
+)
+def test_files_have_the_scaling_of_the_training(shape: str, statistics: str, scaling: str, tmp_path: Path) -> None:
+    photographs(tmp_path / "photos")
+    spec = tmp_path / "photos.net"
+    spec.write_text(PHOTOS.format(shape=shape, statistics=statistics), encoding="utf-8")
+    model = sewdsl.compile(spec, seed=0).eval()
+    x, _ = dataset_of(model.network, tmp_path / "photos").load().train.batch(torch.arange(4))
+    pixels = to_integers(x, build_integer_network(model, input_scaling(model)))
+    expected, divided = (text.split(",") for text in scaling.removeprefix("minus ").split(", divided by "))
+    mean, deviation = (np.array([float(part.split()[0]) for part in parts]) for parts in (expected, divided))
+    np.testing.assert_allclose(x.movedim(1, -1), (pixels / 255 - mean) / deviation, atol=1e-6)
+    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, tmp_path / "photos.safetensors")
+    arguments = ["export", str(spec), str(tmp_path / "out"), "--to", "folder"]
+    done = CliRunner().invoke(app, [*arguments, "--weights", str(tmp_path / "photos.safetensors")])
+    assert done.exit_code == 0, done.output
+    for name in ("README.md", "network.py"):
+        assert scaling in re.sub(r"\s+", " ", (tmp_path / "out" / name).read_text("utf-8"))
