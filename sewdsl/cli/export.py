@@ -109,7 +109,9 @@ Bits = Annotated[
 State = Annotated[
     int | None,
     HelpPanel.OUTPUT.option(
-        "--state 16|32", "Bits of a membrane potential (C only). Potentials of 16 bits can saturate.", "32"
+        "--state 16|32",
+        "Bits of a membrane potential (C only). Potentials of 16 bits can saturate. Neurons as equations have 32.",
+        "32",
     ),
 ]
 Prefix = Annotated[

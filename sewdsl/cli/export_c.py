@@ -91,9 +91,11 @@ def export_c(
     # The first comment contains the text of the network, whose names stay.
     comment, end, code = file.source.partition("*/")
     source, header = comment + end + rename(code, options.prefix), rename(file.header, options.prefix)
+    kept = "potentials and delays" if any(network.delays) else "potentials"
+    bits = " and ".join(str(8 * width) for width in sorted({width for width, _ in network.state_members}))
     memory = (
-        f"flash {file.flash:,} bytes of tables, RAM {file.ram:,} bytes ({file.potentials:,} for potentials of "
-        f"{options.formats.state_bits} bits, {file.values:,} for values)"
+        f"flash {file.flash:,} bytes of tables, RAM {file.ram:,} bytes ({file.potentials:,} for {kept}"
+        f"{f' of {bits} bits' if bits else ''}, {file.values:,} for values)"
     )
     message = f"{out}: {network.name} as C99, {len(source):,} bytes: {memory}"
     interface = out.with_suffix(".h")

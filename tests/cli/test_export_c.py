@@ -97,6 +97,27 @@ def test_a_spec_has_random_test_vectors(tmp_path: Path) -> None:
     assert lines[2].endswith(" of 8 random inputs")
 
 
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("c4k3-IF-FC5", "potentials of 16 bits"),
+        ("c4k3-KLIF-FC5", "potentials of 32 bits"),
+        ("c4k3-IF-c4k3-KLIF-FC5", "potentials of 16 and 32 bits"),
+        ("c4k3-IF-DELAY-FC5", "potentials and delays of 8 and 16 bits"),
+        ("FC5", "potentials"),
+    ],
+)
+def test_potentials_have_the_bits_that_are_printed(body: str, expected: str, tmp_path: Path) -> None:
+    arguments = body, tmp_path / "net.c", "--input", "2x4x4", "--steps", "2", "--state", "16"
+    line, *_ = printed(run("export", *arguments))
+    kept, what = re.findall(r"RAM [\d,]+ bytes \(([\d,]+) for ([^,]+), ", line)[0]
+    assert what == expected
+    header = (tmp_path / "net.h").read_text("utf-8")
+    members = re.findall(r"u?int(\d+)_t \w*(?:if|klif|delay)1\[(\d+)\];", header)
+    assert {*re.findall(r"\d+", what)} == {bits for bits, _ in members}
+    assert int(kept.replace(",", "")) == sum(int(bits) // 8 * int(count) for bits, count in members)
+
+
 def test_each_output_has_a_line(tmp_path: Path) -> None:
     header, recipe = TEXT.split("body", 1)[0], TEXT[TEXT.index("train on") :]
     # The third output learns no class.
