@@ -12,7 +12,7 @@ from sewdsl.checks.expectation import MEASURED, QUANTITIES
 from sewdsl.editing import kind_docs
 from sewdsl.elaborate.definitions import RESERVED_NAMES
 from sewdsl.elaborate.header import EXPECTED, HEADER_CHOICES
-from sewdsl.elaborate.suggestions import ABSENT
+from sewdsl.elaborate.suggestions import absent_kinds
 from sewdsl.ir.op import Activation, Layer, LinearNeuron, Merge
 from sewdsl.ir.recipe import Recipe
 from sewdsl.ir.settings import Settings
@@ -201,8 +201,8 @@ def reserved() -> str:
 
 
 def absent() -> str:
-    """Return the table of layers that the language does not have."""
-    return table(("layer, reason", "help"), ((name, hint) for name, (_, hint) in ABSENT.items()))
+    """Return the table of kinds that the language does not have."""
+    return table(("kind, reason", "help"), ((name, hint) for name, (_, hint) in absent_kinds().items()))
 
 
 def limits() -> str:

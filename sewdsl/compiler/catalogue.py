@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from sewdsl.compiler.front_end import read
 from sewdsl.compiler.spec import shipped_networks
 from sewdsl.elaborate.neuron_kinds import shipped_neurons
-from sewdsl.ir.recipe import Transform
 from sewdsl.light_dataclass import dataclass
 from sewdsl.ops import catalogue, plugins
 
@@ -22,13 +21,6 @@ _USE = re.compile(r'^use\s+"([^"/]+)\.net"', re.MULTILINE)
 _STUDY = re.compile(r"^study\b", re.MULTILINE)
 _BLOCK = re.compile(r"^block\s+([^(=]+)", re.MULTILINE)
 
-FAMILIES = {
-    "LinearNeuron": "neuron",
-    "ParallelNeuron": "neuron",
-    "WeightedLayer": "layer",
-    "InitRule": "initial weights",
-}
-"""Base classes that are listed as one family."""
 RESERVED_NAMES = {
     "SN": "The neuron of the file, or the nearest preceding neuron.",
     "g": "The join of the file, as in g[ branch | shortcut ].",
@@ -99,10 +91,7 @@ def list_names() -> list[ListedName]:
     kinds = []
     for name, kind in catalogue().items():
         if name != "input":
-            # The family is the nearest base class in sewdsl.ir. Classes in between share code of variants.
-            base = next(base.__name__ for base in kind.__mro__[1:] if base.__module__.startswith("sewdsl.ir."))
-            family = "transform" if issubclass(kind, Transform) else FAMILIES.get(base, base.lower())
-            kinds.append(ListedName(name, family, (kind.__doc__ or "").strip().partition("\n")[0]))
+            kinds.append(ListedName(name, kind.noun, (kind.__doc__ or "").strip().partition("\n")[0]))
     blocks = _BLOCK.findall(shipped_networks()["blocks"].read_text(encoding="utf-8"))
     return [
         *sorted(kinds, key=lambda each: (each.family, each.name)),

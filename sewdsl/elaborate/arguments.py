@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from sewdsl.diagnostics import Diagnostic
-from sewdsl.elaborate.suggestions import NO_ADVICE, Advice, advice, nearest_name, rename, suggest
+from sewdsl.elaborate.suggestions import (
+    NO_ADVICE,
+    Advice,
+    advice,
+    advise_on_kind,
+    nearest_name,
+    rename,
+    suggest,
+    with_article,
+)
 from sewdsl.ir.kind import CATALOGUE, Kind, Letter, argument_fields
 from sewdsl.ir.op import ShapeMismatch
 from sewdsl.ir.printed_values import format_value
@@ -177,8 +186,7 @@ def _letter(model: type[BaseModel], name: str) -> str | None:
 def _must(problem: ErrorDetails) -> str:
     """Convert the message of pydantic, "Input should be …", to a predicate, "must be …"."""
     if family := _family(problem):
-        name = re.sub("(?<=[a-z])(?=[A-Z])", " ", family.__name__).lower()
-        return f"must be {'an' if name[0] in 'aeiou' else 'a'} {name}"
+        return f"must be {with_article(family.noun)}"
     message = problem["msg"].removeprefix("Value error, ")
     for original, replacement in _ERROR_SENTENCES.items():
         message = message.replace(original, replacement)
@@ -204,7 +212,7 @@ def _kinds_like(problem: ErrorDetails, place: Span) -> Advice:
     if family is None:
         return NO_ADVICE
     names = sorted(name for name, kind in CATALOGUE.items() if issubclass(kind, family))
-    return advice(str(problem["input"]), names, place, f"expected one of: {', '.join(names)}")
+    return advise_on_kind(str(problem["input"]), names, place)
 
 
 def _shown(value: object) -> str:

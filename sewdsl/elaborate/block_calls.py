@@ -12,7 +12,7 @@ from sewdsl.elaborate.call_frame import CallFrame
 from sewdsl.elaborate.compact_arguments import CompactError, fill_name, split_arguments
 from sewdsl.elaborate.definitions import INPUT_CHANNELS_DEFAULT, default_number
 from sewdsl.elaborate.neuron_kinds import NeuronKinds
-from sewdsl.elaborate.suggestions import advice, listed
+from sewdsl.elaborate.suggestions import advice, advise_on_kind, listed
 from sewdsl.elaborate.values import ValueReader
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.node import PathStep
@@ -198,10 +198,9 @@ class BlockCalls:
         if argument is None or isinstance(argument.value, family):
             return argument.value if argument else None
         expected = "a join" if family is Join else "a neuron"
-        names = sorted(self._kinds.names(family))
-        hint = f"expected one of: {', '.join(names)}"
+        near = advise_on_kind(str(argument.value), sorted(self._kinds.names(family)), argument.span)
         message = f"expected {expected}, got '{argument.span.text}'"
-        raise self._reporter.refuse("wrong-kind", message, argument.span, help=hint, path=path)
+        raise self._reporter.refuse("wrong-kind", message, argument.span, path=path, **near)
 
     def _arguments(
         self, call: Call | MergeOf, definition: BlockDefinition, outer: CallFrame, path: tuple[str, ...]

@@ -12,7 +12,7 @@ from sewdsl.diagnostics import Diagnostic
 from sewdsl.elaborate.assembly import Assembly, named_settings, setting_name
 from sewdsl.elaborate.init_lines import INIT, ZERO, read_part_init, read_rule, rule_names
 from sewdsl.elaborate.neuron_kinds import NeuronKinds
-from sewdsl.elaborate.suggestions import NO_ADVICE, Advice, advice, nearest_name
+from sewdsl.elaborate.suggestions import NO_ADVICE, Advice, advice, advise_on_kind, nearest_name
 from sewdsl.elaborate.values import ValueReader
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Activation, Join, ShapeMismatch
@@ -210,7 +210,8 @@ class HeaderReader:
             return value
         if value is not None and str(value) not in self._unread:
             names = self._kinds.names(family)
-            self._wrong(setting, expected, f"expected one of: {', '.join(names)}", unknown=(str(value), names))
+            span = setting.values[0].span.to(setting.values[-1].span)
+            self._reporter.add(describe_wrong(key, expected, span, advise_on_kind(str(value), names, span)))
         return None
 
     def _single(self, setting: Setting) -> Any:

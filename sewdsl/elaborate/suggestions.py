@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable
+from functools import cache
 from itertools import islice
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from sewdsl.diagnostics import Edit, Fix
 from sewdsl.limits import Budget
+from sewdsl.resources import resource_folder
 from sewdsl.source import Span
 
 MAX_LENGTH = 200
@@ -53,6 +55,10 @@ class Names:
                 best, nearest = similarity, candidate
         return nearest
 
+    def translate(self, name: str) -> str | None:
+        """Return the known name for a name of another library, or None: ``PLIF`` for ``ParametricLIFNode``."""
+        return next(filter(self._known.__contains__, map(names_elsewhere().get, class_words(name))), None)
+
 
 def _folded(name: str) -> str:
     return name.casefold().replace("_", "-")
@@ -71,6 +77,12 @@ def _common(positions: dict[str, int], length: int, other: str) -> int:
 def nearest_name(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     """Return the most similar known name, or None (see :meth:`Names.nearest`)."""
     return Names(known).nearest(name, cutoff)
+
+
+def class_words(name: str) -> tuple[str, ...]:
+    """Return a name of another library in lower case without ``_``, as it is and without the suffix of its family."""
+    word = name.casefold().replace("_", "")
+    return (word, _FAMILY_SUFFIX.sub("", word))
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -104,7 +116,27 @@ def suggest(name: str, near: str, span: Span) -> Advice:
     # There is no fix if the name is not in the span, as on the command line, or occurs several times.
     offset = span.text.find(name) if span.text.startswith(name) or span.text.count(name) == 1 else -1
     fixes = (rename(span.part(offset, offset + len(name)), near),) if name and offset >= 0 else ()
-    return {"help": f"did you mean '{near}'?", "fixes": fixes}
+    return {"help": question(name, near), "fixes": fixes}
+
+
+def question(name: str, near: str) -> str:
+    """Return ``did you mean 'LIF'?``, with the page about the class names of SpikingJelly if the name is one."""
+    return f"did you mean '{near}'?{f' {SPIKINGJELLY}' if name.endswith('Node') else ''}"
+
+
+def advise_on_kind(name: str, known: Collection[str], span: Span) -> Advice:
+    """Suggest the kind that a name in another library means or that is similar, or list the known kinds."""
+    names = Names(known)
+    near = names.translate(name)
+    absent = find_absent(name) if near is None and names.nearest(name, 1) is None else None
+    if absent is not None:
+        return {"help": f"the language has no {absent[0]}: {absent[1]}", "fixes": ()}
+    # In a short name, two swapped letters make a larger difference.
+    similar = min(MIN_KIND_SIMILARITY, (len(name) - 1) / max(len(name), 1))
+    near = near or names.nearest(_FAMILY_SUFFIX.sub("", name), 1) or names.nearest(name, similar)
+    if near is not None:
+        return suggest(name, near, span)
+    return {"help": f"expected one of: {', '.join(known)}; otherwise, {CUSTOM}", "fixes": ()}
 
 
 def rename(span: Span, name: str) -> Fix:
@@ -118,63 +150,45 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join([*shown[:MAX_LISTED], "…"] if len(shown) > MAX_LISTED else shown)
 
 
-CUSTOM = "define it as a layer in Python, in a file for --plugin"
-"""Help for a layer without a replacement in the language."""
+def with_article(noun: str) -> str:
+    """Return a noun with its indefinite article: ``an optimizer``."""
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
-_SELECTIONS = "as in docs/attention.md, 'Selections and samplings'"
 
-ABSENT: Mapping[str, tuple[str, str]] = {
-    "deformable convolution": ("dcn|deform(able)?|grid_?sample", f"write it with APPLY, {_SELECTIONS}"),
-    "top-k selection": ("top_?k|k_?wta|argmax", f"write it with the rank of each value, {_SELECTIONS}"),
-    "sorting": ("(arg)?sort", CUSTOM),
-    "gather or scatter": (
-        "gather|scatter(_?add)?|index_?(select|add)|lookup",
-        f"use EMB to read a table, or APPLY, {_SELECTIONS}",
-    ),
-    "sampling: evaluation has no random numbers": (
-        "sampl(e|er|ing)|gaussian|reparam(eteri[sz]e)?|bernoulli|noise",
-        CUSTOM,
-    ),
-    "window of positions: attention reads all positions": (
-        "(shifted_?)?windows?|w_?msa|swin|roll|shift",
-        f"multiply the scores by a mask, {_SELECTIONS}",
-    ),
-    "attention with built-in projections": (
-        "(spik(e|ing)_?)?(multi_?head|self|cross)(_?self)?|mh?sa|mha|ssa",
-        "use ATTN(heads=8)[ c64k1 | c64k1 | c64k1 ] with q, k and v, or SCORES and APPLY",
-    ),
-    "pixel shuffle": ("pixel_?(un)?shuffle|depth_?to_?space|space_?to_?depth", "use tc64k2s2, or UP2 and c64k3"),
-    "instance norm": ("instance_?norm|in", "use GN with a group for each channel: GN32 after c32k3"),
-    "split into parts": ("split|chunk|unbind", "use a Slice for each part, e.g. Slice(stop=64)"),
-    "adaptive pooling": ("aap|amp", "use AP with the kernel and stride for the size: APk2s1"),
-    "graph convolution": ("gcn|graph|gat", "use APPLY[ adjacency | nodes ] with the adjacency as a second input"),
-    "gated cell": ("lstm|gru|rnn", "write it with named values and DELAY, as the GRU in docs/language.md"),
-    "matrix product": ("matmul|bmm|dot|einsum", "use SCORES, APPLY or ATTN"),
-    "gated linear unit": ("glu|swiglu|geglu", "use MUL[ c64k1-Logistic | c64k1 ]"),
-    "exponential linear unit": ("elu", "use MAP{max(x, 0) + exp(min(x, 0)) - 1}"),
-    "leaky ReLU": ("(leaky_?|l)relu", "use MAP{max(x, 0.01*x)}, or PReLU with learned slopes"),
-    "softplus": ("softplus", "use MAP{max(x, 0) + log(1 + exp(-abs(x)))}"),
-    "permutation": ("permute|transpose|rearrange", "use Swap or Reshape"),
-    "time reversal: time-steps are computed in order": ("reverse|flip|bidirectional", CUSTOM),
-    "input or output layer": ("inputs?|outputs?", "remove it: 'input' is a setting, and the last layer is the output"),
-    "layer of constants": (
-        "const|constant|ones|zeros|(cls_?)?tokens?|queries|query",
-        "use TOK4 or POS, which are learned, or MAP{1} in the shape of a value",
-    ),
-    "layer of coordinates": ("arange|coord(inate)?s?|mesh_?grid", f"add up ones, {_SELECTIONS}"),
-    "layer of quantised weights": (
-        "binary|q_?(uant)?|q_?linear",
-        "use c or FC, and 'quantize int8' in the recipe",
-    ),
-    "wavelet or cosine transform": ("d?wt|haar|dct|stft", "use a convolution with fixed weights from Python"),
-}
-"""Layers of papers that the language does not have, some with the reason: patterns of their names, and the help."""
+CUSTOM = "define it in Python, in a file for --plugin, as in docs/own-code.md"
+"""Help for a kind without a replacement in the language."""
+SPIKINGJELLY = "docs/spikingjelly.md translates the names of SpikingJelly's classes"
+MIN_KIND_SIMILARITY = 0.75
+"""Minimum similarity of kinds, from 0 to 1. Classes with another meaning are less similar: ``RandomRotation``."""
+_FAMILY_SUFFIX = re.compile(r"(?<=.)(?:node|neuron|cell|loss|lr)$", re.IGNORECASE)
+
+
+@cache
+def names_elsewhere() -> dict[str, str]:
+    """Return kinds by the names of other libraries that are not similar, in lower case and without ``2d``."""
+    return {name: kind for kind, names in _elsewhere()["names"].items() for name in names}
+
+
+@cache
+def absent_kinds() -> dict[str, tuple[str, str]]:
+    """Return the pattern of the names elsewhere and the help of kinds that the language does not have."""
+    return {meaning: (entry["names"], entry["help"]) for meaning, entry in _elsewhere()["absent"].items()}
+
+
+def _elsewhere() -> dict[str, Any]:
+    import tomllib  # noqa: PLC0415 -- takes 15 ms, and only messages about names need it
+
+    return tomllib.loads((resource_folder("grammars") / "elsewhere.toml").read_text(encoding="utf-8"))
 
 
 def find_absent(name: str) -> tuple[str, str] | None:
-    """Return the layer that a name means and the help for it, or None for other names."""
+    """Return the kind that a name means and the help for it, or None for other names."""
     # Papers add numbers and the kind of layer: DCNv3, DeformConv2d.
-    word = re.sub(r"(v?\d.*|_?(layer|conv|pool|attention)\w*)$", "", name.replace(" ", "").lower())
-    matches = (meaning for meaning, (pattern, _) in ABSENT.items() if re.fullmatch(pattern, word))
-    meaning = next(matches, None)
-    return None if meaning is None else (meaning, ABSENT[meaning][1])
+    lower = name.replace(" ", "").lower()
+    words = (lower, re.sub(r"(v?\d.*|_?(layer|conv|pool|attention)\w*)$", "", lower))
+    matches = (
+        (meaning, hint)
+        for meaning, (pattern, hint) in absent_kinds().items()
+        if any(re.fullmatch(pattern, word) for word in words)
+    )
+    return next(matches, None)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, SerializeAsAny
 from sewdsl.analysis.named_parts import fold_parts, match_nodes, match_parameters
 from sewdsl.diagnostics import Diagnostic
 from sewdsl.elaborate.arguments import GivenArgument, validate_arguments
-from sewdsl.elaborate.suggestions import advice, listed, nearest_name, rename
+from sewdsl.elaborate.suggestions import advice, advise_on_kind, listed, nearest_name, rename
 from sewdsl.elaborate.values import ValueReader
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import enclosing_parts
@@ -158,7 +158,7 @@ class _RecipeReader:
             for value, item in zip(setting.values, items, strict=True):
                 if not isinstance(item, Transform) and items != [None]:
                     names = sorted(name for name, kind in catalogue().items() if issubclass(kind, Transform))
-                    near = advice(str(item), names, value.span, f"expected one of: {', '.join(names)}")
+                    near = advise_on_kind(str(item), names, value.span)
                     message = f"'augment' of the recipe requires transforms, got '{value.span.text}'"
                     raise self.reporter.refuse("invalid-argument", message, value.span, **near)
             return GivenArgument(() if items == [None] else tuple(items), span)

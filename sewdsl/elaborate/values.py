@@ -14,7 +14,7 @@ from sewdsl.elaborate.arguments import GivenArgument, validate_arguments
 from sewdsl.elaborate.compact_arguments import fill_name
 from sewdsl.elaborate.definitions import INPUT_CHANNELS_DEFAULT
 from sewdsl.elaborate.neuron_kinds import NeuronKinds
-from sewdsl.elaborate.suggestions import advice, listed
+from sewdsl.elaborate.suggestions import advice, advise_on_kind, listed
 from sewdsl.ir.kind import Kind, argument_fields
 from sewdsl.ir.op import Activation, Layer
 from sewdsl.ir.printed_values import format_value
@@ -102,9 +102,7 @@ class ValueReader:
             return word
         names = [name for name in self.kinds.names(Kind) if name != Input.kind]
         span = call.name.span
-        near = advice(
-            word, names, span, "run 'sewdsl nets --kinds' to list all names; custom kinds require --plugin FILE"
-        )
+        near = advise_on_kind(word, names, span)
         raise self.reporter.refuse("unknown-name", f"unknown name '{word}'", span, path=self.path, **near)
 
     def instantiate(self, call: Call) -> Kind:

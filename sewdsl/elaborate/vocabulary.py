@@ -14,10 +14,20 @@ from sewdsl.diagnostics import Diagnostic, Edit, Fix
 from sewdsl.elaborate import compact_arguments
 from sewdsl.elaborate.compact_arguments import FilledName
 from sewdsl.elaborate.neuron_kinds import NeuronKinds, shipped_neurons
-from sewdsl.elaborate.suggestions import MAX_LENGTH, Names, find_absent, listed
+from sewdsl.elaborate.suggestions import (
+    MAX_LENGTH,
+    Names,
+    class_words,
+    find_absent,
+    listed,
+    names_elsewhere,
+    question,
+    with_article,
+)
 from sewdsl.elaborate.text_files import SiblingBlocks
 from sewdsl.ir.kind import Kind
-from sewdsl.ir.op import Activation, FeedbackSum, Layer, Merge
+from sewdsl.ir.op import Activation, Layer, Merge
+from sewdsl.ir.recipe import Recipe
 from sewdsl.light_dataclass import dataclass
 from sewdsl.limits import Budget
 from sewdsl.ops import catalogue, find, plugins
@@ -152,45 +162,12 @@ MAX_COMPARED = 500_000
 """Maximum number of comparisons for the unknown names of one source. After that, there are no suggestions."""
 NEAR_VALUE = 0.75
 """Minimum similarity to the name of a value, from 0 to 1. It is higher than for layers, since names are arbitrary."""
-NAMES_ELSEWHERE = {
-    "convolution": "c",
-    "convlayer": "c",
-    "convtranspose": "tc",
-    "deconv": "tc",
-    "deconvolution": "tc",
-    "transposedconvolution": "tc",
-    "interpolate": "UP",
-    "stochasticdepth": "DropPath",
-    "view": "Reshape",
-    "narrow": "Slice",
-    "crop": "Slice",
-    "padding": "PAD",
-    "zeropad": "PAD",
-    "reflectionpad": "PAD",
-    **dict.fromkeys(("fourier", "rfft", "ifft", "irfft"), "FFT"),
-    "unflatten": "Reshape",
-    "layerscale": "SCALE",
-    "swish": "SiLU",
-    "fullyconnected": "FC",
-    "dense": "FC",
-    "pool": "AP",
-    "pooling": "AP",
-    "adaptiveavgpool": "GAP",
-    "adaptivemaxpool": "AMAX",
-    "globalmaxpool": "AMAX",
-    "ifnode": "IF",
-    "lifnode": "LIF",
-    "leaky": "LIF",
-    "parametriclif": "PLIF",
-    "parametriclifnode": "PLIF",
-}
-"""Names in other libraries, in lower case and without ``2d``, that are not similar to those of sewdsl."""
 RESIDUAL = re.compile(r"(?:res(?:idual|net)?_?)?block", re.IGNORECASE)
 """Names of residual blocks in other libraries. sewdsl has several such blocks."""
 VOTING = re.compile(r"voting|vote", re.IGNORECASE)
 """Names of voting layers in other libraries. In sewdsl, it is average pooling."""
 _HEAD = re.compile(r"([A-Za-z_]*?)((?:[123][dD])?)(\d.*)?")
-_EXAMPLE = re.compile(r"In a network: ``([^`]+)``")
+_EXAMPLE = re.compile(r"In a (?:network|file): ``([^`]+)``")
 
 
 @dataclass(frozen=True)
@@ -238,13 +215,13 @@ class Meanings:
             return NameSuggestion(one, f"did you mean '{one}'?" if one else f"use one of {listed(begun)}")
         match = _HEAD.fullmatch(text)
         head, rest = (match[1].casefold(), match[3] or "") if match else ("", "")
-        symbol = self._aliases.get(head.replace("_", ""))
+        symbol = next(filter(None, map(self._aliases.get, class_words(head))), None)
         translation = _with_arguments(symbol, rest, self._layers) or _with_symbol_case(text, self._layers)
         # A translation of the whole name is more specific than a similar name.
         near = translation or self._names.nearest(text, budget=self._budget)
         if near is not None:
             title = self._titles.get(near, near)
-            return NameSuggestion(title, f"did you mean '{title}'?")
+            return NameSuggestion(title, question(text, title))
         if not symbol:
             return None
         examples = _EXAMPLE.search(self._layers[symbol].__doc__ or "")
@@ -266,7 +243,7 @@ class Meanings:
         aliases = {kind.__name__.casefold(): name for name, kind in self._layers.items()}
         aliases |= {kind.key.replace("_", ""): name for name, kind in self._layers.items()}
         aliases |= {name.casefold(): name for name in self._layers}
-        return NAMES_ELSEWHERE | aliases
+        return names_elsewhere() | aliases
 
 
 def _with_arguments(name: str | None, rest: str, layers: Mapping[str, type[Kind]]) -> str | None:
@@ -297,17 +274,14 @@ def check_unknown(
     if len(splits) == 1:
         yield _lost_hyphen(name, splits[0], path)
         return
-    other = catalogue().get(name.text) or vocabulary.neurons.own.get(name.text)
-    if other is not None:
-        families = [base.__name__.lower() for base in other.__mro__[1:] if base.__module__.startswith("sewdsl.ir")]
-        family = "merge" if issubclass(other, FeedbackSum) else families[0]
-        article = "an" if family[0] in "aeiou" else "a"
-        message = f"'{name.text}' is {article} {family}, expected a layer or a block"
+    other = vocabulary.neurons.find(name.text)
+    if other is not None and not issubclass(other, Layer | Activation):
+        message = f"'{name.text}' is {with_article(other.noun)}, expected a layer or a block"
         help_text, edits = _place(other), []
         layers = vocabulary.layers.values()
         layer = next((kind for kind in layers if issubclass(kind, Activation) and kind.elsewhere == name.text), None)
         if layer is not None:
-            help_text = f"use {layer.kind}; {name.text} can only be an argument, e.g. LIF(surrogate={name.text})"
+            help_text = f"use {layer.kind}, or {help_text}"
             edits = [Fix(f"write '{layer.kind}'", (Edit(name.span, layer.kind),))]
         yield Diagnostic("wrong-kind", message, name.span, path=path, help=help_text, fixes=tuple(edits))
         return
@@ -414,4 +388,11 @@ def _place(kind: type[Kind]) -> str:
     if issubclass(kind, Merge):
         form = f"write {kind.kind}[ {' | '.join(kind.names(2))} ]"
         return form if kind.kind != "MAX" else f"{form}, AMAX(over=channels), AMAX(over=places), or MPk2"
-    return "use it as an argument, e.g. LIF(surrogate=ATan)" if kind.key != "input" else "remove it"
+    example = _EXAMPLE.search(kind.__doc__ or "")
+    if example is None:
+        return "remove it"
+    key = example[1].split()[0]
+    place = (
+        "as an argument" if "=" in key else "in the section 'train'" if key in Recipe.model_fields else "in the header"
+    )
+    return f"write it {place}: {example[1]}"

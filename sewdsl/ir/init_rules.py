@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 class InitRule(Kind):
     """Rule of initial weights."""
 
+    noun = "rule of initial weights"
     reserves_name = False
     resets_bias: ClassVar[bool] = True
     """Whether biases start at 0 instead of PyTorch's initial values."""

@@ -76,6 +76,8 @@ class Kind(BaseModel):
     """Name in the language, case-sensitive."""
     key: ClassVar[str]
     """Name in ``state_dict`` keys, lower case: ``conv``, ``bn``, ``plif``."""
+    noun: ClassVar[str]
+    """Name of the family in messages: ``layer``, ``neuron``."""
     defined_by_text: ClassVar[bool] = False
     """Whether the kind is defined by text of the language (:meth:`definition_text`) instead of a Python class."""
     reserves_name: ClassVar[bool] = True

@@ -274,6 +274,8 @@ class KnowsSteps(Op):
 class Layer(Op):
     """Op with one input, which works on single time-steps unless ``reads`` is overridden."""
 
+    noun = "layer"
+
 
 class WeightedLayer(Layer):
     """Layer with initial weights that rules set, with ``init`` as its last argument that a text can contain.
@@ -346,6 +348,7 @@ class Activation(Op):
 
     elsewhere: ClassVar[str] = ""
     """Name in other libraries, if another kind has this name here."""
+    noun = "activation"
     is_activation = True
 
     @property
@@ -388,6 +391,8 @@ class Spiking(Activation):
         surrogate: Derivative of the step function in the backward pass.
     """
 
+    noun = "neuron"
+
     if TYPE_CHECKING:
         v_threshold: float
         surrogate: Surrogate
@@ -405,6 +410,8 @@ class Spiking(Activation):
 
 class Surrogate(Kind):
     """Derivative that replaces that of the Heaviside step in the backward pass."""
+
+    noun = "surrogate"
 
     @abstractmethod
     def derivative(self, u: Any) -> Any:
@@ -543,6 +550,8 @@ class ParallelNeuron(Spiking):
 class Merge(Op):
     """Combination of several operands with a common input, e.g. ``CAT[ a | b | c ]``."""
 
+    noun = "merge"
+
     operand_names: ClassVar[tuple[str, ...]] = ()
     """Names of the operands, if their number is fixed. Empty: two or more operands, named by number."""
 
@@ -615,6 +624,8 @@ def _help_for_join(smaller: tuple[int, ...], larger: tuple[int, ...]) -> str:
 
 class Join(Merge):
     """An element-wise function g of a branch A and an identity S (Eq. 9, Table 1)."""
+
+    noun = "join"
 
     neutral_branch: ClassVar[int]
     """Constant branch for which the join is an identity: combine(neutral, s) == s."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 class Optimizer(Kind):
     """Optimizer, with the arguments of the class of the same name in torch.optim."""
 
+    noun = "optimizer"
     reserves_name = False
 
     lr: float = Field(gt=0)
@@ -45,6 +46,7 @@ class Optimizer(Kind):
 class Schedule(Kind):
     """Learning-rate schedule."""
 
+    noun = "schedule"
     reserves_name = False
 
     each: ClassVar[Literal["epoch", "step"]] = "epoch"
@@ -65,6 +67,7 @@ class Schedule(Kind):
 class DelayWidth(Kind):
     """Schedule of the width of learned delays: the standard deviation of their kernels in training."""
 
+    noun = "delay width"
     reserves_name = False
 
     @abstractmethod
@@ -81,6 +84,7 @@ class DelayWidth(Kind):
 class Loss(Kind):
     """Training loss."""
 
+    noun = "loss"
     reserves_name = False
 
     each_step: ClassVar[bool] = False
@@ -133,6 +137,7 @@ class LossTerm(NamedTuple):
 class Transform(Kind):
     """Random transform of training samples, listed by ``augment``."""
 
+    noun = "transform"
     reserves_name = False
 
 

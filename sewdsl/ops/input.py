@@ -23,6 +23,8 @@ class Input(Op, kind="input"):
     Named inputs are the readers of a first node without elements, which represents all of them.
     """
 
+    noun = "setting"
+
     shape: tuple[int, ...]
     """``(C, H, W)``, ``(C, L)`` or ``(F,)`` of one time-step of one sample."""
     varies: bool = True

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 import sewdsl
+from sewdsl.elaborate.neuron_kinds import shipped_neurons
+from sewdsl.elaborate.suggestions import names_elsewhere, with_article
+from sewdsl.exchange.spikingjelly_names import NEURONS, SURROGATES
+from sewdsl.ir.op import Activation, Layer
+from sewdsl.ops import catalogue
 from tests.syntax.fixing import apply_fix
 from tests.words import check_words
 
@@ -21,8 +27,6 @@ WRITTEN = {
     "BatchNorm2d": "BN",
     "Dropout": "DP",
     "AdaptiveAvgPool2d(1)": "GAP",
-    "LIFNode": "LIF",
-    "ParametricLIFNode": "PLIF",
     "LayerNorm": "LN",
     "GroupNorm8": "GN8",
     "Upsample2": "UP2",
@@ -42,6 +46,163 @@ SAID = {
 }
 
 
+ELSEWHERE = {
+    "neuron {}": {
+        "IFNode": "IF",
+        "LIFNode": "LIF",
+        "SimpleLIFNode": "LIF",
+        "ParametricLIFNode": "PLIF",
+        "KLIFNode": "KLIF",
+        "GatedLIFNode": "GLIF",
+        "EIFNode": "EIF",
+        "ILIFNode": "ILIF",
+        "CUBALIFNode": "CUBA",
+        "TernaryLIFNode": "Ternary",
+        "RAFNode": "RF",
+        "Leaky": "LIF1",
+        "Synaptic": "CUBA",
+        **dict.fromkeys(
+            [
+                "QIFNode",
+                "IzhikevichNode",
+                "LIAFNode",
+                "NonSpikingIFNode",
+                "NonSpikingLIFNode",
+                "NoisyCUBALIFNode",
+                "ComplementaryLIFNode",
+                "DSRIFNode",
+                "ILCLIFNode",
+                "OTTTLIFNode",
+                "SLTTLIFNode",
+                "MPBNLIFNode",
+                "STBIFNode",
+                "FewSpikeNode",
+                "HalfThresholdIFNode",
+            ]
+        ),
+    },
+    "neuron LIF(surrogate={})": {
+        **{name: name for name in ("ATan", "Sigmoid")},
+        "atan": "ATan",
+        "PiecewiseQuadratic": "Triangle",
+        "triangular": "Triangle",
+        "PiecewiseLeakyReLU": "Rectangular",
+        "piecewise_leaky_relu": "Rectangular",
+        "Rect": "Rectangular",
+        "LeakyKReLU": "Constant",
+        "DeterministicPass": "Constant",
+        "straight_through_estimator": "Constant",
+        **dict.fromkeys(
+            [
+                "PiecewiseExp",
+                "SoftSign",
+                "SuperSpike",
+                "fast_sigmoid",
+                "FastSigmoid",
+                "NonzeroSignLogAbs",
+                "Erf",
+                "SquarewaveFourierSeries",
+                "S2NN",
+                "QPseudoSpike",
+                "LogTailedReLU",
+                "FakeNumericalGradient",
+                "PoissonPass",
+                "spike_rate_escape",
+                "LSO",
+                "SFS",
+            ]
+        ),
+    },
+    "train on x {{ optimizer {} }}": {
+        **{name: name for name in ("Adam", "AdamW", "NAdam", "RAdam", "RMSprop", "SGD")},
+        "adam": "Adam",
+        "SDG": "SGD",
+        **dict.fromkeys(
+            [
+                "Adagrad",
+                "Adadelta",
+                "Adamax",
+                "Adafactor",
+                "ASGD",
+                "LBFGS",
+                "Rprop",
+                "SparseAdam",
+                "Muon",
+                "Lion",
+                "LAMB",
+            ]
+        ),
+    },
+    "train on x {{ optimizer SGD(lr=0.1)\nschedule {} }}": {
+        "StepLR": "Step",
+        "CosineAnnealingLR": "Cosine",
+        "CosineAnnealingWarmRestarts": "WarmRestarts",
+        "ReduceLROnPlateau": "Plateau",
+        "OneCycleLR": "OneCycle",
+        **dict.fromkeys(
+            [
+                "LambdaLR",
+                "MultiplicativeLR",
+                "MultiStepLR",
+                "ConstantLR",
+                "LinearLR",
+                "ExponentialLR",
+                "PolynomialLR",
+                "CyclicLR",
+                "SequentialLR",
+                "ChainedScheduler",
+            ]
+        ),
+    },
+    "train on x {{ optimizer SGD(lr=0.1)\nloss {} }}": {
+        "CrossEntropyLoss": "CrossEntropy",
+        "cross_entropy": "CrossEntropy",
+        "NLLLoss": "CrossEntropy",
+        "MSELoss": "MSE",
+        "KLDivLoss": "KL",
+        **dict.fromkeys(
+            [
+                "L1Loss",
+                "SmoothL1Loss",
+                "HuberLoss",
+                "BCELoss",
+                "BCEWithLogitsLoss",
+                "CTCLoss",
+                "TripletMarginLoss",
+                "my",
+            ]
+        ),
+    },
+    "train on x {{ optimizer SGD(lr=0.1)\naugment {} }}": {
+        "MixUp": "Mixup",
+        "CutOut": "RandomErasing",
+        "TrivialAugmentWide": "TrivialAugment",
+        **dict.fromkeys(
+            [
+                "RandomCrop",
+                "RandomResizedCrop",
+                "CenterCrop",
+                "RandomHorizontalFlip",
+                "RandomVerticalFlip",
+                "RandomRotation",
+                "RandomAffine",
+                "RandomPerspective",
+                "Normalize",
+                "Grayscale",
+            ]
+        ),
+    },
+}
+"""For each place of a kind, classes of SpikingJelly, snnTorch, PyTorch and torchvision with their kinds."""
+
+
+NOUNS = {
+    *("layer", "neuron", "activation", "join", "merge", "surrogate"),
+    *("optimizer", "schedule", "delay width", "loss", "transform", "rule of initial weights"),
+}
+"""Families of kinds in messages."""
+
+
 def help_of(name: str) -> tuple[str, list[str]]:
     """Return the help for an unknown name, and the text of its fix."""
     found = sewdsl.read(f"c4k3-{name}", input="1x8x8").diagnostics
@@ -52,6 +213,54 @@ def help_of(name: str) -> tuple[str, list[str]]:
 @pytest.mark.parametrize(("name", "ours"), WRITTEN.items())
 def test_what_can_be_written_in_its_place(name: str, ours: str) -> None:
     assert help_of(name) == (f"did you mean '{ours}'?", [ours])
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "ours"), [(place, *pair) for place, pairs in ELSEWHERE.items() for pair in pairs.items()]
+)
+def test_a_class_of_another_library(place: str, name: str, ours: str | None) -> None:
+    """A class with a counterpart is translated. For others no kind is suggested, but what can be done instead."""
+    text = f"sewdsl 1\ninput 1x8x8\nbody c2k3\n{place.format(name)}\n"
+    # With arguments, the name is read by another function.
+    for written in (text, text.replace(name, f"{name}(a=1)")):
+        found = [d for d in sewdsl.read(written).diagnostics if name in d.span.text and d.code != "unknown-dataset"]
+        hints = [d.help for d in found if d.code in {"invalid-argument", "unknown-name"}]
+        if name == ours:
+            assert not any("did you mean" in hint for hint in hints), hints
+        elif ours is not None:
+            page = " docs/spikingjelly.md translates the names of SpikingJelly's classes" * name.endswith("Node")
+            assert hints == [f"did you mean '{ours}'?{page}"]
+        else:
+            (hint,) = hints
+            assert "did you mean" not in hint
+            assert re.match("the language has no .+: (use|define) |expected one of: .+; otherwise, define it", hint), (
+                hint
+            )
+
+
+@pytest.mark.parametrize("name", sorted({*catalogue()} - {"input"}))
+def test_a_kind_in_another_place_has_the_noun_of_its_family(name: str) -> None:
+    """As a layer, a layer or a neuron is only misspelt. Of others, the message has the noun and where it is written."""
+    spaced = f"{name[0]} {name[1:]}"
+    for item in (name, spaced) if len(name) > 1 else (name,):
+        found = [d for d in sewdsl.read(f"c4k3-{item}-IF", input="1x8x8").diagnostics if d.code == "wrong-kind"]
+        kind = catalogue()[name]
+        if issubclass(kind, Layer | Activation):
+            assert not found
+        else:
+            (wrong,) = found
+            assert wrong.message == f"'{name}' is {with_article(kind.noun)}, expected a layer or a block"
+            assert kind.noun in NOUNS
+            assert f"{name}[" in wrong.help or re.search(rf"write it (as|in) [^:]+: .*{name}", wrong.help), wrong.help
+
+
+def test_names_elsewhere() -> None:
+    """Each entry is needed and has a kind, and the names that are read from SpikingJelly are among them."""
+    kinds = {**catalogue(), **shipped_neurons()}
+    assert {*names_elsewhere().values()} <= kinds.keys()
+    tested = {name: kind for place in ELSEWHERE.values() for name, kind in place.items()}
+    assert {name: kind.kind for kind, name in NEURONS.items() if kind.kind != "DLIF"}.items() <= tested.items()
+    assert {surrogate.name: surrogate.kind.kind for surrogate in SURROGATES}.items() <= tested.items()
 
 
 @pytest.mark.parametrize(("name", "said"), SAID.items())
@@ -165,8 +374,8 @@ def test_help_leads_to_the_right_fix(lines: str, help_: str) -> None:
         ("UP0x3", "factor of 'UP' must be at least 1", "got 0"),
         ("UP2.5x3", "factor of 'UP' must be an integer", "got 2.5"),
         ("MEAN(over=foo)", "'over' of 'MEAN' must be 'channels', 'places' or 'time'", "got 'foo'"),
-        ("FC2(init=foo)", "'init' of 'FC' must be an init rule", "got 'foo'"),
-        ("FC2(init=LIF)", "'init' of 'FC' must be an init rule", "got 'LIF'"),
+        ("FC2(init=foo)", "'init' of 'FC' must be a rule of initial weights", "got 'foo'"),
+        ("FC2(init=LIF)", "'init' of 'FC' must be a rule of initial weights", "got 'LIF'"),
     ],
 )
 def test_messages_name_the_value(body: str, message: str, label: str) -> None:

@@ -10,6 +10,10 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from sewdsl.ops import catalogue
+from sewdsl.train.data import datasets
+from tests.words import FOLDER, HEADING
+
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "sewdsl"
 
@@ -126,6 +130,26 @@ def test_words_that_readers_stumble_over() -> None:
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     )
     assert count <= MAX_STUMBLING_BLOCKS, "see docs/glossary.md for what to write instead"
+
+
+def test_messages_have_no_names_of_classes() -> None:
+    """Neither messages in the code nor those of tests have names of classes, except for names of the language."""
+    language = {"dataset"}.union(*({name, name.lower()} for name in (*catalogue(), *datasets())))
+    classes = {node.name for tree in modules().values() for node in nodes(tree) if isinstance(node, ast.ClassDef)}
+    compound = {name for name in classes if re.search("[a-z][A-Z]", name)}
+    compound = {*compound, *map(str.lower, compound)} - language
+    messages = [
+        line for entry in FOLDER.glob("*.txt") for line in HEADING.split(entry.read_text(encoding="utf-8"))[2::2]
+    ]
+    assert len(messages) > 500
+    for name, tree in modules().items():
+        if name.startswith("exchange.write.python"):  # writes classes of its own
+            continue
+        raised = [node for node in nodes(tree) if isinstance(node, ast.Call | ast.Raise | ast.Assign)]
+        literals = (node for call in raised for node in ast.walk(call) if isinstance(node, ast.Constant))
+        messages += [node.value for node in literals if isinstance(node.value, str) and " " in node.value]
+    named = {word for message in messages for word in re.findall(r"[A-Za-z]+", message) if word in compound}
+    assert named <= {"BlockDefinition", "FashionMNIST"}  # a type for typing.cast, a class of torchvision
 
 
 def test_helpers_name_something() -> None:

@@ -150,7 +150,7 @@ def test_kinds_of_ones_own(body: str, axis: type[ScannedTime | UnrolledTime]) ->
             "c4k3-QIF-FC3",
             "qif1 (QIF) charges nonlinearly in Python code; define the neuron by equations",
         ),
-        ("c4k3-MISH-FC3", "mish1 (MISH) is a Mish, which has no translation to ONNX"),
+        ("c4k3-MISH-FC3", "mish1 (MISH) has no translation to ONNX"),
         ("c4k3-SAME-FC3", "same1 (SAME) has unsupported padding; expected zeros, equally many on both sides"),
         ("c4k3-CEILING-FC3", "ceiling1 (CEILING) uses return_indices, ceil_mode or dilation, which are not translated"),
         ("c4k3-DIVIDED-FC3", "divided1 (DIVIDED) uses ceil_mode or divisor_override, which are not translated"),

@@ -39,7 +39,7 @@ def translate_layer(scope: NodeScope, module: nn.Module, *operands: str) -> str:
     """
     translate = TRANSLATIONS.get(type(module))  # Exact class: a subclass may compute something else.
     if translate is None:
-        raise UnsupportedLayer(scope.node, f"is a {type(module).__name__}, which has no translation to ONNX")
+        raise UnsupportedLayer(scope.node, "has no translation to ONNX")
     return translate(scope, module, *operands)
 
 
