@@ -101,7 +101,8 @@ def _advise_on_beta(fields: Collection[str], name: str, argument: GivenArgument)
         text = f"decay={beta}"
         return {"help": f"use {text}, which is beta in snnTorch", "fixes": (rename(argument.span, text),)}
     text = f"tau={1 / (1 - beta):.6g}" if in_range else "tau=1/(1 - beta)"
-    hint = f"use {text}; LIF1(decay={beta}) does not scale the input{', as in snnTorch' if name == 'beta' else ''}"
+    hint = f"use {text}{', which is 1/(1 - beta)' if in_range else ''}; LIF1(decay={beta}) does not scale the input"
+    hint += ", as in snnTorch" if name == "beta" else ""
     return {"help": hint, "fixes": (rename(argument.span, text),) if in_range else ()}
 
 
@@ -149,7 +150,10 @@ def _describe(
                 near = {"help": "use 'none'", "fixes": ()}
             if name == "tau" and problem["type"] == "greater_than" and 0 < problem["input"] < 1:
                 equivalent = f"tau={1 / (1 - problem['input']):.6g}"
-                near = {"help": f"for a decay of {_shown(problem['input'])}, use {equivalent}", "fixes": ()}
+                hint = f"for a decay of {_shown(problem['input'])}, use {equivalent}, which is 1/(1 - decay)"
+                near = {"help": hint, "fixes": ()}
+            if name == "shape" and problem["input"] == -1:
+                near = {"help": "write all lengths, as none is inferred; Flatten returns a vector", "fixes": ()}
             if name == "channels" and isinstance(problem["input"], tuple):
                 near = {"help": f"write the number of outputs only: {problem['input'][-1]}", "fixes": ()}
             got = _shown(problem["input"])

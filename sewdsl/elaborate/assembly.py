@@ -9,7 +9,7 @@ from typing import TypeVar
 from sewdsl.elaborate.block_calls import block_title
 from sewdsl.elaborate.definitions import check_definitions
 from sewdsl.elaborate.init_lines import INIT, init_part
-from sewdsl.elaborate.suggestions import advice
+from sewdsl.elaborate.suggestions import advice, help_for_line
 from sewdsl.elaborate.train_section import resolve_key_alias
 from sewdsl.light_dataclass import dataclass
 from sewdsl.reporter import Reported, Reporter
@@ -204,7 +204,9 @@ class _Statements:
             return
         near = advice(word.text, (*known, *STATEMENTS), word.span, f"expected one of: {', '.join(known)}")
         section, _, key = (resolve_key_alias(word.text) or "").rpartition(".")
-        if section or key in known:
+        if line := help_for_line(word.text):
+            near = {"help": line, "fixes": ()}
+        elif section or key:
             places = {"": f"did you mean '{key}'?", "neuron": f"write an argument of the neuron: neuron LIF({key}=…)"}
             near = {"help": places.get(section, "write it in a section: train on DATASET { … }"), "fixes": ()}
         self.reporter.report("unknown-setting", f"unknown {what} '{word.text}'", word.span, **near)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterable
 from functools import cache
 from itertools import islice
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 from sewdsl.diagnostics import Edit, Fix
 from sewdsl.limits import Budget
@@ -164,9 +164,14 @@ _FAMILY_SUFFIX = re.compile(r"(?<=.)(?:node|neuron|cell|loss|lr)$", re.IGNORECAS
 
 
 @cache
-def names_elsewhere() -> dict[str, str]:
-    """Return kinds by the names of other libraries that are not similar, in lower case and without ``2d``."""
-    return {name: kind for kind, names in _elsewhere()["names"].items() for name in names}
+def names_elsewhere(table: Literal["names", "settings"] = "names") -> dict[str, str]:
+    """Return kinds, or keys of settings, by the names of other libraries that are not similar."""
+    return {name: own for own, names in _elsewhere()[table].items() for name in names}
+
+
+def help_for_line(word: str) -> str:
+    """Return the help for the first word of a line that has another form, or an empty string."""
+    return str(_elsewhere()["lines"].get(word, ""))
 
 
 @cache
@@ -175,6 +180,7 @@ def absent_kinds() -> dict[str, tuple[str, str]]:
     return {meaning: (entry["names"], entry["help"]) for meaning, entry in _elsewhere()["absent"].items()}
 
 
+@cache
 def _elsewhere() -> dict[str, Any]:
     import tomllib  # noqa: PLC0415 -- takes 15 ms, and only messages about names need it
 

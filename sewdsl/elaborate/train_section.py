@@ -11,11 +11,19 @@ from pydantic import BaseModel, SerializeAsAny
 from sewdsl.analysis.named_parts import fold_parts, match_nodes, match_parameters
 from sewdsl.diagnostics import Diagnostic
 from sewdsl.elaborate.arguments import GivenArgument, validate_arguments
-from sewdsl.elaborate.suggestions import advice, advise_on_kind, listed, nearest_name, rename
+from sewdsl.elaborate.suggestions import (
+    advice,
+    advise_on_kind,
+    help_for_line,
+    listed,
+    names_elsewhere,
+    nearest_name,
+    rename,
+)
 from sewdsl.elaborate.values import ValueReader
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import enclosing_parts
-from sewdsl.ir.printed_values import parse_multiple
+from sewdsl.ir.printed_values import parse_memory, parse_multiple
 from sewdsl.ir.recipe import LISTS, Loss, LossTerm, Recipe, Transform
 from sewdsl.light_dataclass import dataclass
 from sewdsl.ops import catalogue
@@ -24,25 +32,12 @@ from sewdsl.source import Span
 from sewdsl.syntax.lexicon import SETTINGS
 from sewdsl.syntax.tree import Call, Number, Quantity, Section, Setting, Text, Word
 
-KEY_ALIASES = {
-    **{name: f"train.{name}" for name in Recipe.model_fields if name != "losses"},
-    **{name: name for name in SETTINGS},
-    "lr": "train.optimizer.lr",
-    "learning_rate": "train.optimizer.lr",
-    "batch_size": "train.batch",
-    "dataset": "train.on",
-    "T": "steps",
-    "timesteps": "steps",
-    "time_steps": "steps",
-    "num_steps": "steps",
-    "tau": "neuron.tau",
-    "surrogate": "neuron.surrogate",
-}
-
 
 def resolve_key_alias(name: str) -> str | None:
     """Return the key for an alias, e.g. ``train.optimizer.lr`` for ``--lr`` and ``train.lr``, or None."""
-    return KEY_ALIASES.get(name.removeprefix("train.").lstrip("-").replace("-", "_"))
+    word = name.removeprefix("train.").lstrip("-").replace("-", "_")
+    own = word if word in SETTINGS else f"train.{word}" if word in Recipe.model_fields and word != "losses" else None
+    return names_elsewhere("settings").get(word, own)
 
 
 KEYS = tuple(name for name in Recipe.model_fields if name not in {"on", "losses"})
@@ -88,7 +83,7 @@ class _RecipeReader:
                 continue
             key, value = setting.key.text, None
             with suppress(InvalidText):
-                value = self._value(setting)
+                value = self._value(setting) if key in KEYS else None
             if key not in KEYS:
                 self.reporter.add(_describe_unknown(setting.key))
                 wrong.add(nearest_name(key, KEYS) or key)
@@ -122,7 +117,9 @@ class _RecipeReader:
         if len(setting.values) != 1:
             texts = " and ".join(f"'{value.span.text}'" for value in setting.values)
             message = f"'{setting.key.text}' requires one value, got {len(setting.values)}: {texts}"
-            hint = f"write '{setting.key.text} VALUE'"
+            joined = "".join(value.span.text for value in setting.values)
+            shown = joined if parse_memory(joined) or parse_multiple(joined) else "VALUE"
+            hint = f"write '{setting.key.text} {shown}'"
             raise self.reporter.refuse("invalid-argument", message, setting.span, help=hint)
         value = setting.values[0]
         return GivenArgument(ValueReader(self.reporter).read(value), value.span)
@@ -261,6 +258,8 @@ def _describe_unknown(key: Word) -> Diagnostic:
         hint = f"did you mean '{similar if in_file else f'train.{similar}'}'?"
     if name in KEYS and argument:
         similar, hint = None, f"write '{name} …({argument}=…)'" if in_file else f"did you mean '{alias}'?"
+    if line := help_for_line(key.text):
+        similar, hint = None, line
     if name == "on":
         similar, hint = None, "write the dataset after the name of the section: train on mnist5k { … }"
     return Diagnostic(

@@ -43,6 +43,7 @@ Made = TypeVar("Made", bound=Kind)
 MAX_FORMULA_VALUE = 999_999_999
 LARGEST_SHOWN = 10**30
 _WORDS: dict[str, Any] = {"none": None, "on": True, "true": True, "off": False, "false": False}
+_USAGE = re.compile(r"In a network: (.+?)(?:::|\.\s)", re.DOTALL)
 _SIZE = re.compile(r"\d+(x\d+)+")
 _NO_NEURONS = NeuronKinds()
 _OPERATIONS = {"+": add, "-": sub, "*": mul, "/": truediv}
@@ -143,7 +144,8 @@ class ValueReader:
                 message, hint = f"duplicate argument '{name}'", "remove one of them"
                 if argument.name is None and name == "shape":
                     shape = "x".join(each.value.span.text for each in call.arguments)
-                    message, hint = f"a shape has no commas, got '{argument.span.text}'", f"write '{shape}'"
+                    message = f"a shape has no commas, got '{argument.span.text}'"
+                    hint = f"write '{shape}'{'; no length is inferred' * ('-' in shape)}"
                     raise self.reporter.refuse("duplicate-argument", message, argument.span, help=hint, path=self.path)
                 self.reporter.report("duplicate-argument", message, argument.span, path=self.path, help=hint)
                 continue
@@ -237,6 +239,10 @@ def _how_to_name(call: Call) -> str:
     head = text.rstrip("0123456789.") if find(text) is None else text
     kind = find(head)
     named = [name for name in argument_fields(kind) if name not in kind.letters().values()] if kind else []
+    usage = _USAGE.search(kind.__doc__ or "") if kind else None
+    # The positions of several arguments have another meaning in other libraries.
+    if usage is not None and sum(argument.name is None for argument in call.arguments) > 1:
+        return f"write {' '.join(usage[1].replace('``', chr(39)).split())}"
     has_number = kind is not None and "" in kind.letters() and text != kind.kind
     if kind is not None and "" in kind.letters() and not has_number and isinstance(call.arguments[0].value, Number):
         return f"write the number after the name: {text}{call.arguments[0].value.text}"

@@ -189,8 +189,8 @@ def _rate(rate: str | float) -> str | float:
     return rate
 
 
-def _memory(text: str | None) -> str | None:
-    if text is not None and not parse_memory(text):
+def _memory(text: object) -> object:
+    if text is not None and not (isinstance(text, str) and parse_memory(text)):
         raise ValueError(f"'{text}' is not an amount of memory; use e.g. 2GB, 1.5GB, 800MB or 512MiB")
     return text
 
@@ -269,7 +269,7 @@ class Recipe(BaseModel):
     optimize: Literal[0, 1, 2] = 1
     """Optimization level. 0: compute layer by layer. 1: default passes. 2: all passes. Results are equal up to
     rounding."""
-    memory: Annotated[str | None, AfterValidator(_memory)] = None
+    memory: Annotated[str | None, BeforeValidator(_memory)] = None
     """Memory budget of a training step, e.g. ``2GB``. To meet it, values are recomputed in the backward pass instead of
     stored. None: no budget."""
     seed: Natural = 0

@@ -163,7 +163,7 @@ def parameter_defaults(definition: NeuronDefinition) -> Reported[Mapping[str, fl
     for parameter in definition.parameters:
         name, span = parameter.name.text, parameter.name.span
         if name in defaults:
-            diagnostics.append(_duplicate(parameter.name, definition.parameters[[*defaults].index(name)].name))
+            diagnostics.append(_duplicate(parameter.name, (each.name for each in definition.parameters)))
         elif name == "steps" and stepwise:
             diagnostics.append(_reserved("'steps' cannot be a parameter of a neuron that learns per step", span))
         elif name in reserved or "." in name:
@@ -190,12 +190,11 @@ def _reserved_names(definition: NeuronDefinition) -> frozenset[str]:
 
 def _check_inputs(definition: NeuronDefinition) -> Iterator[Diagnostic]:
     """Report inputs with a reserved name, or with equal names."""
-    first: dict[str, Word] = {}
-    for word in definition.inputs:
+    for index, word in enumerate(definition.inputs):
         if word.text in RESERVED_VARIABLES - {INPUT} or "." in word.text:
             yield _reserved(f"'{word.text}' cannot be an input: the name is reserved", word.span)
-        elif first.setdefault(word.text, word) is not word:
-            yield _duplicate(word, first[word.text])
+        elif word.text in {before.text for before in definition.inputs[:index]}:
+            yield _duplicate(word, definition.inputs)
 
 
 def _default(expression: RealExpression) -> float:
@@ -221,8 +220,9 @@ def _reserved(message: str, span: Span) -> Diagnostic:
     return Diagnostic("reserved-name", message, span, help="choose another name")
 
 
-def _duplicate(word: Word, first: Word) -> Diagnostic:
-    message, hint = f"'{word.text}' is defined twice", f"first defined in line {first.span.line}"
+def _duplicate(word: Word, words: Iterable[Word]) -> Diagnostic:
+    first = next(each.span for each in words if each.text == word.text)
+    message, hint = f"'{word.text}' is defined twice", f"first defined in line {first.line}, column {first.column}"
     return Diagnostic("duplicate-name", message, word.span, help=hint)
 
 
@@ -492,7 +492,7 @@ class _Translation:
             if not self._is_free(state.name):
                 continue
             if name in self.start:
-                self.diagnostics.append(_duplicate(state.name, next(s.name for s in declared if s.name.text == name)))
+                self.diagnostics.append(_duplicate(state.name, (each.name for each in declared)))
                 continue
             self._check_assigned(state.name)
             what = f"the initial value of '{name}'"

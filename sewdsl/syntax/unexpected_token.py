@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from lark import Token
 
 
+_UNITS = frozenset({"ns", "us", "ms", "s", "Hz", "kHz", "MHz"})
 _SHAPE = frozenset({"INTEGER", "_COMMA", "_LPAR", "_RPAR", "_LSQB", "_RSQB"})
 """Token types of shapes in Python notation: ``(1, 28, 28)``."""
 
@@ -92,9 +93,9 @@ def mistake_help(situation: ParseFailure) -> MistakeHelp:
         tries = (_path,)
     elif situation.tokens[0].type in {"KEY", "SECTION", "_USE"}:
         tries = (_shape, _commas, _definition, _change, _on, _entries, _inputs, _pattern)
-        tries += (_hyphenated, _network, _dashed, _path)
+        tries += (_unit, _hyphenated, _network, _dashed, _path)
     else:
-        tries = (_part_head, _thousands, _inputs, _group, _power, _spaced_number, _count)
+        tries = (_unit, _part_head, _thousands, _inputs, _group, _power, _spaced_number, _count)
     return next((advice for find in tries if (advice := find(situation))), MistakeHelp())
 
 
@@ -128,6 +129,14 @@ def _part_head(at: ParseFailure) -> MistakeHelp | None:
     words = f"use one word: {at.before}{at.token}" if is_head else "write '=' after the name"
     hints = {"_LPAR": "a part has no parameters: use a block", "WORD": words}
     return MistakeHelp(hints[at.token.type]) if at.token.type in hints else None
+
+
+def _unit(at: ParseFailure) -> MistakeHelp | None:
+    """``LIF(tau=20ms)``."""
+    if at.token not in _UNITS or at.before.type not in {"INTEGER", "DECIMAL"} or "_RPAR" not in at.accepted:
+        return None
+    hint = f"remove the unit: values have none, and time constants count time-steps, here of 1 {at.token}"
+    return MistakeHelp(hint, (Fix("remove the unit", (Edit(at.span(at.token), ""),), safe=False),))
 
 
 def _thousands(at: ParseFailure) -> MistakeHelp | None:
@@ -326,7 +335,8 @@ def _on(at: ParseFailure) -> MistakeHelp | None:
 def _entries(at: ParseFailure) -> MistakeHelp | None:
     """``optimizer { lr 0.1 }``."""
     keyed = at.token.type == "LBRACE" and at.tokens[0].type == "KEY"
-    return MistakeHelp("use braces only for sections, e.g. 'train'") if keyed else None
+    evaluates = "; evaluate a run with 'sewdsl eval RUN'" if "on" in at.tokens[1:2] else ""
+    return MistakeHelp(f"use braces only for the sections 'train' and 'study'{evaluates}") if keyed else None
 
 
 def _pattern(at: ParseFailure) -> MistakeHelp | None:

@@ -342,7 +342,24 @@ MISTAKES = {
     "body l0FC": "did you mean 'FC10', with digits instead of letters?",
     "body tcl6k2s2": "did you mean 'tc16k2s2', with digits instead of letters?",
     "body cO8k3": "did you mean 'c08k3', with digits instead of letters?",
-    "body LIF(beta=0.9)": "use tau=10; LIF1(decay=0.9) does not scale the input, as in snnTorch",
+    "body LIF(beta=0.9)": (
+        "use tau=10, which is 1/(1 - beta); LIF1(decay=0.9) does not scale the input, as in snnTorch"
+    ),
+    "body LIF(tau=0.9)": "for a decay of 0.9, use tau=10, which is 1/(1 - decay)",
+    "body LIF(tau=20ms)": "remove the unit: values have none, and time constants count time-steps, here of 1 ms",
+    "neuron LIF(tau=20 ms)": "remove the unit: values have none, and time constants count time-steps, here of 1 ms",
+    "body EMB(30522, 64)": "write 'EMB256', after 'input 128 of 30522' in the header",
+    "body Swap(0, 1)": "write 'Swap[ c256k1-BN-SN-c64k1 ]'",
+    "body GN(8, 32)": "write 'GN8', 'GN8(eps=1e-6)'",
+    "body FC24-Reshape(-1)": "write all lengths, as none is inferred; Flatten returns a vector",
+    "body FC24-Reshape(-1, 4)": "write '-1x4'; no length is inferred",
+    'import "x.net"': "import the definitions of another file with 'use \"file.net\"'",
+    'resume "runs/x"': "resume a run with 'sewdsl train --resume RUN'",
+    "batch_size 3": "write it in a section: train on DATASET { … }",
+    "train on digits {\noptimizer SGD(lr=0.1)\nresume on\n}": "resume a run with 'sewdsl train --resume RUN'",
+    "train on digits {\noptimizer SGD(lr=0.1)\nval_split 0.1\n}": "did you mean 'validation'?",
+    "train on digits {\noptimizer SGD(lr=0.1)\nweight_decay 0.1\n}": "write 'optimizer …(weight_decay=…)'",
+    "train on digits {\noptimizer SGD(lr=0.1)\nmemory 2 GB\n}": "write 'memory 2GB'",
     "body DLIF(beta=0.9)": "use decay=0.9, which is beta in snnTorch",
     "body FC8-tc4k2s2": ("keep the feature map: use c64k1 instead of FC64, and MEAN(over=places) instead of GAP"),
     "body FC8-c4k3": "move it before the layer that flattens the input (FC, Flatten or GAP)",
@@ -366,6 +383,15 @@ MISTAKES = {
 def test_help_leads_to_the_right_fix(lines: str, help_: str) -> None:
     first, *_ = sewdsl.read(f"{HEAD}{lines}\n").diagnostics
     assert first.help == help_
+
+
+@pytest.mark.parametrize("before", ["", "q=1, ", "v_reset=1, ", "v_reset=1,\n q=1, "])
+def test_the_first_of_equal_parameters(before: str) -> None:
+    """Parameters before it, which may be invalid, do not change which is the first."""
+    text = f"{HEAD}neuron N({before}p=2, p=3) {{ give p*x }}\n"
+    *_, twice = sewdsl.read(text).diagnostics
+    line, column = twice.span.source.position(text.index("p=2"))
+    assert (twice.message, twice.help) == ("'p' is defined twice", f"first defined in line {line}, column {column}")
 
 
 @pytest.mark.parametrize(

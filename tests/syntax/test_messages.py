@@ -395,7 +395,10 @@ def test_message_and_fix(case: Case) -> None:
         (file("train mnist5k {\n}", "", 0, 0, ""), "train on mnist5k"),
         (file("body a\n-b", "", 0, 0, ""), "end of the previous line"),
         (file("a-b\nb-c", "", 0, 0, ""), "add 'body'"),
-        (file("test on x { a 1 }", "", 0, 0, ""), "only for sections, e.g. 'train'"),
+        (
+            file("test on x { a 1 }", "", 0, 0, ""),
+            "the sections 'train' and 'study'; evaluate a run with 'sewdsl eval RUN'",
+        ),
     ],
 )
 def test_help_says_how_to_mend_it(case: Case, words: str) -> None:
