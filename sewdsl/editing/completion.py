@@ -336,7 +336,7 @@ def _entries(view: EditorView, context: CursorContext) -> Iterator[Completion]:
         if context.key == LOSS and len(context.statement) > 1:
             return _kinds(view, Loss)
         if context.name == "study":
-            return _studied(context)
+            return _studied(view, context)
         if field and context.key in PARTS and view.compilation.network is not None:
             return (Completion(name, "value") for name in part_names(view.compilation.network))
         return _of_type(view, field.annotation) if field and len(context.statement) == 1 else iter(())
@@ -345,7 +345,7 @@ def _entries(view: EditorView, context: CursorContext) -> Iterator[Completion]:
     return (Completion(key, "setting", about=about) for key, about in docs.items() if key not in present)
 
 
-def _studied(context: CursorContext) -> Iterator[Completion]:
+def _studied(view: EditorView, context: CursorContext) -> Iterator[Completion]:
     if context.key == "probe":
         yield from (Completion(word, "value") for word in ("rates", "gradients"))
     elif context.key == "search" and len(context.statement) == 1:
@@ -353,7 +353,13 @@ def _studied(context: CursorContext) -> Iterator[Completion]:
     elif context.key == "vary" and len(context.statement) == len(("vary", "KEY")):
         yield from (Completion(scale, "value", about="Range between two numbers.") for scale in SCALES)
     elif context.key == "vary" and len(context.statement) == 1:
-        yield from (Completion(key, "setting", about=about) for key, about in kind_docs.header_docs().items())
+        network = view.compilation.network
+        recipe = {f"train.{key}": value for key, value in ((network and network.recipe) or ())}
+        docs = kind_docs.header_docs() | {f"train.{key}": about for key, about in kind_docs.recipe_docs().items()}
+        for key, kind in {"neuron": network and network.settings.neuron, **recipe}.items():
+            if isinstance(kind, Kind):
+                docs |= {f"{key}.{name}": about for name, about in kind_docs.field_docs(type(kind)).items()}
+        yield from (Completion(key, "setting", about=about) for key, about in docs.items())
 
 
 def _given(view: EditorView, section: str) -> set[str]:

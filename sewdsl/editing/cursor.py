@@ -123,6 +123,9 @@ def _depth(tokens: list[Token]) -> int:
 
 def _name(statement: list[Token], offset: int) -> list[Token]:
     """Return the tokens at the end of a statement that form one name."""
+    # The last word of a key is not typed yet: `vary train.`
+    if [*map(str, statement[-1:])] == ["."] and len(statement) > 1 and token_end(statement[-2]) == offset - 1:
+        return statement[-2:]
     if not statement or token_end(statement[-1]) != offset or statement[-1].type in _SIGNS:
         return []
     # A name may have several tokens: `SEW Bl` of a block, `dvs128-ge` of a dataset, `and-in` of a code.

@@ -101,7 +101,7 @@ def _advise_on_beta(fields: Collection[str], name: str, argument: GivenArgument)
         text = f"decay={beta}"
         return {"help": f"use {text}, which is beta in snnTorch", "fixes": (rename(argument.span, text),)}
     text = f"tau={1 / (1 - beta):.6g}" if in_range else "tau=1/(1 - beta)"
-    hint = f"use {text}{', which is 1/(1 - beta)' if in_range else ''}; LIF1(decay={beta}) does not scale the input"
+    hint = f"use {text}{f', which is 1/(1 - {name})' if in_range else ''}; LIF1(decay={beta}) does not scale the input"
     hint += ", as in snnTorch" if name == "beta" else ""
     return {"help": hint, "fixes": (rename(argument.span, text),) if in_range else ()}
 

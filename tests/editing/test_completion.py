@@ -50,6 +50,18 @@ def test_layers(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "written", ["", "tr", "train.", "train.op", "train.optimizer.", "train.optimizer.w", "neuron."]
+)
+def test_keys_of_a_study(written: str) -> None:
+    """All keys are offered after ``vary``, with the arguments of the kinds of the file, however much is typed."""
+    recipe = "body c3k3-SN\ntrain on mnist5k {\n optimizer SGD(lr=0.1)\n schedule Cosine\n}"
+    found, span = offered(f"{HEAD}neuron LIF\n{recipe}\nstudy {{\n vary {written}‸\n}}")
+    assert {"steps", "join", "train.batch", "train.loss", "train.optimizer.weight_decay", "neuron.tau"} <= {*found}
+    assert span == written
+    assert len(found) == len({*found})
+
+
+@pytest.mark.parametrize(
     ("text", "replaced"),
     [("body c8k3-SEW B‸", "SEW B"), ("body {My‸ N}*3", "My"), ("body SEW Block (c32)-B‸", "B"), ("body ‸BN", "")],
 )
@@ -124,7 +136,6 @@ ACTIVATIONS = " ".join(sorted(NeuronKinds().names(Activation)))
         ("block X {\n ‸\n}", "let give", ""),
         ("block X {\n let a = BN\n gi‸\n}", "let give", "gi"),
         ("study {\n‸\n}", "vary variant probe search", ""),
-        ("study {\n vary ‸\n}", "steps encode neuron join readout network input outputs init", ""),
         ("study {\n search ‸\n}", "TPE(trials=20) Random(trials=20)", ""),
         ("study {\n vary train.clip ‸\n}", "log linear", ""),
         ("study {\n probe ‸\n}", "rates gradients", ""),
