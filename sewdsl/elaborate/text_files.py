@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import islice
 from pathlib import Path, PurePath
 
@@ -15,6 +15,7 @@ from sewdsl.elaborate.suggestions import nearest_name
 from sewdsl.light_dataclass import dataclass
 from sewdsl.limits import Limits, raise_limit_help
 from sewdsl.paths import is_file, open_file
+from sewdsl.resources import resource_folder
 from sewdsl.source import Span
 
 MAX_HEAD_BYTES = 512
@@ -169,6 +170,23 @@ MAX_SIBLING_FILES = 100
 """Maximum number of searched files."""
 
 
+@cache
+def shipped_definitions() -> Mapping[str, str]:
+    """Return names of shipped files by the names of the blocks and neurons that a source must import to use them."""
+    return _definitions_in(sorted(resource_folder("nets").glob("*.net"), reverse=True))
+
+
+def _definitions_in(files: Iterable[Path]) -> dict[str, str]:
+    """Return file names by the names of the blocks and neurons that they define, without white space."""
+    file_by_name: dict[str, str] = {}
+    for path in files:
+        with suppress(OSError):
+            text = path.read_text(encoding="utf-8", errors="replace")
+            defined = (*_DEFINITION.findall(text), *_NEURON.findall(text))
+            file_by_name |= {"".join(name.split()): path.name for name in defined}
+    return file_by_name
+
+
 class SiblingBlocks:
     """Definitions in the other ``.net`` files of a file's folder up to a size in bytes, read on first access."""
 
@@ -178,13 +196,7 @@ class SiblingBlocks:
     @cached_property
     def blocks(self) -> dict[str, str]:
         """File names by the names of the blocks and neurons that they define, without white space."""
-        file_by_name: dict[str, str] = {}
-        for path in islice(self._files(), MAX_SIBLING_FILES):
-            with suppress(OSError):
-                text = path.read_text(encoding="utf-8", errors="replace")
-                defined = (*_DEFINITION.findall(text), *_NEURON.findall(text))
-                file_by_name |= {"".join(name.split()): path.name for name in defined}
-        return file_by_name
+        return _definitions_in(islice(self._files(), MAX_SIBLING_FILES))
 
     def _files(self) -> Iterator[Path]:
         """Yield regular files up to the maximum size, without links, which may lead out of the project."""

@@ -24,7 +24,7 @@ from sewdsl.elaborate.suggestions import (
     question,
     with_article,
 )
-from sewdsl.elaborate.text_files import SiblingBlocks
+from sewdsl.elaborate.text_files import SiblingBlocks, shipped_definitions
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Activation, Layer, Merge
 from sewdsl.ir.recipe import Recipe
@@ -359,6 +359,13 @@ def _suggest(name: FilledName, vocabulary: Vocabulary, values: Collection[str]) 
     if name.text == POINTWISE:
         return NameSuggestion("", f"write {POINTWISE}{{…}} with an expression, e.g. {POINTWISE}{{1 - x}}")
     similar = vocabulary.meanings.of_value(name.text, values) or vocabulary.meanings.of(name.text)
+    shipped = shipped_definitions().get(name.text)
+    # Short names, such as 'Embedding', have a meaning in other libraries too.
+    if shipped is not None and (name.gaps or similar is None):
+        copy = f"'sewdsl nets {shipped.removesuffix('.net')} > {shipped}'"
+        return NameSuggestion(
+            "", f"copy the shipped file that defines it with {copy}, and add 'use \"{shipped}\"' to yours"
+        )
     # Only blocks have names of several words.
     if vocabulary.siblings is None or not name.gaps:
         return similar

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 import sewdsl
-from sewdsl.elaborate.text_files import MAX_SIBLING_FILES, SiblingBlocks
+from sewdsl.elaborate.text_files import MAX_SIBLING_FILES, SiblingBlocks, shipped_definitions
+from sewdsl.resources import resource_folder
 from tests.systems import make_fifo, make_link
 
+NETS = resource_folder("nets")
 BODY = "sewdsl 1\ninput 2x8x8\nbody c4k3-BN-IF-My Block (c4)-FC10\n"
 MINE = "sewdsl 1\nblock Other(c) = BN\n  block  My  Block (c=in) = BN\n"
 
@@ -42,6 +46,26 @@ def test_without_one_the_statement_is_named(file: Path) -> None:
 
 def test_a_string_uses_nothing() -> None:
     assert help_of(BODY) == "did you mean 'MS Block'?"
+
+
+def test_the_shipped_file_that_defines_it_is_named(tmp_path: Path) -> None:
+    """A part of the names in shipped files that a source cannot use without them. Following the help makes them known."""
+    named = 0
+    for name, shipped in [*shipped_definitions().items()][::6]:
+        definition = re.search(rf"^(block|neuron) {' ?'.join(name)}\b", (NETS / shipped).read_text(), re.MULTILINE)
+        assert definition is not None
+        text = f"sewdsl 1\ninput 2x8x8\nbody c4k3-IF-{definition[0].partition(' ')[2]}\n"
+        hints = [said.help for said in sewdsl.read(text).diagnostics if said.code == "unknown-name"]
+        for hint in hints:
+            named += hint == (
+                f"copy the shipped file that defines it with 'sewdsl nets {shipped.removesuffix('.net')} > {shipped}', "
+                f"and add 'use \"{shipped}\"' to yours"
+            )
+        if hints:
+            shutil.copy(NETS / shipped, tmp_path)
+            (tmp_path / "a.net").write_text(text.replace("body", f'use "{shipped}"\nbody'))
+            assert "unknown-name" not in {each.code for each in sewdsl.read(tmp_path / "a.net").diagnostics}
+    assert named > 5
 
 
 def test_what_cannot_be_read_is_passed_over(file: Path) -> None:
