@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
+from itertools import takewhile
 from typing import TYPE_CHECKING
+from unicodedata import normalize
 
 from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
 from sewdsl.limits import Limits, raise_limit_help
@@ -72,6 +74,8 @@ def small_digits(source: Source, offset: int) -> tuple[Span, str, tuple[Fix, ...
 _TYPOGRAPHIC = re.compile(f"[{''.join(TYPOGRAPHIC)}]")
 _SYMBOLS = re.compile(rf"[^\s\w\"#$(){{}}\[\]<>|=,*+/{ARROWS}{''.join(TYPOGRAPHIC)}-]*")
 _FRACTION = re.compile(r"\.[0-9]+(?:[eE][-+]?[0-9]+)?")
+MAX_VARIANTS = 100
+"""Maximum number of adjacent ligatures and other variants of letters that a message replaces."""
 _BEFORE_NUMBER = frozenset({"_EQUAL", "_LPAR", "_OPEN", "_COMMA", "_PLUS", "_STAR", "_SLASH", "_BELOW", "_ABOVE"})
 MAX_EXPONENT = 4
 """Maximum exponent of a power that a fix writes as a product."""
@@ -221,10 +225,15 @@ def _unexpected_character(source: Source, token: Token, known: Advice | None) ->
     help_ = "remove it; it is only allowed in strings and comments"
     fixes: tuple[Fix, ...] = ()
     digits = small_digits(source, token_start(token))
+    variants = [*takewhile(bool, map(_variant_of, text[span.start : span.start + MAX_VARIANTS]))]
     if known is not None:
         span, help_, fixes = known
     elif digits is not None:
         span, help_, fixes = digits
+    elif variants:
+        span, letters = Span(source, span.start, span.start + len(variants)), "".join(variants)
+        help_ = f"write '{letters}'; text copied from a PDF file often contains such characters"
+        fixes = (Fix(f"write '{letters}'", (Edit(span, letters),)),)
     elif token.isdecimal():
         help_ = "use the digits 0 to 9"
     elif token in "'\u201c\u201d\u2018\u2019":
@@ -248,6 +257,12 @@ def _unexpected_character(source: Source, token: Token, known: Advice | None) ->
         help=help_,
         fixes=fixes,
     )
+
+
+def _variant_of(character: str) -> str:
+    """Return the letters or digits that a ligature or another variant stands for, or an empty string."""
+    letters = normalize("NFKC", character)
+    return letters if letters != character and letters.isascii() and letters.isalnum() else ""
 
 
 def _unpaired_surrogate(span: Span) -> Diagnostic:

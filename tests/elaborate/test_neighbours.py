@@ -49,7 +49,7 @@ def test_a_string_uses_nothing() -> None:
 
 
 def test_the_shipped_file_that_defines_it_is_named(tmp_path: Path) -> None:
-    """A part of the names in shipped files that a source cannot use without them. Following the help makes them known."""
+    """Some names in shipped files that a source cannot use without them. Following the help makes them known."""
     named = 0
     for name, shipped in [*shipped_definitions().items()][::6]:
         definition = re.search(rf"^(block|neuron) {' ?'.join(name)}\b", (NETS / shipped).read_text(), re.MULTILINE)
