@@ -74,6 +74,7 @@ def small_digits(source: Source, offset: int) -> tuple[Span, str, tuple[Fix, ...
 _TYPOGRAPHIC = re.compile(f"[{''.join(TYPOGRAPHIC)}]")
 _SYMBOLS = re.compile(rf"[^\s\w\"#$(){{}}\[\]<>|=,*+/{ARROWS}{''.join(TYPOGRAPHIC)}-]*")
 _FRACTION = re.compile(r"\.[0-9]+(?:[eE][-+]?[0-9]+)?")
+TABLE_ROW = "copy only the layers from a row of a table"
 MAX_VARIANTS = 100
 """Maximum number of adjacent ligatures and other variants of letters that a message replaces."""
 _BEFORE_NUMBER = frozenset({"_EQUAL", "_LPAR", "_OPEN", "_COMMA", "_PLUS", "_STAR", "_SLASH", "_BELOW", "_ABOVE"})
@@ -240,6 +241,8 @@ def _unexpected_character(source: Source, token: Token, known: Advice | None) ->
         help_ = "use straight double quotes for strings"
     elif "…" in span.text or ".." in span.text:
         help_ = "replace the dots with the omitted layers"
+    elif token in "&\\":
+        help_ = TABLE_ROW
     elif token == "@":
         help_ = "write the size of the kernel after 'k', e.g. c16k3"
     elif token == "$":

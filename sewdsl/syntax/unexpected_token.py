@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sewdsl.diagnostics import Diagnostic, Edit, Fix
 from sewdsl.light_dataclass import dataclass
 from sewdsl.source import Source, Span
-from sewdsl.syntax.characters import power_advice
+from sewdsl.syntax.characters import TABLE_ROW, power_advice
 from sewdsl.syntax.lexicon import (
     CLOSERS,
     DEFINES_BLOCK,
@@ -86,7 +86,7 @@ def mistake_help(situation: ParseFailure) -> MistakeHelp:
     """Return the help for an unexpected token, or an empty one if the mistake is not known."""
     tries: tuple[Callable[[ParseFailure], MistakeHelp | None], ...]
     if not situation.before.type:
-        tries = (_long_block, _group, _leading_hyphen, _quoted)
+        tries = (_table_row, _long_block, _group, _leading_hyphen, _quoted)
     elif situation.in_equation:
         tries = (_power, _no_number, _vector, _map, _equation)
     elif situation.rule == "values":
@@ -95,7 +95,7 @@ def mistake_help(situation: ParseFailure) -> MistakeHelp:
         tries = (_shape, _commas, _definition, _change, _on, _entries, _inputs, _pattern)
         tries += (_unit, _hyphenated, _network, _dashed, _path)
     else:
-        tries = (_unit, _part_head, _thousands, _inputs, _group, _power, _spaced_number, _count)
+        tries = (_table_row, _unit, _part_head, _thousands, _inputs, _group, _power, _spaced_number, _count)
     return next((advice for find in tries if (advice := find(situation))), MistakeHelp())
 
 
@@ -129,6 +129,16 @@ def _part_head(at: ParseFailure) -> MistakeHelp | None:
     words = f"use one word: {at.before}{at.token}" if is_head else "write '=' after the name"
     hints = {"_LPAR": "a part has no parameters: use a block", "WORD": words}
     return MistakeHelp(hints[at.token.type]) if at.token.type in hints else None
+
+
+def _table_row(at: ParseFailure) -> MistakeHelp | None:
+    """``VGG-9 | c32k3-BN | 92.1`` and ``c32k3-BN 4 92.1``."""
+    rest = [token.type for token in at.tokens[at.index :]]
+    has_bar = any(
+        token.type == "_BAR" and depth == 0 for token, depth in zip(at.tokens, _depths(at.tokens), strict=True)
+    )
+    has_cells = len(rest) > 1 and at.before.type == "WORD" and {*rest} <= {"INTEGER", "DECIMAL"}
+    return MistakeHelp(TABLE_ROW) if has_bar or has_cells else None
 
 
 def _unit(at: ParseFailure) -> MistakeHelp | None:
