@@ -107,12 +107,12 @@ class Images:
         """Return a batch of static inputs ``[N, C, H, W]`` and classes."""
         import torch
 
-        mean, deviation, white = self.normalisation
+        *scale, white = self.normalisation
         # Shift before scaling: pixels that move in are black.
         x = self.augmentation(self.pixels[indices], indices, draw)
         x = self.augmentation.of_pixels(x, white, indices, draw)
         # One value per channel, or one value for all channels.
-        mean, deviation = (torch.tensor(values).reshape(-1, 1, 1) for values in (mean, deviation))
+        mean, deviation = (torch.tensor(values).reshape(-1, 1, 1) for values in scale)
         return Samples((x - mean) / deviation, self.y[indices])
 
     def part(self, indices: Tensor) -> Images:
