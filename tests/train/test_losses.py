@@ -96,6 +96,13 @@ def test_a_target_that_is_an_output_is_not_trained() -> None:
     torch.testing.assert_close(both, model.get_parameter("last.fc1.weight").grad)
 
 
+def test_a_teacher_draws_no_random_numbers(teacher: Path) -> None:
+    """Otherwise, the initial weights and the dropout of a run would depend on its teacher."""
+    before = torch.random.get_rng_state()
+    Teacher.of(str(teacher))
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
 def test_a_teacher_has_no_gradient_and_is_not_stored(teacher: Path) -> None:
     network = loaded(EXITS, TAUGHT, 1, teacher)
     taught = Teacher.of(str(teacher))

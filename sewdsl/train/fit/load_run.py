@@ -71,7 +71,8 @@ def _load(folder: RunFolder, network: Network, *, best: bool, optimize: int) -> 
         if best and exported_epoch(folder) != "best":
             raise RunError(f"'{folder.path}' was exported without --best and has no weights of the best epoch")
     tensors = read_weights(path)
-    model = compile(network, optimize=optimize)
+    # The seed separates the initial weights, which the file replaces, from the random numbers of a run that is taught.
+    model = compile(network, seed=0, optimize=optimize)
     load_weights(model, tensors, path)
     return model.eval()
 
