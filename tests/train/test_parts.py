@@ -317,6 +317,8 @@ class TestAverage:
                 for step in steps[1:]:
                     average = 0.9 * average + 0.1 * step[key].double()
                 torch.testing.assert_close(value, average.float(), msg=key)
+            else:
+                assert torch.equal(value, steps[-1][key]), key
         assert torch.load(run.folder.state, weights_only=True)["current_model_state"].keys() == {
             f"model.{key}" for key in found
         }

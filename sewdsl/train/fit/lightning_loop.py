@@ -102,7 +102,16 @@ class WeightAverage(WeightAveraging):
     """
 
     def __init__(self, decay: float) -> None:
-        super().__init__(multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
+        average_floats = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+
+        def update(averages: list[torch.Tensor], current: list[torch.Tensor], steps: torch.Tensor) -> None:
+            # Counters, such as num_batches_tracked, are no weights. The tensors of a call have one dtype.
+            if averages[0].is_floating_point():
+                average_floats(averages, current, steps)
+            else:
+                torch._foreach_copy_(averages, current)
+
+        super().__init__(multi_avg_fn=update)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Create the average on the training device."""
