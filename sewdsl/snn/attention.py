@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from sewdsl.snn import kernels
-from sewdsl.snn.autocast import autocast_dtype, narrowed, widened, without_autocast
+from sewdsl.snn.autocast import autocast_dtype, widened, without_autocast
 from sewdsl.snn.unsupported import needs_plain_torch
 
 Causal = Literal["places", "time"] | None
@@ -97,7 +97,8 @@ class ScaledProduct(NamedTuple):
         with without_autocast(first.device.type):
             y = self._scale(self.law.product(*map(self._split, operands)), factor)
             y = join_heads(y, self.chunk, first.shape[3:])
-        return narrowed(y, first)
+        # Autocast casts inputs where needed, so the wider dtype can stay.
+        return y if autocast_dtype(first.device.type) else y.to(first.dtype)
 
     def gradients(self, factor: Tensor | float, g: Tensor, *operands: Tensor) -> tuple[Tensor, ...]:
         """Return the gradients of the operands."""

@@ -24,9 +24,3 @@ def without_autocast(device: str) -> AbstractContextManager[object]:
 def widened(x: Tensor) -> Tensor:
     """Return a tensor in float32 or wider, the precision of states and of sums."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
-
-
-def narrowed(y: Tensor, x: Tensor) -> Tensor:
-    """Return a result of :func:`widened` in the dtype of ``x``, or as it is under autocast."""
-    # Autocast casts inputs where needed, so the wider dtype can stay.
-    return y if autocast_dtype(x.device.type) else y.to(x.dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from sewdsl.snn.autocast import widened
+from sewdsl.snn.kernels import memory_layout
 from sewdsl.snn.kernels.neuron import operators
 from sewdsl.snn.kernels.neuron.layer_call import KernelChannels
 from sewdsl.snn.streamed_past import ReadsPast, StreamedPast
@@ -96,13 +98,12 @@ class BatchNorm(_BatchNorm):
         Args:
             x_TN: Input of the norm, see the class. Expanded time-steps (stride 0) are read once.
         """
-        wide = torch.promote_types(self.weight.dtype, torch.float32)
-        weight, bias = self.weight.to(wide), self.bias.to(wide)
+        weight, bias = widened(self.weight), widened(self.bias)
         if self.scale != 1:
             weight = weight * self.scale
         if not self.training:
-            running_mean, running_var = self.running_mean.to(wide), self.running_var.to(wide)
-            return KernelChannels(weight, bias, running_mean, (running_var + self.eps).rsqrt())
+            rstd = (widened(self.running_var) + self.eps).rsqrt()
+            return KernelChannels(weight, bias, widened(self.running_mean), rstd)
         repeats = len(x_TN) if x_TN.stride(0) == 0 else 1
         x_TN = x_TN[: len(x_TN) // repeats]
         self._check_count(x_TN, repeats)
@@ -131,25 +132,26 @@ class BatchNorm(_BatchNorm):
             # Autograd saves the running statistics without using them, and rejects them after an update by another
             # call of a part. The version of .data does not change then.
             statistics = statistics[0].data, statistics[1].data
-        return functional.batch_norm(x, *statistics, weight, self.bias, self.training, self._momentum, self.eps)
+        # With 16-bit parameters, PyTorch would save the statistics of the batch in 16 bits for its gradients.
+        mean, variance, weight, bias = (widened(each) for each in (*statistics, weight, self.bias))
+        y = functional.batch_norm(x, mean, variance, weight, bias, self.training, self._momentum, self.eps)
+        if self.training and mean is not statistics[0]:
+            for own, updated in zip(statistics, (mean, variance), strict=True):
+                own.copy_(updated)
+        if y.requires_grad and x.dtype != mean.dtype and not torch.compiler.is_compiling():
+            # PyTorch adds up 16-bit gradients on CPUs in 16 bits if their memory format is not that of the input.
+            y.register_hook(partial(memory_layout.with_strides, strides=y.stride()))  # type: ignore[no-untyped-call, unused-ignore]
+        return y
 
     def _normalise_over_processes(self, x: Tensor, weight: Tensor, momentum: float) -> Tensor:
         """Normalise with the statistics of all processes, computed in float32 or wider."""
-        values, axes = widened(x), [0, *range(2, x.ndim)]
-        # Reduce the count as well: processes may have batches of different sizes.
-        sums = torch.cat([values.sum(axes), values.new_tensor([values.numel() / self.num_features])])
-        total = _sum(sums)
-        count = total[-1]
-        shape = [1, -1, *[1] * (x.ndim - 2)]
-        mean = total[:-1] / count
-        centred = values - mean.reshape(shape)
-        # A second reduction of centred squares avoids the cancellation in E[x^2] - E[x]^2.
-        variance = _sum(centred.square().sum(axes)) / count
+        mean, variance, count = _shared_moments(widened(x), [0, *range(2, x.ndim)])
         with torch.no_grad():
-            self.running_mean.lerp_(mean.to(self.running_mean.dtype), momentum)
-            self.running_var.lerp_((variance * count / (count - 1)).to(self.running_var.dtype), momentum)
-        factor = weight * (variance + self.eps).rsqrt()
-        y: Tensor = centred * factor.reshape(shape) + self.bias.reshape(shape)
+            self.running_mean.lerp_(mean.flatten().to(self.running_mean.dtype), momentum)
+            unbiased = variance.flatten() * count / (count - 1)
+            self.running_var.lerp_(unbiased.to(self.running_var.dtype), momentum)
+        factor = weight.reshape(mean.shape) * (variance + self.eps).rsqrt()
+        y: Tensor = (x - mean) * factor + self.bias.reshape(mean.shape)
         return y.to(x.dtype)
 
     def _check_count(self, x_TN: Tensor, repeats: int) -> int:
@@ -253,11 +255,8 @@ class StepBatchNorm(BatchNorm, ReadsPast):
             raise NotImplementedError(TRAINING_BATCH_NORM)
         axes, count = [1, *range(3, x.ndim)], x[0, :, 0].numel()
         if self.shares_statistics:
-            total = _sum(torch.cat([x.sum(axes).flatten(), x.new_tensor([count])]))
-            count = int(total[-1].detach())
-            mean = total[:-1].reshape(x.shape[0], x.shape[2]) / count
-            centred = x - mean.reshape(len(x), 1, -1, *[1] * (x.ndim - 3))
-            var = _sum(centred.square().sum(axes)) / count
+            mean, var, total = _shared_moments(x, axes)
+            mean, var, count = mean.flatten(1), var.flatten(1), int(total.detach())
         else:
             mean, var = x.mean(axes), x.var(axes, correction=0)
         counts = torch.full((len(x), 1), float(count), dtype=x.dtype, device=x.device)
@@ -277,6 +276,16 @@ class StepBatchNorm(BatchNorm, ReadsPast):
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, steps={len(self.weight)}, accumulate={self.step_weight is not None}"
+
+
+def _shared_moments(x: Tensor, axes: list[int]) -> tuple[Tensor, Tensor, Tensor]:
+    """Return mean and biased variance over axes of all processes, with axes of size 1, and the number of values."""
+    sums = x.sum(axes, keepdim=True)
+    # Reduce the count as well: processes may have batches of different sizes.
+    total = _sum(torch.cat([sums.flatten(), x.new_tensor([x.numel() / sums.numel()])]))
+    mean, count = total[:-1].reshape(sums.shape) / total[-1], total[-1]
+    # A second reduction of centred squares avoids the cancellation in E[x^2] - E[x]^2.
+    return mean, _sum((x - mean).square().sum(axes, keepdim=True)) / count, count
 
 
 class _Sum(torch.autograd.Function):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch.nn.modules.conv import _ConvNd
 
 
 class ConvWindow(NamedTuple):
@@ -18,7 +18,7 @@ class ConvWindow(NamedTuple):
     groups: int
 
     @classmethod
-    def of(cls, layer: nn.Conv2d | nn.Conv1d) -> ConvWindow:
+    def of(cls, layer: _ConvNd) -> ConvWindow:
         """Return the window of a layer. A 1-D convolution becomes a 2-D one over a single row."""
         kernel, stride, dilation = layer.kernel_size, layer.stride, layer.dilation
         padding = layer.padding

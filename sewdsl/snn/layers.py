@@ -12,8 +12,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.modules.conv import _ConvNd
 
-from sewdsl.snn.autocast import narrowed, widened
 from sewdsl.snn.batch_norm import BatchNorm
 from sewdsl.snn.conv_window import ConvWindow
 from sewdsl.snn.convolution import DENSE, ConvRun, conv2d_low_memory, mask_padding_taps
@@ -41,11 +41,8 @@ def effective_weight(layer: nn.Module) -> Tensor:
     return weight if grid is None else grid.rounded(weight)
 
 
-class Conv2d(nn.Conv2d):
-    """2-D convolution of every time-step, ``[T, N, C, H, W]`` to ``[T, N, C', H', W']``.
-
-    The constructor takes PyTorch's arguments. ``run`` has options that save memory and time.
-    """
+class _Convolution(_ConvNd):
+    """Base class of convolutions. ``run`` has options that save memory and time."""
 
     def forward(self, x_TN: Tensor, *, run: ConvRun = DENSE) -> Tensor:
         return self._slide(x_TN, effective_weight(self), self.bias, run)
@@ -62,28 +59,25 @@ class Conv2d(nn.Conv2d):
         return over_steps(lambda x: self._conv_forward(x, weight, bias), x_TN)
 
 
-class Conv1d(nn.Conv1d):
+class Conv2d(_Convolution, nn.Conv2d):
+    """2-D convolution of every time-step, ``[T, N, C, H, W]`` to ``[T, N, C', H', W']``.
+
+    The constructor takes PyTorch's arguments.
+    """
+
+
+class Conv1d(_Convolution, nn.Conv1d):
     """1-D convolution of every time-step, ``[T, N, C, L]`` to ``[T, N, C', L']``.
 
     It is computed as a 2-D convolution of maps with one row, as PyTorch does internally. See :class:`Conv2d`.
     """
 
-    def forward(self, x_TN: Tensor, *, run: ConvRun = DENSE) -> Tensor:
-        return self._slide(x_TN, effective_weight(self), self.bias, run)
-
-    def normalised(self, x_TN: Tensor, norm: BatchNorm, *, run: ConvRun = DENSE) -> Tensor:
-        """Return the output after a batch norm in evaluation mode, computed with folded weights."""
-        return self._slide(x_TN, *_folded(self, norm), run)
-
     def _slide(self, x_TN: Tensor, weight: Tensor, bias: Tensor | None, run: ConvRun) -> Tensor:
-        window = ConvWindow.of(self)
-        x_TN, weight = _prepared(window, x_TN.unsqueeze(3), weight.unsqueeze(2))
-        if run != DENSE:
-            return over_steps(partial(conv2d_low_memory, window, weight, bias, run=run), x_TN).squeeze(3)
-        _, stride, padding, dilation, groups = window
-        return over_steps(
-            lambda x: functional.conv2d(x, weight, bias, stride, padding, dilation, groups), x_TN
-        ).squeeze(3)
+        return super()._slide(x_TN.unsqueeze(3), weight.unsqueeze(2), bias, run).squeeze(3)
+
+    def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        _, stride, padding, dilation, groups = ConvWindow.of(self)
+        return functional.conv2d(x, weight, bias, stride, padding, dilation, groups)
 
 
 def _prepared(window: ConvWindow, x_TN: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -126,7 +120,7 @@ def _row_by_row(x: Tensor) -> Tensor:
     return x.contiguous().reshape(-1).reshape(x.shape)
 
 
-def _folded(layer: Conv2d | Conv1d | Linear, norm: BatchNorm) -> tuple[Tensor, Tensor]:
+def _folded(layer: _Convolution | Linear, norm: BatchNorm) -> tuple[Tensor, Tensor]:
     scale, shift = norm.scale_and_shift
     bias = shift if layer.bias is None else layer.bias * scale + shift
     return effective_weight(layer) * scale.reshape(-1, *[1] * (layer.weight.ndim - 1)), bias
@@ -249,10 +243,11 @@ class LayerNorm(nn.LayerNorm):
     """
 
     def forward(self, x_TN: Tensor) -> Tensor:
-        # PyTorch adds the gradients of weight and bias in 16 bits on CPUs, where a sum stops to grow.
-        x, weight, bias = map(widened, (x_TN.movedim(2, -1), self.weight, self.bias))
-        y = functional.layer_norm(x, self.normalized_shape, weight, bias, self.eps)
-        return narrowed(y, x_TN).movedim(-1, 2)
+        # PyTorch adds up gradients of weights on CPUs in their own dtype. In 16 bits, long sums stop growing.
+        wide = torch.promote_types(self.weight.dtype, torch.float32)
+        x, weight, bias = (each.to(wide) for each in (x_TN.movedim(2, -1), self.weight, self.bias))
+        y = nn.functional.layer_norm(x, self.normalized_shape, weight, bias, self.eps)
+        return y.movedim(-1, 2).to(self.weight.dtype)
 
 
 class RMSNorm(nn.RMSNorm):

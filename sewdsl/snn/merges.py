@@ -7,7 +7,7 @@ from functools import reduce
 import torch
 from torch import Tensor, nn
 
-from sewdsl.snn.autocast import narrowed, widened
+from sewdsl.snn.autocast import autocast_dtype, widened
 from sewdsl.snn.protocols import JoinSpec
 
 
@@ -97,7 +97,9 @@ class Reduction(nn.Module):
         if self.operation == "amax":
             return x.amax(axes, keepdim)
         # Sums of counts are exact in float32 up to 2^24.
-        return narrowed(getattr(widened(x), self.operation)(axes, keepdim), x)
+        y: Tensor = getattr(widened(x), self.operation)(axes, keepdim)
+        # Autocast casts inputs where needed, so the wider dtype can stay.
+        return y if autocast_dtype(x.device.type) else y.to(x.dtype)
 
     def extra_repr(self) -> str:
         return self.operation if self.groups is None else f"{self.operation}, groups={self.groups}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from sewdsl.snn.autocast import widened
 from sewdsl.snn.streamed_past import ReadsPast, StreamedPast
 
 
@@ -21,8 +20,9 @@ class Embedding(nn.Module):
         self.weight = nn.Parameter(torch.randn(values, features))
 
     def forward(self, x_TN: Tensor) -> Tensor:
-        # PyTorch adds the gradients of a row in 16 bits on CPUs, where a sum stops to grow.
-        rows = nn.functional.embedding(x_TN.long(), widened(self.weight)).to(self.weight.dtype)
+        # PyTorch adds up gradients of rows on CPUs in their own dtype. In 16 bits, long sums stop growing.
+        table = self.weight.to(torch.promote_types(self.weight.dtype, torch.float32))
+        rows = nn.functional.embedding(x_TN.long(), table).to(self.weight.dtype)
         return rows.squeeze(2) if rows.shape[2] == 1 else rows.transpose(2, 3).contiguous()
 
     def extra_repr(self) -> str:

@@ -6,14 +6,17 @@ import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from math import prod
 from typing import Any, NamedTuple
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from sewdsl.ir.node import Node
 from sewdsl.lower import SpikingNetwork, lower
 from sewdsl.lower.inputs import map_inputs
+from sewdsl.ops.layers.norms import Norm, _StepNorm
 from sewdsl.passes import Program
 from sewdsl.snn import kernels
 from sewdsl.snn.batch_norm import BatchNorm
@@ -28,10 +31,16 @@ class Numbers(NamedTuple):
     Attributes:
         dtype: Number format of input, weights and statistics.
         autocast: Whether torch uses 16 bits where it regards them as safe.
+        rounded: Whether input, weights and statistics are numbers of bfloat16, whatever their format.
     """
 
     dtype: torch.dtype
     autocast: bool = False
+    rounded: bool = False
+
+    def of(self, values: Tensor) -> Tensor:
+        """Return values in this format."""
+        return (values.bfloat16() if self.rounded else values).to(self.dtype)
 
 
 DOUBLE, SINGLE, HALF, MIXED = (
@@ -60,7 +69,7 @@ class Outcome(NamedTuple):
 
 def build(drawn: Drawn, program: Program, numbers: Numbers = DOUBLE) -> SpikingNetwork:
     """The module, with batch norms as they are after a while of training."""
-    model = lower(program, seed=drawn.seed).to(numbers.dtype)
+    model = lower(program, seed=drawn.seed).to(torch.float32 if numbers.rounded else numbers.dtype)
     generator = torch.Generator().manual_seed(drawn.seed)
     with torch.no_grad():
         for norm in model.modules():
@@ -69,12 +78,12 @@ def build(drawn: Drawn, program: Program, numbers: Numbers = DOUBLE) -> SpikingN
                 for values, low in ((values, low) for values, low in values_and_minima if values is not None):
                     values.copy_(low + 2 * torch.rand(values.shape, generator=generator))
                 norm.running_var.copy_(0.3 + torch.rand(norm.running_var.shape, generator=generator))
-    return model
+    return model.bfloat16().to(numbers.dtype) if numbers.rounded else model
 
 
 def run(model: SpikingNetwork, drawn: Drawn, numbers: Numbers) -> Outcome:
     """Forward and backward, for random gradients of the output."""
-    x = map_inputs(lambda each: each.to(numbers.dtype).requires_grad_(), drawn.x)
+    x = map_inputs(lambda each: numbers.of(each).requires_grad_(), drawn.x)
     inputs = x if drawn.network.settings.inputs else {"the input": x}
     torch.manual_seed(drawn.seed)  # for dropout
     model.doubts_layout = False  # T is drawn apart from the network's steps
@@ -183,3 +192,76 @@ def _differ(name: str, found: Tensor | None, wanted: Tensor | None, tolerance: f
         yield f"{name}: finite where it should not be, or not where it should"
     elif not bool(((found - wanted).abs() <= tolerance)[finite].all()):
         yield f"{name}: off by {_largest(found - wanted):.3g}, more than {tolerance:.3g}"
+
+
+# --- rounding to 16 bits
+
+UNIT = 2**-8
+"""Largest relative error of rounding to bfloat16."""
+ROUNDED = Numbers(torch.float64, rounded=True)
+"""Exact computation with the input and the weights of a computation in bfloat16."""
+FACTOR = 8
+"""Largest ratio between the error of a gradient and that of the same network with rounded values."""
+MIN_VALUES = 16
+"""Least number of values of a channel: the gradient of a batch norm over few of them is a difference that cancels."""
+SAMPLES, MAX_SAMPLES = 4, 40
+"""Number of roundings, and their number if a gradient exceeds them: each may change other spikes."""
+
+
+def rounding_faults(drawn: Drawn, found: Outcome, *, training: bool) -> Iterator[str]:
+    """Yield the gradients in 16 bits that differ from those in 64 bits by more than rounding explains.
+
+    The bound of a gradient is the error that it has if the values of all nodes, and their gradients, are rounded.
+    """
+    exact, _ = expected(drawn, ROUNDED, training=training)
+    gradients = {name: g.double() for name, g in exact.gradients.items() if g is not None and g.numel()}
+    if found.error or exact.error or not all(bool(g.isfinite().all()) for g in gradients.values()):
+        return
+    if any(isinstance(node.op, Norm) and _values_per_channel(drawn, node) < MIN_VALUES for node in drawn.network):
+        return
+    size = max((float(g.norm()) for g in gradients.values()), default=0.0)
+    bounds = {name: UNIT * (float(g.norm()) + 0.1 * size) for name, g in gradients.items()}
+    for sample in range(MAX_SAMPLES):
+        rounded = _rounded(drawn, sample, training=training).gradients
+        bounds = {name: max(bound, _distance(rounded[name], gradients[name])) for name, bound in bounds.items()}
+        errors = {name: _distance(found.gradients[name], g) for name, g in gradients.items()}
+        faults = [name for name, error in errors.items() if not error <= FACTOR * bounds[name]]
+        if sample + 1 >= SAMPLES and not faults:
+            return
+    yield from (f"gradient of {name}: off by {errors[name]:.3g}, rounding by {bounds[name]:.3g}" for name in faults)
+
+
+def _values_per_channel(drawn: Drawn, node: Node) -> int:
+    """Return the number of values whose mean a batch norm computes."""
+    return (1 if isinstance(node.op, _StepNorm) else drawn.T) * drawn.N * prod(node.output.shape[1:])
+
+
+def _distance(one: Tensor | None, other: Tensor) -> float:
+    return float((other if one is None else one.double() - other).norm())
+
+
+@lru_cache(300)
+def _rounded(drawn: Drawn, sample: int, *, training: bool) -> Outcome:
+    """Return the results of the reference with all values of nodes, and their gradients, rounded in one of many ways.
+
+    Sample 0 rounds to the nearest number.
+    """
+    generator = torch.Generator().manual_seed(sample)
+
+    def rounded(values: Tensor) -> Tensor:
+        if not sample:
+            return values.bfloat16().to(values.dtype)
+        noise = 2 * torch.rand(values.shape, generator=generator, dtype=values.dtype) - 1
+        return values * (1 + UNIT * noise)
+
+    def look(_module: nn.Module, _inputs: object, y: Tensor) -> Tensor:
+        if y.requires_grad:
+            y.register_hook(rounded)  # type: ignore[no-untyped-call]
+        return y + (rounded(y.detach()) - y.detach())
+
+    model = build(drawn, Program.of(drawn.network), ROUNDED).train(training)
+    names = {node.name for node in drawn.network}
+    for module in (module for name, module in model.named_modules() if name in names):
+        module.register_forward_hook(look)
+    with kernels.use_kernels("reference"):
+        return run(model, drawn, ROUNDED)

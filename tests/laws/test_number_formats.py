@@ -9,6 +9,8 @@ from typing import Any, NamedTuple, get_args
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 
 import sewdsl
@@ -18,10 +20,12 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.op import Op, Spiking, Surrogate, WeightedLayer
 from sewdsl.lower import lower
 from sewdsl.ops import catalogue
-from sewdsl.passes import optimize_program
+from sewdsl.passes import LEVELS, optimize_program, plan
 from sewdsl.snn.kernels import dispatch
 from sewdsl.source import Source
-from tests.laws.outcomes import HALF, MIXED, SINGLE, Numbers
+from tests.effort import examples
+from tests.laws.drawn import Drawn, nets
+from tests.laws.outcomes import HALF, MIXED, SINGLE, Numbers, build, rounding_faults, run
 from tests.laws.random_neurons import OPERANDS, operation_calls
 
 T, N, C, SIDE = 8, 2, 8, 8
@@ -47,15 +51,19 @@ ATTENTION = (
 """Attention with arguments that require each other."""
 
 
-@pytest.fixture(autouse=True)
-def _kernels_of_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="module")
+def _without_compiled_kernels() -> Iterator[None]:
     """Run neurons without kernels, which compile for a second, but everything else as with kernels."""
-    monkeypatch.setattr(dispatch, "_KERNELS", {})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dispatch, "_KERNELS", {})
+        # Optimizations of large tensors apply.
+        patch.setattr(plan, "LARGE_VALUE_ELEMENTS", 0)
+        yield
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_kinds(kind: str) -> None:
-    for text in examples(KINDS[kind]):
+    for text in examples_of(KINDS[kind]):
         check(text)
 
 
@@ -71,7 +79,16 @@ def test_operations(operation: str) -> None:
     check("Own", f"neuron Own {{\n{''.join(lines)}give {call}\n}}\n")
 
 
-def examples(kind: type[Kind]) -> Iterator[str]:
+@examples(10)
+@given(drawn=nets(), level=st.sampled_from(LEVELS), autocast=st.booleans(), training=st.booleans())
+def test_gradients_are_exact_up_to_their_rounding(drawn: Drawn, level: int, *, autocast: bool, training: bool) -> None:
+    """``python -m tools.fuzz networks`` checks any number of networks."""
+    numbers = Numbers(torch.float32 if autocast else torch.bfloat16, autocast=autocast, rounded=True)
+    model = build(drawn, optimize_program(drawn.network, level), numbers).train(training)
+    assert not list(rounding_faults(drawn, run(model, drawn, numbers), training=training))
+
+
+def examples_of(kind: type[Kind]) -> Iterator[str]:
     """Yield an example of the docstring of a kind, and the example with each word and switch as an argument."""
     if issubclass(kind, Surrogate):
         yield f"LIF(surrogate={kind.kind})"

@@ -176,6 +176,20 @@ def test_batch_norm_refuses_to_train_on_too_little(shape: tuple[int, ...]) -> No
     assert layer.eval()(torch.ones(shape)).shape == shape
 
 
+@pytest.mark.parametrize("parameters", [torch.bfloat16, torch.float32])
+def test_batch_norm_adds_gradients_of_16_bits_in_float32(parameters: torch.dtype) -> None:
+    """The output gradient has another memory format than the input, and its parts per channel cancel each other."""
+    x, g = frames(2, 3, 4, 8, 8).bfloat16(), (1 + 0.1 * frames(2, 3, 4, 1, 1)).expand(2, 3, 4, 8, 8).bfloat16()
+    gradients = {}
+    for dtype in (torch.bfloat16, torch.float64):
+        layer = Runtime.BatchNorm(4).to(parameters if dtype is torch.bfloat16 else dtype)
+        maps = x.to(dtype).flatten(0, 1).contiguous(memory_format=torch.channels_last).view(2, 3, 4, 8, 8)
+        layer(maps.requires_grad_()).backward(g.to(dtype))
+        gradients[dtype] = maps.grad, layer.weight.grad, layer.bias.grad, layer.running_mean, layer.running_var
+    for found, expected in zip(*gradients.values(), strict=True):
+        assert (found.double() - expected).norm() < 2**-7 * expected.norm()
+
+
 def test_batch_norm_without_weight_is_its_bias_exactly() -> None:
     layer = Runtime.BatchNorm(4)
     nn.init.zeros_(layer.weight)

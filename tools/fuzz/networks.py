@@ -35,7 +35,7 @@ from sewdsl.snn import kernels
 from sewdsl.source import Source
 from tests.exchange.source.files import SOURCES
 from tests.laws.drawn import Drawn, values_of
-from tests.laws.outcomes import DOUBLE, Outcome, build, differences, expected, joined, run
+from tests.laws.outcomes import DOUBLE, Numbers, Outcome, build, differences, expected, joined, rounding_faults, run
 from tests.network_json import from_json
 from tests.notation.same import compiled, essence
 from tools.snapshot.generated import network as generated
@@ -89,6 +89,7 @@ def ask(text: str, random: Random) -> None:
             patch.setattr(plan, "LARGE_VALUE_ELEMENTS", 0)
         _passes(case, random, training=random.random() < 0.6)
         _stream(case, random)
+        _rounding(case, random, training=random.random() < 0.6)
     if random.random() < 0.3:
         _exports(case)
 
@@ -197,6 +198,18 @@ def _passes(case: Drawn, random: Random, *, training: bool) -> None:
         faults = list(differences(outcome, reference, TOLERANCE))
         if faults and margin > TOLERANCE and not _is_rounding(case, outcome, reference, training=training):
             _agree(f"{name}, {'training' if training else 'evaluation'}", case, outcome, reference, margin)
+
+
+def _rounding(case: Drawn, random: Random, *, training: bool) -> None:
+    """Check that gradients in bfloat16 or under autocast differ from the exact ones by no more than rounding."""
+    autocast = random.random() < 0.5
+    numbers = Numbers(torch.float32 if autocast else torch.bfloat16, autocast=autocast, rounded=True)
+    level = random.choice((0, 1, 2))
+    outcome = run(build(case, optimize_program(case.network, level), numbers).train(training), case, numbers)
+    faults = list(rounding_faults(case, outcome, training=training))
+    assert not faults, (
+        f"{numbers} at level {level}, {'training' if training else 'evaluation'}: {'; '.join(faults[:5])}"
+    )
 
 
 def _is_rounding(case: Drawn, outcome: Outcome, reference: Outcome, *, training: bool) -> bool:
