@@ -212,7 +212,7 @@ def _print_verdict(spec: str, result: Compilation) -> None:
     elif result.valid and result.assembly is not None and result.spec_source is not None:
         blocks, neurons = len(result.assembly.blocks), len(result.assembly.neurons)
         contents = [f"{n} {name}{'' if n == 1 else 's'}" for n, name in ((blocks, "block"), (neurons, "neuron")) if n]
-        echo(f"{result.spec_source.source.name}: valid{tail}; a library of {' and '.join(contents) or '0 blocks'}")
+        echo(f"{result.spec_source.source.name}: valid{tail}; a library of {' and '.join(contents) or 'settings'}")
     else:
         source = result.spec_source.source if result.spec_source else None
         # --fix only changes the text of the spec itself, never a file that it uses.

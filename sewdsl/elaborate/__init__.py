@@ -30,7 +30,7 @@ from sewdsl.limits import Budget
 from sewdsl.ops.input import Input
 from sewdsl.reporter import Reporter
 from sewdsl.source import Span
-from sewdsl.syntax.tree import BlockDefinition, Call, Claim, Document, Expect, Number, Size, Value
+from sewdsl.syntax.tree import BlockDefinition, Call, Claim, Document, Expect, Let, Number, Setting, Size, Value
 from sewdsl.syntax.tree import Sequence as Expression
 
 CALL_DEPENDENT_CODES = frozenset(
@@ -70,7 +70,7 @@ class Elaboration:
 def elaborate(assembly: Assembly, document: Document, context: Context, reporter: Reporter) -> Elaboration:
     """Elaborate an assembly into a network.
 
-    A file without ``network`` and ``body`` is a library, which is valid.
+    A file of definitions and settings, without ``network``, ``input`` and ``body``, is a library, which is valid.
 
     Args:
         reporter: Reporter with the previous diagnostics of the source and its limits.
@@ -229,14 +229,23 @@ class _Elaborator:
                 self.reporter.report("sequence-in-loop", message, node.span, help=hint, path=node.where)
 
     def _check_no_body(self) -> None:
-        """Report a missing body, unless the file is a library."""
+        """Report a missing body, unless the file is a library: definitions, and settings for other files."""
         assembly = self.assembly
-        # An error may be in the line of the body, so nothing is reported then.
+        of_network = (
+            statement
+            for statement in self.document.statements
+            if isinstance(statement, Let | Expect | Claim)
+            or (isinstance(statement, Setting) and statement.key.text in {"network", "input"})
+        )
+        first = next(of_network, None)
         empty = not (assembly.settings or assembly.blocks or assembly.neurons or assembly.sections)
-        if self.reporter.errors or not (empty or "network" in assembly.settings or assembly.figures or assembly.lets):
+        # An error may be in the line of the body, so nothing is reported then.
+        if self.reporter.errors or not (empty or first):
             return
-        message, span = "the file contains no network", self.document.span
-        self.reporter.report("missing-body", message, span, help="add 'body …'")
+        message, hint = ("'body' is missing" if first else "the file contains no network"), "add 'body …'"
+        if first is not None:
+            hint += f", or remove '{first.span.text.split()[0]}' if the file is a library for other files"
+        self.reporter.report("missing-body", message, self.document.span, help=hint)
 
     def _walk(self, expression: Expression, settings: Settings | None) -> list[int] | None:
         """Create the nodes, and return the indices of the outputs, or None if there are errors."""

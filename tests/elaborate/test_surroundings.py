@@ -112,8 +112,14 @@ class TestDefinitions:
         text = "sewdsl 1\nblock B(c) = c$(c)k3-Foo\ntrain on mars {\n    foo 3\n    epochs 0\n}\n"
         assert codes(text) == ["unknown-name", "unknown-setting", "invalid-argument"]
 
-    def test_an_expectation_needs_a_network(self) -> None:
-        assert codes("sewdsl 1\ninput 4x8x8\nexpect parameters 5\n") == ["missing-body"]
+    @pytest.mark.parametrize(
+        "line", ['network "A"', "input 4x8x8", "input left 4x8x8", "expect parameters 5", "let a = id"]
+    )
+    @pytest.mark.parametrize("rest", ["", "block B = c4k3\n", "steps 4\ntrain on digits {\n    epochs 3\n}\n"])
+    def test_a_line_of_a_network_needs_a_body(self, line: str, rest: str) -> None:
+        # Without the line, the rest is a library.
+        assert codes(f"sewdsl 1\n{rest or 'join ADD'}\n") == []
+        assert codes(f"sewdsl 1\n{line}\n{rest}") == ["missing-body"]
 
     def test_formula_in_an_argument(self) -> None:
         text = f"{HEAD}block B(c) = c$(c)k3-IF(v_threshold=$(c))\nbody B (c3)\n"
