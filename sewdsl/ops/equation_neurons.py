@@ -83,8 +83,7 @@ class EquationKind(Op):
     def step_surrogate(self) -> Surrogate | None:
         """Surrogate, if the equations contain a step function."""
         # Without a step function, the surrogate has no effect and no kernel needs it.
-        fires = any(name.text == "fire" for name in functions_in(self.definition))
-        return self.surrogate if fires else None
+        return self.surrogate if any(name.text == "fire" for name in functions_in(self.definition)) else None
 
     @classmethod
     def definition_text(cls) -> str:

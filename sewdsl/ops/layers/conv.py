@@ -269,9 +269,8 @@ class TransposedConv(_Convolution, kind="tc", key="transposed_conv"):
         return FanOut.of_axes(axes, self.channels // self.groups * self.kept_fraction(*inputs))
 
     def settle(self, downstream: Downstream) -> TransposedConv:
-        bias = self._needs_bias(downstream)
         padding, output_padding = self.pads
-        return self.replace(padding=padding, output_padding=output_padding, bias=bias)
+        return self.replace(padding=padding, output_padding=output_padding, bias=self._needs_bias(downstream))
 
     def integers(self, law: Law, *inputs: Operand) -> Operand:
         (x,), (signal,) = inputs, law.layer.inputs

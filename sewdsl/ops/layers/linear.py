@@ -16,7 +16,26 @@ if TYPE_CHECKING:
     from sewdsl.snn.runtime import Runtime
 
 
-class Linear(WeightedLayer, kind="FC"):
+class FullConnection(WeightedLayer):
+    """Base class of layers with a weight for each pair of an input and an output."""
+
+    features: Annotated[Positive, Letter("")]
+    """Number of outputs."""
+    bias: Annotated[Switch, Letter("b")] = True
+    """Whether to add a learnable constant to each output."""
+
+    def weight_shape(self, *inputs: Signal) -> tuple[int, ...]:
+        return self.features, inputs[0].elements
+
+    def macs(self, *inputs: Signal) -> int:
+        """Return one operation per weight."""
+        return self.kept_weights(*inputs) * self.features
+
+    def fan_out(self, *inputs: Signal) -> FanOut:
+        return FanOut.everywhere(inputs[0].shape, self.features * self.kept_fraction(*inputs))
+
+
+class Linear(FullConnection, kind="FC"):
     """Fully connected layer on a vector or a flattened feature map.
 
     In a network: ``FC11``, ``FC110b0``, ``FC512b0(init=orthogonal)``.
@@ -27,23 +46,10 @@ class Linear(WeightedLayer, kind="FC"):
     weights_for = "elements"
     on_grid = True
 
-    features: Annotated[Positive, Letter("")]
-    """Number of outputs."""
-    bias: Annotated[Switch, Letter("b")] = True
-    """Whether to add a learnable constant to each output."""
     init: RuleArgument = None
 
     def infer(self, *inputs: Signal) -> Signal:
         return Signal((self.features,), varies=inputs[0].varies)
-
-    def weight_shape(self, *inputs: Signal) -> tuple[int, ...]:
-        return self.features, inputs[0].elements
-
-    def macs(self, *inputs: Signal) -> int:
-        return self.kept_weights(*inputs) * self.features
-
-    def fan_out(self, *inputs: Signal) -> FanOut:
-        return FanOut.everywhere(inputs[0].shape, self.features * self.kept_fraction(*inputs))
 
     def integers(self, law: Law, *inputs: Operand) -> Operand:
         return law.connect(*inputs)

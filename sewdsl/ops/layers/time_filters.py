@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from sewdsl.ir.init_rules import RuleArgument
-from sewdsl.ir.kind import Letter, Positive, Switch
-from sewdsl.ir.op import FanOut, Layer, SavedForBackward, WeightedLayer
+from sewdsl.ir.kind import Letter
+from sewdsl.ir.op import FanOut, Layer, SavedForBackward
 from sewdsl.ir.signal import Signal
 from sewdsl.ops.layers.delay import MAX_DELAY
+from sewdsl.ops.layers.linear import FullConnection
 
 if TYPE_CHECKING:
     from torch import nn
@@ -61,7 +62,7 @@ class TimeFilter(Layer, kind="FIR"):
         return runtime.TimeFilter(inputs[0].channels, self.taps, self.dilation)
 
 
-class DelayedLinear(WeightedLayer, kind="DFC"):
+class DelayedLinear(FullConnection, kind="DFC"):
     """Fully connected layer whose synapses learn delays, on a vector or a flattened feature map.
 
     In a network: ``DFC256(reach=25)``, ``DFC256b0(reach=25)``. A synapse has a weight w and a delay p in time-steps. In
@@ -77,13 +78,10 @@ class DelayedLinear(WeightedLayer, kind="DFC"):
     Shape: ``[C, H, W]``, ``[C, L]`` or ``[F]`` to ``[features]``.
     """
 
+    # The multiply-accumulates are those of evaluation. Training computes `reach` times as many.
     reads = "past"
     learns_delays = True
 
-    features: Annotated[Positive, Letter("")]
-    """Number of outputs."""
-    bias: Annotated[Switch, Letter("b")] = True
-    """Whether to add a learnable constant to each output."""
     reach: Annotated[int, Field(ge=1, le=MAX_DELAY)]
     """Number of time-steps that a kernel reads. The largest delay is reach - 1."""
     init: RuleArgument = None
@@ -97,22 +95,12 @@ class DelayedLinear(WeightedLayer, kind="DFC"):
         # The first time-steps read zeros, so the output varies even if the input does not.
         return Signal((self.features,), varies=True)
 
-    def weight_shape(self, *inputs: Signal) -> tuple[int, ...]:
-        return self.features, inputs[0].elements
-
     def parameters(self, *inputs: Signal) -> int:
         """Return a weight and a delay of each synapse, and the biases."""
         return super().parameters(*inputs) + self.macs(*inputs)
 
     def parameter_names(self) -> tuple[str, ...]:
         return ("delay", *super().parameter_names())
-
-    def macs(self, *inputs: Signal) -> int:
-        """Return one operation per synapse, as in evaluation. Training computes ``reach`` times as many."""
-        return self.kept_weights(*inputs) * self.features
-
-    def fan_out(self, *inputs: Signal) -> FanOut:
-        return FanOut.everywhere(inputs[0].shape, self.features * self.kept_fraction(*inputs))
 
     def keeps(self, *inputs: Signal) -> SavedForBackward:
         """Return the padded input with time as last axis, and the values between the delays and the kernel.
