@@ -145,8 +145,6 @@ License = Annotated[
 
 C = "c"
 """Format of C files in integers."""
-SPIKES = "spikes"
-"""Format of networks with binary spikes."""
 FOLDER = "folder"
 """Value of ``--to`` for a folder with the network, its weights and a model card."""
 SAMPLES = 4
@@ -222,8 +220,7 @@ def command(
             exit_with_usage_error(f"OUT must end with {' or '.join(endings)}, got '{out.name}'")
         origin = WeightsSource(Path(wanted) if is_run else None, weights, best, seed)
         trained = is_run or weights is not None
-        # The weights of a network with spikes are not those of the network itself, so no seed repeats them.
-        separate_weights = (trained or name == SPIKES) and not format_.holds_weights and not to_folder
+        separate_weights = trained and not format_.holds_weights and not to_folder
         weights_file = out.with_suffix(".safetensors") if separate_weights else None
         # Check the output before the network is compiled and the weights are loaded.
         if to_folder:
@@ -267,7 +264,7 @@ def command(
         if weights_file is not None:
             from sewdsl.exchange.weights import encode
 
-            weights_content = encode(format_.weights(model), weights_file.suffix)
+            weights_content = encode(model.state_dict(), weights_file.suffix)
             files.insert(0, (weights_file, weights_content, f"{weights_file}: weights"))
         write_files(*files)
         if not format_.ties_weights and (untied := untied_weights(model.network)):

@@ -60,7 +60,7 @@ def compare_outputs(model: SpikingNetwork, format_: ExportFormat, written: bytes
     """
     with torch.no_grad():
         expected = _by_name(model(x, return_sequence=format_.sequence))
-        actual = _by_name(format_.run(written, x, *(() if format_.holds_weights else (format_.weights(model),))))
+        actual = _by_name(format_.run(written, x, *(() if format_.holds_weights else (model.state_dict(),))))
         baseline = _by_name(model(map_inputs(torch.zeros_like, x), return_sequence=format_.sequence))
     largest = {name: y.abs().max().item() for name, y in expected.items()}
     differences = {name: _difference(y, actual[name]) for name, y in expected.items()}

@@ -40,8 +40,6 @@ class ExportFormat:
     """Whether the file contains the weights. If not, they are written to a separate file."""
     ties_weights: bool = True
     """Whether the file contains the weights of a part once for all its calls."""
-    weights: Callable[[Any], dict[str, Any]] = lambda model: model.state_dict()
-    """Returns the weights of the separate file."""
 
 
 def _lazy(module: str, name: str) -> Callable[..., Any]:
@@ -74,17 +72,10 @@ FORMATS: dict[str, ExportFormat] = {
     "onnx": ExportFormat((".onnx",), _lazy("onnx.write_model", "to_scanned_bytes"), _run_onnx, 1e-4),
     "onnx-unrolled": ExportFormat((".onnx",), _lazy("onnx.write_model", "to_unrolled_bytes"), _run_onnx, 1e-4),
     "python": _source_format((".py",), _lazy("python", "write"), _lazy("source.document", "run_source")),
-    "spikes": _source_format(
-        (".net",),
-        _lazy("count_spikes", "write"),
-        _lazy("count_spikes", "run"),
-        weights=_lazy("count_spikes", "weights"),
-    ),
     "spikingjelly": _source_format((".py",), _lazy("spikingjelly", "write"), _lazy("spikingjelly", "run_layers")),
     "torch-export": ExportFormat((".pt2",), _lazy("archive", "write_archive"), _lazy("archive", "run_archive"), 1e-4),
 }
 FORMAT_BY_SUFFIX: dict[str, str] = {
-    ".net": "spikes",
     ".nir": "nir",
     ".onnx": "onnx",
     ".pt2": "torch-export",
