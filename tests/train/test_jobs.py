@@ -17,10 +17,11 @@ import torch
 from typer.testing import CliRunner
 
 from sewdsl.cli.app import app
+from sewdsl.train.store.measurements import read_metrics
 from sewdsl.train.store.run_folder import RunError, RunFolder, run_lock
 from sewdsl.train.study import pool as study_pool
 from sewdsl.train.study import repeats, worker
-from sewdsl.train.study.worker import Job, WorkerProcess
+from sewdsl.train.study.worker import Job, RunMessage, WorkerProcess
 from tests.forked import PIPES, Popen
 from tests.plugin_files import COUNTING, NEURON, left_out, written
 from tests.systems import NEEDS_SIGNALS
@@ -270,3 +271,23 @@ def test_a_run_uses_the_threads_of_its_job(monkeypatch: pytest.MonkeyPatch) -> N
     unused: Any = None
     worker.train_in_process(job, unused, unused, unused, None)
     assert counts == [3]
+
+
+def test_a_run_without_classes_sends_its_losses(tmp_path: Path) -> None:
+    """A loss may exceed 1, the largest accuracy."""
+    recipe = "train on digits {\n epochs 2\n batch 800\n optimizer Adam(lr=0.01)\n loss MSE(to=input)\n}\n"
+    text = f"sewdsl 1\ninput 1x8x8\nsteps 1\nbody c2k3-ReLU-c1k3-SCALE(value=30)\n{recipe}"
+    messages: list[RunMessage] = []
+
+    def watch(epochs: Mapping[int, float]) -> bool:
+        messages.append(
+            RunMessage.model_validate_json(RunMessage(kind="epochs", epochs=dict(epochs)).model_dump_json())
+        )
+        return True
+
+    fields = {"text": text, "folder": str(tmp_path), "data": None, "device": "cpu", "save_every": 30.0, "readers": None}
+    job = Job.model_validate({**fields, "in_memory": 0, "threads": torch.get_num_threads()})
+    assert worker.train(job, watch).kind == "ended"
+    losses = {epoch: row["test_loss"] for epoch, row in read_metrics(RunFolder(tmp_path).metrics).items()}
+    assert messages[-1].epochs == pytest.approx(losses)
+    assert all(loss > 1 for loss in losses.values())

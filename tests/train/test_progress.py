@@ -10,6 +10,7 @@ import rich
 from rich.console import Console
 
 from sewdsl.compiler import read
+from sewdsl.source import Source
 from sewdsl.train.fit.callbacks import Bar, EpochLines
 from sewdsl.train.fit.lightning_loop import RunOptions
 from sewdsl.train.fit.train_run import start_run
@@ -81,3 +82,13 @@ def test_it_fits_and_leaves_nothing(
     assert [text for text in figures if text in drawn[-1]] == list(shown)
     assert any(line.startswith("epoch 1/1 test ") for line in out.lines())
     assert re.fullmatch(r"epoch 1/1 +loss \d\.\d{4} +accuracy +[\d.]+%\s+test +[\d.]+% +[\d.]+ s", out.screen())
+
+
+def test_a_run_without_classes_has_no_accuracy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out, folder = Terminal(), RunFolder(tmp_path)
+    monkeypatch.setattr(rich, "_console", Console(file=out, force_terminal=True, width=100))
+    recipe = "train on digits {\n epochs 1\n batch 500\n optimizer Adam(lr=0.01)\n loss MSE(to=input)\n}\n"
+    compilation = read(Source("auto.net", f"sewdsl 1\ninput 1x8x8\nsteps 1\nbody c2k3-ReLU-c1k3\n{recipe}"))
+    start_run(compilation, plan_training(compilation), folder, RunOptions([Eager(), EpochLines()]))
+    assert any("loss " in line for line in out.lines())
+    assert not any("accuracy" in line for line in out.lines())

@@ -122,8 +122,10 @@ class Bar(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Update the metrics of the epoch, the remaining time and the samples per second."""
-        tally, total = cast("Classifier", pl_module).train_tally, int(trainer.num_training_batches)
-        figures = [f"loss {tally.loss:.4f}", f"accuracy {tally.accuracy:5.1%}"]
+        module, total = cast("Classifier", pl_module), int(trainer.num_training_batches)
+        figures = [f"loss {module.train_tally.loss:.4f}"]
+        if module.classifies:
+            figures.append(f"accuracy {module.train_tally.accuracy:5.1%}")
         # The first batch compiles kernels, so the clock starts after it.
         if self._start is None:
             self._start = perf_counter()
@@ -193,13 +195,13 @@ class Bar(Callback):
 
 
 class EpochWatch(Checkpoint):
-    """Reports the accuracies to a study after each saved epoch, and before a run is resumed.
+    """Reports the metric of the best epoch to a study after each saved epoch, and before a run is resumed.
 
     The class derives from ``Checkpoint`` because Lightning calls such callbacks last, in their order: the epoch is
     already saved.
 
     Args:
-        watch: Receives the accuracy of each epoch so far, and returns whether the run may continue.
+        watch: Receives the metric of each epoch so far, and returns whether the run may continue.
     """
 
     def __init__(self, watch: Callable[[Mapping[int, float]], bool]) -> None:

@@ -25,7 +25,7 @@ from sewdsl.allocator import keep_memory
 from sewdsl.child_process import OWN_GROUP, python_command
 from sewdsl.terminal import echo
 from sewdsl.train.fit.processes import set_passive_waiting
-from sewdsl.train.records import STRICT, Positive, Seconds, Share, Text, Threads
+from sewdsl.train.records import STRICT, Positive, Seconds, Text, Threads
 from sewdsl.train.store.run_notes import Accelerator, LoggerName
 
 if TYPE_CHECKING:
@@ -72,14 +72,14 @@ class RunMessage(BaseModel):
     """``epochs`` for progress, or how the run ended."""
     text: Text = ""
     """Reason of the end."""
-    epochs: dict[Positive, Share] = {}
-    """Accuracies so far, by epoch from 1."""
+    epochs: dict[Positive, float] = {}
+    """Metric of the best epoch so far, by epoch from 1: an accuracy, or a loss if the target is not a class."""
     code: int = 0
     """Exit code of an interrupted run."""
 
 
 Watch = Callable[[Mapping[int, float]], bool]
-"""Receives the accuracies of a run by epoch from 1, and returns whether the run may continue."""
+"""Receives the metric of a run by epoch from 1, and returns whether the run may continue."""
 
 
 def train_in_process(
