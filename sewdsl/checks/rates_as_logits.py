@@ -1,4 +1,4 @@
-"""Cross-entropy of firing rates, which has a lower bound above zero."""
+"""Cross-entropy of firing rates or probabilities, which has a lower bound above zero."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from math import e, log1p
 
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.ir.network import Network
+from sewdsl.ops.attention import Softmax
 from sewdsl.ops.layers.pool import AvgPool, GlobalAvgPool, MaxPool
 from sewdsl.ops.layers.reduction import Largest
 from sewdsl.ops.layers.shapes import Flatten, Pad, Reshape, Slice
@@ -23,7 +24,8 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
     last = output
     while isinstance(last.op, NON_INCREASING_LAYERS):
         last = network.nodes[last.inputs[0]]
-    most = last.output.values.count
+    is_softmax = isinstance(last.op, Softmax)
+    most = 1 if is_softmax else last.output.values.count
     # Outputs without a loss are reported elsewhere.
     if recipe is None or recipe.loss.of_rates or not recipe.loss.classifies or (network.outputs and not recipe.losses):
         return
@@ -36,9 +38,12 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
     yield output.diagnostic(
         "rates-as-logits",
         Severity.WARNING,
-        f"the outputs are rates from 0 to {most}: cross-entropy over {classes} classes cannot fall below {least:.2f}",
-        label="output of neurons, or an average of neurons",
-        help="end the network with FC"
+        f"the outputs are {'probabilities' if is_softmax else 'rates'} from 0 to {most}: cross-entropy over {classes} "
+        f"classes cannot fall below {least:.2f}",
+        label="output of Softmax" if is_softmax else "output of neurons, or an average of neurons",
+        help="remove Softmax, which cross-entropy applies itself"
+        if is_softmax
+        else "end the network with FC"
         + (", use 'readout sum'" if "sum" in recipe.loss.readouts else "")
         + " or train with 'loss MSE'",
     )

@@ -163,9 +163,13 @@ def named_settings(settings: Mapping[str, tree.Setting], key: str) -> dict[str, 
 
 
 def _over_settings(used: Mapping[str, tree.Setting], own: Mapping[str, tree.Setting]) -> dict[str, tree.Setting]:
-    """Merge settings with those of a used file. An own input replaces all inputs of the used file."""
-    replaced = "input" if any(setting.key.text == "input" for setting in own.values()) else None
-    return {key: setting for key, setting in used.items() if setting.key.text != replaced} | dict(own)
+    """Merge settings with those of a used file. Own inputs replace all inputs of the used file and their ``encode``."""
+    if any(setting.key.text == "input" for setting in own.values()):
+        lost = {
+            f"encode {name}" for name in named_settings(used, "encode").keys() - named_settings(own, "input").keys()
+        }
+        used = {key: each for key, each in used.items() if each.key.text != "input" and key not in lost}
+    return {**used, **own}
 
 
 @dataclass

@@ -374,7 +374,10 @@ class _Reader:
         overrides: list[Override] = []
         for span in map(_inside, changes):
             key, equals, text = span.text.partition("=")
-            if key.strip() and equals and text.strip():
+            if any(change.key == key.strip() for change in overrides):
+                message = f"duplicate '{key.strip()}' of variant '{label}'"
+                self.reporter.report("duplicate-setting", message, span, help="remove one of them")
+            elif key.strip() and equals and text.strip():
                 overrides.append(Override(key.strip(), text, within=span.part(len(key) + 1, len(span.text))))
             else:
                 message = f"expected KEY=VALUE, got '{span.text}'"

@@ -30,6 +30,7 @@ CODES = {
     "delay_beyond_steps": ("delay-beyond-steps", 5, 13, Severity.WARNING),
     "static_delay": ("static-delay", 5, 10, Severity.WARNING),
     "mismatched_scores": ("join-shape-mismatch", 4, 17, Severity.ERROR),
+    "tokens_as_numbers": ("tokens-as-numbers", 4, 21, Severity.WARNING),
     "swapped_operands": ("swapped-operands", 3, 17, Severity.WARNING),
 }
 

@@ -488,6 +488,16 @@ def test_a_loss_that_can_fall_is_none_of_rates() -> None:
     assert codes == {3: ["rates-as-logits"], 11: []}
 
 
+@pytest.mark.parametrize(
+    ("loss", "code"), [("CrossEntropy", "rates-as-logits"), ("TET", "rates-as-logits"), ("MSE", "")]
+)
+def test_cross_entropy_applies_softmax_itself(loss: str, code: str) -> None:
+    recipe = f"train on mnist5k-dvs {{\noptimizer Adam(lr=0.1)\nloss {loss}\n}}\n"
+    text = f"sewdsl 1\ninput 2x16x16\nbody IF-FC10-Softmax\n{recipe}"
+    assert [d.code for d in sewdsl.read(text).diagnostics] == [code] * bool(code)
+    assert sewdsl.read(text.replace("-Softmax", "")).diagnostics == ()
+
+
 def test_what_and_leaves_is_not_known_after_pooling() -> None:
     body = "c4k3-BN-IF-{SEW Block-POOL}*3-GAP-FC3"
     (plain,), (pooled,) = (said(body.replace("POOL", pool), join="AND", neuron="IF") for pool in ("MPk1s1", "MPk2s2"))

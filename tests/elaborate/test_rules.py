@@ -321,6 +321,24 @@ class TestUse:
         assert recipe is not None
         assert (recipe.epochs, recipe.optimizer.lr) == (3, 0.5)
 
+    @pytest.mark.parametrize(
+        ("own", "expected"),
+        [
+            ("input right 3x4x4\ninput eye 2x4x4\nbody eye-FC2\nlet r = right\n", {"right": "direct", "eye": "none"}),
+            ("input 3x4x4\nbody FC2\n", {"": "none"}),
+            ("body ADD[left | right]-FC2\n", {"left": "none", "right": "direct"}),
+        ],
+    )
+    def test_the_inputs_of_a_file_replace_those_of_a_used_file(
+        self, tmp_path: Path, own: str, expected: dict[str, str]
+    ) -> None:
+        """An `encode` line of a used file belongs to its input, and goes with it."""
+        lib = "input left 3x4x4\ninput right 3x4x4\nencode right direct\n"
+        self.write(tmp_path, lib=lib, net=f'use "lib.net"\n{own}')
+        network = sewdsl.read(tmp_path / "net.net").network
+        assert network is not None
+        assert {source.name: source.encode for source in network.settings.sources} == expected
+
     def test_body_and_name_are_not_imported(self, tmp_path: Path) -> None:
         self.write(tmp_path, lib='network "Lib"\ninput 2\nbody FC3\n', net='network "Net"\nuse "lib.net"\n')
         assert self.codes(tmp_path / "net.net") == ["missing-body"]

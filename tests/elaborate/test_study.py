@@ -163,6 +163,7 @@ def test_seeds_are_numbers_from_zero(line: str, message: str) -> None:
         ('variant ""', 5, "invalid-argument"),
         ('variant "A" "join"', 18, "invalid-argument"),
         ('variant "A" join', 5, "invalid-argument"),
+        ('variant "A" "steps=2" "join=AND" " steps =4"', 39, "duplicate-setting"),
     ],
 )
 def test_mistakes_in_the_section(line: str, column: int, code: str) -> None:

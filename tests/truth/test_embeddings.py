@@ -239,7 +239,7 @@ def test_nir_has_no_tables() -> None:
         FORMATS["nir"].write(compiled(TEXTS).eval(), "")
 
 
-@pytest.mark.parametrize(("body", "size"), [("EMB8", "6"), ("EMB8", "2x6 of 5"), ("FC3-EMB8", "6 of 5")])
+@pytest.mark.parametrize(("body", "size"), [("EMB8", "6"), ("EMB8", "2x6 of 5"), ("FFT-EMB8", "6 of 5")])
 def test_tables_need_tokens(body: str, size: str) -> None:
     (diagnostic,) = sewdsl.read(body, input=size).diagnostics
     assert diagnostic.code == "invalid-argument"
