@@ -12,30 +12,42 @@ PLACES = SIDE * SIDE
 _SIZE = f"{CHANNELS}x{SIDE}x{SIDE}"
 
 _LAYERS = (
-    *("c4k3-BN-SN", "c4k1", "BN", "SN", "SEW Block", "SCALE(value=0.5)", "DELAY", "ReLU", "{c4k3-BN-SN}*2", "PSN"),
-    *("DELAY2", "DELAY3", "FIRk3d2", "FIRk2", "RMS", "POS", "POS(per=step)", "BNTT", "TAB", "TEBN", "LN", "DP"),
-    *("Swap[ c64k1-BN-SN ]", "Swap[ BN ]", "Swap[ Swap[ SN ] ]", "Swap-Swap(to=8x8)", "Swap(heads=2)[ SN ]"),
-    *("Softmax(groups=2)", "MEAN(over=time)", "SUM(over=time)", "Reshape(256)-Reshape(4x8x8)", "GELU", "MPBN"),
-    *("SCALE(value=-1.5, learn=on, per=channel)", "SCALE(value=1e-6, learn=on)", "TA(r=1)", "PReLU(shared=off)"),
-    *("c4k3b0(init=orthogonal)", "c4k1(init=constant(0.5))", "c4k3(init=sparse(density=0.5))", "UP2-MPk2"),
-    *("DFC256(reach=3)-Reshape(4x8x8)", "FC256b0(init=sparse(density=0.1, radius=0.9))-Reshape(4x8x8)"),
-    *("FC8-BN-SN-DFC16b0(reach=2)-FC256-Reshape(4x8x8)", "MAP{1 - x}", "MAP(surrogate=Sigmoid){fire(x - 0.5)}"),
-    *("CAT[ Slice(start=2) | Slice(stop=2) ]", "ADD[ TOK64c4-Reshape(4x8x8) | id ]", "Slice(start=-1, over=time)"),
-    "CAT[ TOK1-Swap | Swap ]-Swap-Slice(start=1, over=places)-Reshape(4x8x8)",
-)
+    "c4k3-BN-SN", "c4k1", "BN", "SN", "SEW Block", "SCALE(value=0.5)", "DELAY", "ReLU", "{c4k3-BN-SN}*2", "PSN",
+    "DELAY2", "DELAY3", "FIRk3d2", "FIRk2", "RMS", "POS", "POS(per=step)", "BNTT", "TAB", "TEBN", "LN", "DP",
+    "Swap[ c64k1-BN-SN ]", "Swap[ BN ]", "Swap[ Swap[ SN ] ]", "Swap-Swap(to=8x8)", "Swap(heads=2)[ SN ]",
+    "Softmax(groups=2)", "MEAN(over=time)", "SUM(over=time)", "Reshape(256)-Reshape(4x8x8)", "GELU", "MPBN",
+    "SCALE(value=-1.5, learn=on, per=channel)", "SCALE(value=1e-6, learn=on)", "TA(r=1)", "PReLU(shared=off)",
+    "c4k3b0(init=orthogonal)", "c4k1(init=constant(0.5))", "c4k3(init=sparse(density=0.5))", "UP2-MPk2",
+    "DFC256(reach=3)-Reshape(4x8x8)", "FC256b0(init=sparse(density=0.1, radius=0.9))-Reshape(4x8x8)",
+    "FC8-BN-SN-DFC16b0(reach=2)-FC256-Reshape(4x8x8)", "MAP{1 - x}", "MAP(surrogate=Sigmoid){fire(x - 0.5)}",
+    "CAT[ Slice(start=2) | Slice(stop=2) ]", "ADD[ TOK64c4-Reshape(4x8x8) | id ]", "Slice(start=-1, over=time)",
+    "CAT[ TOK1-Swap | Swap ]-Swap-Slice(start=1, over=places)-Reshape(4x8x8)", "PAD1-c4k3p0",
+    "UP2(mode=bilinear)-APk2", "PAD1x2(mode=reflect)-MPk3x5s1", "FFT-SN-FFT(inverse=on)", "tc4k3", "tc4k2s2-MPk2",
+    "tdBN(alpha=0.5)", "GN2(eps=0.1)", "LN(eps=0.1)", "RMS(eps=0.1)", "DP(per=step)", "DropPath0.25",
+    "TCJA(kernel_t=2, kernel_c=1)", "CA(r=1)-SA(k=3)", "GAP-FC256(init=normal(std=0.1))-Reshape(4x8x8)",
+    "c2k3s2-BN-SN-FC256-Reshape(4x8x8)", "<c4k1-BN>*2", "SiLU-Logistic", "PReLU(slope=-0.5)",
+    "SN-SEW Block (g=IAND)", "SEW Block (SN=IF)", "SEW Bottleneck (c1)", "RBA Block", "BN(weight=0.5)",
+    "SlidingPSN(order=2, v_threshold=0.5, surrogate=ATan)", "MaskedPSN(order=2)", "DLIF(decay=0.5, v_reset=none)",
+    "LIF(tau=3.0, detach_reset=off, surrogate=Constant(value=0.5))", "PLIF(surrogate=Triangle)", "IF(v_reset=-0.4)",
+    "DLIF(decay=0.5, v_threshold=0.5, detach_reset=off, surrogate=Rectangular)", "KLIF", "GLIF", "CUBA", "ALIF",
+    "RF", "EIF", "Ternary", "ILIF", "Rate", "LTH", "ADD[ SN-Slice(stop=1) | c1k1 ]-c4k1",
+    "TOK64c4(init=constant(1))-Reshape(4x8x8)", "DFC256(reach=2, init=uniform(low=-0.5, high=0.5))-Reshape(4x8x8)",
+)  # fmt: skip
 _MERGES = (
-    *("ADD[ {a} | {b} ]", "CAT[ {a} | {b} ]-c4k1", "MUL[ {a} | {b} ]", "LOOP[ {l} | {m} ]", "MAX[ {a} | {b} ]"),
-    *("MUL[ {a} | {b}-MEAN(over=places) ]", "LOOP[ {l} | {m}-BN ]", "IAND[ {a}-SN | {b}-SN ]", "OR[ {a}-SN | {b}-SN ]"),
-    *("APPLY[ SCORES[ {a} | {b} ] | {c} ]", "APPLY(scale=0.5)[ SCORES(heads=2, scale=0.25)[ {a} | {b} ]-SN | {c} ]"),
-    *("APPLY[ SCORES[ {a} | {b} ]-Softmax(causal=places) | {c} ]", "ATTN(heads=2, scale=0.5)[ {a} | {b} | {c} ]"),
-    *(
-        "APPLY(causal=places)[ SCORES(heads=4)[ {a} | {b} ]-MAP{{x/8}} | {c} ]",
-        "ATTN(causal=places)[ {a} | {b} | {c} ]",
-    ),
-    *("APPLY(scale=rate)[ SCORES(scale=rate)[ {a} | {b} ]-SN | {c} ]", "SCORES[ {a} | {b}-APk4 ]"),
+    "ADD[ {a} | {b} ]", "CAT[ {a} | {b} ]-c4k1", "MUL[ {a} | {b} ]", "LOOP[ {l} | {m} ]", "MAX[ {a} | {b} ]",
+    "MUL[ {a} | {b}-MEAN(over=places) ]", "LOOP[ {l} | {m}-BN ]", "IAND[ {a}-SN | {b}-SN ]",
+    "OR[ {a}-SN | {b}-SN ]", "APPLY[ SCORES[ {a} | {b} ] | {c} ]",
+    "APPLY(scale=0.5)[ SCORES(heads=2, scale=0.25)[ {a} | {b} ]-SN | {c} ]",
+    "APPLY[ SCORES[ {a} | {b} ]-Softmax(causal=places) | {c} ]", "ATTN(heads=2, scale=0.5)[ {a} | {b} | {c} ]",
+    "APPLY(causal=places)[ SCORES(heads=4)[ {a} | {b} ]-MAP{{x/8}} | {c} ]",
+    "ATTN(causal=places)[ {a} | {b} | {c} ]", "APPLY(scale=rate)[ SCORES(scale=rate)[ {a} | {b} ]-SN | {c} ]",
+    "SCORES[ {a} | {b}-APk4 ]",
     "APPLY(chunk={chunk}, causal=time)[ SCORES(chunk={chunk})[ {a} | {b} ]-BN-SN | {c} ]",
-    "APPLY[ SCORES(heads=2)[ {a} | {b}-APk4-Swap-Swap(to=2x2) ] | {b}-APk4 ]",
-)
+    "APPLY[ SCORES(heads=2)[ {a} | {b}-APk4-Swap-Swap(to=2x2) ] | {b}-APk4 ]", "g[ {a} | {b} ]",
+    "ADD[ {a} | id or {b} ]", "MUL[ {a} | {b}-AMAX(over=channels, groups=2) ]",
+    "MUL[ {a} | {b}-SUM(over=channels, groups=4) ]", "MUL[ {a} | {b}-MEAN(over=channels, groups=2) ]",
+    "AND[ {a}-SN | {b}-SN ]", "ATTN(chunk={chunk})[ {a} | {b} | {c} ]",
+)  # fmt: skip
 _CYCLES = (
     *("ADD[ {a} | {b} ]-SN", "CAT[ {a} | {b} ]-c4k1", "MAX[ {a} | {b} ]", "CAT[ {b} | {a} ]-c4k3-Tanh"),
     *("MUL[ {a} | {b}-MAP{{1 - x}} ]", "APPLY[ SCORES[ {a} | {b} ]-SN | {a} ]", "MUL[ {a} | {b} ]"),
@@ -50,6 +62,9 @@ _BLOCKS = {
     "X": "block X[ x ] = ADD[ x | x-BN ]",
     "G": "block G(c=in, p=0.5)[ x ] {\n    let r = CAT[ x | h-DELAY ]-c$(c)k1-Logistic\n"
     "    let h = ADD[ MUL[ r | x ] | MUL[ r-MAP{1 - x*$(p)} | h-DELAY2 ] ]-Tanh\n    give h\n}",
+    "K": "block K Block(c=in, n=2, s=1, f=0.5)[ a | b ] = ADD[ a-c$(c/2)k1-SN-c$(2*c - c)k3s$(s)-BN"
+    " | id or b-c$(c)k1s$(s) ]-{BN-DP$(f/2)}*$(n)-Slice(start=$(-c))-SCALE(value=$(-(1/c)))"
+    "-Reshape(2x$(c/2)x64)-Reshape($(c)x8x8)",
     "Eye": "part Eye = c4k3-BN-SN",
     "Mix": "part Mix[ a | b ] {\n    let s = ADD[ a | b-c4k1-BN ]\n    give CAT[ s | s-SN ]-c4k1-BN\n}",
     "Cell": "part Cell {\n    let h = CAT[ id | h-DELAY ]-c4k1-Tanh\n    give ADD[ h | id ]\n}",
@@ -61,6 +76,7 @@ _CALLS = {
     "C": ("C", "C (c=4)"),
     "X": ("X", "X[ {a} ]"),
     "G": ("G", "G (p=0.25)[ {a} ]"),
+    "K": ("K Block[ {a} | {b} ]", "K Block (n1, f=0.25)[ {a} | {b} ]", "K Block (SN=IF)[ {a} | {a} ]"),
     "Eye": ("Eye", "Eye-Eye", "{{Eye}}*2", "LOOP[ SN | Eye ]"),
     "Mix": ("Mix[ {a} | {b} ]", "Mix[ {a} | {a} ]"),
     "Cell": ("Cell", "{{Cell-Eye}}*2"),
@@ -103,7 +119,12 @@ class _File:
         lines += [f"steps {self.steps}", f"neuron {pick(('LIF(tau=2.0)', 'IF', 'PLIF(v_reset=none)'))}"]
         lines += self.maybe(0.3, "encode direct", *(f"encode {name} direct" for name in self.inputs))
         lines += self.maybe(0.2, *(f"init {rule}" for rule in _RULES), "init kaiming zero")
-        parts = ("*", "*", "*", "*", "v0.*", "conv1", "Eye.*")
+        lines += self.maybe(0.3, 'network "N"', "readout last", "readout sum", "join OR", "join IAND", "join ADD")
+        lines += self.maybe(
+            0.1, 'claim accuracy 90.5% "Tab. 1"', "claim energy 3mJ", "claim macs 1M", "claim parameters 9"
+        )
+        lines += self.maybe(0.1, 'allow claim-differs "rounded"', 'allow unused-part "later"', "expect output 10")
+        parts = ("conv1", "c1", "v0.*", "v0.*", "*.conv1", "v*.fc1", "Eye.*")
         lines += self.maybe(0.3, *(f"init {pick(parts)} {rule}" for rule in _RULES))
         lines += [_neuron(self.random, name, inputs) for name, inputs in self.neurons.items()]
         lines += [_BLOCKS[name] for name in self.blocks]
@@ -181,7 +202,8 @@ def _neuron(random: Random, name: str, inputs: tuple[str, ...]) -> str:
     v = "v" if "v" not in inputs else "0"
     scalars = [x, v, "p", "D", "0.5", "1", "v_threshold", *others, *states, *learned]
     starts = ("p", "1", "0.5*D", "uniform(0, 1)", "normal(0, p)", "uniform(-1, 1)")
-    lines = [f"learn {each}{pick(('', ' per channel', ' per step'))} = {pick(starts)}" for each in learned]
+    axes = ("", " per channel", " per step", " per channel, step")
+    lines = [f"learn {each}{pick(axes)} = {pick(starts)}" for each in learned]
     lines += [f"state {each} = {pick(('0', 'p'))}" for each in states]
     length = pick(("D", "3", "1", "16"))
     lines += [f"learn g{each}[{length}] per channel = {pick((*starts, f'index({length})'))}" for each in vectors[:1]]
@@ -212,33 +234,81 @@ def _neuron(random: Random, name: str, inputs: tuple[str, ...]) -> str:
 def _sum(random: Random, atoms: list[str], depth: int = 2) -> str:
     a, b = (_sum(random, atoms, depth - 1) if depth and random.random() < 0.6 else random.choice(atoms) for _ in "ab")
     formats = ("{a} + {b}", "{a} - {b}", "{a}*({b})", "({a})/2", "-({a})", "max({a}, {b})", "where({a} < {b}, {a}, 1)")
-    functions = ("sigmoid({a})", "exp({a})", "clip({a}, 0, 1)", "abs({a})", "detach({b})", "cos({a})")
-    return random.choice((*formats, *formats, *functions)).format(a=a, b=b)
+    functions = (
+        "sigmoid({a})",
+        "exp({a})",
+        "clip({a}, 0, 1)",
+        "abs({a})",
+        "detach({b})",
+        "cos({a})",
+        "sin({a})",
+        "{a}",
+    )
+    more = ("sqrt(abs({a}))", "log(abs({a}) + 1)", "min({a}, {b})", "where({a}, {b}, 0)", "where({a} >= {b}, 1, {a})")
+    last = ("where({a} <= {b}, {a}, {b})", "relu({a})", "tanh({a})", "where({a} > 0, {b}, 1.5)", "1e-3*({a})")
+    return random.choice((*formats, *formats, *functions, *more, *last)).format(a=a, b=b)
+
+
+_OPTIMIZERS = (
+    *(
+        "Adam(lr=0.001)",
+        "Adam",
+        "AdamW(lr=0.001, weight_decay=0.1)",
+        "NAdam(momentum_decay=0.01)",
+        "RAdam",
+        "RMSprop(centered=on)",
+    ),
+    *("SGD(lr=0.1, momentum=0.9, nesterov=on)", "SGD(lr=0.1, weight_decay=0.01)"),
+)
+_KEYS = {
+    "accumulate": ("2", "3"), "T_train": ("1", "2"), "ema": ("0.9", "0.999"), "quantize": ("int8", "int3"),
+    "quantize_epochs": ("1", "2"), "warmup": ("0", "1"), "clip": ("0.5", "1"), "label_smoothing": ("0.1", "0"),
+    "precision": ("32", "mixed", '"bf16-mixed"'), "tf32": ("on", "off"), "sync_bn": ("on",), "compile": ("on", "off"),
+    "optimize": ("0", "1", "2"), "memory": ("2GB", "1.5GB"), "seed": ("3",), "shift": ("1",), "flip": ("on",),
+    "resize": ("area", "sum", "none"), "crop": ("middle", "whole"), "mean": ("0.5", "0.4 0.5 0.6 0.7"),
+    "std": ("0.25",), "holdout": ("0.3",), "validation": ("0.2",), "subset": ("on",),
+    "delay_width": ("Shrink(to=0.5, until=0.25)",), "lr": ("*.delay 100x", "v0.* 0.1x conv1 0.01"),
+    "freeze": ("Eye.*", "conv1 v0.*"),
+    "schedule": (
+        *("Cosine", "Cosine(T_max=3)", "OneCycle(pct_start=0.4)", "Step(size=1)", "WarmRestarts(T_0=1, T_mult=2)"),
+        *("Plateau(patience=1)", "Plateau(monitor=accuracy)"),
+    ),
+    "augment": (
+        *("Mixup", "CutMix(p=0.5)", "RandomErasing(p=0.5) Mixup", "AutoAugment", "RandAugment", "TrivialAugment"),
+        *("ColorJitter(brightness=0.2)", "EventDrop", "DropEvent(p=0.1)", "SpatialJitter", "UniformNoise(n=5)"),
+        *("RandomFlipPolarity", "NDA"),
+    ),
+}  # fmt: skip
+"""Values of the keys of recipes by key."""
 
 
 def _train(random: Random, outputs: list[str], *, named: bool) -> str:
     pick = random.choice
-    lines = [f"epochs {pick((1, 2))}", "batch 16", "optimizer Adam(lr=0.001)"]
+    lines = [f"epochs {pick((1, 2, 3))}", "batch 16", f"optimizer {pick(_OPTIMIZERS)}"]
     for name in outputs or [""]:
         others = [each for each in outputs if each != name]
         kinds = (
-            *("CrossEntropy", "TET", "MSE", "MSE(to=input)", "KL(to=teacher, temperature=2.0)", "MSE(to=teacher)"),
-            *("CrossEntropy", "KL(to=input)", *(f"KL(to={each}, temperature=4.0)" for each in others)),
+            *(
+                "CrossEntropy",
+                "TET",
+                "TET(weight=0.1, phi=1.0)",
+                "MSE",
+                "MSE(to=input)",
+                "KL(to=teacher, temperature=2.0)",
+            ),
+            *("CrossEntropy", "KL(to=input)", *(f"KL(to={each}, temperature=4.0)" for each in others), "MSE(to=next)"),
+            *("CrossEntropy(to=next)", "MSE(to=teacher)", "KL(to=teacher.v1)"),
         )
         start = f"loss {name} " if name else "loss "
         count = random.randint(0 if outputs else 1, 2)
         lines += [f"{start}{pick(kinds)}{pick(('', '', ' 0.3x', ' 2x', '  0.5x'))}" for _ in range(count)]
     lines += ['teacher "runs/ann-1"'] if any("teacher" in line for line in lines) and random.random() < 0.7 else []
-    more = (
-        "delay_width Shrink(to=0.5, until=0.25)",
-        "lr *.delay 100x",
-        "freeze Eye.*",
-        "lr v0.* 0.1x conv1 0.01",
-        "quantize int3",
-    )
-    lines += [pick(more)] if random.random() < 0.15 else []
+    keys = random.sample(sorted(_KEYS), pick((0, 0, 0, 1, 1, 2, 3)))
+    lines += [f"{key} {pick(_KEYS[key])}" for key in keys]
     random.shuffle(lines)
-    dataset = "numpy-files" if named or random.random() < 0.7 else "mnist5k"
+    dataset = (
+        "numpy-files" if named or random.random() < 0.7 else pick(("mnist5k", "digits", "frame-folder", "cifar10-dvs"))
+    )
     return f"train on {dataset} {{\n    " + "\n    ".join(lines) + "\n}"
 
 
@@ -246,4 +316,7 @@ _STUDIES = (
     "study {\n    vary steps 2 4\n    vary seed 0 1\n}",
     'study {\n    variant "soft" "neuron.v_reset=none"\n    variant "other" "neuron=IF"\n}',
     "study {\n    probe gradients\n    vary neuron.tau 2.0 3.0\n}",
+    "study {\n    probe rates\n    vary join ADD MAX\n}",
+    "study {\n    search TPE(trials=3, prune=median)\n    vary train.optimizer.lr log 0.001 0.1\n    vary steps 1 2\n}",
+    "study {\n    search Random(trials=2)\n    vary train.label_smoothing linear 0 0.2\n}",
 )
