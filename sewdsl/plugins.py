@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 import sys
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import cache
 from importlib.machinery import SourceFileLoader
-from importlib.metadata import PackageNotFoundError, entry_points, version
+from importlib.metadata import PackageNotFoundError, entry_points, requires, version
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -31,6 +33,47 @@ def installed_version(distribution: str) -> str:
         return version(distribution)
     except PackageNotFoundError:
         return ""
+
+
+def missing_requirements(*extras: str) -> dict[str, str]:
+    """Return the requirements of sewdsl that are not installed, by distribution name.
+
+    Args:
+        extras: Extras to check. The empty name selects requirements without an extra.
+    """
+    return {
+        name: requirement
+        for name, requirement, extra in _requirements()
+        if extra in extras and not installed_version(name)
+    }
+
+
+def install_command(requirements: Mapping[str, str]) -> str:
+    """Return the command that installs requirements."""
+    return " ".join(["pip install", *(f'"{requirement}"' for requirement in requirements.values())])
+
+
+def missing_package(subject: str, name: str, needed: Mapping[str, str] | None = None) -> str:
+    """Return the message about a distribution that is not installed, with the command that installs it.
+
+    Args:
+        needed: Requirements to install, by distribution name. None means that of the distribution.
+    """
+    stated = next((requirement for stated, requirement, _ in _requirements() if stated == name), name)
+    command = install_command(needed or {name: stated})
+    return f"{subject} requires {name}, which is not installed; install it with:\n  {command}"
+
+
+def _requirements() -> Iterator[tuple[str, str, str]]:
+    """Yield the name, the text and the extra of each requirement of sewdsl, none if sewdsl runs from source."""
+    with suppress(PackageNotFoundError):
+        for match in filter(None, map(_REQUIREMENT.match, requires("sewdsl") or ())):
+            yield match["name"], match["name"] + match["version"].strip(), match["extra"] or ""
+
+
+DISTRIBUTIONS = {"PIL": "pillow", "lsprotocol": "pygls", "sklearn": "scikit-learn", "yaml": "pyyaml"}
+"""Distributions of packages whose import name differs."""
+_REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)(?P<version>[^;]*)(?:;.*\bextra *== *['\"](?P<extra>[\w-]+))?")
 
 
 def announced_modules(group: str) -> Iterator[tuple[str, ModuleType]]:

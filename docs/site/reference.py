@@ -12,7 +12,6 @@ from sewdsl.checks.expectation import MEASURED, QUANTITIES
 from sewdsl.editing import kind_docs
 from sewdsl.elaborate.definitions import RESERVED_NAMES
 from sewdsl.elaborate.header import EXPECTED, HEADER_CHOICES
-from sewdsl.elaborate.suggestions import absent_kinds
 from sewdsl.ir.op import Activation, Layer, LinearNeuron, Merge
 from sewdsl.ir.recipe import Recipe
 from sewdsl.ir.settings import Settings
@@ -29,6 +28,7 @@ from sewdsl.syntax.lexicon import (
     POINTWISE,
     SETTINGS,
 )
+from sewdsl.syntax.suggestions import absent_kinds
 
 # --- statements and settings -------------------------------------------------------------------------------
 

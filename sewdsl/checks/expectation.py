@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
-from sewdsl.elaborate.suggestions import advice
 from sewdsl.ir.network import Network
 from sewdsl.ir.printed_values import PrintedNumber, parse_energy, parse_figure, parse_share
 from sewdsl.ir.settings import Expectation
+from sewdsl.syntax.suggestions import advice
 
 QUANTITIES = ("parameters", "macs", "output")
 MEASURED = {

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, requires
 from keyword import iskeyword
 from typing import Annotated
 
@@ -16,7 +14,7 @@ import typer
 
 from sewdsl.cli.commands import Command, CommandGroup, with_parameters
 from sewdsl.cli.output import standard_streams
-from sewdsl.plugins import installed_version
+from sewdsl.plugins import DISTRIBUTIONS, install_command, installed_version, missing_package, missing_requirements
 from sewdsl.terminal import echo
 
 COMMAND_PANELS = {
@@ -30,11 +28,8 @@ GROUPS = ("weights",)
 """Groups of commands, each a ``group`` in a module of its name."""
 COMMANDS = tuple(name for names in COMMAND_PANELS.values() for name in names if name not in GROUPS)
 """Commands, each a function ``command`` in a module of its name."""
-DISTRIBUTIONS = {"PIL": "pillow", "lsprotocol": "pygls", "sklearn": "scikit-learn", "yaml": "pyyaml"}
-"""Distributions of packages whose import name differs."""
 WHOLE = "whole"
 """Extra of a small install with all other dependencies (see ``small/pyproject.toml``)."""
-_REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)(?P<version>[^;]*)(?:;.*\bextra *== *['\"](?P<extra>[\w-]+))?")
 
 
 def _print_version(requested: bool) -> None:
@@ -100,36 +95,11 @@ def missing_packages(command: str) -> Iterator[None]:
             raise
         needed = extra if name in extra else {name: others.pop(name)}
         subject = f"'sewdsl {command}'" if command else "sewdsl"
-        lines = [
-            f"error: {subject} requires {name}, which is not installed; install it with:",
-            f"  {_install_command(needed)}",
-        ]
+        lines = [f"error: {missing_package(subject, name, needed)}"]
         if others:
-            lines += ["or install all missing packages with:", f"  {_install_command({**needed, **others})}"]
+            lines += ["or install all missing packages with:", f"  {install_command({**needed, **others})}"]
         echo("\n".join(lines), err=True)
         raise SystemExit(1) from None
-
-
-def missing_requirements(*extras: str) -> dict[str, str]:
-    """Return the requirements of sewdsl that are not installed, by distribution name.
-
-    Args:
-        extras: Extras to check. The empty name selects requirements without an extra.
-    """
-    try:
-        requirements = requires("sewdsl") or ()
-    except PackageNotFoundError:
-        return {}
-    missing = {}
-    for text in requirements:
-        parts = _REQUIREMENT.match(text)
-        if parts and (parts["extra"] or "") in extras and not installed_version(parts["name"]):
-            missing[parts["name"]] = f"{parts['name']}{parts['version'].strip()}"
-    return missing
-
-
-def _install_command(requirements: Mapping[str, str]) -> str:
-    return " ".join(["pip install", *(f'"{requirement}"' for requirement in requirements.values())])
 
 
 def main() -> None:

@@ -24,9 +24,9 @@ from sewdsl.cli.options import (
     join_choices,
 )
 from sewdsl.cli.output import output_as_messages
-from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.elaborate.train_section import resolve_key_alias
 from sewdsl.plugins import PluginError
+from sewdsl.syntax.suggestions import did_you_mean
 from sewdsl.terminal import echo
 
 _CLICK_EXCEPTION: type[Exception] = next(

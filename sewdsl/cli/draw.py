@@ -21,7 +21,7 @@ from sewdsl.cli.options import (
     require_network,
 )
 from sewdsl.compiler import Compilation, read
-from sewdsl.elaborate.suggestions import did_you_mean
+from sewdsl.syntax.suggestions import did_you_mean
 from sewdsl.terminal import echo
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import Annotated
 from sewdsl.cli.console import console
 from sewdsl.cli.options import argument, exit_with_usage_error
 from sewdsl.cli.output import write_output
-from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.resources import resource_folder
+from sewdsl.syntax.suggestions import did_you_mean
 from sewdsl.terminal import echo, is_terminal
 
 

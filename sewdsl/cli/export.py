@@ -37,10 +37,10 @@ from sewdsl.cli.options import (
 )
 from sewdsl.cli.run_setup import run_errors, set_up_process
 from sewdsl.compiler import read
-from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.exchange.errors import ExportError
 from sewdsl.exchange.write.formats import FORMAT_BY_SUFFIX, FORMATS, untied_weights
 from sewdsl.notation.kind_text import mixture
+from sewdsl.syntax.suggestions import did_you_mean
 from sewdsl.terminal import echo
 from sewdsl.train.store.run_lookup import is_run_folder
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from importlib.metadata import version
 
 from sewdsl.cli.output import write_output
+from sewdsl.plugins import missing_package
 
 REQUEST_FAILED = -32803
 """Error code of the Language Server Protocol for a valid request that fails."""
@@ -23,9 +24,7 @@ def command() -> None:
         from sewdsl.lsp.server import is_failure, serve
     except ModuleNotFoundError:
         if sys.stdin and not sys.stdin.isatty():
-            _answer_with_error(
-                "'sewdsl lsp' requires pygls, which is not installed; install it with: pip install 'sewdsl[lsp]'"
-            )
+            _answer_with_error(missing_package("'sewdsl lsp'", "pygls"))
         raise
     from sewdsl.train.data import datasets
 

@@ -13,7 +13,7 @@ from sewdsl.cli.options import HelpPanel, Json, argument, complete_network, exit
 from sewdsl.cli.output import echo_json, write_output
 from sewdsl.compiler import shipped_networks
 from sewdsl.compiler.catalogue import ListedNetwork, list_names, list_networks
-from sewdsl.elaborate.suggestions import did_you_mean
+from sewdsl.syntax.suggestions import did_you_mean
 from sewdsl.terminal import is_terminal
 
 NO_RECIPE, LIBRARIES = "without a recipe", "libraries"

@@ -13,12 +13,12 @@ import typer
 from sewdsl.cli.print_diagnostics import print_diagnostics
 from sewdsl.compiler import Compilation, Options, read, shipped_networks
 from sewdsl.diagnostics import Diagnostic, SewdslError
-from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.elaborate.text_files import decode_text
 from sewdsl.ir.network import Network
 from sewdsl.ir.printed_values import parse_memory
 from sewdsl.limits import DEFAULT_LIMITS
 from sewdsl.source import Source, Span
+from sewdsl.syntax.suggestions import did_you_mean
 from sewdsl.terminal import echo
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from sewdsl.cli.options import argument, exit_with_usage_error
 from sewdsl.cli.output import echo_json
-from sewdsl.elaborate.suggestions import did_you_mean
+from sewdsl.syntax.suggestions import did_you_mean
 from sewdsl.terminal import echo
 
 

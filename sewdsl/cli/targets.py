@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 from sewdsl.cli.console import console, make_table
-from sewdsl.cli.options import Json, argument, complete_target, exit_with_usage_error
+from sewdsl.cli.options import Json, argument, complete_target, exit_with_usage_error, join_choices
 from sewdsl.cli.output import echo_json
-from sewdsl.elaborate.suggestions import did_you_mean
+from sewdsl.syntax.suggestions import did_you_mean
 from sewdsl.terminal import echo
 
 if TYPE_CHECKING:
@@ -25,7 +25,9 @@ def read_target(name: str) -> Target:
     from sewdsl.targets import TARGETS, find_target
 
     if (target := find_target(name)) is None:
+        versions = [target for target in TARGETS if name and target.startswith(name.casefold())]
         hint = did_you_mean(name, TARGETS) or "run 'sewdsl targets' for a list"
+        hint = f"use {join_choices(versions)}" if len(versions) > 1 else hint
         if name.startswith("mcu"):
             hint = "write mcu:256KB or mcu:flash=512KB,ram=128KB"
         exit_with_usage_error(f"unknown target '{name}'", hint)

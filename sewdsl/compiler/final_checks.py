@@ -8,7 +8,6 @@ from sewdsl.checks.expectation import compute_quantity, is_measured
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.elaborate.assembly import SECTIONS, Assembly
 from sewdsl.elaborate.overrides import CLASSES, Override
-from sewdsl.elaborate.suggestions import advice
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.op import Activation, Join, Op
@@ -16,6 +15,7 @@ from sewdsl.ir.printed_values import format_bytes
 from sewdsl.reporter import Reported
 from sewdsl.source import Span
 from sewdsl.syntax.lexicon import OWN_JOIN, OWN_NEURON
+from sewdsl.syntax.suggestions import advice
 from sewdsl.syntax.tree import Allow, Body
 
 MAX_BODY = 160

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, TypedDict
 from sewdsl.diagnostics import Diagnostic
 from sewdsl.elaborate.definitions import shipped_blocks
 from sewdsl.elaborate.overrides import Override
-from sewdsl.elaborate.suggestions import did_you_mean, nearest_name
 from sewdsl.elaborate.text_files import ON_DISK, FileAccess, read_text, similar_siblings
 from sewdsl.elaborate.vocabulary import Meanings, Vocabulary
 from sewdsl.ir.printed_values import format_value
@@ -23,6 +22,7 @@ from sewdsl.paths import RUNS, SPEC_FILE, is_file, is_folder, is_link, is_there
 from sewdsl.reporter import Reported
 from sewdsl.resources import resource_folder
 from sewdsl.source import Source, Span
+from sewdsl.syntax.suggestions import did_you_mean, nearest_name
 
 if TYPE_CHECKING:
     from sewdsl.dialects import Conventions

@@ -18,7 +18,6 @@ from sewdsl.elaborate.neuron_kinds import check_blocks_and_neurons, read_neurons
 from sewdsl.elaborate.node_builder import Expansion, NodeBuilder
 from sewdsl.elaborate.resolve_calls import CallResolver
 from sewdsl.elaborate.shared_parts import check_used, share_weights
-from sewdsl.elaborate.suggestions import advice
 from sewdsl.elaborate.text_files import SiblingBlocks
 from sewdsl.elaborate.train_section import check_parts, read_train_section
 from sewdsl.elaborate.vocabulary import Vocabulary
@@ -30,6 +29,7 @@ from sewdsl.limits import Budget
 from sewdsl.ops.input import Input
 from sewdsl.reporter import Reporter
 from sewdsl.source import Span
+from sewdsl.syntax.suggestions import advice
 from sewdsl.syntax.tree import BlockDefinition, Call, Claim, Document, Expect, Let, Number, Setting, Size, Value
 from sewdsl.syntax.tree import Sequence as Expression
 

@@ -10,22 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from sewdsl.diagnostics import Diagnostic
-from sewdsl.elaborate.suggestions import (
-    NO_ADVICE,
-    Advice,
-    advice,
-    advise_on_kind,
-    nearest_name,
-    rename,
-    suggest,
-    with_article,
-)
 from sewdsl.ir.kind import CATALOGUE, Kind, Letter, argument_fields
 from sewdsl.ir.op import ShapeMismatch
 from sewdsl.ir.printed_values import format_value
 from sewdsl.light_dataclass import dataclass
 from sewdsl.reporter import Reported
 from sewdsl.source import Span
+from sewdsl.syntax.suggestions import NO_ADVICE, Advice, advice, advise_on_kind, nearest_name, rename, suggest
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -190,7 +181,7 @@ def _letter(model: type[BaseModel], name: str) -> str | None:
 def _must(problem: ErrorDetails) -> str:
     """Convert the message of pydantic, "Input should be …", to a predicate, "must be …"."""
     if family := _family(problem):
-        return f"must be {with_article(family.noun)}"
+        return f"must be {family.noun_phrase()}"
     message = problem["msg"].removeprefix("Value error, ")
     for original, replacement in _ERROR_SENTENCES.items():
         message = message.replace(original, replacement)

@@ -9,12 +9,12 @@ from typing import TypeVar
 from sewdsl.elaborate.block_calls import block_title
 from sewdsl.elaborate.definitions import check_definitions
 from sewdsl.elaborate.init_lines import INIT, init_part
-from sewdsl.elaborate.suggestions import advice, help_for_line
 from sewdsl.elaborate.train_section import resolve_key_alias
 from sewdsl.light_dataclass import dataclass
 from sewdsl.reporter import Reported, Reporter
 from sewdsl.syntax import tree
 from sewdsl.syntax.lexicon import SETTINGS
+from sewdsl.syntax.suggestions import advice, help_for_line
 
 Kept = TypeVar("Kept", tree.Setting, tree.Section, tree.BlockDefinition, tree.NeuronDefinition, tree.Body)
 

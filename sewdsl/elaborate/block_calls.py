@@ -12,7 +12,6 @@ from sewdsl.elaborate.call_frame import CallFrame
 from sewdsl.elaborate.compact_arguments import CompactError, fill_name, split_arguments
 from sewdsl.elaborate.definitions import INPUT_CHANNELS_DEFAULT, default_number
 from sewdsl.elaborate.neuron_kinds import NeuronKinds
-from sewdsl.elaborate.suggestions import advice, advise_on_kind, listed
 from sewdsl.elaborate.values import ValueReader
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.node import PathStep
@@ -24,6 +23,7 @@ from sewdsl.limits import Budget
 from sewdsl.reporter import InvalidText, Reporter
 from sewdsl.source import Span
 from sewdsl.syntax.lexicon import OWN_JOIN, OWN_NEURON
+from sewdsl.syntax.suggestions import advice, advise_on_kind, listed
 from sewdsl.syntax.tree import Argument, BlockDefinition, Call, Interpolation, MergeOf, Parameter, Value, Word
 
 Family = TypeVar("Family", bound=Kind)

@@ -14,7 +14,6 @@ from sewdsl.elaborate.call_frame import CallFrame
 from sewdsl.elaborate.named_values import NamedValue, early_names, is_delay, live_names, value_keys, value_name
 from sewdsl.elaborate.node_builder import BuilderMark, Expansion, NodeBuilder
 from sewdsl.elaborate.resolve_calls import CallResolver
-from sewdsl.elaborate.suggestions import MAX_LISTED, advice
 from sewdsl.ir.node import Node, PathStep
 from sewdsl.ir.op import JOIN_OPERANDS, Activation, FeedbackSum, Join, Merge, Op, ShapeMismatch
 from sewdsl.ir.signal import REAL, Signal
@@ -25,6 +24,7 @@ from sewdsl.ops.layers.delay import Delay
 from sewdsl.reporter import InvalidText
 from sewdsl.source import Span
 from sewdsl.syntax.lexicon import IDENTITY, LETTERED, OWN_JOIN, OWN_NEURON
+from sewdsl.syntax.suggestions import MAX_LISTED, advice
 from sewdsl.syntax.tree import (
     Alternative,
     BlockDefinition,

@@ -12,7 +12,6 @@ from sewdsl.diagnostics import Diagnostic
 from sewdsl.elaborate.assembly import Assembly, named_settings, setting_name
 from sewdsl.elaborate.init_lines import INIT, ZERO, read_part_init, read_rule, rule_names
 from sewdsl.elaborate.neuron_kinds import NeuronKinds
-from sewdsl.elaborate.suggestions import NO_ADVICE, Advice, advice, advise_on_kind, nearest_name
 from sewdsl.elaborate.values import ValueReader
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Activation, Join, ShapeMismatch
@@ -22,6 +21,7 @@ from sewdsl.ops.neurons.integrate_and_fire import IF
 from sewdsl.reporter import InvalidText, Reporter
 from sewdsl.source import Span
 from sewdsl.syntax.lexicon import OF
+from sewdsl.syntax.suggestions import NO_ADVICE, Advice, advice, advise_on_kind, nearest_name
 from sewdsl.syntax.tree import Call, Number, Setting, Text, Value, Word
 
 Family = TypeVar("Family", bound=Kind)

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from sewdsl.analysis.named_parts import fold_parts, match_nodes
 from sewdsl.diagnostics import Diagnostic, Severity
-from sewdsl.elaborate.suggestions import advice, listed
 from sewdsl.elaborate.train_section import unknown_part
 from sewdsl.elaborate.values import ValueReader
 from sewdsl.ir.init_rules import InitRule
@@ -14,6 +13,7 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.op import ShapeMismatch, WeightedLayer
 from sewdsl.ops import catalogue
 from sewdsl.reporter import InvalidText, Reported, Reporter
+from sewdsl.syntax.suggestions import advice, listed
 from sewdsl.syntax.tree import Call, Setting, Text, Value
 
 INIT, ZERO = "init", "zero"

@@ -20,7 +20,6 @@ from sewdsl.elaborate.compact_arguments import CompactError, split_arguments
 from sewdsl.elaborate.init_lines import INIT, init_part, part_text
 from sewdsl.elaborate.named_values import value_name
 from sewdsl.elaborate.neuron_kinds import shipped_neurons
-from sewdsl.elaborate.suggestions import MAX_LENGTH
 from sewdsl.elaborate.train_section import LOSS, PARTS, TARGET
 from sewdsl.elaborate.vocabulary import Vocabulary
 from sewdsl.light_dataclass import dataclass
@@ -28,6 +27,7 @@ from sewdsl.ops import find
 from sewdsl.source import Span
 from sewdsl.syntax import tree
 from sewdsl.syntax.lexicon import GIVEN_NAMES, INPUT
+from sewdsl.syntax.suggestions import MAX_LENGTH
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,13 @@ from sewdsl.elaborate.header import EXPECTED, describe_wrong
 from sewdsl.elaborate.init_lines import INIT
 from sewdsl.elaborate.named_values import live_names
 from sewdsl.elaborate.neuron_kinds import NeuronKinds, read_neurons
-from sewdsl.elaborate.suggestions import did_you_mean, listed
 from sewdsl.elaborate.train_section import resolve_key_alias
 from sewdsl.ir.kind import Kind, argument_fields
 from sewdsl.light_dataclass import dataclass
 from sewdsl.reporter import Reporter
 from sewdsl.source import Source, Span
 from sewdsl.syntax.parser import parse_compact, parse_excerpt, parse_value
+from sewdsl.syntax.suggestions import did_you_mean, listed
 from sewdsl.syntax.tree import (
     Argument,
     Body,

@@ -10,7 +10,6 @@ from sewdsl.elaborate import compact_arguments
 from sewdsl.elaborate.arguments import GivenArgument, validate_arguments
 from sewdsl.elaborate.call_frame import CallFrame
 from sewdsl.elaborate.compact_arguments import FilledName, fill_name
-from sewdsl.elaborate.suggestions import rename
 from sewdsl.elaborate.values import ValueReader
 from sewdsl.elaborate.vocabulary import Vocabulary, check_unknown, did_you_mean_digits
 from sewdsl.ir.kind import Kind
@@ -22,6 +21,7 @@ from sewdsl.ops.read_equations import DRAWS, INDEX
 from sewdsl.reporter import Reporter
 from sewdsl.source import Span
 from sewdsl.syntax.lexicon import OWN_NEURON, POINTWISE, POTENTIAL
+from sewdsl.syntax.suggestions import rename
 from sewdsl.syntax.tree import (
     Call,
     Interpolation,

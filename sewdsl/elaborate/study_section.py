@@ -14,11 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from sewdsl.diagnostics import Edit, Fix
 from sewdsl.elaborate.arguments import GivenArgument, validate_arguments
 from sewdsl.elaborate.overrides import Override, describe_unknown_key, is_key
-from sewdsl.elaborate.suggestions import advice
 from sewdsl.elaborate.values import ValueReader
 from sewdsl.light_dataclass import dataclass
 from sewdsl.reporter import InvalidText, Reported, Reporter
 from sewdsl.source import Span
+from sewdsl.syntax.suggestions import advice
 from sewdsl.syntax.tree import Call, Number, Section, Setting, Text, Value
 
 SEED = "train.seed"

@@ -11,12 +11,12 @@ from itertools import islice
 from pathlib import Path, PurePath
 
 from sewdsl.diagnostics import Diagnostic
-from sewdsl.elaborate.suggestions import nearest_name
 from sewdsl.light_dataclass import dataclass
 from sewdsl.limits import Limits, raise_limit_help
 from sewdsl.paths import is_file, open_file
 from sewdsl.resources import resource_folder
 from sewdsl.source import Span
+from sewdsl.syntax.suggestions import nearest_name
 
 MAX_HEAD_BYTES = 512
 """Number of bytes used to recognise a file type."""

@@ -11,15 +11,6 @@ from pydantic import BaseModel, SerializeAsAny
 from sewdsl.analysis.named_parts import fold_parts, match_nodes, match_parameters
 from sewdsl.diagnostics import Diagnostic
 from sewdsl.elaborate.arguments import GivenArgument, validate_arguments
-from sewdsl.elaborate.suggestions import (
-    advice,
-    advise_on_kind,
-    help_for_line,
-    listed,
-    names_elsewhere,
-    nearest_name,
-    rename,
-)
 from sewdsl.elaborate.values import ValueReader
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import enclosing_parts
@@ -30,6 +21,15 @@ from sewdsl.ops import catalogue
 from sewdsl.reporter import InvalidText, Reported, Reporter
 from sewdsl.source import Span
 from sewdsl.syntax.lexicon import SETTINGS
+from sewdsl.syntax.suggestions import (
+    advice,
+    advise_on_kind,
+    help_for_line,
+    listed,
+    names_elsewhere,
+    nearest_name,
+    rename,
+)
 from sewdsl.syntax.tree import Call, Number, Quantity, Section, Setting, Text, Word
 
 

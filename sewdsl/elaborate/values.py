@@ -14,7 +14,6 @@ from sewdsl.elaborate.arguments import GivenArgument, validate_arguments
 from sewdsl.elaborate.compact_arguments import fill_name
 from sewdsl.elaborate.definitions import INPUT_CHANNELS_DEFAULT
 from sewdsl.elaborate.neuron_kinds import NeuronKinds
-from sewdsl.elaborate.suggestions import advice, advise_on_kind, listed
 from sewdsl.ir.kind import Kind, argument_fields
 from sewdsl.ir.op import Activation, Layer
 from sewdsl.ir.printed_values import format_value
@@ -23,6 +22,7 @@ from sewdsl.ops import find
 from sewdsl.ops.input import Input
 from sewdsl.reporter import InvalidText, Reporter
 from sewdsl.syntax.lexicon import OWN_NEURON
+from sewdsl.syntax.suggestions import advice, advise_on_kind, listed
 from sewdsl.syntax.tree import (
     Arithmetic,
     Call,
@@ -43,7 +43,7 @@ Made = TypeVar("Made", bound=Kind)
 MAX_FORMULA_VALUE = 999_999_999
 LARGEST_SHOWN = 10**30
 _WORDS: dict[str, Any] = {"none": None, "on": True, "true": True, "off": False, "false": False}
-_USAGE = re.compile(r"In a network: (.+?)(?:::|\.\s)", re.DOTALL)
+_USAGE = re.compile(r"In a (?:network|file): (.+?)(?:::|\.\s)", re.DOTALL)
 _SIZE = re.compile(r"\d+(x\d+)+")
 _NO_NEURONS = NeuronKinds()
 _OPERATIONS = {"+": add, "-": sub, "*": mul, "/": truediv}
@@ -234,18 +234,11 @@ def _number(value: Fraction) -> int | float:
 
 
 def _how_to_name(call: Call) -> str:
-    """Return help for an argument without a name, with an example from the kind."""
-    text = call.name.plain or ""
-    head = text.rstrip("0123456789.") if find(text) is None else text
-    kind = find(head)
-    named = [name for name in argument_fields(kind) if name not in kind.letters().values()] if kind else []
+    """Return help for an argument without a name, with examples from the kind."""
+    text, first = call.name.plain or "", call.arguments[0].value
+    kind = find(text) or find(text.rstrip("0123456789."))
+    takes_number = kind is not None and "" in kind.letters() and text == kind.kind
+    if takes_number and len(call.arguments) == 1 and isinstance(first, Number):
+        return f"write the number after the name: {text}{first.text}"
     usage = _USAGE.search(kind.__doc__ or "") if kind else None
-    # The positions of several arguments have another meaning in other libraries.
-    if usage is not None and sum(argument.name is None for argument in call.arguments) > 1:
-        return f"write {' '.join(usage[1].replace('``', chr(39)).split())}"
-    has_number = kind is not None and "" in kind.letters() and text != kind.kind
-    if kind is not None and "" in kind.letters() and not has_number and isinstance(call.arguments[0].value, Number):
-        return f"write the number after the name: {text}{call.arguments[0].value.text}"
-    if named:
-        return f"write name=value, e.g. {text}({named[0]}=…)"
-    return f"remove them; '{head}' takes no arguments in parentheses"
+    return f"write {' '.join(usage[1].replace('``', chr(39)).split())}" if usage else "write name=value"

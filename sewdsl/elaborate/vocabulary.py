@@ -13,17 +13,8 @@ from typing import cast
 from sewdsl.diagnostics import Diagnostic, Edit, Fix
 from sewdsl.elaborate import compact_arguments
 from sewdsl.elaborate.compact_arguments import FilledName
+from sewdsl.elaborate.init_lines import INIT
 from sewdsl.elaborate.neuron_kinds import NeuronKinds, shipped_neurons
-from sewdsl.elaborate.suggestions import (
-    MAX_LENGTH,
-    Names,
-    class_words,
-    find_absent,
-    listed,
-    names_elsewhere,
-    question,
-    with_article,
-)
 from sewdsl.elaborate.text_files import SiblingBlocks, shipped_definitions
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Activation, Layer, Merge
@@ -34,6 +25,7 @@ from sewdsl.ops import catalogue, find, plugins
 from sewdsl.plugins import plugin_changes
 from sewdsl.source import Span
 from sewdsl.syntax.lexicon import IDENTITY, LETTERED, OWN_NEURON, POINTWISE
+from sewdsl.syntax.suggestions import MAX_LENGTH, Names, class_words, find_absent, listed, names_elsewhere, question
 from sewdsl.syntax.tree import BlockDefinition, Word
 
 _LOOKALIKES = str.maketrans("lIOo", "1100")
@@ -162,10 +154,6 @@ MAX_COMPARED = 500_000
 """Maximum number of comparisons for the unknown names of one source. After that, there are no suggestions."""
 NEAR_VALUE = 0.75
 """Minimum similarity to the name of a value, from 0 to 1. It is higher than for layers, since names are arbitrary."""
-RESIDUAL = re.compile(r"(?:res(?:idual|net)?_?)?block", re.IGNORECASE)
-"""Names of residual blocks in other libraries. sewdsl has several such blocks."""
-VOTING = re.compile(r"voting|vote", re.IGNORECASE)
-"""Names of voting layers in other libraries. In sewdsl, it is average pooling."""
 _HEAD = re.compile(r"([A-Za-z_]*?)((?:[123][dD])?)(\d.*)?")
 _EXAMPLE = re.compile(r"In a (?:network|file): ``([^`]+)``")
 
@@ -204,11 +192,6 @@ class Meanings:
         return NameSuggestion(near, f"did you mean the value '{near}'?") if near else None
 
     def _of(self, text: str) -> NameSuggestion | None:
-        if RESIDUAL.match(text):
-            residual = listed(title for title in self._titles.values() if title.endswith("Block"))
-            return NameSuggestion("", f"use one of {residual}, e.g. SEW Block (c64)")
-        if VOTING.match(text):
-            return NameSuggestion("", "use APk10 as the voting layer, after a layer of 10 neurons per class")
         begun = [title for title in self._titles.values() if title.casefold().startswith(f"{text.casefold()} ")]
         if begun:
             one = begun[0] if len(begun) == 1 else ""
@@ -276,14 +259,11 @@ def check_unknown(
         return
     other = vocabulary.neurons.find(name.text)
     if other is not None and not issubclass(other, Layer | Activation):
-        message = f"'{name.text}' is {with_article(other.noun)}, expected a layer or a block"
-        help_text, edits = _place(other), []
-        layers = vocabulary.layers.values()
-        layer = next((kind for kind in layers if issubclass(kind, Activation) and kind.elsewhere == name.text), None)
-        if layer is not None:
-            help_text = f"use {layer.kind}, or {help_text}"
-            edits = [Fix(f"write '{layer.kind}'", (Edit(name.span, layer.kind),))]
-        yield Diagnostic("wrong-kind", message, name.span, path=path, help=help_text, fixes=tuple(edits))
+        message = f"'{name.text}' is {other.noun_phrase()}, expected a layer or a block"
+        hint, layer = _place(other), names_elsewhere().get(name.text.casefold())
+        fixes = (Fix(f"write '{layer}'", (Edit(name.span, layer),)),) if layer else ()
+        hint = f"use {layer}, or {hint}" if layer else hint
+        yield Diagnostic("wrong-kind", message, name.span, path=path, help=hint, fixes=fixes)
         return
     if not vocabulary.whole:
         return
@@ -293,28 +273,18 @@ def check_unknown(
         message, hint = f"white space in '{name.span.text}'", "remove the white space"
         yield Diagnostic("unknown-name", message, name.span, help=hint, path=path)
         return
-    absent = find_absent(name.text) if literal and otherwise is None else None
-    if absent is not None:
-        meaning, hint = absent
-        yield Diagnostic(
-            "unknown-name",
-            f"unknown name '{name.span.text}'",
-            name.span,
-            label=f"the language has no {meaning}",
-            help=hint,
-            path=path,
-        )
-        return
     # The text of an interpolation is not in the source, so there is nothing to compare or replace.
-    suggestion = otherwise or (_suggest(name, vocabulary, values) if literal else None)
-    fixes: tuple[Fix, ...] = ()
+    absent = find_absent(name.text) if literal and otherwise is None else None
+    similar = _suggest(name, vocabulary, values) if literal and absent is None else None
+    suggestion = otherwise or (NameSuggestion("", absent[1]) if absent else similar)
+    fixes = ()
     if suggestion and suggestion.text:
         fixes = (Fix(f"write '{suggestion.text}'", (Edit(name.span, suggestion.text),), safe=False),)
     yield Diagnostic(
         "unknown-name",
         f"unknown name '{name.span.text}'",
         name.span,
-        label="not a layer, neuron or block",
+        label=f"the language has no {absent[0]}" if absent else "not a layer, neuron or block",
         help=suggestion.help if suggestion else "run 'sewdsl nets --kinds' to list all names",
         path=path,
         fixes=fixes,
@@ -399,7 +369,5 @@ def _place(kind: type[Kind]) -> str:
     if example is None:
         return "remove it"
     key = example[1].split()[0]
-    place = (
-        "as an argument" if "=" in key else "in the section 'train'" if key in Recipe.model_fields else "in the header"
-    )
-    return f"write it {place}: {example[1]}"
+    place = "the section 'train'" if key in Recipe.model_fields else "the header" if key == INIT else "an argument"
+    return f"write it in {place}: {example[1]}"

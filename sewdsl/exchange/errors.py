@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sewdsl.ir.node import Node
+from sewdsl.plugins import missing_package
 from sewdsl.user_error import UserError
 
 
@@ -22,7 +23,7 @@ class MissingLibrary(ExportError):
     """Library that is not installed, by its name on PyPI."""
 
     def __init__(self, library: str) -> None:
-        super().__init__(f"{library} is not installed; run pip install 'sewdsl[exchange]'")
+        super().__init__(missing_package("this format", library))
 
 
 class WeightsError(UserError):

@@ -11,7 +11,6 @@ import torch
 
 from sewdsl.analysis.foldable_norms import foldable_norms
 from sewdsl.analysis.weight_units import reading_neuron
-from sewdsl.elaborate.suggestions import listed
 from sewdsl.equations.step import NeuronStep
 from sewdsl.equations.tape import LEARNED, Tape
 from sewdsl.integers.calibration import CHANNEL_BITS, MARGIN
@@ -29,6 +28,7 @@ from sewdsl.lower.evaluated_layers import EvaluatedLayer, evaluated_layers, fact
 from sewdsl.snn.kernels.neuron.reference import factor_values
 from sewdsl.snn.weight_grid import grid_unit, largest_integer
 from sewdsl.source import BUILTIN, Span
+from sewdsl.syntax.suggestions import listed
 from sewdsl.user_error import UserError
 
 if TYPE_CHECKING:

@@ -110,6 +110,11 @@ class Kind(BaseModel):
             del cls.__annotations__[name]
 
     @classmethod
+    def noun_phrase(cls) -> str:
+        """Return the name of the family with its article: ``an optimizer``."""
+        return f"{'an' if cls.noun[0] in 'aeiou' else 'a'} {cls.noun}"
+
+    @classmethod
     def definition_text(cls) -> str:
         """Return the source text of the definition, or empty for a Python class."""
         return ""

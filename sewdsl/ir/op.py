@@ -346,8 +346,6 @@ class WeightedLayer(Layer):
 class Activation(Op):
     """Nonlinearity that keeps the shape, which ``SN`` can refer to."""
 
-    elsewhere: ClassVar[str] = ""
-    """Name in other libraries, if another kind has this name here."""
     noun = "activation"
     is_activation = True
 

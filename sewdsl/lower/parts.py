@@ -7,9 +7,9 @@ from typing import Any, NamedTuple, NoReturn
 from torch import Tensor, nn
 
 from sewdsl.analysis.named_parts import part_names, parts_around
-from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.ir.network import Network
 from sewdsl.snn.time_steps import expand_all
+from sewdsl.syntax.suggestions import did_you_mean
 
 
 class Group(nn.Module):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import field
-from difflib import get_close_matches
 from functools import partial
 from keyword import iskeyword
 from typing import NamedTuple, TypeVar, cast
 
-from sewdsl.diagnostics import Diagnostic, Edit, Fix
+from sewdsl.diagnostics import Diagnostic
 from sewdsl.equations.operations import OPERATIONS
 from sewdsl.equations.step import NORMAL, UNIFORM, Draw, Learned, NeuronStep, ResetSettings
 from sewdsl.equations.tape import (
@@ -41,6 +40,7 @@ from sewdsl.syntax.lexicon import (
     THRESHOLD,
 )
 from sewdsl.syntax.printer import is_pointwise
+from sewdsl.syntax.suggestions import advice, listed
 from sewdsl.syntax.tree import (
     Assignment,
     Equation,
@@ -111,10 +111,6 @@ _NUMBERS_ONLY = frozenset({"fire"})
 """Functions whose operands are single numbers."""
 _MIRRORED = {">": "<", ">=": "<="}
 _OPERATORS = {item.sign: name for name, item in OPERATIONS.items() if item.sign and item.arity > 1}
-_MAX_NAME_LENGTH = 200
-"""Maximum length of a name for which suggestions are searched."""
-_MAX_LISTED = 40
-"""Maximum number of names listed in a message."""
 
 
 class _EquationError(Exception):
@@ -125,8 +121,8 @@ class _EquationError(Exception):
         self.diagnostic = diagnostic
 
 
-def _error(code: str, message: str, span: Span, hint: str = "", fixes: tuple[Fix, ...] = ()) -> _EquationError:
-    return _EquationError(Diagnostic(code, message, span, help=hint, fixes=fixes))
+def _error(code: str, message: str, span: Span, hint: str = "") -> _EquationError:
+    return _EquationError(Diagnostic(code, message, span, help=hint))
 
 
 def _too_large(span: Span, number: float) -> _EquationError:
@@ -137,16 +133,6 @@ def _too_large(span: Span, number: float) -> _EquationError:
         span,
         f"use numbers from -{MAX_NUMBER:.2g} to {MAX_NUMBER:.2g}, the range of float32",
     )
-
-
-def _suggest(name: str, names: Iterable[str], span: Span) -> tuple[str, tuple[Fix, ...]]:
-    known = sorted(names)
-    matches = get_close_matches(name, known, 1) if len(name) <= _MAX_NAME_LENGTH else []
-    # Capital letters count as different letters above.
-    matches = [each for each in known if each.casefold() == name.casefold()] or matches
-    if not matches:
-        return "", ()
-    return f"did you mean '{matches[0]}'?", (Fix(f"write '{matches[0]}'", (Edit(span, matches[0]),), safe=False),)
 
 
 def parameter_defaults(definition: NeuronDefinition) -> Reported[Mapping[str, float]]:
@@ -356,9 +342,8 @@ class _Reader:
         if name in FUNCTIONS:
             message, hint = f"'{name}' is a function", f"call it: {name}(…)"
             raise _error("unknown-name", message, span, hint)
-        hint, fixes = _suggest(name, [*self.meanings, *self.names], span)
-        available = f"available: {', '.join([*self.meanings][:_MAX_LISTED])}"
-        raise _error("unknown-name", f"unknown name '{name}'", span, hint or available, fixes)
+        near = advice(name, [*self.meanings, *self.names], span, f"available: {listed(self.meanings)}")
+        raise _EquationError(Diagnostic("unknown-name", f"unknown name '{name}'", span, **near))
 
     def _function(self, call: FunctionCall) -> TapeEntry:
         name, span, count = call.name.text, call.name.span, len(call.operands)
@@ -369,9 +354,8 @@ class _Reader:
             hint = f"write 'learn w = {name}(…)'"
             raise _error("not-from-parameters", message, call.span, hint)
         if name not in FUNCTIONS:
-            hint, fixes = _suggest(name, {*FUNCTIONS, *DRAWS, INDEX}, span)
-            available = f"functions: {', '.join(FUNCTIONS)}"
-            raise _error("unknown-name", f"unknown function '{name}'", span, hint or available, fixes)
+            near = advice(name, {*FUNCTIONS, *DRAWS, INDEX}, span, f"functions: {', '.join(FUNCTIONS)}")
+            raise _EquationError(Diagnostic("unknown-name", f"unknown function '{name}'", span, **near))
         least, most, _ = FUNCTIONS[name]
         if not least <= count <= most:
             expected = f"{least}" if least == most else f"{least} or {most}"

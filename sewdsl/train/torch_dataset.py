@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.plugins import import_plugin_file, plugin_files
+from sewdsl.syntax.suggestions import did_you_mean
 from sewdsl.train.data import make_dataset
 from sewdsl.train.data.dataset import IN_MEMORY_BYTES, Reading, SampleSet
 

@@ -11,11 +11,11 @@ from typing import NamedTuple
 from sewdsl.compiler import Compilation, CompiledVariant, read
 from sewdsl.diagnostics import Diagnostic, Edit, Fix, SewdslError, errors_in, sort_diagnostics
 from sewdsl.elaborate.assembly import Assembly
-from sewdsl.elaborate.suggestions import advice, did_you_mean
 from sewdsl.ir.network import Network
 from sewdsl.ir.recipe import EventTransform, ImageTransform, Loss, LossTerm, Recipe
 from sewdsl.reporter import Reported, Reporter
 from sewdsl.source import BUILTIN, Span
+from sewdsl.syntax.suggestions import advice, did_you_mean
 from sewdsl.train.data import data_folders, datasets, find_dataset
 from sewdsl.train.data.augmentation import Augmentation
 from sewdsl.train.data.dataset import DataOptions, DataSet

@@ -37,7 +37,9 @@ def test_it_says_what_is_here_and_that_all_is_well() -> None:
         "python",
         "torch",
         "processor",
-        "kernels on cpu",
+        "kernels on cpu, compared with plain PyTorch in float64",
+        "Tolerances are twice the differences of plain PyTorch in the same dtype, but at least 0.1% of",
+        "of their mean (tolerance",
         "OK IF, LIF and PLIF, float32: 0% of the spikes differ (tolerance 0.1%), gradients by",
         "LIF neurons",
     ):

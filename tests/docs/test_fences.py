@@ -104,3 +104,20 @@ def test_what_is_in_a_page(tmp_path: Path) -> None:
     assert fences(page) == [("sewdsl", "a.net", 3, "sewdsl 1\n")]
     assert shell("a \\\n  b && c\n# d\n") == ["a    b", "c"]
     assert session("$ a\nb\n$ c\n") == [("a", "b\n"), ("c", "")]
+
+
+def test_what_a_command_needs_is_installed_before_it_in_the_readme() -> None:
+    """A command of an extra follows a line that installs the extra."""
+    needed = {r"^sewdsl serve": "serve", r"^sewdsl lsp": "lsp", r"^sewdsl export .*\.(onnx|nir)": "exchange"}
+    needed[r"^sewdsl import .*\.nir"] = "exchange"
+    installed: set[str] = set()
+    found: set[str] = set()
+    for line in (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8").splitlines():
+        for extras in re.findall(r"pip install (?:-e )?'\.\[([\w,]+)\]'", line):
+            # The second line of the installation is for developers.
+            installed |= {*extras.split(",")} - {"dev"}
+        for pattern, extra in needed.items():
+            if re.match(pattern, line):
+                found.add(extra)
+                assert extra in installed, line
+    assert found == {"serve", "exchange"}

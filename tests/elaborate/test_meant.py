@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 import sewdsl
+from sewdsl.elaborate.block_calls import block_title
+from sewdsl.elaborate.definitions import shipped_blocks
 from sewdsl.elaborate.neuron_kinds import shipped_neurons
-from sewdsl.elaborate.suggestions import names_elsewhere, with_article
 from sewdsl.exchange.spikingjelly_names import NEURONS, SURROGATES
 from sewdsl.ir.op import Activation, Layer
 from sewdsl.ops import catalogue
+from sewdsl.syntax.suggestions import names_elsewhere
 from tests.syntax.fixing import apply_fix
 from tests.words import check_words
 
@@ -249,9 +251,9 @@ def test_a_kind_in_another_place_has_the_noun_of_its_family(name: str) -> None:
             assert not found
         else:
             (wrong,) = found
-            assert wrong.message == f"'{name}' is {with_article(kind.noun)}, expected a layer or a block"
+            assert wrong.message == f"'{name}' is {kind.noun_phrase()}, expected a layer or a block"
             assert kind.noun in NOUNS
-            assert f"{name}[" in wrong.help or re.search(rf"write it (as|in) [^:]+: .*{name}", wrong.help), wrong.help
+            assert f"{name}[" in wrong.help or re.search(rf"write it (in) [^:]+: .*{name}", wrong.help), wrong.help
 
 
 def test_names_elsewhere() -> None:
@@ -323,8 +325,8 @@ def test_one_operand_is_too_few(body: str, help_: str) -> None:
 @pytest.mark.parametrize("name", ["ResBlock(128)", "ResidualBlock", "res_block", "Block"])
 def test_a_block_with_a_shortcut_is_one_of_several(name: str) -> None:
     said, written = help_of(name)
-    assert said.startswith("use one of SEW Block, Spiking Block, ")
-    assert said.endswith(", e.g. SEW Block (c64)")
+    titles = filter(re.compile(".+ Block").fullmatch, map(block_title, shipped_blocks().values()))
+    assert said == f"use one of {', '.join(titles)}, e.g. SEW Block (c64)"
     assert written == []
 
 

@@ -9,11 +9,11 @@ import pytest
 
 import sewdsl
 from sewdsl.elaborate.node_builder import FollowerIndex, Followers
-from sewdsl.elaborate.suggestions import MAX_LISTED, listed, nearest_name
 from sewdsl.elaborate.vocabulary import MAX_COMPARED
 from sewdsl.ir.op import Neuron, Op
 from sewdsl.ops.layers.norms import BatchNorm
 from sewdsl.ops.neurons.integrate_and_fire import IF
+from sewdsl.syntax.suggestions import MAX_LISTED, listed, nearest_name
 
 HEAD = "sewdsl 1\ninput 4x8x8\nneuron IF\n"
 

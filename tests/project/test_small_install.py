@@ -104,10 +104,10 @@ sys.meta_path.insert(0, Missing())
 import importlib.util
 found = importlib.util.find_spec
 importlib.util.find_spec = lambda name, package=None: None if name in blocked else found(name, package)
-import sewdsl.cli.app as missing
+import sewdsl.plugins as missing
 missing.installed_version = lambda name: "" if name in distributions else "1"
 missing.requires = lambda name: stated
-main = missing.main
+from sewdsl.cli.app import main
 for command in commands:
     sys.argv[:] = ["sewdsl", *command.split()]
     code = 0
@@ -236,7 +236,9 @@ def test_whole_install_needs_an_extra_for_the_page_and_for_editors(place: Path) 
     assert head.endswith(f"Content-Length: {len(content)}")
     answer = json.loads(content)
     assert (answer["id"], answer["error"]["data"]) == (7, {"retry": False})
-    assert answer["error"]["message"].endswith("pip install 'sewdsl[lsp]'")
+    assert answer["error"]["message"].endswith(
+        f"install it with:\n  pip install {OF_COMMANDS['lsp']['pygls']!r}".replace("'", '"')
+    )
 
 
 @pytest.mark.parametrize("sent", ["", "Content-Length: x\r\n\r\n", "Content-Length: 2\r\n\r\n{}", "nonsense"])

@@ -663,7 +663,9 @@ def test_sizes_of_microcontrollers(name: str, flash: int, ram: int) -> None:
     assert (target.flash, target.ram) == (flash, ram)
 
 
-@pytest.mark.parametrize("name", ["mcu", "mcu:", "mcu:x", "mcu:1GB", "mcu:flash=1KB", "speck3", "", "mcu:9999999999KB"])
+@pytest.mark.parametrize(
+    "name", ["mcu", "mcu:", "mcu:x", "mcu:1GB", "mcu:flash=1KB", "speck3", "xylo", "xylo-audio", "", "mcu:9999999999KB"]
+)
 def test_unknown_names(name: str) -> None:
     assert find_target(name) is None
     result = CliRunner().invoke(app, ["targets", name])

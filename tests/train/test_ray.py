@@ -65,7 +65,9 @@ def test_without_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     code, said = study(spec, tmp_path / "out", "--on", "ray")
     assert code == 1
-    assert "error: --on ray requires Ray; run pip install 'sewdsl[cluster]'" in said
+    assert (
+        'error: --on ray requires ray, which is not installed; install it with:\n  pip install "ray[client]>=' in said
+    )
 
 
 def test_a_cluster_that_never_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,12 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sewdsl.diagnostics import Severity
 from sewdsl.elaborate.arguments import GivenArgument, validate_arguments
-from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.light_dataclass import dataclass
 from sewdsl.limits import Limits
 from sewdsl.reporter import Reported, Reporter
 from sewdsl.source import Source, Span
 from sewdsl.syntax.parser import parse_value
+from sewdsl.syntax.suggestions import did_you_mean
 from sewdsl.syntax.tree import Call, Number
 
 NAME = "he"

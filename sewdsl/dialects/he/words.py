@@ -9,13 +9,13 @@ from functools import cache
 from typing import Literal
 
 from sewdsl.diagnostics import Edit, Fix
-from sewdsl.elaborate.suggestions import nearest_name
 from sewdsl.ir.op import Activation
 from sewdsl.light_dataclass import dataclass
 from sewdsl.ops import catalogue
 from sewdsl.reporter import Reporter
 from sewdsl.source import Span
 from sewdsl.syntax import tree
+from sewdsl.syntax.suggestions import nearest_name
 
 Role = Literal["conv", "pool", "linear", "norm", "neuron", "other", "voting", "start", "loss"]
 """Role of a layer in the sequence."""

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from sewdsl.analysis.named_parts import fold_parts, match_nodes, part_names
-from sewdsl.elaborate.suggestions import did_you_mean, listed
 from sewdsl.exchange.errors import WeightsError
 from sewdsl.exchange.weights.convert import BATCH_COUNTER_KEY, TensorKey, keys
 from sewdsl.exchange.weights.schemes import SCHEMES
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import enclosing_parts
 from sewdsl.light_dataclass import dataclass
+from sewdsl.syntax.suggestions import did_you_mean, listed
 
 MAX_LEFT = 20
 """Maximum number of entries about unused weights. A file may have thousands."""

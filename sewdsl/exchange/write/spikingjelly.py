@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from sewdsl.exchange.errors import ExportError, UnsupportedLayer
+from sewdsl.exchange.errors import MissingLibrary, UnsupportedLayer
 from sewdsl.exchange.spikingjelly_names import NEURONS, SURROGATES
 from sewdsl.exchange.write.python import equations, layer_classes
 from sewdsl.exchange.write.python.layers import layer_call
@@ -181,5 +181,5 @@ write = DIALECT.write
 def run_layers(data: bytes, x: Inputs, weights: Mapping[str, Tensor]) -> Outputs:
     """Run an exported network with the given weights and return its outputs."""
     if find_spec("spikingjelly") is None:
-        raise ExportError("spikingjelly is not installed; run pip install spikingjelly==2.0.0")
+        raise MissingLibrary("spikingjelly")
     return run_source(data, x, weights)

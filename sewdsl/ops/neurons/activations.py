@@ -42,7 +42,6 @@ class Logistic(Activation, kind="Logistic"):
     """
 
     saves = "output"  # the slope is y (1 - y)
-    elsewhere = "Sigmoid"
 
     @property
     def can_be_silent(self) -> bool:

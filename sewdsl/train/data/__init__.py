@@ -81,7 +81,7 @@ def make_dataset(
     name: str, folder: str | Path | None, steps: int, shape: tuple[int, ...] | None, reading: Reading, *, subset: bool
 ) -> DataSet:
     """Create a dataset without loading its samples (see :func:`load`)."""
-    from sewdsl.elaborate.suggestions import did_you_mean
+    from sewdsl.syntax.suggestions import did_you_mean
 
     kind = find_dataset(name)
     if kind is None:

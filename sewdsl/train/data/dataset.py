@@ -256,10 +256,3 @@ class DataError(UserError):
 
 class DataMismatch(DataError):
     """Valid samples of another shape than the network's input, which resuming cannot fix."""
-
-
-class MissingReader(DataError):
-    """Package for a file format that is not installed."""
-
-    def __init__(self, path: Path, package: str) -> None:
-        super().__init__(f"cannot read '{path}': {package} is not installed; run pip install 'sewdsl[data]'")

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from sewdsl.light_dataclass import dataclass
 from sewdsl.paths import open_file
-from sewdsl.train.data.dataset import DataError, MissingReader, Splits
+from sewdsl.plugins import missing_package
+from sewdsl.train.data.dataset import DataError, Splits
 from sewdsl.train.data.events.folder_layouts import Layout, Listing
 from sewdsl.train.data.events.recording import Recording, Shape, damaged
 from sewdsl.train.data.recorded_dataset import RecordedDataSet
@@ -143,7 +144,7 @@ def _reading(path: Path) -> Iterator[h5py.File]:
         stat = path.stat()
         yield keep_open(path, stat.st_size, stat.st_mtime_ns)
     except ImportError:
-        raise MissingReader(path, "h5py") from None
+        raise DataError(missing_package(f"'{path}'", "h5py")) from None
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
         raise DataError(damaged(path, error)) from None
 

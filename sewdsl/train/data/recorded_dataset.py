@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sewdsl.light_dataclass import dataclass
+from sewdsl.plugins import missing_package
 from sewdsl.train.data import data_folders
 from sewdsl.train.data.augmentation import Augmentation, RandomSource
 from sewdsl.train.data.data_folders import near_misses
@@ -233,4 +234,4 @@ def load_tonic(kind: str) -> ModuleType:
 def check_tonic(kind: str) -> None:
     """Raise DataError if there are transforms and tonic is not installed, without importing it."""
     if kind and importlib.util.find_spec("tonic") is None:
-        raise DataError(f"{kind} requires tonic, which is not installed; run pip install 'sewdsl[data]'")
+        raise DataError(missing_package(kind, "tonic"))

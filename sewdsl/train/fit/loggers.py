@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 
 from sewdsl.ir.kind import Kind
+from sewdsl.plugins import missing_package
 from sewdsl.terminal import echo
 from sewdsl.train.fit.classifier import Classifier
 from sewdsl.train.fit.processes import rank
@@ -47,9 +48,7 @@ def check_loggers(names: Sequence[LoggerName]) -> None:
         if name not in LOGGERS:
             raise RunError(f"unknown logger '{name}'; known loggers: {', '.join(LOGGERS)}")
         if name != "tensorboard" and find_spec(name) is None:
-            raise RunError(
-                f"--logger {name} requires a package that is not installed; run pip install 'sewdsl[{name}]'"
-            )
+            raise RunError(missing_package(f"--logger {name}", "mlflow-skinny" if name == "mlflow" else name))
     if "wandb" in names and os.environ.get("WANDB_MODE") not in OFFLINE and not _has_wandb_key():
         raise RunError(
             "--logger wandb requires an API key; run 'wandb login', set WANDB_API_KEY, or set WANDB_MODE=offline to "

@@ -8,9 +8,9 @@ from itertools import islice
 from pathlib import Path
 
 from sewdsl.compiler import shipped_networks
-from sewdsl.elaborate.suggestions import nearest_name
 from sewdsl.elaborate.text_files import MAX_NAMES_SCANNED
 from sewdsl.paths import RUNS, is_file, is_folder, is_link, is_there
+from sewdsl.syntax.suggestions import nearest_name
 
 WEIGHTS = "weights.safetensors"
 """Weights of an exported folder, by the keys of ``sewdsl.compile(…).state_dict()``."""

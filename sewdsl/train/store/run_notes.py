@@ -12,8 +12,8 @@ from typing import Annotated, Literal, get_args
 from pydantic import AfterValidator, BaseModel, Field
 
 from sewdsl.compiler import Compilation
-from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.plugins import plugin_files
+from sewdsl.syntax.suggestions import did_you_mean
 from sewdsl.terminal import echo
 from sewdsl.train.data import data_folders
 from sewdsl.train.data.dataset import DataError

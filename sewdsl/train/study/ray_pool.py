@@ -20,7 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from sewdsl.plugins import installed_version, plugin_files
+from sewdsl.plugins import installed_version, missing_package, plugin_files
 from sewdsl.train.store.run_folder import RUN_FILES, RunError, RunFolder, RunInterrupted, write_run_file
 from sewdsl.train.study.pool import PATIENCE, Ending, StudyPool, StudyRun
 from sewdsl.train.study.worker import Job, RunMessage, WorkerProcess
@@ -184,7 +184,7 @@ class RayPool(StudyPool):
         try:
             ray: Any = import_module("ray")  # Optional, slow to import, and mostly untyped.
         except ImportError:
-            raise RunError("--on ray requires Ray; run pip install 'sewdsl[cluster]'") from None
+            raise RunError(missing_package("--on ray", "ray")) from None
         super().__init__(like)  # Before Ray installs its own signal handlers.
         self._ray, self._max_jobs = ray, jobs
         # A connection of the caller must not be shut down.

@@ -20,6 +20,7 @@ import numpy as np
 from sewdsl.compiler import CompiledVariant
 from sewdsl.diagnostics import SewdslError
 from sewdsl.elaborate.study_section import TRIAL, Search, Study, StudyAxis, StudyRange
+from sewdsl.plugins import missing_package
 from sewdsl.terminal import echo
 from sewdsl.train.store import measurements
 from sewdsl.train.store.run_folder import RunError
@@ -150,7 +151,7 @@ class SearchRuns:
     ) -> None:
         assert study.search is not None  # noqa: S101 -- checked by the caller
         if importlib.util.find_spec("optuna") is None:
-            raise RunError("a search requires Optuna; run pip install 'sewdsl[sweep]'")
+            raise RunError(missing_package("a search", "optuna"))
         self._study, self._folder, self._data, self._compile = study, folder, data, compile_trial
         self._search = study.search
         planned = plan_variant(example, folder, data).plans[0][1]

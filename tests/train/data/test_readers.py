@@ -144,7 +144,7 @@ class TestAedat4:
     def test_without_lz4(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "lz4.frame", None)
         writers.aedat4(tmp_path / "a.aedat4", some_events(50, 128), lz4=True)
-        said = r"a\.aedat4': lz4 is not installed; run pip install 'sewdsl\[data\]'"
+        said = r"a\.aedat4' requires lz4, which is not installed; install it with:\n  pip install \"lz4>=4\""
         with pytest.raises(DataError, match=said):
             EventFile(0, tmp_path / "a.aedat4").frames(4, (2, 128, 128))
 

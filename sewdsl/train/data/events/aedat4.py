@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sewdsl.paths import open_file
-from sewdsl.train.data.dataset import MissingReader
+from sewdsl.plugins import missing_package
+from sewdsl.train.data.dataset import DataError
 from sewdsl.train.data.events.event_stream import Events
 from sewdsl.train.data.numpy_files import MAX_RATIO, MAX_UNPACKED
 
@@ -83,7 +84,7 @@ def _unpack(path: Path, compressed: bytes, max_bytes: int) -> bytes:
     try:
         from lz4.frame import LZ4FrameDecompressor
     except ImportError:
-        raise MissingReader(path, "lz4") from None
+        raise DataError(missing_package(f"'{path}'", "lz4")) from None
     decompressor = LZ4FrameDecompressor()
     try:
         content = decompressor.decompress(compressed, max_length=max_bytes)

@@ -55,10 +55,6 @@ class Names:
                 best, nearest = similarity, candidate
         return nearest
 
-    def translate(self, name: str) -> str | None:
-        """Return the known name for a name of another library, or None: ``PLIF`` for ``ParametricLIFNode``."""
-        return next(filter(self._known.__contains__, map(names_elsewhere().get, class_words(name))), None)
-
 
 def _folded(name: str) -> str:
     return name.casefold().replace("_", "-")
@@ -127,7 +123,7 @@ def question(name: str, near: str) -> str:
 def advise_on_kind(name: str, known: Collection[str], span: Span) -> Advice:
     """Suggest the kind that a name in another library means or that is similar, or list the known kinds."""
     names = Names(known)
-    near = names.translate(name)
+    near = next(filter({*known}.__contains__, map(names_elsewhere().get, class_words(name))), None)
     absent = find_absent(name) if near is None and names.nearest(name, 1) is None else None
     if absent is not None:
         return {"help": f"the language has no {absent[0]}: {absent[1]}", "fixes": ()}
@@ -148,11 +144,6 @@ def listed(names: Iterable[str]) -> str:
     """Join names with commas, at most :data:`MAX_LISTED` of them."""
     shown = [*islice(names, MAX_LISTED + 1)]
     return ", ".join([*shown[:MAX_LISTED], "…"] if len(shown) > MAX_LISTED else shown)
-
-
-def with_article(noun: str) -> str:
-    """Return a noun with its indefinite article: ``an optimizer``."""
-    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
 CUSTOM = "define it in Python, in a file for --plugin, as in docs/own-code.md"
