@@ -33,7 +33,6 @@ from typing import Any, NamedTuple
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.op import FanOut, Merge, Neuron
-from sewdsl.ir.signal import Signal
 
 
 class EnergyCosts(NamedTuple):
@@ -53,8 +52,10 @@ class LayerOperations(NamedTuple):
     """Number of evaluations: T, or 1 for a static input."""
     dense: int
     """Multiply-accumulates at all kernel taps."""
-    meetings: int
-    """Multiplications by weights per time-step if every input is 1, with exact edges and strides."""
+    connections: int
+    """Multiplications by weights if every input is 1, with exact edges and strides."""
+    events: int
+    """Operations if every input is 1, except the first outputs of delays, and learned delays are 0."""
     upper: int
     """Largest input value, or 1 for real inputs."""
     T: int
@@ -63,11 +64,6 @@ class LayerOperations(NamedTuple):
     membranes: int
     """32-bit words of neuron state read and written over all time-steps, for the neurons after this layer and before
     the next."""
-
-    @property
-    def events(self) -> int:
-        """Operations if all inputs are non-zero and a count is one event."""
-        return self.meetings * self.steps
 
     @property
     def accumulations(self) -> int:
@@ -87,7 +83,7 @@ class LayerOperations(NamedTuple):
 
         The reference is one dense evaluation of a network without spikes, instead of T evaluations.
         """
-        events = self.energy(self.events, costs)
+        events = self.energy(self.connections, costs)
         return self.dense_energy(costs) / self.steps / events if events else inf
 
 
@@ -97,18 +93,18 @@ def operation_bounds(network: Network) -> Iterator[LayerOperations]:
     T = network.settings.steps
     layers = {node.name: weighted_inputs for node in network if (weighted_inputs := _weighted_inputs(network, node))}
     after_neurons, traffic = _nodes_after_neurons(network), _membrane_traffic(network, [*layers])
-    for node in network:
-        if node.name not in layers:
-            continue
-        weighted_inputs = layers[node.name]
+    zeros = _first_zeros(network)
+    for node in (node for node in network if node.name in layers):
+        sources = [(fan, network.nodes[index].output, zeros[index]) for fan, index in layers[node.name]]
         # A static value is computed once.
         steps = T if node.output.varies else 1
         # An integer operand is added up, also in products with real values.
-        real = any(source.values.largest is None for _, source in weighted_inputs)
-        upper = 1 if real else max(source.values.largest or 1 for _, source in weighted_inputs)
-        meetings = round(sum(fan.total * source.channels for fan, source in weighted_inputs))
-        first, membranes = node.name not in after_neurons, traffic.get(node.name, 0)
-        yield LayerOperations(node, real, steps, network.macs(node) * steps, meetings, upper, T, first, membranes)
+        real = any(source.values.largest is None for _, source, _ in sources)
+        upper = 1 if real else max(source.values.largest or 1 for _, source, _ in sources)
+        connections = round(sum(fan.total(steps) * source.channels for fan, source, _ in sources))
+        events = round(sum(fan.total(steps - silent) * source.channels for fan, source, silent in sources))
+        first, dense = node.name not in after_neurons, network.macs(node) * steps
+        yield LayerOperations(node, real, steps, dense, connections, events, upper, T, first, traffic.get(node.name, 0))
 
 
 def uncounted_kinds(network: Network) -> tuple[str, ...]:
@@ -117,14 +113,19 @@ def uncounted_kinds(network: Network) -> tuple[str, ...]:
     return tuple(dict.fromkeys(kinds))
 
 
-def _weighted_inputs(network: Network, node: Node) -> list[tuple[FanOut, Signal]]:
-    """Return the inputs of a node with a fan-out, each after its fan-out."""
-    inputs = network.inputs(node)
-    return [
-        (fan, signal)
-        for fan, signal in zip(network.op_with_init(node).fan_outs(*inputs), inputs, strict=True)
-        if fan is not None
-    ]
+def _weighted_inputs(network: Network, node: Node) -> list[tuple[FanOut, int]]:
+    """Return the sources of a node with a fan-out, each after its fan-out."""
+    fans = network.op_with_init(node).fan_outs(*network.inputs(node))
+    return [(fan, index) for fan, index in zip(fans, node.sources, strict=True) if fan is not None]
+
+
+def _first_zeros(network: Network) -> list[int]:
+    """Return the number of first time-steps at which delays make the output of each node zero."""
+    zeros: list[int] = []
+    for node in network:
+        delayed = node.op.delay_steps or node.op.view
+        zeros.append(node.op.delay_steps + (zeros[node.inputs[0]] if delayed and node.inputs else 0))
+    return zeros
 
 
 def _nodes_after_neurons(network: Network) -> set[str]:
@@ -264,7 +265,7 @@ class LayerCounts(NamedTuple):
         repeats = self.most.T / self.most.steps
         events = self.events * repeats
         return SynapticOperations(
-            0 if self.binary else events, events if self.binary else 0, self.most.events * repeats
+            0 if self.binary else events, events if self.binary else 0, self.most.connections * repeats
         )
 
     def counted(self, costs: EnergyCosts) -> float:
@@ -324,7 +325,7 @@ def energy_gaps(layers: Iterable[LayerCounts], costs: EnergyCosts) -> dict[str, 
         cost = costs.mac if first else costs.ac
         rate = 1.0 if first else layer.rate
         # Each gap is the difference between consecutive terms, so the sum is exact.
-        without_padding, of_events = rate * layer.most.events * cost, layer.events * cost
+        without_padding, of_events = rate * layer.most.connections * cost, layer.events * cost
         gaps["padding"] += without_padding * 1e-12 - layer.estimated(costs)
         gaps["zeros" if first else "places"] += (of_events - without_padding) * 1e-12
         remaining_gap = "input of spikes" if first else "real values" if layer.most.real else "counts"

@@ -72,6 +72,8 @@ class FanOut(NamedTuple):
     columns: tuple[int, ...]
     outputs: float
     """Output channels or features per input channel, or their mean for sparse weights."""
+    lags: tuple[int, ...] = (0,)
+    """Time-steps between an input value and each output value that depends on it."""
 
     @classmethod
     def of_axes(cls, counts: Sequence[tuple[int, ...]], outputs: float) -> FanOut:
@@ -85,10 +87,11 @@ class FanOut(NamedTuple):
         """Return a fan-out without dependence on the position."""
         return cls.of_axes([(1,) * length for length in shape[1:]], outputs)
 
-    @property
-    def total(self) -> float:
-        """Fan-out of one channel, summed over all positions."""
-        return sum(self.rows) * sum(self.columns) * self.outputs
+    def total(self, steps: int) -> float:
+        """Return the fan-out of one channel, summed over all positions and the last time-steps of an input."""
+        # No output after the last time-step is computed.
+        reached = sum(max(0, steps - lag) for lag in self.lags)
+        return sum(self.rows) * sum(self.columns) * self.outputs * reached
 
 
 class Op(Kind):

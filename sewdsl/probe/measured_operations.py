@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from sewdsl.analysis.energy import LayerCounts, LayerOperations, operation_bounds
-from sewdsl.ir.network import Network
+from sewdsl.ir.node import Node
 from sewdsl.lower import SpikingNetwork
 from sewdsl.lower.inputs import is_static
 from sewdsl.lower.spiking_network import watch_nodes
 from sewdsl.probe.untrained import active_dropouts
+from sewdsl.snn.time_filters import DelayedLinear
 
 
 @dataclass
@@ -35,6 +36,8 @@ class MeasuredOperations:
     """Number of non-zero input values."""
     largest: float = 0.0
     """Largest absolute input value."""
+    connections: int = 0
+    """Events if every input value were non-zero."""
 
     @property
     def rate(self) -> float:
@@ -57,8 +60,7 @@ class MeasuredOperations:
     @property
     def activity(self) -> float:
         """Fraction of non-zero input values, weighted by the number of weights that they meet, in [0, 1]."""
-        possible = self.most.meetings * self.steps
-        return self.events / possible if possible else 0.0
+        return self.events / self.connections if self.connections else 0.0
 
 
 @dataclass
@@ -99,7 +101,7 @@ def measure_operations(
     for name in active_dropouts(model):
         raise ValueError(f"{name} is in training mode and scales spikes; use sewdsl.probe.set_untrained_mode")
     operations_by_layer = {most.node.name: MeasuredOperations(most) for most in operation_bounds(network)}
-    fan_outs = {name: _fan_outs(network, measured.most) for name, measured in operations_by_layer.items()}
+    fan_outs = {name: [*_fan_outs(model, measured.most.node)] for name, measured in operations_by_layer.items()}
     static = False
 
     def count(name: str, inputs: Sequence[Tensor], _y_TN: Tensor) -> None:
@@ -123,32 +125,43 @@ def measure_operations(
     return tuple(operations_by_layer.values())
 
 
-def _fan_outs(network: Network, most: LayerOperations) -> list[Tensor | None]:
-    """Return the number of weights that a value meets by row and column (one each for a vector), for each input."""
-    return [
-        None if fan is None else torch.tensor(fan.rows)[:, None] * torch.tensor(fan.columns) * fan.outputs
-        for fan in network.op_with_init(most.node).fan_outs(*network.inputs(most.node))
-    ]
+def _fan_outs(model: SpikingNetwork, node: Node) -> Iterator[dict[int, Tensor]]:
+    """Yield the number of weights that the values of each input meet, by the time-steps until the output.
+
+    They are ``[H, W]``, ``[1, 1]`` without positions, or those of all values for delays that differ.
+    """
+    network, module = model.network, model.get_submodule(node.name)
+    for fan, x in zip(network.op_with_init(node).fan_outs(*network.inputs(node)), network.inputs(node), strict=True):
+        if fan is None:
+            yield {}
+        elif isinstance(module, DelayedLinear):
+            lags = range(module.reach)
+            yield {lag: fan.outputs * (module.lag == lag).double().mean(0).reshape(x.shape).cpu() for lag in lags}
+        else:
+            weights = torch.tensor(fan.rows)[:, None] * torch.tensor(fan.columns) * fan.outputs
+            yield dict.fromkeys(fan.lags, weights)
 
 
-def _add(measured: MeasuredOperations, inputs: Sequence[Tensor], fan_outs: Sequence[Tensor | None]) -> None:
+def _add(measured: MeasuredOperations, inputs: Sequence[Tensor], fan_outs: Sequence[Mapping[int, Tensor]]) -> None:
     """Add the operations of inputs ``[T, N, C, H, W]`` or ``[T, N, F]``."""
     T, N = inputs[0].shape[:2]
-    summed = 0, 1, 2  # T, N, and C or F. The remaining axes are positions.
     measured.samples += N
     measured.steps += T * N
     for x_TN, fan_out in zip(inputs, fan_outs, strict=True):
-        if fan_out is None:
+        if not fan_out:
             continue
         measured.values += x_TN.numel()
         measured.nonzero += int(torch.count_nonzero(x_TN))
         measured.largest = max(measured.largest, float(x_TN.abs().amax()))
-        events = round(float((torch.count_nonzero(x_TN, summed).cpu() * fan_out).sum()))
-        measured.events += events
-        # A count of at most 1 is one spike, so both numbers are equal.
-        if measured.most.upper == 1:
+        for lag, weights in fan_out.items():
+            # Outputs after the last time-step are not computed.
+            met_TN = x_TN[: max(0, T - lag)]
+            measured.connections += round(float((torch.full(x_TN.shape[2:], len(met_TN) * N) * weights).sum()))
+            events = round(float((torch.count_nonzero(met_TN, (0, 1)).cpu() * weights).sum()))
+            measured.events += events
+            # A count of at most 1 is one spike, so both numbers are equal.
+            if measured.most.upper > 1:
+                # Sums in float64 are exact up to 2^53.
+                sums = met_TN.abs().sum((0, 1), dtype=torch.float64).cpu().long()
+                events = round(float((sums * weights).sum()))
             measured.accumulations += events
-        else:
-            # Sums in float64 are exact up to 2^53.
-            sums = x_TN.abs().sum(summed, dtype=torch.float64).cpu().long()
-            measured.accumulations += round(float((sums * fan_out).sum()))

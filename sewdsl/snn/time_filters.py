@@ -81,6 +81,12 @@ class DelayedLinear(ReadsPast):
         """Whether a kernel contains earlier time-steps."""
         return self.reach > 1
 
+    @property
+    def lag(self) -> Tensor:
+        """Delay of each synapse in evaluation, in whole time-steps, ``[F', F]``."""
+        # The delays of other training loops can leave their range.
+        return self.delay.clamp(0, self.reach - 1).round()
+
     def forward(self, x_TN: Tensor, past: StreamedPast | None = None) -> Tensor:
         """Process a sequence, or the next time-steps of a stream."""
         window_TN, before = _after_past(x_TN, past, self.reach - 1)
@@ -89,11 +95,10 @@ class DelayedLinear(ReadsPast):
 
     def kernel(self) -> Tensor:
         """Return the weights of the current and earlier inputs, ``[F', F, reach]``."""
-        # The delays of other training loops can leave their range.
-        delay = self.delay.clamp(0, self.reach - 1)[..., None]
-        lags = torch.arange(self.reach, device=delay.device, dtype=delay.dtype)
+        lags = torch.arange(self.reach, device=self.delay.device, dtype=self.delay.dtype)
         if not self.training:
-            return effective_weight(self)[..., None] * (lags == delay.round())
+            return effective_weight(self)[..., None] * (lags == self.lag[..., None])
+        delay = self.delay.clamp(0, self.reach - 1)[..., None]
         g = torch.exp(-0.5 * ((lags - delay) / self.width) ** 2)
         return effective_weight(self)[..., None] * g / (g.sum(-1, keepdim=True) + 1e-7)
 

@@ -192,7 +192,7 @@ def test_sparse_counts_are_exact() -> None:
             assert network.macs(node) == weights * places
     bounds = {each.node.name: each for each in operation_bounds(network)}
     # Every place of the input of a full connection meets each weight once.
-    assert bounds["fc1"].meetings == network.parameters(network.nodes[-1]) - 10
+    assert bounds["fc1"].events // bounds["fc1"].steps == network.parameters(network.nodes[-1]) - 10
 
 
 def test_sparse_weights_stay_zero() -> None:

@@ -130,7 +130,7 @@ def test_counts() -> None:
         met = node.op.fan_out(*network.inputs(node))
         assert met is not None
         assert met.rows == (1,)
-        taps = met.total * network.inputs(node)[0].channels
+        taps = met.total(1) * network.inputs(node)[0].channels
         assert taps == network.macs(node) - (
             2 * 6 * 4 if node is conv else 0
         )  # taps of the first and last window meet padding

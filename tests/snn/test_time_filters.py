@@ -164,7 +164,7 @@ def test_levels_and_streams_agree(body: str) -> None:
 def test_counts() -> None:
     signal = Signal((3, 4, 5))
     fir = time_filters.TimeFilter(taps=4)
-    assert (fir.parameters(signal), fir.macs(signal), fir.fan_out(signal).outputs) == (12, 240, 4)
+    assert (fir.parameters(signal), fir.macs(signal), fir.fan_out(signal).total(4)) == (12, 240, 200)
     layer = time_filters.DelayedLinear(features=7, reach=9)
     assert (layer.parameters(signal), layer.macs(signal), layer.fan_out(signal).outputs) == (2 * 7 * 60 + 7, 420, 7)
     network = sewdsl.load("DFC10b0(reach=4, init=sparse(density=0.2))-FIRk2-SN-DFC5(reach=3)", input="20", neuron="IF")

@@ -71,8 +71,8 @@ def counted(folder: RunFolder) -> EnergyRecord:
     """Operations of its network, of which every tenth is an event."""
     layers = {
         most.node.name: LayerRecord(
-            events=most.meetings * most.steps / 10,
-            accumulations=most.meetings * most.steps / 10,
+            events=most.events / 10,
+            accumulations=most.events / 10,
             rate=0.1,
             largest=1.0,
         )

@@ -55,8 +55,10 @@ class TimeFilter(Layer, kind="FIR"):
         return inputs[0].elements * self.taps
 
     def fan_out(self, *inputs: Signal) -> FanOut:
-        """Return the number of time-steps that a value contributes to."""
-        return FanOut.everywhere(inputs[0].shape, self.taps)
+        """Return one output for each tap."""
+        return FanOut.everywhere(inputs[0].shape, 1)._replace(
+            lags=tuple(range(0, self.longest_delay + 1, self.dilation))
+        )
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         return runtime.TimeFilter(inputs[0].channels, self.taps, self.dilation)
