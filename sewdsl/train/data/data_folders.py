@@ -118,6 +118,10 @@ _FRAMES = re.compile(r"frames_number_([0-9]+)_split_by_number")
 _ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".h5.gz", ".7z", ".rar")
 
 
+MAX_FOLDERS_WITH_TABLES = 20
+"""Maximum number of subfolders that are searched for tables."""
+
+
 def near_misses(folders: Sequence[Path], steps: int) -> list[str]:
     """Return a line for each incomplete, packed or mismatching copy of the data in the folders."""
     lines: list[str] = []
@@ -127,6 +131,12 @@ def near_misses(folders: Sequence[Path], steps: int) -> list[str]:
         except OSError:
             continue  # An unreadable folder must not replace the actual error.
         lines += [f"  found: {line}" for path in paths for line in _describe_near_miss(path, steps)]
+        tables = (
+            table for path in (folder, *paths[:MAX_FOLDERS_WITH_TABLES]) for table in path.glob("*.[cCtT][sS][vV]")
+        )
+        if table := next(tables, None):
+            convert = "convert tables with numpy.loadtxt(FILE, delimiter=',') and numpy.save"
+            lines.append(f"  found: '{table}', which no dataset reads; {convert}")
     return lines
 
 

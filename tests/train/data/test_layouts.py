@@ -86,6 +86,20 @@ def test_what_is_nearly_there_is_named(tmp_path: Path) -> None:
         data("dvs128-gesture", tmp_path, 16, subset=False).find()
 
 
+@pytest.mark.parametrize("name", ["frame-folder", "event-folder"])
+@pytest.mark.parametrize("table", ["a.csv", "cat/a.csv", "train/A.TSV"])
+def test_tables_are_named(name: str, table: str, tmp_path: Path) -> None:
+    path = tmp_path / table
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("1,2\n")
+    with pytest.raises(DataError) as caught:
+        data(name, tmp_path, 16).find()
+    assert str(caught.value).splitlines()[-1] == (
+        f"  found: '{path}', which no dataset reads; convert tables with numpy.loadtxt(FILE, delimiter=',') and "
+        "numpy.save"
+    )
+
+
 @pytest.mark.parametrize("suffix", [".npz", ".npy"])
 @pytest.mark.parametrize("kind", [EventFile, FrameFile])
 def test_no_advice_to_load_unsafely(kind: type[EventFile | FrameFile], suffix: str, tmp_path: Path) -> None:

@@ -94,10 +94,11 @@ class FrameFile(Recording):
             else:
                 frames = read_array(self.path, expected)
         except ShapeError as error:
-            raise DataMismatch(
-                f"'{self.path}' has frames of the shape {error.shape}, but the network expects {expected}, time-steps "
-                "first"
-            ) from None
+            message = f"'{self.path}' has frames of the shape {error.shape}, but the network expects {expected}"
+            # Other time-steps alone are no other data: the network can run over them.
+            same_frames = error.shape[:1] and error.shape[1:] == expected[1:]
+            hint = f"set 'steps {error.shape[0]}', or write files with {steps}" if same_frames else "time-steps first"
+            raise DataMismatch(f"{message}; {hint}") from None
         except (OSError, ValueError) as error:
             raise DataError(damaged(self.path, error)) from None
         if frames.dtype.kind not in "biuf" or not (np.abs(frames.astype(np.float64)) <= np.finfo(np.float32).max).all():
