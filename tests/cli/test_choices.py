@@ -130,10 +130,7 @@ def test_words(command: str, choices: Any) -> None:
         ),
         (
             ["export", "tiny", "x.onx"],
-            (
-                "OUT must end with .net, .nir, .onnx, .pt2, .py or .c unless --to is set, got 'x.onx'; "
-                "did you mean '.onnx'?"
-            ),
+            ("OUT must end with .nir, .onnx, .pt2, .py or .c unless --to is set, got 'x.onx'; did you mean '.onnx'?"),
         ),
         (["show", "tiny", "extra"], "unexpected argument 'extra'; quote arguments that contain spaces"),
         (["show", "tiny", "--json=3"], "option '--json' does not take a value"),

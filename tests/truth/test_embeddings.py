@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import sewdsl
+from sewdsl.diagnostics import errors_in
 from sewdsl.exchange.errors import ExportError
 from sewdsl.exchange.write.compare_outputs import compare_outputs
 from sewdsl.exchange.write.formats import FORMATS
@@ -239,9 +240,9 @@ def test_nir_has_no_tables() -> None:
         FORMATS["nir"].write(compiled(TEXTS).eval(), "")
 
 
-@pytest.mark.parametrize(("body", "size"), [("EMB8", "6"), ("EMB8", "2x6 of 5"), ("FFT-EMB8", "6 of 5")])
+@pytest.mark.parametrize(("body", "size"), [("EMB8", "6"), ("EMB8", "2x6 of 5"), ("FC3-EMB8", "6 of 5")])
 def test_tables_need_tokens(body: str, size: str) -> None:
-    (diagnostic,) = sewdsl.read(body, input=size).diagnostics
+    (diagnostic,) = errors_in(sewdsl.read(body, input=size).diagnostics)
     assert diagnostic.code == "invalid-argument"
     check_words(f"{diagnostic.message} | {diagnostic.help}")
 

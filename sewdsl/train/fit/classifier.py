@@ -375,8 +375,10 @@ class Classifier(LightningModule):
         if not self.classifies:
             tally.add_loss(len(y), value)
         self.log_dict({"loss": loss, **accuracies}, prog_bar=True, logger=False, batch_size=len(y))
-        # Lightning divides each loss by `accumulate`, but the last step of an epoch can have fewer batches.
         accumulate = self.recipe.accumulate
+        if accumulate == 1:
+            return loss
+        # Lightning divides each loss by `accumulate`, but the last step of an epoch can have fewer batches.
         first = index - index % accumulate
         return loss * (accumulate / min(accumulate, self.trainer.num_training_batches - first))
 
