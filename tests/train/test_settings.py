@@ -2,9 +2,10 @@
 
 import shutil
 import sys
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import pytest
 import torch
@@ -85,15 +86,17 @@ def training_loss(model: SpikingNetwork, x: Tensor, y: Tensor, recipe: Recipe) -
     return readouts[""], loss
 
 
-def fitted(folder: Path, **changes: object) -> tuple[Classifier, Watch, torch.Tensor]:
+def fitted(
+    folder: Path, callbacks: Sequence[Callback] = (), text: str = PLAIN, **changes: object
+) -> tuple[Classifier, Watch, torch.Tensor]:
     """An epoch over 32 samples; what was watched, and by how much the weights changed."""
-    network = read(PLAIN, set={f"train.{key}": value for key, value in {"epochs": 1, **changes}.items()}).result()
+    network = read(text, set={f"train.{key}": value for key, value in {"epochs": 1, **changes}.items()}).result()
     assert network.recipe is not None
     module, watch = Classifier(compile(network, seed=0), network.recipe), Watch()
     samples = Samples(torch.randn(32, 1, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(32) % 10)
     before = torch.cat([weight.detach().clone().flatten() for weight in module.parameters()])
     with quiet_lightning():
-        fit_epochs(module, Parts(samples, None, samples), RunFolder(folder), RunOptions([watch]))
+        fit_epochs(module, Parts(samples, None, samples), RunFolder(folder), RunOptions([watch, *callbacks]))
     return module, watch, torch.cat([weight.detach().flatten() for weight in module.parameters()]) - before
 
 
@@ -108,6 +111,68 @@ def test_accumulated_halves_are_the_whole(tmp_path: Path) -> None:
     _, wholes, _ = fitted(tmp_path / "wholes", batch=16)
     assert len(halves.steps) == len(wholes.steps) == 2
     assert torch.allclose(halves.steps[0], wholes.steps[0], rtol=1e-4, atol=1e-6)
+
+
+class Steps(Callback):
+    """Compares each step with an own loop, and keeps the number of batches of each.
+
+    Args:
+        limit: Number of batches of an epoch, or None for all.
+    """
+
+    def __init__(self, limit: int | None) -> None:
+        self.limit, self.batches, self.sizes = limit, list[Samples](), list[int]()
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002 -- a hook
+        trainer.limit_train_batches = self.limit or 1.0
+
+    def on_train_batch_start(self, _trainer: Trainer, pl_module: LightningModule, batch: Samples, *_: Any) -> None:
+        self.batches.append(Samples(*batch))
+        self.before = [weight.detach().clone() for weight in pl_module.parameters()]
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        module, weights = cast("Classifier", pl_module), list(pl_module.parameters())
+        if trainer.global_step == len(self.sizes):
+            assert all(map(torch.equal, self.before, weights))
+            return
+        after = [weight.detach().clone() for weight in weights]
+        with torch.no_grad():
+            for weight, value in zip(weights, self.before, strict=True):
+                weight.copy_(value)
+        losses = [total_loss(module.model, batch, module.network, {})[1] for batch in self.batches]
+        gradients = torch.autograd.grad(torch.stack(losses).mean(), weights)
+        with torch.no_grad():
+            for weight, value, gradient, new in zip(weights, self.before, gradients, after, strict=True):
+                torch.testing.assert_close(value - new, 0.5 * gradient, rtol=1e-3, atol=1e-6)
+                weight.copy_(new)
+        self.sizes.append(len(self.batches))
+        self.batches.clear()
+
+
+@pytest.mark.parametrize(
+    ("options", "limit", "sizes"),
+    [
+        ({"batch": 8, "accumulate": 3}, None, [3, 1]),
+        ({"batch": 7, "accumulate": 4, "epochs": 2}, None, [4, 1, 4, 1]),
+        ({"batch": 4, "accumulate": 3}, 5, [3, 2]),
+        ({"batch": 16, "accumulate": 9, "loss": "TET(weight=0.1)"}, None, [2]),
+        ({"batch": 8, "accumulate": 4}, None, [4]),
+    ],
+    ids=str,
+)
+def test_each_step_is_the_mean_of_its_batches(
+    tmp_path: Path, options: dict[str, Any], limit: int | None, sizes: list[int]
+) -> None:
+    steps = Steps(limit)
+    fitted(tmp_path, [steps], optimizer="SGD(lr=0.5)", schedule="none", **options)
+    assert steps.sizes == sizes
+
+
+def test_each_step_is_the_mean_of_all_terms(tmp_path: Path) -> None:
+    steps = Steps(None)
+    text = PLAIN.replace("batch 16", "batch 8\n    accumulate 3\n    loss CrossEntropy\n    loss TET 0.5x")
+    fitted(tmp_path, [steps], text=text, optimizer="SGD(lr=0.5)")
+    assert steps.sizes == [3, 1]
 
 
 def test_clipped_gradients_are_as_long_as_said(tmp_path: Path) -> None:
