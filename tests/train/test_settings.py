@@ -22,21 +22,23 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.recipe import Recipe
 from sewdsl.lower.spiking_network import SpikingNetwork
 from sewdsl.snn.batch_norm import BatchNorm
+from sewdsl.source import Source
 from sewdsl.tensor_file import tensor_digest
 from sewdsl.train.data.dataset import Samples
 from sewdsl.train.data.split import Parts
 from sewdsl.train.fit import train_run
+from sewdsl.train.fit.callbacks import EpochWatch
 from sewdsl.train.fit.classifier import Classifier
 from sewdsl.train.fit.lightning_loop import RunOptions, fit_epochs, quiet_lightning
 from sewdsl.train.fit.loss_and_accuracy import AccuracyTally, total_loss
-from sewdsl.train.fit.run_weights import read_weights
+from sewdsl.train.fit.run_weights import read_weights, write_weights
 from sewdsl.train.fit.train_run import start_run
 from sewdsl.train.store import measurements
 from sewdsl.train.store.run_folder import RunFolder
 from sewdsl.train.training_plan import plan_training
 from tests.words import check_words
 
-from .conftest import SMALL
+from .conftest import LIGHT, SMALL
 
 PLAIN = SMALL.replace("c4k3-BN-PLIF-{SEW Block-MPk2s2}*2-FC10", "c4k3-PLIF-FC10").replace("batch 200", "batch 16")
 
@@ -173,6 +175,113 @@ def test_each_step_is_the_mean_of_all_terms(tmp_path: Path) -> None:
     text = PLAIN.replace("batch 16", "batch 8\n    accumulate 3\n    loss CrossEntropy\n    loss TET 0.5x")
     fitted(tmp_path, [steps], text=text, optimizer="SGD(lr=0.5)")
     assert steps.sizes == [3, 1]
+
+
+SEEDED = LIGHT.replace("MPk4s4-FC10", "MPk4s4-DP(p=0.5)-FC10").replace(
+    "batch 200", "batch 700\n    T_train 2\n    shift 1\n    augment Mixup"
+)
+"""A network whose training draws random numbers for everything that a seed determines."""
+
+
+class Drawn(Callback):
+    """Initial weights, and the random state and the batch before each training step, until the second epoch."""
+
+    def __init__(self) -> None:
+        self.weights, self.states, self.batches = dict[str, Tensor](), list[Tensor](), list[Samples]()
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Samples, *_: Any) -> None:
+        if not self.weights:
+            model = pl_module.get_submodule("model")
+            self.weights = {key: value.clone() for key, value in model.state_dict().items()}
+        self.states.append(torch.get_rng_state())
+        self.batches.append(Samples(*(each.clone() for each in batch)))
+        if trainer.current_epoch:
+            raise EnoughError
+
+
+class Draws(Callback):
+    """Draws random numbers before a training."""
+
+    def __init__(self) -> None:
+        torch.nn.Linear(2, 2)
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002 -- a hook
+        torch.rand(3)
+
+
+def drawn(folder: Path, text: str = SEEDED, options: RunOptions = RunOptions(), **changes: object) -> Drawn:
+    """What the training of a network draws with other settings."""
+    compilation = read(Source("seeded.net", text), set={f"train.{key}": value for key, value in changes.items()})
+    watch = Drawn()
+    folder.mkdir()
+    with pytest.raises(EnoughError):
+        start_run(
+            compilation,
+            plan_training(compilation),
+            RunFolder(folder),
+            options._replace(shown=[*options.shown, watch]),
+        )
+    return watch
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with weights."""
+    folder = RunFolder(tmp_path_factory.mktemp("teacher"))
+    folder.last.parent.mkdir(exist_ok=True)
+    folder.spec.write_text("sewdsl 1\ninput 1x8x8\nbody FC16-BN-ReLU-FC10\n", "utf-8")
+    write_weights(folder.last, compile(read(folder.spec).result(), seed=1).state_dict())
+    return folder.path
+
+
+@pytest.fixture(scope="module")
+def plainly_drawn(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
+    """What the network draws as it is."""
+    return drawn(tmp_path_factory.mktemp("plain") / "run")
+
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "accumulate": {"accumulate": 2},
+    "clip": {"clip": 0.1},
+    "ema": {"ema": 0.9},
+    "freeze": {"freeze": "conv1"},
+    "label_smoothing": {"label_smoothing": 0.1},
+    "loss": {"loss": "TET"},
+    "lr": {"lr": "fc1 10x"},
+    "memory": {"memory": "20MB"},
+    "level 0": {"optimize": 0},
+    "level 2": {"optimize": 2},
+    "optimizer": {"optimizer": "SGD(lr=0.1)"},
+    "precision": {"precision": '"bf16-mixed"'},
+    "quantize": {"quantize": "int4"},
+    "schedule": {"schedule": "OneCycle"},
+    "sync_bn": {"sync_bn": "on"},
+    "callbacks": {"options": RunOptions(callbacks=lambda: [Draws()])},
+    "loggers": {"options": RunOptions(loggers=())},
+    "pruning": {"options": RunOptions([EpochWatch(lambda _: True)], save_every=0)},
+}
+"""Options of a recipe and of a run that do not change the data."""
+
+
+@pytest.mark.parametrize("option", [*OPTIONS, "teacher"])
+def test_what_a_seed_determines_depends_on_nothing_else(
+    plainly_drawn: Drawn, teacher: Path, tmp_path: Path, option: str
+) -> None:
+    """Initial weights, order of the data, augmentation, and the random numbers of the training steps."""
+    lines = f'epochs 2\n    teacher "{teacher.as_posix()}"\n    loss CrossEntropy\n    loss KL(to=teacher)'
+    text = SEEDED if option in OPTIONS else SEEDED.replace("epochs 2", lines)
+    other = drawn(tmp_path / "run", text, **OPTIONS.get(option, {}))
+    for name in ("weights", "states", "batches"):
+        torch.testing.assert_close(getattr(other, name), getattr(plainly_drawn, name), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("changes", [{"validation": 0.25}, {"shift": 0}, {"augment": "none"}, {"batch": 300}], ids=str)
+def test_other_data_start_from_the_same_weights(
+    plainly_drawn: Drawn, tmp_path: Path, changes: dict[str, object]
+) -> None:
+    other = drawn(tmp_path / "run", **changes)  # type: ignore[arg-type]
+    torch.testing.assert_close(other.weights, plainly_drawn.weights, rtol=0, atol=0)
+    assert torch.equal(other.states[0], plainly_drawn.states[0])
 
 
 def test_clipped_gradients_are_as_long_as_said(tmp_path: Path) -> None:

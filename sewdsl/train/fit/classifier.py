@@ -186,6 +186,8 @@ class Classifier(LightningModule):
         self._frozen: list[nn.Module] = []
         self._grids: dict[str, WeightGrid] = {}
         self._delayed = [module for module in model.modules() if isinstance(module, DelayedLinear)]
+        # Callbacks and loggers are created later, and may draw random numbers.
+        self._random = random_state()
 
     @property
     def main(self) -> str:
@@ -325,7 +327,7 @@ class Classifier(LightningModule):
             raise RunError(f"the run was saved by {saved} processes and cannot be resumed with {now}")
 
     def on_train_start(self) -> None:
-        """Start the clock, and restore the random state, or seed each process differently."""
+        """Start the clock, and restore the random state of the run, or seed each process differently."""
         if self.teacher is not None:
             self.teacher.model.to(self.device)
         self._start = perf_counter()
@@ -333,9 +335,10 @@ class Classifier(LightningModule):
         if self.state:
             own_state = self.state["processes"][self.global_rank]
             self.train_tally = AccuracyTally(**own_state["tally"])
-            restore_random_state(own_state["random"])
+            self._random = own_state["random"]
+        restore_random_state(self._random)
         # The first process continues with the recipe's seed, which also initialised the weights.
-        elif self.global_rank:
+        if self.global_rank and not self.state:
             torch.manual_seed(self.recipe.seed + self.global_rank)
 
     def on_train_epoch_start(self) -> None:
