@@ -12,15 +12,15 @@ from sewdsl.ops.input import Input
 
 def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
     """Warn about layers that connect a vector of integers, which only ``EMB`` reads as tokens."""
-    for node in network:
+    # Node whose values each node passes on, so that a chain of such layers is followed once.
+    origins: list[int] = []
+    for index, node in enumerate(network):
+        # Layers that keep the values only move them. The input of a delay can be a later node.
+        passes_on = isinstance(node.op, Layer) and node.inputs and node.output.values == network.inputs(node)[0].values
+        origins.append(origins[node.inputs[0]] if passes_on and node.inputs[0] < index else index)
         if not isinstance(node.op, WeightedLayer) or not node.op.connects:
             continue
-        source = network.nodes[node.inputs[0]]
-        # Layers that keep the values only move them. A delay of a later value has no inputs.
-        while (
-            source.inputs and isinstance(source.op, Layer) and source.output.values == network.inputs(source)[0].values
-        ):
-            source = network.nodes[source.inputs[0]]
+        source = network.nodes[origins[node.inputs[0]]]
         of = source.op.of if isinstance(source.op, Input) else None
         # Frames of counts have channels, and spikes are two values.
         if of is not None and len(source.output.shape) == 1 and not source.output.values.binary:

@@ -371,18 +371,18 @@ class _Reader:
         label = " ".join(_inside(title).text.split())
         if label in self.named:
             raise self.reporter.refuse("duplicate-setting", f"duplicate variant '{label}'", title.span)
-        overrides: list[Override] = []
+        overrides: dict[str, Override] = {}
         for span in map(_inside, changes):
             key, equals, text = span.text.partition("=")
-            if any(change.key == key.strip() for change in overrides):
+            if key.strip() in overrides:
                 message = f"duplicate '{key.strip()}' of variant '{label}'"
                 self.reporter.report("duplicate-setting", message, span, help="remove one of them")
             elif key.strip() and equals and text.strip():
-                overrides.append(Override(key.strip(), text, within=span.part(len(key) + 1, len(span.text))))
+                overrides[key.strip()] = Override(key.strip(), text, within=span.part(len(key) + 1, len(span.text)))
             else:
                 message = f"expected KEY=VALUE, got '{span.text}'"
                 self.reporter.report("invalid-argument", message, span, help="use e.g. join=AND")
-        self.named[label] = AxisValue(label, tuple(overrides))
+        self.named[label] = AxisValue(label, tuple(overrides.values()))
 
 
 def _inside(value: Value) -> Span:

@@ -117,3 +117,19 @@ def test_twice_as_much_takes_twice_as_long(name: str) -> None:
         made[word] = [calls(partial(action, network)) for network in networks]
     wrong = {word: each for word, each in made.items() if each[2] - each[1] > MORE * (each[1] - each[0])}
     assert not wrong
+
+
+KEYS = 'sewdsl 1\ninput 4x8x8\nbody FC3\nstudy {{\n    variant "all" {}\n}}\n'
+CHAIN = "sewdsl 1\ninput 6 of 5\nsteps 2\nlet a = {{DELAY}}*{}\nbody CAT[{}]\n"
+LONG_TEXTS: dict[str, Callable[[int], str]] = {
+    "keys of a variant": lambda count: KEYS.format(" ".join(f'"train.k{i}=1"' for i in range(count))),
+    "layers after one chain": lambda count: CHAIN.format(count, " | ".join(["a-FC1"] * count)),
+}
+
+
+@pytest.mark.parametrize("name", LONG_TEXTS)
+def test_a_text_of_twice_the_length_takes_twice_as_long(name: str) -> None:
+    reads = [partial(sewdsl.read, Source("growth.net", LONG_TEXTS[name](count))) for count in (100, 200)]
+    reads[0]()  # also loads what is loaded once
+    once, twice = map(calls, reads)
+    assert twice < 2.2 * once
