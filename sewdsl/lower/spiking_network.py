@@ -62,7 +62,8 @@ class SpikingNetwork(Group):
     def __init__(self, program: Program, modules: Mapping[str, nn.Module]) -> None:
         super().__init__()
         self.program = program
-        self.event_listener = None
+        # torch.compile would compile again for an attribute that the instance gets later.
+        self.event_listener, self._listeners = None, ()
         owners = {node.name: program.network.owner(node).name for node in program.network.layers}
         self._built = tuple((name, type(modules[name])) for name in owners.values())
         self._owners = {name: owner for name, owner in owners.items() if name != owner}
