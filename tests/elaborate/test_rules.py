@@ -324,7 +324,10 @@ class TestUse:
     @pytest.mark.parametrize(
         ("own", "expected"),
         [
-            ("input right 3x4x4\ninput eye 2x4x4\nbody eye-FC2\nlet r = right\n", {"right": "direct", "eye": "none"}),
+            (
+                "input right 3x4x4\ninput eye 2x4x4\nbody ADD[eye-c3k1 | right]-FC2\n",
+                {"right": "direct", "eye": "none"},
+            ),
             ("input 3x4x4\nbody FC2\n", {"": "none"}),
             ("body ADD[left | right]-FC2\n", {"left": "none", "right": "direct"}),
         ],
@@ -335,8 +338,7 @@ class TestUse:
         """An `encode` line of a used file belongs to its input, and goes with it."""
         lib = "input left 3x4x4\ninput right 3x4x4\nencode right direct\n"
         self.write(tmp_path, lib=lib, net=f'use "lib.net"\n{own}')
-        network = sewdsl.read(tmp_path / "net.net").network
-        assert network is not None
+        network = sewdsl.read(tmp_path / "net.net").result()
         assert {source.name: source.encode for source in network.settings.sources} == expected
 
     def test_body_and_name_are_not_imported(self, tmp_path: Path) -> None:
