@@ -276,10 +276,8 @@ def test_what_a_seed_determines_depends_on_nothing_else(
 
 
 @pytest.mark.parametrize("changes", [{"validation": 0.25}, {"shift": 0}, {"augment": "none"}, {"batch": 300}], ids=str)
-def test_other_data_start_from_the_same_weights(
-    plainly_drawn: Drawn, tmp_path: Path, changes: dict[str, object]
-) -> None:
-    other = drawn(tmp_path / "run", **changes)  # type: ignore[arg-type]
+def test_other_data_start_from_the_same_weights(plainly_drawn: Drawn, tmp_path: Path, changes: dict[str, Any]) -> None:
+    other = drawn(tmp_path / "run", **changes)
     torch.testing.assert_close(other.weights, plainly_drawn.weights, rtol=0, atol=0)
     assert torch.equal(other.states[0], plainly_drawn.states[0])
 
@@ -325,7 +323,7 @@ def test_one_cycle_changes_with_every_step(tmp_path: Path) -> None:
 
 
 def test_the_validation_part_decides_when_the_rate_falls(tmp_path: Path) -> None:
-    changes = {"validation": 0.5, "schedule": "Plateau(gamma=0.5, patience=0, threshold=0.999)"}
+    changes: dict[str, Any] = {"validation": 0.5, "schedule": "Plateau(gamma=0.5, patience=0, threshold=0.999)"}
     fitted(tmp_path, epochs=4, optimizer="SGD(lr=0.5)", **changes)
     rows = measurements.read_metrics(RunFolder(tmp_path).metrics).values()
     # nothing gets ten times better, so that every epoch after the first is one too many
@@ -333,7 +331,7 @@ def test_the_validation_part_decides_when_the_rate_falls(tmp_path: Path) -> None
 
 
 def test_epochs_with_rounded_weights_are_not_compared_with_floats(tmp_path: Path) -> None:
-    changes = {"validation": 0.5, "schedule": "Plateau(gamma=0.5, patience=0, threshold=0.999)"}
+    changes: dict[str, Any] = {"validation": 0.5, "schedule": "Plateau(gamma=0.5, patience=0, threshold=0.999)"}
     fitted(tmp_path, epochs=4, optimizer="SGD(lr=0.5)", quantize="int2", quantize_epochs=2, **changes)
     rows = measurements.read_metrics(RunFolder(tmp_path).metrics).values()
     # The first epoch with rounded weights is the first of its kind.
